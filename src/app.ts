@@ -1,0 +1,113 @@
+/** The composition root: chooses the command, builds what it needs, and turns every failure into a sentence and a number. */
+import type { Command } from "./cli/command.ts";
+import { clean } from "./cli/commands/clean.ts";
+import { logs } from "./cli/commands/logs.ts";
+import { start } from "./cli/commands/start.ts";
+import { status } from "./cli/commands/status.ts";
+import { worker } from "./cli/commands/worker.ts";
+import { commandHelp, programHelp } from "./cli/help.ts";
+import { nearest } from "./cli/nearest.ts";
+import { createOutput, type Output } from "./cli/output.ts";
+import { parseWords } from "./cli/parse.ts";
+import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
+import { checkHome, createHome, type Home, homeAt, resolveHome } from "./os/home.ts";
+import { ERRNO, SystemError } from "./os/libc.ts";
+import { findInvalidArgument, readOrigin } from "./os/self.ts";
+import type { Context } from "./runner/context.ts";
+import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { VERSION_LINE } from "./version.ts";
+
+export const COMMANDS: readonly Command[] = [start, status, logs, clean];
+
+/** How long a command waits for the database, in ms; a worker asks again and again, and must hear signals in between. */
+const PATIENCE_MS = 12_000;
+const WORKER_PATIENCE_MS = 1_000;
+
+export interface Streams {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** Runs the program; returns its exit code. */
+export async function runApp(argv: readonly string[], streams: Streams): Promise<number> {
+  const output = createOutput(streams.stdout);
+  const diagnostics = createOutput(streams.stderr);
+  try {
+    return await dispatch(argv, output, diagnostics);
+  } catch (error) {
+    return report(error, diagnostics);
+  }
+}
+
+async function dispatch(argv: readonly string[], output: Output, diagnostics: Output): Promise<number> {
+  const [name, ...words] = argv;
+  if (name === "--version" || name === "version") return say(output, VERSION_LINE);
+  if (name === "--help" || name === "-h" || name === "help") return say(output, programHelp(COMMANDS));
+  if (name === undefined) {
+    diagnostics.text(programHelp(COMMANDS));
+    return EXIT_CODES.usage;
+  }
+  const command = name === worker.name ? worker : COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined) throw unknownCommand(name);
+  const invalid = findInvalidArgument(argv);
+  if (invalid > 0) {
+    throw new OrchesjobError(
+      "usage",
+      `argument ${invalid} is not valid UTF-8, so it could not be passed on exactly; nothing was started`,
+    );
+  }
+  const parsed = parseWords(command, words);
+  if (parsed === undefined) return say(output, commandHelp(command));
+  const isWorker = command === worker;
+  const home = isWorker ? homeAt(String(parsed.options["home"])) : resolveHome();
+  const context = createContext(home, isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS, diagnostics);
+  return command.run({ ...parsed, context, output });
+}
+
+function say(output: Output, text: string): number {
+  output.text(text);
+  return 0;
+}
+
+function unknownCommand(name: string): OrchesjobError {
+  const meant = nearest(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+  return new OrchesjobError(
+    "usage",
+    `there is no command ${JSON.stringify(name)}; ${meant === undefined ? "see: orchesjob --help" : `did you mean ${meant}?`}`,
+  );
+}
+
+function createContext(home: Home, patienceMs: number, diagnostics: Output): Context {
+  const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
+  const progress = (message: string) => {
+    if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
+  };
+  const open = (create: boolean) => openSqliteStore(home.database, { create, patienceMs, notify, progress });
+  return {
+    home,
+    origin: readOrigin(),
+    openStore: () => (checkHome(home) ? open(false) : undefined),
+    createStore() {
+      createHome(home);
+      return open(true)!;
+    },
+    notify,
+    progress,
+  };
+}
+
+/** One line on stderr, and the exit code. A stack trace would tell a user nothing. */
+function report(error: unknown, diagnostics: Output): number {
+  // The reader of our answer has seen enough (`| head`).
+  if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return 0;
+  const message = error instanceof Error ? error.message : String(error);
+  try {
+    diagnostics.text(`orchesjob: ${message}\n`);
+  } catch {
+    // Nobody listens.
+  }
+  return error instanceof OrchesjobError ? error.exitCode : EXIT_CODES.general;
+}

@@ -1,0 +1,106 @@
+/** A command is declared once; parsing, help and all that is said about it come from the declaration. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Context } from "../runner/context.ts";
+import type { Output } from "./output.ts";
+
+/** An option of a command, with the type of its value in what `run` is given. */
+export interface Option<T> {
+  /** With its dashes: `--run-key`. */
+  readonly flag: string;
+  /** Word for the value in help, e.g. `KEY`; undefined for a switch. */
+  readonly placeholder?: string;
+  readonly help: string;
+  /** What was given, in order; a switch is given as `""`. Throws OrchesjobError `usage`. */
+  read(given: readonly string[]): T;
+}
+
+type Values<O> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
+
+export interface Invocation<O> {
+  readonly options: Values<O>;
+  /** What follows the options. */
+  readonly operands: readonly string[];
+  readonly context: Context;
+  readonly output: Output;
+}
+
+type OptionTable = Readonly<Record<string, Option<unknown>>>;
+
+export interface Command<O extends OptionTable = OptionTable> {
+  readonly name: string;
+  readonly summary: string;
+  /** What follows the options in the usage line; undefined where nothing may. */
+  readonly operands?: string;
+  readonly options: O;
+  readonly examples: readonly string[];
+  /** Returns the exit code. */
+  run(invocation: Invocation<O>): Promise<number>;
+}
+
+/** Only for the types: the options' values are inferred for `run`. */
+export function defineCommand<const O extends OptionTable>(command: Command<O>): Command {
+  return command as unknown as Command;
+}
+
+export function flag(name: string, help: string): Option<boolean> {
+  return { flag: name, help, read: (given) => given.length > 0 };
+}
+
+/** A value that may be left out. `parse` throws OrchesjobError `usage` on a bad one. */
+export function optional<T>(
+  name: string,
+  placeholder: string,
+  help: string,
+  parse: (text: string) => T,
+): Option<T | undefined> {
+  return {
+    flag: name,
+    placeholder,
+    help,
+    read: (given) => (given.length === 0 ? undefined : parse(single(name, given))),
+  };
+}
+
+export function withDefault<const T>(
+  name: string,
+  placeholder: string,
+  help: string,
+  parse: (text: string) => T,
+  value: T,
+): Option<T> {
+  const option = optional(name, placeholder, help, parse);
+  return { ...option, read: (given) => option.read(given) ?? value };
+}
+
+export function required<T>(
+  name: string,
+  placeholder: string,
+  help: string,
+  parse: (text: string) => T,
+): Option<T> {
+  return {
+    flag: name,
+    placeholder,
+    help,
+    read(given) {
+      if (given.length === 0) throw new OrchesjobError("usage", `${name} ${placeholder} is required`);
+      return parse(single(name, given));
+    },
+  };
+}
+
+/** A choice of words. */
+export function oneOf<T extends string>(name: string, words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found === undefined)
+      throw new OrchesjobError("usage", `${name} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
+    return found;
+  };
+}
+
+function single(name: string, given: readonly string[]): string {
+  if (given.length > 1)
+    throw new OrchesjobError("usage", `${name} is given ${given.length} times; give it once`);
+  return given[0]!;
+}

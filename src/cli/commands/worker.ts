@@ -1,0 +1,18 @@
+import { runWorker } from "../../runner/worker.ts";
+import { defineCommand, optional, required } from "../command.ts";
+
+/** Not for people: `start` runs it, detached. Its name and `--job-id` are what a worker is recognised by. */
+export const worker = defineCommand({
+  name: "_worker",
+  summary: "Execute an accepted job",
+  options: {
+    jobId: required("--job-id", "ID", "The job", (text) => text),
+    home: required("--home", "DIR", "The state directory", (text) => text),
+    fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
+  },
+  examples: [],
+  async run({ options, context }) {
+    await runWorker(context, { jobId: options.jobId, fileLimit: options.fileLimit });
+    return 0;
+  },
+});

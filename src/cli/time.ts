@@ -1,0 +1,45 @@
+/** Times and durations as people and programs write them. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Instant } from "../job/job.ts";
+import { localOffset } from "../os/clock.ts";
+
+const two = (value: number) => String(value).padStart(2, "0");
+
+/** ISO 8601 in local time with its offset, six decimals: `2026-05-01T02:00:00.123456+09:00`. */
+export function formatInstant(instant: Instant): string {
+  const offset = localOffset(instant);
+  const local = new Date(Math.floor(instant / 1000) + offset * 1000).toISOString().slice(0, 19);
+  const micros = String(((instant % 1_000_000) + 1_000_000) % 1_000_000).padStart(6, "0");
+  const minutes = Math.floor(Math.abs(offset) / 60);
+  return `${local}.${micros}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
+/** A date, or a date and time with `T` or a space, with or without offset; without: local time. Throws `usage`. */
+export function parseInstant(text: string): Instant {
+  try {
+    return Number(parseIso(text).epochNanoseconds / 1000n);
+  } catch {
+    throw new OrchesjobError(
+      "usage",
+      `${JSON.stringify(text)} is not a date or time; write 2026-01-31, "2026-01-31 18:00" or 2026-01-31T18:00:00+09:00`,
+    );
+  }
+}
+
+function parseIso(text: string): Temporal.Instant {
+  if (/\d\d:?\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$/.test(text.slice(10))) return Temporal.Instant.from(text);
+  return Temporal.PlainDateTime.from(text).toZonedDateTime(Temporal.Now.timeZoneId()).toInstant();
+}
+
+/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. Throws `usage`. */
+export function parseSeconds(name: string): (text: string) => number {
+  return (text) => {
+    if (!/^\d{1,9}(\.\d+)?$/.test(text)) {
+      throw new OrchesjobError(
+        "usage",
+        `${name} is a number of seconds, e.g. ${name} 10, not ${JSON.stringify(text)}`,
+      );
+    }
+    return Number(text) * 1000;
+  };
+}

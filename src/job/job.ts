@@ -1,0 +1,61 @@
+/** What a job is: one execution under a run key. Pure data; who may change it says status.ts. */
+import type { JobStatus } from "./status.ts";
+
+/** Microseconds since 1970-01-01T00:00Z. */
+export type Instant = number;
+
+export const LOST_REASONS = ["reboot", "worker_killed", "start_interrupted", "unknown"] as const;
+export type LostReason = (typeof LOST_REASONS)[number];
+
+/** The kernel that a process number belongs to: a number means nothing outside its boot and its PID namespace. */
+export interface Origin {
+  readonly host: string;
+  /** /proc/sys/kernel/random/boot_id; empty where the system has none. */
+  readonly bootId: string;
+  /** Inode of the PID namespace, as /proc/self/ns/pid names it; empty where the system has none. */
+  readonly pidNamespace: string;
+}
+
+/** A process that cannot be mistaken for a later one with the same number. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat: clock ticks since boot. 0 where it could not be read. */
+  readonly startTicks: number;
+}
+
+/** How a target ended. */
+export interface Outcome {
+  /** The exit code; -N where signal N ended it; -1 where it could not be launched. */
+  readonly exitCode: number;
+  readonly signal: string | null;
+  /** Why it could not be launched, for a person. */
+  readonly error: string | null;
+}
+
+export interface Job {
+  readonly jobId: string;
+  readonly runKey: string;
+  /** 1, 2, … within the run key. */
+  readonly attemptNo: number;
+  readonly status: JobStatus;
+  readonly command: readonly string[];
+  /** Working directory of the command, for people and for a rerun. */
+  readonly cwd: string;
+  readonly startedAt: Instant;
+  /** For LOST: when the loss was found. Null while active, and where an older version did not record it. */
+  readonly finishedAt: Instant | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly error: string | null;
+  readonly lostReason: LostReason | null;
+  readonly cancelReason: string | null;
+  readonly rerunOfJobId: string | null;
+  readonly rerunReason: string | null;
+  /** Null for a job that the Python orchesjob wrote. */
+  readonly origin: Origin | null;
+  readonly worker: ProcessIdentity | null;
+  readonly target: ProcessIdentity | null;
+}
+
+/** What `start` asks to be made: a job before its first transition. */
+export type NewJob = Pick<Job, "jobId" | "runKey" | "command" | "cwd"> & { readonly origin: Origin };

@@ -1,0 +1,31 @@
+/** The limits on what a caller may ask for. */
+import { OrchesjobError } from "./errors.ts";
+
+const MAX_RUN_KEY_BYTES = 1024;
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/;
+const JOB_ID = /^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$/;
+
+/** Returns the run key as it is, or throws `usage`. */
+export function checkRunKey(runKey: string): string {
+  if (runKey === "")
+    throw new OrchesjobError("usage", "the run key is empty; give a name: --run-key nightly-backup");
+  const bytes = Buffer.byteLength(runKey);
+  if (bytes > MAX_RUN_KEY_BYTES) {
+    throw new OrchesjobError(
+      "usage",
+      `the run key has ${bytes} bytes; at most ${MAX_RUN_KEY_BYTES} are allowed`,
+    );
+  }
+  if (CONTROL_CHARACTER.test(runKey)) {
+    throw new OrchesjobError(
+      "usage",
+      `the run key ${JSON.stringify(runKey)} contains a control character; remove it`,
+    );
+  }
+  return runKey;
+}
+
+/** Whether a text can be a job's id at all. Ids become file names, so nothing else may reach the disk. */
+export function isJobId(text: string): boolean {
+  return JOB_ID.test(text);
+}

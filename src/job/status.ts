@@ -1,0 +1,35 @@
+/**
+ * The one state machine. A status changes only by an event of this table, and the store derives its guarded
+ * statements from it, so a terminal status can never change (law 4).
+ *
+ *   (accept) -> STARTING --run--> RUNNING --succeed | fail | cancel | lose--> terminal
+ *                  \------------ fail | cancel | lose ---------------------> terminal
+ */
+export const STATUSES = ["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "LOST", "CANCELLED"] as const;
+export type JobStatus = (typeof STATUSES)[number];
+
+export const ACTIVE = ["STARTING", "RUNNING"] as const satisfies readonly JobStatus[];
+
+interface Event {
+  readonly from: readonly JobStatus[];
+  readonly to: JobStatus;
+}
+
+export const EVENTS = {
+  /** The worker wins the claim: it alone may now execute the command. */
+  run: { from: ["STARTING"], to: "RUNNING" },
+  /** The command exited with code 0. */
+  succeed: { from: ["RUNNING"], to: "SUCCEEDED" },
+  /** The command exited with another code, was ended by a signal, or could not be launched. */
+  fail: { from: ["STARTING", "RUNNING"], to: "FAILED" },
+  /** Somebody asked for the end, and the command was ended for it. */
+  cancel: { from: ["STARTING", "RUNNING"], to: "CANCELLED" },
+  /** Proof was found that launcher and worker are gone (law 5). */
+  lose: { from: ["STARTING", "RUNNING"], to: "LOST" },
+} as const satisfies Record<string, Event>;
+
+export type JobEvent = keyof typeof EVENTS;
+
+export function isActive(status: JobStatus): boolean {
+  return status === "STARTING" || status === "RUNNING";
+}

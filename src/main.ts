@@ -1,0 +1,7 @@
+/** argv and streams in, exit code out. */
+import { runApp } from "./app.ts";
+import { libc } from "./os/libc.ts";
+
+const code = await runApp(process.argv.slice(2), { stdout: 1, stderr: 2 });
+// Not process.exit: all output is written, the database needs no closing, and the way out of the runtime costs 0.4 ms.
+libc._exit(code);

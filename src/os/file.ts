@@ -1,0 +1,176 @@
+/** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
+import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
+
+const O_WRONLY = 0o1;
+const O_RDWR = 0o2;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
+const O_APPEND = 0o2000;
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+
+const OPEN_FLAGS = {
+  read: 0,
+  /** Created if missing; every write goes to the end, whoever else writes. */
+  append: O_WRONLY | O_CREAT | O_APPEND,
+  /** Must not exist yet. */
+  create: O_RDWR | O_CREAT | O_EXCL,
+  /** The null device. */
+  nothing: O_RDWR,
+  /** A directory to come back to; needs no permission to read it. */
+  directory: O_PATH,
+} as const;
+
+/** Opens a file and returns its descriptor, which no child inherits. New files are the owner's alone (0600). */
+export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
+  const name = cstring(path);
+  return retryCall(`cannot open ${path}`, () => libc.open(name, OPEN_FLAGS[how] | O_CLOEXEC, 0o600));
+}
+
+export function closeFile(fd: number): void {
+  libc.close(fd);
+}
+
+/** Reads at most `buffer.length` bytes; 0 means the end. */
+export function readInto(fd: number, buffer: Uint8Array): number {
+  return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
+}
+
+/** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  let rest = bytes;
+  while (rest.length > 0) {
+    const written = Number(libc.write(fd, rest, rest.length));
+    if (written >= 0) {
+      rest = rest.subarray(written);
+      continue;
+    }
+    const errno = lastErrno();
+    if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
+    else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
+  }
+}
+
+const POLLIN = 1;
+const POLLOUT = 4;
+
+/** Blocks until the descriptor is ready or the time (ms; -1: no limit) is over. False: time over, or a signal came. */
+function pollFor(fd: number, events: number, timeoutMs: number): boolean {
+  const request = new Int32Array([fd, events]);
+  return libc.poll(request, 1, timeoutMs) > 0;
+}
+
+/** Blocks until there is something to read or the time (ms) is over; false where it is not. */
+export function waitReadable(fd: number, timeoutMs: number): boolean {
+  return pollFor(fd, POLLIN, timeoutMs);
+}
+
+/** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
+export function readBytes(path: string): Uint8Array {
+  const fd = openFile(path, "read");
+  try {
+    let buffer = new Uint8Array(16_384);
+    let length = 0;
+    for (;;) {
+      const count = readInto(fd, buffer.subarray(length));
+      if (count === 0) return buffer.subarray(0, length);
+      length += count;
+      if (length === buffer.length) {
+        const larger = new Uint8Array(buffer.length * 4);
+        larger.set(buffer);
+        buffer = larger;
+      }
+    }
+  } finally {
+    closeFile(fd);
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** As readBytes, as text; undefined where the file is not there or may not be read. */
+export function readTextIfAny(path: string): string | undefined {
+  try {
+    return decoder.decode(readBytes(path));
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** Where a symbolic link points, or an empty text where there is none. */
+export function readLink(path: string): string {
+  const buffer = new Uint8Array(4096);
+  const length = Number(libc.readlink(cstring(path), buffer, buffer.length));
+  return length < 0 ? "" : decoder.decode(buffer.subarray(0, length));
+}
+
+export interface FileFacts {
+  readonly uid: number;
+  /** Permission bits, 0o7777. */
+  readonly mode: number;
+  readonly kind: "file" | "directory" | "other";
+  readonly size: number;
+  /** Number of names; 0 for an open file or directory that was deleted. */
+  readonly links: number;
+}
+
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** Facts about a path, symbolic links followed; undefined where nothing is there. */
+export function statPath(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, 0);
+}
+
+/** Facts about an open descriptor. */
+export function statFd(fd: number): FileFacts | undefined {
+  return statx(fd, "", AT_EMPTY_PATH);
+}
+
+// struct statx has the same layout on every architecture, which struct stat has not: see statx(2).
+function statx(fd: number, path: string, flags: number): FileFacts | undefined {
+  const buffer = new Uint8Array(256);
+  if (libc.statx(fd, cstring(path), flags, STATX_BASIC_STATS, buffer) !== 0) {
+    const errno = lastErrno();
+    if (errno === ERRNO.ENOENT) return undefined;
+    throw new SystemError(`cannot look at ${path}`, errno);
+  }
+  const view = new DataView(buffer.buffer);
+  const mode = view.getUint16(28, true);
+  const format = mode & 0o170000;
+  return {
+    links: view.getUint32(16, true),
+    uid: view.getUint32(20, true),
+    mode: mode & 0o7777,
+    kind: format === 0o100000 ? "file" : format === 0o040000 ? "directory" : "other",
+    size: Number(view.getBigUint64(40, true)),
+  };
+}
+
+/** Makes one directory (0700). False where the name is taken already. */
+export function makeDirectory(path: string): boolean {
+  if (libc.mkdir(cstring(path), 0o700) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO.EEXIST) return false;
+  throw new SystemError(`cannot make directory ${path}`, errno);
+}
+
+/** Removes a file's name. False where there was none. */
+export function removeFile(path: string): boolean {
+  if (libc.unlink(cstring(path)) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) return false;
+  throw new SystemError(`cannot delete ${path}`, errno);
+}
+
+/** Makes a directory's entries durable. */
+export function syncDirectory(path: string): void {
+  const fd = openFile(path, "read");
+  try {
+    retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+  } finally {
+    closeFile(fd);
+  }
+}

@@ -1,0 +1,123 @@
+/** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
+import { OrchesjobError } from "../job/errors.ts";
+import { type FileFacts, makeDirectory, readTextIfAny, statPath, syncDirectory } from "./file.ts";
+import { libc, SystemError } from "./libc.ts";
+
+export const DEFAULT_HOME = "/var/lib/orchesjob";
+
+const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
+
+export interface Home {
+  readonly path: string;
+  readonly database: string;
+  readonly logs: string;
+  readonly locks: string;
+}
+
+/** The state directory that the environment names, made absolute. Nothing is touched. */
+export function resolveHome(): Home {
+  const named = process.env["ORCHESJOB_HOME"] || DEFAULT_HOME;
+  if (named.includes("\uFFFD")) {
+    throw new OrchesjobError("usage", "ORCHESJOB_HOME is not valid UTF-8; use a path that is");
+  }
+  return homeAt(named.startsWith("/") ? named : `${process.cwd()}/${named}`);
+}
+
+export function homeAt(path: string): Home {
+  const clean = path.length > 1 ? path.replace(/\/+$/, "") || "/" : path;
+  return { path: clean, database: `${clean}/orchesjob.db`, logs: `${clean}/logs`, locks: `${clean}/locks` };
+}
+
+export function logFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
+  return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
+}
+
+export function lockFilePath(home: Home, jobId: string): string {
+  return `${home.locks}/${jobId}`;
+}
+
+/** Whether the directory is there. Throws `conflict` where it is not safe to use: see contract, "State directory". */
+export function checkHome(home: Home): boolean {
+  const facts = look(home.path);
+  if (facts === undefined) return false;
+  if (facts.kind !== "directory") {
+    throw new OrchesjobError(
+      "conflict",
+      `the state directory ${home.path} is not a directory; set ORCHESJOB_HOME to another path`,
+    );
+  }
+  checkOwner(home.path, facts);
+  if ((facts.mode & WRITABLE_BY_GROUP_OR_OTHERS) !== 0) {
+    throw new OrchesjobError(
+      "conflict",
+      `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; run: chmod 700 ${home.path}`,
+    );
+  }
+  const parent = look(`${home.path}/..`);
+  if (parent !== undefined && (parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
+    throw new OrchesjobError(
+      "conflict",
+      `the directory above the state directory ${home.path} may be written by anyone, who could replace it; choose another place with ORCHESJOB_HOME`,
+    );
+  }
+  const database = look(home.database);
+  if (database !== undefined) {
+    if (database.kind !== "file") {
+      throw new OrchesjobError(
+        "conflict",
+        `${home.database} is not a file; move it away, or set ORCHESJOB_HOME to another directory`,
+      );
+    }
+    checkOwner(home.database, database);
+  }
+  return true;
+}
+
+/** Makes what is missing of the directory, durably. Safe to call by many at once. */
+export function createHome(home: Home): void {
+  try {
+    makeDirectories(home.path);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new OrchesjobError(
+      "general",
+      `${error.message}; set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob`,
+    );
+  }
+  checkHome(home);
+  makeDirectory(home.logs);
+  makeDirectory(home.locks);
+}
+
+function makeDirectories(path: string): void {
+  if (statPath(path) !== undefined) return;
+  const parent = path.slice(0, path.lastIndexOf("/")) || "/";
+  makeDirectories(parent);
+  if (makeDirectory(path)) syncDirectory(parent);
+}
+
+function look(path: string): FileFacts | undefined {
+  try {
+    return statPath(path);
+  } catch (error) {
+    if (error instanceof SystemError)
+      throw new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`);
+    throw error;
+  }
+}
+
+function checkOwner(path: string, facts: FileFacts): void {
+  if (facts.uid === libc.geteuid()) return;
+  const owner = userName(facts.uid);
+  throw new OrchesjobError(
+    "conflict",
+    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; run: sudo -u ${owner} orchesjob …`,
+  );
+}
+
+function userName(uid: number): string {
+  const lines = (readTextIfAny("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
+  return lines.find((fields) => fields[2] === String(uid))?.[0] ?? `'#${uid}'`;
+}

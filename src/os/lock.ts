@@ -1,0 +1,75 @@
+/**
+ * The witness of life (law 5). A job's lock file is locked from before its row exists until its result is recorded:
+ * first by the launcher, then, through the inherited descriptor, by the worker. The kernel frees the lock the moment
+ * the last of them is gone, however it went, and shows it across PID namespaces; so a free lock is proof of death.
+ */
+import { OrchesjobError } from "../job/errors.ts";
+import { closeFile, openFile, removeFile } from "./file.ts";
+import { describeErrno, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Descriptors for children are moved here and above, so that laying them out at 0, 1, … never overwrites one. */
+const FIRST_HIGH_DESCRIPTOR = 20;
+
+/** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
+export function createLock(path: string): number {
+  const fd = moveUp(openFile(path, "create"));
+  try {
+    lockFile(fd, LOCK_EX, path);
+  } catch (error) {
+    closeFile(fd);
+    removeFile(path);
+    throw error;
+  }
+  return fd;
+}
+
+/** Locks an open file for as long as any process that inherits this descriptor has it open. */
+export function lockDescriptor(fd: number, path: string): void {
+  lockFile(fd, LOCK_EX, path);
+}
+
+/** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */
+export function probeLock(path: string): "held" | "free" | "missing" {
+  let fd: number;
+  try {
+    fd = openFile(path, "read");
+  } catch (error) {
+    if (error instanceof SystemError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR))
+      return "missing";
+    throw error;
+  }
+  try {
+    // Shared, so that those who only look never see each other.
+    return lockFile(fd, LOCK_SH | LOCK_NB, path) ? "free" : "held";
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** A descriptor of the same open file at a number that no layout of a child uses; the old one is closed. */
+export function moveUp(fd: number): number {
+  const high = retryCall("cannot duplicate a descriptor", () =>
+    libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
+  );
+  closeFile(fd);
+  return high;
+}
+
+/** False where LOCK_NB was asked and another holds it. */
+function lockFile(fd: number, operation: number, path: string): boolean {
+  for (;;) {
+    if (libc.flock(fd, operation) === 0) return true;
+    const errno = lastErrno();
+    if (errno === ERRNO.EINTR) continue;
+    if (errno === ERRNO.EAGAIN) return false;
+    throw new OrchesjobError(
+      "general",
+      `cannot lock ${path}: ${describeErrno(errno)}; the file system must support flock(2): set ORCHESJOB_HOME to a directory on a local disk`,
+    );
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Which processes belong to a job. Three witnesses, each of which a process can shed, but hardly all of them:
+ * the job's id in its environment, the session or group of the target, and a parent that belongs to the job.
+ */
+import type { Job, Origin } from "../job/job.ts";
+import { readTextIfAny } from "./file.ts";
+import { type ProcessStat, readProcess } from "./self.ts";
+
+export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
+
+/** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** How far a legacy target's start may lie from its row's started_at, in seconds: Python noted the one before the other. */
+const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
+
+export class ProcessTable {
+  readonly #processes: readonly ProcessStat[];
+  readonly #origin: Origin;
+  readonly #jobIds = new Map<number, string | undefined>();
+
+  constructor(origin: Origin) {
+    const { readdirSync } = process.getBuiltinModule("node:fs");
+    this.#origin = origin;
+    this.#processes = readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => readProcess(Number(name)))
+      .filter((entry) => entry !== undefined)
+      .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
+  }
+
+  /** The living processes of a job, but for its worker, oldest first. */
+  ofJob(job: Job): readonly ProcessStat[] {
+    const session = this.#liveSession(job);
+    const members = new Map<number, ProcessStat>();
+    for (const entry of this.#processes) {
+      if (this.#isWorker(entry, job)) continue;
+      const named = this.#jobIdOf(entry);
+      const inSession =
+        session !== undefined && (entry.session === session || entry.processGroup === session);
+      if (named === job.jobId || (inSession && named === undefined)) members.set(entry.pid, entry);
+    }
+    this.#addChildren(members, job);
+    return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
+  }
+
+  /** The target's session, if its number still means what it meant when the job noted it. */
+  #liveSession(job: Job): number | undefined {
+    const { target, origin } = job;
+    if (target === null) return undefined;
+    const holder = this.#processes.find((entry) => entry.pid === target.pid);
+    if (origin === null) return holder && isLegacyTarget(holder, job) ? target.pid : undefined;
+    if (origin.bootId !== this.#origin.bootId || origin.pidNamespace !== this.#origin.pidNamespace)
+      return undefined;
+    // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
+    const leader = holder ?? readProcess(target.pid);
+    return leader === undefined || leader.startTicks === target.startTicks ? target.pid : undefined;
+  }
+
+  #addChildren(members: Map<number, ProcessStat>, job: Job): void {
+    for (let grown = true; grown;) {
+      grown = false;
+      for (const entry of this.#processes) {
+        if (members.has(entry.pid) || !members.has(entry.parentPid) || this.#isWorker(entry, job)) continue;
+        // A job started from within this one has an id of its own, and a life of its own.
+        const named = this.#jobIdOf(entry);
+        if (named !== undefined && named !== job.jobId) continue;
+        members.set(entry.pid, entry);
+        grown = true;
+      }
+    }
+  }
+
+  #isWorker(entry: ProcessStat, job: Job): boolean {
+    if (entry.pid === job.worker?.pid && entry.startTicks === job.worker.startTicks) return true;
+    return this.#jobIdOf(entry) === job.jobId && isWorkerCommand(commandLine(entry.pid), job.jobId);
+  }
+
+  #jobIdOf(entry: ProcessStat): string | undefined {
+    if (!this.#jobIds.has(entry.pid)) this.#jobIds.set(entry.pid, readJobId(entry.pid));
+    return this.#jobIds.get(entry.pid);
+  }
+}
+
+function readJobId(pid: number): string | undefined {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  return entries?.find((entry) => entry.startsWith(`${JOB_ID_VARIABLE}=`))?.slice(JOB_ID_VARIABLE.length + 1);
+}
+
+function commandLine(pid: number): readonly string[] {
+  return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+}
+
+function isWorkerCommand(words: readonly string[], jobId: string): boolean {
+  const verb = words.indexOf("_worker");
+  return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
+}
+
+/** Whether some process that we can see is the worker of a job, ours or the Python one's. */
+export function seesWorker(jobId: string): boolean {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  return readdirSync("/proc").some(
+    (name) =>
+      /^\d+$/.test(name) && isWorkerCommand(commandLine(Number(name)), jobId) && isRunning(Number(name)),
+  );
+}
+
+function isRunning(pid: number): boolean {
+  const state = readProcess(pid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
+/** The Python versions noted no start time of the target; its own must lie close to the row's. */
+function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
+  const startedAt = Date.now() / 1000 - ageOf(entry);
+  const noted = job.startedAt / 1_000_000;
+  return (
+    startedAt >= noted - LEGACY_START_TOLERANCE_S.before &&
+    startedAt <= noted + LEGACY_START_TOLERANCE_S.after
+  );
+}
+
+/** Seconds since the process started. */
+export function ageOf(entry: ProcessStat): number {
+  const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);
+  return Math.max(0, uptime - entry.startTicks / TICKS_PER_SECOND);
+}

@@ -1,0 +1,81 @@
+/** Who this process is, and what its caller gave it: read once from /proc, as bytes where bytes matter. */
+import type { Origin, ProcessIdentity } from "../job/job.ts";
+import { readBytes, readLink, readTextIfAny } from "./file.ts";
+
+/** The kernel, boot and PID namespace that this process's numbers belong to. */
+export function readOrigin(): Origin {
+  return {
+    host: readTextIfAny("/proc/sys/kernel/hostname")?.trim() ?? "",
+    bootId: readTextIfAny("/proc/sys/kernel/random/boot_id")?.trim() ?? "",
+    pidNamespace: readLink("/proc/self/ns/pid").replace(/\D/g, ""),
+  };
+}
+
+export interface ProcessStat extends ProcessIdentity {
+  /** One letter of proc(5): R, S, D, T, Z, … */
+  readonly state: string;
+  readonly parentPid: number;
+  readonly processGroup: number;
+  readonly session: number;
+}
+
+/** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */
+export function readProcess(pid: number): ProcessStat | undefined {
+  const text = readTextIfAny(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name stands in parentheses and may itself contain any character, so the fields are counted from its end.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return {
+    pid,
+    state: fields[0] ?? "",
+    parentPid: Number(fields[1]),
+    processGroup: Number(fields[2]),
+    session: Number(fields[3]),
+    startTicks: Number(fields[19] ?? 0),
+  };
+}
+
+export function readIdentity(pid: number): ProcessIdentity {
+  return { pid, startTicks: readProcess(pid)?.startTicks ?? 0 };
+}
+
+/** Number of the first argument (1 for the first) that is not valid UTF-8; 0 where all are. */
+export function findInvalidArgument(argv: readonly string[]): number {
+  // Bun puts U+FFFD where it could not decode; only then is it worth asking the kernel for the bytes.
+  if (!argv.some((argument) => argument.includes("\uFFFD"))) return 0;
+  const words = splitAtNul(readBytes("/proc/self/cmdline"));
+  const own = words.slice(words.length - argv.length);
+  return 1 + own.findIndex((word) => !isUtf8(word));
+}
+
+/** The environment as its caller gave it: NAME=VALUE entries, byte for byte. */
+export function readEnvironment(): Uint8Array[] {
+  return splitAtNul(readBytes("/proc/self/environ"));
+}
+
+/** The soft limit of open files that the caller had. Bun has raised our own to the hard one by now, so the parent's is
+ *  the nearest witness; undefined where it cannot be read. */
+export function readCallerFileLimit(): bigint | undefined {
+  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${process.ppid}/limits`) ?? "");
+  return line?.[1] === undefined ? undefined : BigInt(line[1]);
+}
+
+export function splitAtNul(bytes: Uint8Array): Uint8Array[] {
+  const words: Uint8Array[] = [];
+  let start = 0;
+  for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
+    words.push(bytes.subarray(start, end));
+    start = end + 1;
+  }
+  if (start < bytes.length) words.push(bytes.subarray(start));
+  return words;
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

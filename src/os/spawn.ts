@@ -1,0 +1,134 @@
+/**
+ * Starting processes with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it at
+ * the same time. A child leads a session of its own, has every signal at its default, and only the descriptors given.
+ */
+import { ptr } from "bun:ffi";
+import { closeFile } from "./file.ts";
+import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
+
+export interface SpawnRequest {
+  /** Looked up in PATH where it has no slash. */
+  readonly file: string;
+  readonly argv: readonly string[];
+  /** NAME=VALUE entries. */
+  readonly environment: readonly Uint8Array[];
+  /** The child's descriptors 0, 1, 2, …; each number here must be above them all (see moveUp). */
+  readonly descriptors: readonly number[];
+  readonly umask: number;
+  /** Soft limit of open files; undefined: as ours. */
+  readonly fileLimit: bigint | undefined;
+  /** A directory's descriptor; undefined: as ours. */
+  readonly directory: number | undefined;
+}
+
+// <spawn.h> of glibc and musl agree on these; both types fit into 512 bytes on every architecture.
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+const OPAQUE_BYTES = 512;
+const SIGSET_BYTES = 128;
+
+/** Returns the pid. Throws SystemError with the reason why the file could not be executed. */
+export function spawnProcess(request: SpawnRequest): number {
+  const attributes = new Uint8Array(OPAQUE_BYTES);
+  libc.posix_spawnattr_init(attributes);
+  libc.posix_spawnattr_setflags(
+    attributes,
+    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID,
+  );
+  libc.posix_spawnattr_setsigdefault(attributes, new Uint8Array(SIGSET_BYTES).fill(0xff));
+  libc.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGSET_BYTES));
+  const actions = new Uint8Array(OPAQUE_BYTES);
+  libc.posix_spawn_file_actions_init(actions);
+  request.descriptors.forEach((fd, position) => libc.posix_spawn_file_actions_adddup2(actions, fd, position));
+
+  const argv = request.argv.map(cstring);
+  const environment = request.environment.map(terminate);
+  const pid = new Int32Array(1);
+  const errno = withAttributes(request, () =>
+    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), vector(environment)),
+  );
+  libc.posix_spawn_file_actions_destroy(actions);
+  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno);
+  return pid[0]!;
+}
+
+const RLIMIT_NOFILE = 7;
+
+/** What a child can only inherit is set on ourselves for the moment of the spawn. */
+function withAttributes(request: SpawnRequest, spawn: () => number): number {
+  const limit = new BigUint64Array(2);
+  libc.getrlimit(RLIMIT_NOFILE, limit);
+  const { fileLimit } = request;
+  const ownUmask = libc.umask(request.umask);
+  if (request.directory !== undefined && libc.fchdir(request.directory) !== 0) {
+    const errno = lastErrno();
+    libc.umask(ownUmask);
+    return errno;
+  }
+  if (fileLimit !== undefined && fileLimit < limit[1]!)
+    libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([fileLimit, limit[1]!]));
+  try {
+    return spawn();
+  } finally {
+    libc.setrlimit(RLIMIT_NOFILE, limit);
+    libc.umask(ownUmask);
+    if (request.directory !== undefined) libc.chdir(cstring("/"));
+  }
+}
+
+function vector(strings: readonly Uint8Array[]): BigUint64Array {
+  return BigUint64Array.from([...strings.map((bytes) => BigInt(ptr(bytes))), 0n]);
+}
+
+function terminate(bytes: Uint8Array): Uint8Array {
+  const terminated = new Uint8Array(bytes.length + 1);
+  terminated.set(bytes);
+  return terminated;
+}
+
+const WNOHANG = 1;
+
+/** How a child of ours ended: its exit code, or the number of the signal that ended it. */
+export type ExitStatus = { readonly code: number } | { readonly signal: number };
+
+/** Reaps the child if it has ended; undefined while it runs. */
+export function reap(pid: number): ExitStatus | undefined {
+  const status = new Int32Array(1);
+  for (;;) {
+    const result = libc.waitpid(pid, status, WNOHANG);
+    if (result === 0) return undefined;
+    if (result > 0) return decodeStatus(status[0]!);
+    const errno = lastErrno();
+    if (errno !== ERRNO.EINTR) throw new SystemError(`cannot wait for process ${pid}`, errno);
+  }
+}
+
+function decodeStatus(status: number): ExitStatus {
+  const signal = status & 0x7f;
+  return signal === 0 ? { code: (status >> 8) & 0xff } : { signal };
+}
+
+/** Calls back once with how the child ended. Keeps the process alive until then; costs nothing meanwhile. */
+export function onExit(pid: number, callback: (status: ExitStatus) => void): void {
+  const check = () => {
+    const status = reap(pid);
+    if (status === undefined) return;
+    process.off("SIGCHLD", check);
+    clearInterval(keepAlive);
+    callback(status);
+  };
+  // The interval keeps the event loop alive, and would find an exit whose signal was lost.
+  const keepAlive = setInterval(check, 60_000);
+  process.on("SIGCHLD", check);
+  check();
+}
+
+/** Signals a whole process group. False where there is none, or none that we may signal. */
+export function signalGroup(processGroup: number, signal: number): boolean {
+  return libc.kill(-processGroup, signal) === 0;
+}
+
+export function closeAll(descriptors: readonly number[]): void {
+  for (const fd of new Set(descriptors)) closeFile(fd);
+}

@@ -1,0 +1,18 @@
+/** What every use case is given. Built once, by app.ts. */
+import type { Origin } from "../job/job.ts";
+import type { Home } from "../os/home.ts";
+import type { JobStore } from "../store/store.ts";
+
+export interface Context {
+  readonly home: Home;
+  /** This process's kernel, boot and PID namespace. */
+  readonly origin: Origin;
+  /** The store; undefined where the state directory has none yet. Nothing is created. */
+  openStore(): JobStore | undefined;
+  /** The store, made if there is none. */
+  createStore(): JobStore;
+  /** Tells a person something on stderr. */
+  notify(message: string): void;
+  /** As notify, but only where stderr is a terminal. */
+  progress(message: string): void;
+}

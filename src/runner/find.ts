@@ -1,0 +1,44 @@
+/** Looking a job up, by its id or as the newest of its run key. What is found is reconciled first. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { isJobId } from "../job/request.ts";
+import type { JobStore } from "../store/store.ts";
+import type { Context } from "./context.ts";
+import { reconcile } from "./reconcile.ts";
+
+export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
+
+/** Throws `not-found`. */
+export async function findJob(
+  context: Context,
+  selector: JobSelector,
+): Promise<{ store: JobStore; job: Job }> {
+  const store = context.openStore();
+  const job = store && (await select(store, selector));
+  if (store === undefined || job === undefined) throw notFound(context, selector);
+  return { store, job: await reconcile(context, store, job) };
+}
+
+async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
+  if ("runKey" in selector) return store.latest(selector.runKey);
+  return isJobId(selector.jobId) ? store.find(selector.jobId) : undefined;
+}
+
+/** All jobs of a run key, newest first. Throws `not-found` where there is none. */
+export async function findHistory(context: Context, runKey: string): Promise<readonly Job[]> {
+  const store = context.openStore();
+  const jobs = store === undefined ? [] : await store.history(runKey);
+  if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
+  return Promise.all(jobs.map((job) => reconcile(context, store, job)));
+}
+
+function notFound(context: Context, selector: JobSelector): OrchesjobError {
+  const what =
+    "runKey" in selector
+      ? `job of run key ${JSON.stringify(selector.runKey)}`
+      : `job ${JSON.stringify(selector.jobId)}`;
+  return new OrchesjobError(
+    "not-found",
+    `no ${what} in ${context.home.path}; is ORCHESJOB_HOME the one that it was started with?`,
+  );
+}

@@ -1,0 +1,65 @@
+/** Turns an active job without an owner into LOST, and says which processes a LOST job has left behind. */
+import type { Job, LostReason, Origin } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { now } from "../os/clock.ts";
+import { removeFile } from "../os/file.ts";
+import { lockFilePath, logFiles } from "../os/home.ts";
+import { isOwnerGone } from "../os/liveness.ts";
+import { probeLock } from "../os/lock.ts";
+import { ageOf, ProcessTable } from "../os/process-tree.ts";
+import type { JobStore } from "../store/store.ts";
+import type { Context } from "./context.ts";
+
+/** The job as it is in truth: the same, or LOST with the reason. */
+export async function reconcile(context: Context, store: JobStore, job: Job): Promise<Job> {
+  if (!isActive(job.status)) return job;
+  const lockFile = lockFilePath(context.home, job.jobId);
+  if (!isOwnerGone(job, lockFile, context.origin)) return job;
+  const lost = await store.lose(job.jobId, lostReason(job, context.origin), now());
+  // Refused: the owner had just recorded its result, which stands.
+  if (lost === undefined) return (await store.find(job.jobId)) ?? job;
+  removeFile(lockFile);
+  return lost;
+}
+
+function lostReason(job: Job, origin: Origin): LostReason {
+  if (job.origin === null) return "unknown";
+  if (job.origin.bootId !== origin.bootId) return job.origin.host === origin.host ? "reboot" : "unknown";
+  return job.status === "STARTING" ? "start_interrupted" : "worker_killed";
+}
+
+export interface Orphans {
+  readonly pids: readonly number[];
+  /** Age of the oldest, in seconds; undefined where none can be seen. */
+  readonly ageSeconds: number | undefined;
+  /** A process that cannot be seen from here (another PID namespace, another user) has the job's output open. */
+  readonly unseen: boolean;
+}
+
+const NO_ORPHANS: Orphans = { pids: [], ageSeconds: undefined, unseen: false };
+
+/** Finds the processes that outlived their jobs' workers; the process table is read once for all jobs asked about. */
+export class OrphanFinder {
+  #table: ProcessTable | undefined;
+
+  constructor(readonly context: Context) {}
+
+  find(job: Job): Orphans {
+    const { origin, home } = this.context;
+    // Nothing outlives a reboot.
+    if (job.status !== "LOST" || (job.origin !== null && job.origin.bootId !== origin.bootId))
+      return NO_ORPHANS;
+    this.#table ??= new ProcessTable(origin);
+    const processes = this.#table.ofJob(job);
+    const oldest = processes[0];
+    if (oldest !== undefined)
+      return { pids: processes.map((entry) => entry.pid), ageSeconds: ageOf(oldest), unseen: false };
+    const logs = logFiles(home, job.jobId);
+    const unseen = [logs.stdout, logs.stderr].some((path) => probeLock(path) === "held");
+    return unseen ? { ...NO_ORPHANS, unseen } : NO_ORPHANS;
+  }
+}
+
+export function hasOrphans(orphans: Orphans): boolean {
+  return orphans.pids.length > 0 || orphans.unseen;
+}

@@ -1,0 +1,165 @@
+/** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
+import { Database, SQLiteError } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
+import schema from "./migrations/0001-jobs.sql" with { type: "text" };
+
+/** `pragma application_id` of our databases: "ojob". */
+const APPLICATION_ID = 0x6f6a6f62;
+const SCHEMA_VERSION = 1;
+
+export interface OpenOptions {
+  readonly create: boolean;
+  /** How long to wait while another process is in the way, in ms. */
+  readonly patienceMs: number;
+  /** Turns the tables of the Python orchesjob into ours. */
+  readonly upgrade: (database: Database) => void;
+}
+
+/** Opens the database; undefined where there is none yet and `create` is false. */
+export function openDatabase(path: string, options: OpenOptions): Database | undefined {
+  return translateErrors(path, options.patienceMs, () => {
+    const database = openFile(path, options.create);
+    if (database === undefined) return undefined;
+    database.run(`pragma busy_timeout = ${options.patienceMs}`);
+    if (!prepareSchema(database, path, options)) {
+      database.close();
+      return undefined;
+    }
+    database.run("pragma synchronous = full");
+    return database;
+  });
+}
+
+function openFile(path: string, create: boolean): Database | undefined {
+  try {
+    return new Database(path, { readwrite: true, create, strict: true });
+  } catch (error) {
+    // The file is looked for only now, after SQLite did not find it: the common case pays nothing.
+    if (!create && isError(error, "SQLITE_CANTOPEN") && !Bun.file(path).size) return undefined;
+    throw error;
+  }
+}
+
+/** True where the schema is ours now. Whatever is not ours is left as it is. */
+function prepareSchema(database: Database, path: string, { create, upgrade }: OpenOptions): boolean {
+  const version = readVersion(database);
+  if (version === SCHEMA_VERSION) return true;
+  if (version > SCHEMA_VERSION) {
+    throw new OrchesjobError(
+      "conflict",
+      `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`,
+    );
+  }
+  const tables = database
+    .query<{ name: string }, []>("select name from sqlite_schema where type = 'table'")
+    .all();
+  if (tables.some((table) => table.name === "jobs")) {
+    upgrade(database);
+    return true;
+  }
+  if (tables.length > 0) throw notOurs(path);
+  if (!create) return false;
+  database.run("pragma journal_mode = wal");
+  transact(database, () => {
+    // Another process may have been first.
+    if (readVersion(database) === 0) createSchema(database);
+  });
+  return true;
+}
+
+/** Runs inside a transaction. */
+export function createSchema(database: Database): void {
+  database.run(schema);
+  database.run(`pragma application_id = ${APPLICATION_ID}`);
+  database.run(`pragma user_version = ${SCHEMA_VERSION}`);
+}
+
+export function readVersion(database: Database): number {
+  return database.query<{ user_version: number }, []>("pragma user_version").get()!.user_version;
+}
+
+function notOurs(path: string): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `${path} is not a database of orchesjob; move it away, or set ORCHESJOB_HOME to another directory`,
+  );
+}
+
+/** One immediate transaction: taken at once, so that what is read in it is still true when it is written. */
+export function transact<T>(database: Database, body: () => T): T {
+  database.run("begin immediate");
+  let result: T;
+  try {
+    result = body();
+    database.run("commit");
+  } catch (error) {
+    if (database.inTransaction) database.run("rollback");
+    throw error;
+  }
+  return result;
+}
+
+export function isError(error: unknown, ...codes: string[]): boolean {
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code));
+}
+
+const PAUSE_MS = 20;
+
+/**
+ * Runs a piece of database work. Where another process is in the way it is tried again until the patience (ms) is over
+ * (SQLite's own busy_timeout does not cover every case, recovery for one); then, and for every other failure of
+ * SQLite, an OrchesjobError is thrown.
+ */
+export function translateErrors<T>(path: string, patienceMs: number, work: () => T): T {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof SQLiteError)) throw error;
+      if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL") && performance.now() < deadline) {
+        Bun.sleepSync(PAUSE_MS);
+        continue;
+      }
+      throw translate(path, patienceMs, error);
+    }
+  }
+}
+
+function translate(path: string, patienceMs: number, error: SQLiteError): OrchesjobError {
+  if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
+    return new OrchesjobError(
+      "locked",
+      `${path} is locked by another process for more than ${patienceMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
+    );
+  }
+  if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
+    return new OrchesjobError(
+      "conflict",
+      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/failure-model.md`,
+    );
+  }
+  if (isError(error, "SQLITE_FULL"))
+    return new OrchesjobError(
+      "general",
+      `cannot write ${path}: the disk is full; free some space and try again`,
+    );
+  if (isError(error, "SQLITE_READONLY")) {
+    return new OrchesjobError(
+      "general",
+      `cannot write ${path}: it is read-only; check the file's mode and the mount`,
+    );
+  }
+  if (isError(error, "SQLITE_CANTOPEN")) {
+    return new OrchesjobError(
+      "general",
+      `cannot open ${path}; check that it and its directory can be read and written by you`,
+    );
+  }
+  if (isError(error, "SQLITE_IOERR"))
+    return new OrchesjobError(
+      "general",
+      `cannot read or write ${path}: ${error.message}; check the disk (dmesg)`,
+    );
+  return new OrchesjobError("conflict", `${path} does not hold what orchesjob expects: ${error.message}`);
+}

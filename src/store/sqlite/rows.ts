@@ -1,0 +1,73 @@
+/** A row of table jobs, and the job that it means. */
+import type { Instant, Job, LostReason, Origin, ProcessIdentity } from "../../job/job.ts";
+import type { JobStatus } from "../../job/status.ts";
+
+export interface JobRow {
+  readonly seq: number;
+  readonly job_id: string;
+  readonly run_key: string;
+  readonly attempt_no: number;
+  readonly status: JobStatus;
+  readonly command: string;
+  readonly cwd: string;
+  readonly worker_pid: number | null;
+  readonly worker_start: number | null;
+  readonly target_pid: number | null;
+  readonly target_start: number | null;
+  readonly exit_code: number | null;
+  readonly signal: string | null;
+  readonly error: string | null;
+  readonly lost_reason: LostReason | null;
+  readonly started_at: number;
+  readonly finished_at: number | string | null;
+  readonly cancel_reason: string | null;
+  readonly rerun_of_job_id: string | null;
+  readonly rerun_reason: string | null;
+  readonly host: string;
+  readonly boot_id: string | null;
+  readonly pid_namespace: string | null;
+}
+
+export function toJob(row: JobRow): Job {
+  return {
+    jobId: row.job_id,
+    runKey: row.run_key,
+    attemptNo: row.attempt_no,
+    status: row.status,
+    command: JSON.parse(row.command) as string[],
+    cwd: row.cwd,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at === null ? null : toInstant(row.finished_at),
+    exitCode: row.exit_code,
+    signal: row.signal,
+    error: row.error,
+    lostReason: row.lost_reason,
+    cancelReason: row.cancel_reason,
+    rerunOfJobId: row.rerun_of_job_id,
+    rerunReason: row.rerun_reason,
+    origin: toOrigin(row),
+    worker: toIdentity(row.worker_pid, row.worker_start),
+    target: toIdentity(row.target_pid, row.target_start),
+  };
+}
+
+function toOrigin(row: JobRow): Origin | null {
+  if (row.boot_id === null) return null;
+  return { host: row.host, bootId: row.boot_id, pidNamespace: row.pid_namespace ?? "" };
+}
+
+function toIdentity(pid: number | null, startTicks: number | null): ProcessIdentity | null {
+  return pid === null ? null : { pid, startTicks: startTicks ?? 0 };
+}
+
+/** Anything below is seconds: in microseconds it would be the first hours of 1970. */
+const SMALLEST_MICROSECONDS = 100_000_000_000;
+
+/** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
+export function toInstant(value: number | string): Instant {
+  if (typeof value === "string") {
+    const instant = Temporal.Instant.from(value);
+    return Number(instant.epochNanoseconds / 1000n);
+  }
+  return value < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
+}

@@ -1,0 +1,8 @@
+/** What this build is. The build script puts the values in; from the sources there is no commit to name. */
+declare const ORCHESJOB_VERSION: string | undefined;
+declare const ORCHESJOB_COMMIT: string | undefined;
+
+const version = typeof ORCHESJOB_VERSION === "string" ? ORCHESJOB_VERSION : "0.0.0-source";
+const commit = typeof ORCHESJOB_COMMIT === "string" ? ORCHESJOB_COMMIT : "unknown";
+
+export const VERSION_LINE = `orchesjob ${version} (commit ${commit}, bun ${Bun.version})\n`;
