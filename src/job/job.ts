@@ -58,4 +58,6 @@ export interface Job {
 }
 
 /** What `start` asks to be made: a job before its first transition. */
-export type NewJob = Pick<Job, "jobId" | "runKey" | "command" | "cwd"> & { readonly origin: Origin };
+export type NewJob = Pick<Job, "jobId" | "runKey" | "attemptNo" | "command" | "cwd"> & {
+  readonly origin: Origin;
+};

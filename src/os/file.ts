@@ -4,8 +4,8 @@ import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
 const O_CREAT = 0o100;
-const O_EXCL = 0o200;
 const O_APPEND = 0o2000;
+const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 
@@ -13,10 +13,10 @@ const OPEN_FLAGS = {
   read: 0,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
-  /** Must not exist yet. */
-  create: O_RDWR | O_CREAT | O_EXCL,
-  /** The null device. */
-  nothing: O_RDWR,
+  /** As reader and writer of a FIFO at once: never blocks, and keeps it open. */
+  both: O_RDWR,
+  /** A FIFO that perhaps nobody has open for writing. */
+  listen: O_NONBLOCK,
   /** A directory to come back to; needs no permission to read it. */
   directory: O_PATH,
 } as const;
@@ -51,18 +51,25 @@ export function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
-const POLLIN = 1;
-const POLLOUT = 4;
-
-/** Blocks until the descriptor is ready or the time (ms; -1: no limit) is over. False: time over, or a signal came. */
-function pollFor(fd: number, events: number, timeoutMs: number): boolean {
-  const request = new Int32Array([fd, events]);
-  return libc.poll(request, 1, timeoutMs) > 0;
+/** Makes a FIFO (0600). Throws where the name is taken. */
+export function makeFifo(path: string): void {
+  const name = cstring(path);
+  retryCall(`cannot make ${path}`, () => libc.mkfifo(name, 0o600));
 }
 
-/** Blocks until there is something to read or the time (ms) is over; false where it is not. */
-export function waitReadable(fd: number, timeoutMs: number): boolean {
-  return pollFor(fd, POLLIN, timeoutMs);
+/** Both ends of a new pipe, which no child inherits. */
+export function makePipe(): { readonly read: number; readonly write: number } {
+  const ends = new Int32Array(2);
+  retryCall("cannot make a pipe", () => libc.pipe2(ends, O_CLOEXEC));
+  return { read: ends[0]!, write: ends[1]! };
+}
+
+export const POLLIN = 1;
+const POLLOUT = 4;
+
+/** Blocks until the descriptor is ready or hung up, the time (ms; -1: no limit) is over, or a signal came. */
+export function pollFor(fd: number, events: number, timeoutMs: number): void {
+  libc.poll(new Int32Array([fd, events]), 1, Math.ceil(timeoutMs));
 }
 
 /** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */

@@ -1,5 +1,5 @@
 /**
- * The C library, through bun:ffi: what Bun has no call for (flock, inotify, posix_spawn with a raw environment), and
+ * The C library, through bun:ffi: what Bun has no call for (flock, poll, posix_spawn with a raw environment), and
  * the few file calls of the hot path. Measured on Bun 1.4.5: this costs 0.1 ms of a process's start, importing
  * node:fs 0.8 ms, touching process.stdout 7 ms; an empty executable takes 3.3 ms.
  */
@@ -22,11 +22,11 @@ const SYMBOLS = {
   chdir: { args: ["ptr"], returns: "i32" },
   fchdir: { args: ["i32"], returns: "i32" },
   fchmod: { args: ["i32", "u32"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
-  inotify_init1: { args: ["i32"], returns: "i32" },
-  inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  mkfifo: { args: ["ptr", "u32"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },

@@ -48,9 +48,9 @@ export function findInvalidArgument(argv: readonly string[]): number {
   return 1 + own.findIndex((word) => !isUtf8(word));
 }
 
-/** The environment as its caller gave it: NAME=VALUE entries, byte for byte. */
-export function readEnvironment(): Uint8Array[] {
-  return splitAtNul(readBytes("/proc/self/environ"));
+/** The environment as its caller gave it, byte for byte: NAME=VALUE entries, a NUL after each. */
+export function readEnvironment(): Uint8Array {
+  return readBytes("/proc/self/environ");
 }
 
 /** The soft limit of open files that the caller had. Bun has raised our own to the hard one by now, so the parent's is
@@ -60,7 +60,7 @@ export function readCallerFileLimit(): bigint | undefined {
   return line?.[1] === undefined ? undefined : BigInt(line[1]);
 }
 
-export function splitAtNul(bytes: Uint8Array): Uint8Array[] {
+function splitAtNul(bytes: Uint8Array): Uint8Array[] {
   const words: Uint8Array[] = [];
   let start = 0;
   for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {

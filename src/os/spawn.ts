@@ -10,15 +10,15 @@ export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
   readonly file: string;
   readonly argv: readonly string[];
-  /** NAME=VALUE entries. */
-  readonly environment: readonly Uint8Array[];
+  /** NAME=VALUE entries, a NUL after each. */
+  readonly environment: Uint8Array;
   /** The child's descriptors 0, 1, 2, …; each number here must be above them all (see moveUp). */
   readonly descriptors: readonly number[];
   readonly umask: number;
   /** Soft limit of open files; undefined: as ours. */
   readonly fileLimit: bigint | undefined;
-  /** A directory's descriptor; undefined: as ours. */
-  readonly directory: number | undefined;
+  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root from then on. */
+  readonly directory: number | "/";
 }
 
 // <spawn.h> of glibc and musl agree on these; both types fit into 512 bytes on every architecture.
@@ -43,10 +43,10 @@ export function spawnProcess(request: SpawnRequest): number {
   request.descriptors.forEach((fd, position) => libc.posix_spawn_file_actions_adddup2(actions, fd, position));
 
   const argv = request.argv.map(cstring);
-  const environment = request.environment.map(terminate);
+  const environment = blockVector(request.environment);
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
-    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), vector(environment)),
+    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment),
   );
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno);
@@ -54,6 +54,7 @@ export function spawnProcess(request: SpawnRequest): number {
 }
 
 const RLIMIT_NOFILE = 7;
+const ROOT = cstring("/");
 
 /** What a child can only inherit is set on ourselves for the moment of the spawn. */
 function withAttributes(request: SpawnRequest, spawn: () => number): number {
@@ -61,7 +62,8 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
   libc.getrlimit(RLIMIT_NOFILE, limit);
   const { fileLimit } = request;
   const ownUmask = libc.umask(request.umask);
-  if (request.directory !== undefined && libc.fchdir(request.directory) !== 0) {
+  const { directory } = request;
+  if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
     const errno = lastErrno();
     libc.umask(ownUmask);
     return errno;
@@ -73,18 +75,23 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
   } finally {
     libc.setrlimit(RLIMIT_NOFILE, limit);
     libc.umask(ownUmask);
-    if (request.directory !== undefined) libc.chdir(cstring("/"));
+    libc.chdir(ROOT);
   }
 }
 
+/** A NULL-terminated array of pointers to C strings, which must stay referenced while it is used. */
 function vector(strings: readonly Uint8Array[]): BigUint64Array {
   return BigUint64Array.from([...strings.map((bytes) => BigInt(ptr(bytes))), 0n]);
 }
 
-function terminate(bytes: Uint8Array): Uint8Array {
-  const terminated = new Uint8Array(bytes.length + 1);
-  terminated.set(bytes);
-  return terminated;
+/** The same for a block of entries with a NUL after each. Numbers, not BigInts: this is on the way of every start. */
+function blockVector(block: Uint8Array): Uint32Array {
+  const base = ptr(block) as number;
+  const words: number[] = [];
+  for (let start = 0, end = block.indexOf(0); end >= 0; start = end + 1, end = block.indexOf(0, start)) {
+    words.push((base + start) % 2 ** 32, Math.floor((base + start) / 2 ** 32));
+  }
+  return Uint32Array.from([...words, 0, 0]);
 }
 
 const WNOHANG = 1;

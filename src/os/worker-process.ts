@@ -1,6 +1,5 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
-import type { Job } from "../job/job.ts";
-import { closeFile, openFile, statFd } from "./file.ts";
+import { closeFile, makePipe, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
 import { libc } from "./libc.ts";
 import { moveUp } from "./lock.ts";
@@ -11,6 +10,7 @@ import { closeAll, spawnProcess } from "./spawn.ts";
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
 export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
+const WORKER_GATE_FD = 5;
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -18,18 +18,27 @@ const FD_CLOEXEC = 1;
 /** Our own files are the owner's alone; the caller's umask is kept for the target. */
 const callersUmask = libc.umask(0o077);
 
-/** The directory that the caller is in, to come back to whatever its name is or becomes. */
-export function openCallersDirectory(): number {
-  return moveUp(openFile(".", "directory"));
+export interface PreparedWorker {
+  /** Lets the worker go on: what it is to execute is in the store now, or never will be. Our own death does the same. */
+  release(): void;
 }
 
-/** Starts the detached worker of a job; it owns the lock from here on. Throws SystemError. */
-export function spawnWorker(home: Home, job: Job, lock: number, directory: number): void {
+/**
+ * Starts the detached worker of a job; it owns the lock from here on. It waits for its release before it looks for the
+ * job, so that it can get ready while the job is being accepted. Throws SystemError.
+ */
+export function spawnWorker(
+  home: Home,
+  job: { readonly jobId: string; readonly runKey: string; readonly attemptNo: number },
+  lock: number,
+): PreparedWorker {
   const fileLimit = readCallerFileLimit();
   const limit = fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)];
   const compiled = Bun.main.startsWith("/$bunfs/");
+  const gate = makePipe();
   const nothing = openNothing();
-  const root = moveUp(openFile("/", "directory"));
+  const directory = moveUp(openFile(".", "directory"));
+  const closed = moveUp(gate.read);
   try {
     spawnProcess({
       // Ourselves, even where the file was moved or replaced meanwhile.
@@ -43,19 +52,29 @@ export function spawnWorker(home: Home, job: Job, lock: number, directory: numbe
         ORCHESJOB_RUN_KEY: job.runKey,
         ORCHESJOB_ATTEMPT: String(job.attemptNo),
       }),
-      descriptors: [nothing, nothing, nothing, lock, directory],
+      descriptors: [nothing, nothing, nothing, lock, directory, closed],
       umask: callersUmask,
       fileLimit,
-      directory: root,
+      directory: "/",
     });
+  } catch (error) {
+    closeFile(gate.write);
+    throw error;
   } finally {
-    closeAll([nothing, root]);
+    closeAll([nothing, directory, closed, lock]);
   }
+  return { release: () => closeFile(gate.write) };
 }
 
 /** Called first by a worker: what it has inherited is its own, and not its target's. */
 export function adoptDescriptors(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/** Blocks until the launcher has released us, or is gone. */
+export function waitForRelease(): void {
+  readInto(WORKER_GATE_FD, new Uint8Array(1));
+  closeFile(WORKER_GATE_FD);
 }
 
 /** Launches the target of a job: the worker's own environment is already the target's. Returns its pid; throws SystemError. */
@@ -87,18 +106,18 @@ export function directoryExists(): boolean {
 }
 
 function openNothing(): number {
-  return moveUp(openFile("/dev/null", "nothing"));
+  return moveUp(openFile("/dev/null", "both"));
 }
 
-const encoder = new TextEncoder();
-
 /** The same entries byte for byte, with ours in place of those of the same name. */
-function withVariables(entries: readonly Uint8Array[], variables: Record<string, string>): Uint8Array[] {
-  const names = Object.keys(variables).map((name) => encoder.encode(`${name}=`));
-  const isOurs = (entry: Uint8Array) =>
-    names.some((name) => name.every((byte, index) => entry[index] === byte));
-  return [
-    ...entries.filter((entry) => !isOurs(entry)),
-    ...Object.entries(variables).map(([name, value]) => encoder.encode(`${name}=${value}`)),
-  ];
+function withVariables(environment: Uint8Array, variables: Record<string, string>): Uint8Array {
+  // A NUL in front, so that each entry stands between two of them.
+  let block = Buffer.concat([Buffer.from([0]), environment]);
+  for (const [name, value] of Object.entries(variables)) {
+    for (let at = block.indexOf(`\0${name}=`); at >= 0; at = block.indexOf(`\0${name}=`)) {
+      block = Buffer.concat([block.subarray(0, at), block.subarray(block.indexOf(0, at + 1))]);
+    }
+    block = Buffer.concat([block, Buffer.from(`${name}=${value}\0`)]);
+  }
+  return block.subarray(1);
 }

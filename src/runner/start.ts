@@ -6,9 +6,7 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { createLock } from "../os/lock.ts";
-import { closeAll } from "../os/spawn.ts";
-import { SystemError } from "../os/libc.ts";
-import { openCallersDirectory, spawnWorker } from "../os/worker-process.ts";
+import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
@@ -48,33 +46,29 @@ function isLaunched(job: Job): boolean {
 }
 
 async function acceptJob(context: Context, store: JobStore, request: StartRequest): Promise<StartResult> {
-  const jobId = Bun.randomUUIDv7();
-  const lockFile = lockFilePath(context.home, jobId);
-  let lock: number | undefined;
+  const cwd = process.cwd();
   for (;;) {
     let latest = await store.latest(request.runKey);
     if (latest !== undefined) latest = await reconcile(context, store, latest);
-    if (latest !== undefined && isActive(latest.status)) {
-      if (lock !== undefined) dropLock(lock, lockFile);
-      return { existing: true, job: latest };
-    }
+    if (latest !== undefined && isActive(latest.status)) return { existing: true, job: latest };
     if (latest !== undefined) refuseOrphans(context, latest);
-    // The witness of life must be there before anybody can see the job.
-    lock ??= createLock(lockFile);
-    // If this throws, the lock file stays: a commit that reported an error may yet be found on the disk.
-    const claim = await store.claim(
-      { jobId, runKey: request.runKey, command: request.command, cwd: process.cwd(), origin: context.origin },
-      latest?.jobId,
-      now(),
-    );
-    if (claim.kind === "accepted")
-      return { existing: false, job: await handOver(context, store, claim.job, lock) };
-  }
-}
 
-function dropLock(lock: number, lockFile: string): void {
-  removeFile(lockFile);
-  closeAll([lock]);
+    const identity = {
+      jobId: Bun.randomUUIDv7(),
+      runKey: request.runKey,
+      attemptNo: (latest?.attemptNo ?? 0) + 1,
+    };
+    const lockFile = lockFilePath(context.home, identity.jobId);
+    // The witness of life is there before anybody can see the job, and passes on to the worker: at no moment is the job
+    // without an owner. If the claim throws, it stays: a commit that reported an error may yet be found on the disk.
+    const worker = spawnWorker(context.home, identity, createLock(lockFile));
+    const job = { ...identity, command: request.command, cwd, origin: context.origin };
+    const accepted = await store.claim(job, latest?.jobId, now());
+    if (accepted === undefined) removeFile(lockFile);
+    worker.release();
+    if (accepted !== undefined) return { existing: false, job: accepted };
+    // Somebody else was faster; look again.
+  }
 }
 
 /** Law 6: LOST does not mean free. */
@@ -93,21 +87,4 @@ function refuseOrphans(context: Context, job: Job): void {
     "conflict",
     `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}; ${wayOut}`,
   );
-}
-
-/** Starts the worker, which inherits the lock: at no moment is the job without an owner. */
-async function handOver(context: Context, store: JobStore, job: Job, lock: number): Promise<Job> {
-  const directory = openCallersDirectory();
-  try {
-    spawnWorker(context.home, job, lock, directory);
-    return job;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    const outcome = { exitCode: -1, signal: null, error: `cannot start the worker: ${error.message}` };
-    const failed = await store.finish(job.jobId, outcome, null, now());
-    removeFile(lockFilePath(context.home, job.jobId));
-    return failed ?? job;
-  } finally {
-    closeAll([lock, directory]);
-  }
 }

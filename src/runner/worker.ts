@@ -2,14 +2,20 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { now } from "../os/clock.ts";
-import { makeDirectory, openFile, removeFile, statPath, writeAll } from "../os/file.ts";
+import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../os/file.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
-import { lockDescriptor, moveUp } from "../os/lock.ts";
+import { announceRunning, lockDescriptor, moveUp } from "../os/lock.ts";
 import { readIdentity } from "../os/self.ts";
 import { signalName } from "../os/signals.ts";
 import { closeAll, type ExitStatus, onExit, signalGroup } from "../os/spawn.ts";
-import { adoptDescriptors, directoryExists, spawnTarget, WORKER_LOCK_FD } from "../os/worker-process.ts";
+import {
+  adoptDescriptors,
+  directoryExists,
+  spawnTarget,
+  waitForRelease,
+  WORKER_LOCK_FD,
+} from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -31,17 +37,22 @@ export async function runWorker(context: Context, request: WorkerRequest): Promi
   adoptDescriptors();
   const signals = passSignalsOn();
   const ledger = new Ledger(context);
+  waitForRelease();
   // Law 2: without the claim nothing is executed.
   const worker = readIdentity(process.pid);
   const job = await ledger.write(
     (store) => store.run(jobId, worker, context.origin, now()),
     CLAIM_PATIENCE_MS,
   );
-  if (job === undefined) return;
+  if (job === undefined) {
+    removeFile(lockFilePath(context.home, jobId));
+    return;
+  }
 
   const { outcome, target, endedAt } = await execute(context, ledger, signals, job, fileLimit);
   await ledger.write((store) => store.finish(jobId, outcome, target, endedAt));
   removeFile(lockFilePath(context.home, jobId));
+  closeFile(WORKER_LOCK_FD);
   await ledger.tidy();
 }
 
@@ -72,8 +83,7 @@ async function execute(
     endedAt: now(),
   }));
   await Promise.race([ledger.write((store) => store.recordTarget(job.jobId, target, now())), ended]);
-  // Wakes those who wait for the command to run.
-  writeAll(WORKER_LOCK_FD, new Uint8Array(1));
+  announceRunning(WORKER_LOCK_FD);
   const { status, endedAt } = await ended;
   return { outcome: toOutcome(status), target, endedAt };
 }

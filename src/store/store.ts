@@ -5,14 +5,6 @@
  */
 import type { Instant, Job, LostReason, NewJob, Outcome, ProcessIdentity } from "../job/job.ts";
 
-export type ClaimResult =
-  /** A new STARTING job was made, durably. */
-  | { readonly kind: "accepted"; readonly job: Job }
-  /** Another job of the key is active. */
-  | { readonly kind: "existing"; readonly job: Job }
-  /** The key's newest job is not the one that the caller has looked at; look again. */
-  | { readonly kind: "changed" };
-
 export interface CleanCandidate {
   /** Order of acceptance; the cursor of `finishedBefore`. */
   readonly position: number;
@@ -20,8 +12,11 @@ export interface CleanCandidate {
 }
 
 export interface JobStore {
-  /** Accepts a job, unless the key has an active one (law 1) or its newest job is not `expected`. Durable when it returns (law 3). */
-  claim(job: NewJob, expected: string | undefined, at: Instant): Promise<ClaimResult>;
+  /**
+   * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not `expected` (an id; undefined: none) or
+   * is active (law 1): the caller must look again. Durable when it returns (law 3).
+   */
+  claim(job: NewJob, expected: string | undefined, at: Instant): Promise<Job | undefined>;
 
   find(jobId: string): Promise<Job | undefined>;
   /** The newest job of a run key. */

@@ -2,7 +2,7 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job, LostReason, NewJob, Outcome, ProcessIdentity } from "../../job/job.ts";
 import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
-import type { ClaimResult, CleanCandidate, JobStore } from "../store.ts";
+import type { CleanCandidate, JobStore } from "../store.ts";
 import { openDatabase, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
@@ -73,21 +73,22 @@ class SqliteStore implements JobStore {
     this.#patienceMs = patienceMs;
   }
 
-  async claim(job: NewJob, expected: string | undefined, at: Instant): Promise<ClaimResult> {
+  async claim(job: NewJob, expected: string | undefined, at: Instant): Promise<Job | undefined> {
     return this.#transact(() => {
       const latest = this.#row("latest", { runKey: job.runKey });
-      if (latest !== undefined && isActive(latest.status)) return { kind: "existing", job: toJob(latest) };
-      if (latest?.job_id !== expected) return { kind: "changed" };
-      const row = this.#row("insert", {
-        jobId: job.jobId,
-        runKey: job.runKey,
-        attemptNo: (latest?.attempt_no ?? 0) + 1,
-        command: JSON.stringify(job.command),
-        cwd: job.cwd,
-        at,
-        ...job.origin,
-      });
-      return { kind: "accepted", job: toJob(row!) };
+      if (latest?.job_id !== expected || (latest !== undefined && isActive(latest.status))) return undefined;
+      const { jobId, runKey, attemptNo, command, cwd, origin } = job;
+      return toJob(
+        this.#row("insert", {
+          jobId,
+          runKey,
+          attemptNo,
+          command: JSON.stringify(command),
+          cwd,
+          at,
+          ...origin,
+        })!,
+      );
     });
   }
 

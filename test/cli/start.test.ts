@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { Sandbox } from "../support/sandbox.ts";
+
+test("start --sync answers with the result", async () => {
+  await using box = new Sandbox();
+  const answer = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "echo out; exit 3"]);
+  expect(answer).toMatchObject({
+    accepted: true,
+    existing: false,
+    mode: "sync",
+    status: "FAILED",
+    exit_code: 3,
+    attempt_no: 1,
+  });
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("out\n");
+});

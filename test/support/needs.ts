@@ -1,0 +1,32 @@
+/** Tests that need something of the machine. Where it is missing they are skipped, counted, and the reason is said. */
+import { test } from "bun:test";
+
+const CHECKS = {
+  strace: () => Bun.which("strace") !== null,
+  root: () => process.getuid?.() === 0,
+  unshare: () =>
+    Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    }).exitCode === 0,
+} as const;
+
+export type Need = keyof typeof CHECKS;
+
+const known = new Map<Need, boolean>();
+
+export function has(need: Need): boolean {
+  if (!known.has(need)) known.set(need, CHECKS[need]());
+  return known.get(need)!;
+}
+
+/** A test that is skipped where one of the needs is not met. */
+export function testWith(
+  needs: readonly Need[],
+  name: string,
+  body: () => Promise<void>,
+  timeoutMs?: number,
+): void {
+  const missing = needs.filter((need) => !has(need));
+  if (missing.length > 0) console.error(`skipped, for want of ${missing.join(" and ")}: ${name}`);
+  test.skipIf(missing.length > 0)(name, body, timeoutMs);
+}
