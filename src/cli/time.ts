@@ -30,16 +30,3 @@ function parseIso(text: string): Temporal.Instant {
   if (/\d\d:?\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$/.test(text.slice(10))) return Temporal.Instant.from(text);
   return Temporal.PlainDateTime.from(text).toZonedDateTime(Temporal.Now.timeZoneId()).toInstant();
 }
-
-/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. Throws `usage`. */
-export function parseSeconds(name: string): (text: string) => number {
-  return (text) => {
-    if (!/^\d{1,9}(\.\d+)?$/.test(text)) {
-      throw new OrchesjobError(
-        "usage",
-        `${name} is a number of seconds, e.g. ${name} 10, not ${JSON.stringify(text)}`,
-      );
-    }
-    return Number(text) * 1000;
-  };
-}

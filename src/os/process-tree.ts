@@ -29,8 +29,8 @@ export class ProcessTable {
       .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
   }
 
-  /** The living processes of a job, but for its worker, oldest first. */
-  ofJob(job: Job): readonly ProcessStat[] {
+  /** The living processes of a job, but for its worker, oldest first. `bystanders` need a better witness than their environment. */
+  ofJob(job: Job, bystanders: ReadonlySet<number> = new Set()): readonly ProcessStat[] {
     const session = this.#liveSession(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
@@ -38,7 +38,9 @@ export class ProcessTable {
       const named = this.#jobIdOf(entry);
       const inSession =
         session !== undefined && (entry.session === session || entry.processGroup === session);
-      if (named === job.jobId || (inSession && named === undefined)) members.set(entry.pid, entry);
+      // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
+      const isNamed = named === job.jobId && (inSession || !bystanders.has(entry.pid));
+      if (isNamed || (inSession && named === undefined)) members.set(entry.pid, entry);
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
@@ -94,6 +96,16 @@ function commandLine(pid: number): readonly string[] {
 function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   const verb = words.indexOf("_worker");
   return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
+}
+
+/** A process and its parent, and theirs. */
+export function ancestorsOf(pid: number): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (let current = readProcess(pid); current !== undefined && !found.has(current.pid);) {
+    found.add(current.pid);
+    current = readProcess(current.parentPid);
+  }
+  return found;
 }
 
 /** Whether some process that we can see is the worker of a job, ours or the Python one's. */

@@ -49,7 +49,7 @@ export function spawnProcess(request: SpawnRequest): number {
     libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment),
   );
   libc.posix_spawn_file_actions_destroy(actions);
-  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno);
+  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;
 }
 
@@ -66,7 +66,7 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
   if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
     const errno = lastErrno();
     libc.umask(ownUmask);
-    return errno;
+    throw new SystemError("cannot enter the working directory", errno, "enter");
   }
   if (fileLimit !== undefined && fileLimit < limit[1]!)
     libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([fileLimit, limit[1]!]));
@@ -129,11 +129,6 @@ export function onExit(pid: number, callback: (status: ExitStatus) => void): voi
   const keepAlive = setInterval(check, 60_000);
   process.on("SIGCHLD", check);
   check();
-}
-
-/** Signals a whole process group. False where there is none, or none that we may signal. */
-export function signalGroup(processGroup: number, signal: number): boolean {
-  return libc.kill(-processGroup, signal) === 0;
 }
 
 export function closeAll(descriptors: readonly number[]): void {
