@@ -1,5 +1,5 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
-import { closeFile, makePipe, openFile, readInto, statFd } from "./file.ts";
+import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { Home } from "./home.ts";
 import { libc } from "./libc.ts";
 import { moveUp } from "./lock.ts";
@@ -98,6 +98,15 @@ export function spawnTarget(
   } finally {
     closeFile(nothing);
   }
+}
+
+/** What the target's command names, seen from its directory, which is not ours; undefined where nothing is there. */
+export function statCommand(file: string): FileFacts | undefined {
+  const fromThere = (path: string) =>
+    statPath(path.startsWith("/") ? path : `/proc/self/fd/${WORKER_DIRECTORY_FD}/${path}`);
+  if (file.includes("/")) return fromThere(file);
+  const places = (process.env["PATH"] ?? "").split(":").map((place) => fromThere(`${place || "."}/${file}`));
+  return places.find((facts) => facts !== undefined);
 }
 
 /** False where the caller's directory was deleted since. */

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { now } from "../os/clock.ts";
-import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../os/file.ts";
+import { closeFile, type FileFacts, makeDirectory, openFile, removeFile } from "../os/file.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
 import { announceRunning, lockDescriptor, moveUp } from "../os/lock.ts";
@@ -13,6 +13,7 @@ import {
   adoptDescriptors,
   directoryExists,
   spawnTarget,
+  statCommand,
   waitForRelease,
   WORKER_LOCK_FD,
 } from "../os/worker-process.ts";
@@ -115,23 +116,31 @@ function launch(context: Context, job: Job, fileLimit: bigint | undefined): numb
 /** Why a command could not be executed, for a person: the system's word alone is often about something else. */
 function explainLaunch(file: string, error: SystemError): string {
   const name = JSON.stringify(file);
-  if (!file.includes("/")) {
-    if (error.errno === ERRNO.ENOENT) return `command not found: ${name} is in no directory of PATH`;
-    return `cannot execute ${name}: ${describeErrno(error.errno)}`;
-  }
-  const facts = file.startsWith("/") ? statPath(file) : undefined;
+  const facts = lookAt(file);
   if (error.errno === ERRNO.ENOENT) {
-    return facts === undefined
+    if (facts !== undefined)
+      return `cannot execute ${name}: the interpreter that its first line names does not exist`;
+    return file.includes("/")
       ? `no such file: ${name}`
-      : `cannot execute ${name}: the interpreter that its first line names does not exist`;
+      : `command not found: ${name} is in no directory of PATH`;
   }
   if (error.errno === ERRNO.EACCES) {
     if (facts?.kind === "directory") return `cannot execute ${name}: it is a directory`;
-    return `cannot execute ${name}: permission denied; is it executable? chmod +x ${file}`;
+    const mend = file.includes("/") ? `; is it executable? chmod +x ${file}` : "";
+    return `cannot execute ${name}: permission denied${mend}`;
   }
   if (error.errno === ERRNO.ENOEXEC)
     return `cannot execute ${name}: not a program that this system can run, and no #! line`;
   return `cannot execute ${name}: ${describeErrno(error.errno)}`;
+}
+
+function lookAt(file: string): FileFacts | undefined {
+  try {
+    return statCommand(file);
+  } catch {
+    // The reason of the launch's failure counts, not why we cannot see more of it.
+    return undefined;
+  }
 }
 
 interface SignalRelay {
