@@ -4,6 +4,7 @@ import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
+import { finishedJob } from "../support/jobs.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
@@ -81,9 +82,7 @@ test("a job that still runs shows what it has written so far", async () => {
   });
   expect(await box.run(["logs", "--run-key", "k"])).toMatchObject({ code: 0, stdout: "early\n", stderr: "" });
   gate.open();
-  await until("the job has ended", async () => {
-    return (await box.json(["status", "--run-key", "k"])).status === "SUCCEEDED";
-  });
+  await finishedJob(box, "k");
   expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("early\nlate\n");
 });
 

@@ -3,19 +3,24 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** Whether a process has a file open. */
 export function hasOpen(pid: number, path: string): boolean {
+  return openFiles(pid).includes(path);
+}
+
+/** What a process has open; nothing where it is gone. */
+function openFiles(pid: number): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === path);
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
   } catch {
-    return false;
+    return [];
   }
 }
 
-function linkOf(path: string): string | undefined {
+function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch {
     // Closed meanwhile.
-    return undefined;
+    return "";
   }
 }
 
