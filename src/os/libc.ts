@@ -37,6 +37,7 @@ const SYMBOLS = {
   _exit: { args: ["i32"], returns: "void" },
   geteuid: { args: [], returns: "u32" },
   localtime_r: { args: ["ptr", "ptr"], returns: "ptr" },
+  mktime: { args: ["ptr"], returns: "i64" },
   posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
   posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
   posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },

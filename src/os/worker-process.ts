@@ -1,5 +1,5 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
-import { closeFile, makePipe, openFile, readInto, statFd } from "./file.ts";
+import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { NewJob } from "../job/job.ts";
 import type { Home } from "./home.ts";
 import { ERRNO, libc, SystemError } from "./libc.ts";
@@ -115,6 +115,15 @@ export function spawnTarget(
     closeFile(nothing);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
+}
+
+/** What the target's command names, seen from its directory, which is not ours; undefined where nothing is there. */
+export function statCommand(file: string, { directory }: TargetSettings): FileFacts | undefined {
+  const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
+  const fromThere = (path: string) => statPath(path.startsWith("/") ? path : `${base}/${path}`);
+  if (file.includes("/")) return fromThere(file);
+  const places = (process.env["PATH"] ?? "").split(":").map((place) => fromThere(`${place || "."}/${file}`));
+  return places.find((facts) => facts !== undefined);
 }
 
 function openDirectory(path: string): number {

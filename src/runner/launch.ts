@@ -1,11 +1,11 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
-import { makeDirectory, openFile, statPath } from "../os/file.ts";
+import { type FileFacts, makeDirectory, openFile } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
 import { lockDescriptor, moveUp } from "../os/lock.ts";
 import { closeAll } from "../os/spawn.ts";
-import { spawnTarget, type TargetSettings } from "../os/worker-process.ts";
+import { spawnTarget, statCommand, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 
 /** A launch that failed; its outcome is the job's. */
@@ -51,37 +51,33 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
   if (error.action !== "execute") return new LaunchError(error.message);
   const file = job.command[0]!;
   const name = JSON.stringify(file);
-  if (!file.includes("/")) {
-    if (error.errno === ERRNO.ENOENT)
-      return new LaunchError(`command not found: ${name} is in no directory of PATH`, "not_found");
-    return new LaunchError(`cannot execute ${name}: ${describeErrno(error.errno)}`, "not_executable");
+  const facts = lookAt(file, settings);
+  if (error.errno !== ERRNO.ENOENT) {
+    return new LaunchError(`cannot execute ${name}: ${reason(file, facts, error.errno)}`, "not_executable");
   }
-  const path = file.startsWith("/") ? file : `${settings.directory ?? job.cwd}/${file}`;
-  const facts = look(path);
-  if (error.errno === ERRNO.ENOENT) {
-    if (facts === undefined) return new LaunchError(`no such file: ${name}`, "not_found");
+  if (facts !== undefined) {
     return new LaunchError(
       `cannot execute ${name}: the interpreter that its first line names does not exist`,
       "not_found",
     );
   }
-  return new LaunchError(
-    `cannot execute ${name}: ${reason(path, facts?.kind, error.errno)}`,
-    "not_executable",
-  );
+  if (file.includes("/")) return new LaunchError(`no such file: ${name}`, "not_found");
+  return new LaunchError(`command not found: ${name} is in no directory of PATH`, "not_found");
 }
 
-function reason(path: string, kind: string | undefined, errno: number): string {
-  if (kind === "directory") return "it is a directory";
-  if (errno === ERRNO.EACCES) return `permission denied; if it is a program, run: chmod +x ${path}`;
-  if (errno === ERRNO.ENOEXEC) return "it is no program that this system can run, and has no #! line";
+function reason(file: string, facts: FileFacts | undefined, errno: number): string {
+  if (errno === ERRNO.EACCES && facts?.kind === "directory") return "it is a directory";
+  if (errno === ERRNO.EACCES && file.includes("/"))
+    return `permission denied; is it executable? chmod +x ${file}`;
+  if (errno === ERRNO.ENOEXEC) return "not a program that this system can run, and no #! line";
   return describeErrno(errno);
 }
 
-function look(path: string): { readonly kind: string } | undefined {
+function lookAt(file: string, settings: TargetSettings): FileFacts | undefined {
   try {
-    return statPath(path);
+    return statCommand(file, settings);
   } catch {
+    // The reason of the launch's failure counts, not why we cannot see more of it.
     return undefined;
   }
 }
