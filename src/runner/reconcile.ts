@@ -49,14 +49,14 @@ export class OrphanFinder {
     // Nothing outlives a reboot.
     if (job.status !== "LOST" || (job.origin !== null && job.origin.bootId !== origin.bootId))
       return NO_ORPHANS;
+    const logs = logFiles(home, job.jobId);
+    const heldLogs = [logs.stdout, logs.stderr].filter((path) => probeLock(path) === "held");
     this.#table ??= new ProcessTable(origin);
-    const processes = this.#table.ofJob(job);
+    const processes = this.#table.ofJob(job, heldLogs);
     const oldest = processes[0];
     if (oldest !== undefined)
       return { pids: processes.map((entry) => entry.pid), ageSeconds: ageOf(oldest), unseen: false };
-    const logs = logFiles(home, job.jobId);
-    const unseen = [logs.stdout, logs.stderr].some((path) => probeLock(path) === "held");
-    return unseen ? { ...NO_ORPHANS, unseen } : NO_ORPHANS;
+    return { ...NO_ORPHANS, unseen: heldLogs.length > 0 };
   }
 }
 
