@@ -5,7 +5,16 @@ import { isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 /** Sends SIGKILL and waits for the end. */
 export async function killAndWait(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
-  await until(`the end of process ${pid}`, () => !isAlive(pid));
+  await until(`the end of process ${pid}`, () => !isAlive(pid) && threadsOf(pid) <= 1);
+}
+
+/** The first thread may be a zombie while others still hold the files of the process. */
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    return 0;
+  }
 }
 
 /** Kills the worker of a running job; its command lives on. */
