@@ -1,14 +1,14 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job, Outcome, ProcessIdentity } from "../job/job.ts";
+import type { Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../os/file.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
 import { announceRunning, lockDescriptor, moveUp } from "../os/lock.ts";
 import { readIdentity } from "../os/self.ts";
-import { signalName } from "../os/signals.ts";
-import { closeAll, type ExitStatus, onExit, signalGroup } from "../os/spawn.ts";
+import { PASSED_ON, signalName } from "../os/signals.ts";
+import { closeAll, type ExitStatus, onExit, signalGroup, unblock } from "../os/spawn.ts";
 import {
   adoptDescriptors,
   directoryExists,
@@ -28,9 +28,6 @@ export interface WorkerRequest {
 const CLAIM_PATIENCE_MS = 120_000;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
-
-/** Signals that ask a worker to end. They are meant for its command, whose own end is then recorded. */
-const PASSED_ON = { SIGTERM: 15, SIGINT: 2, SIGHUP: 1 } as const;
 
 export async function runWorker(context: Context, request: WorkerRequest): Promise<void> {
   const { jobId, fileLimit } = request;
@@ -59,7 +56,7 @@ export async function runWorker(context: Context, request: WorkerRequest): Promi
 interface Ending {
   readonly outcome: Outcome;
   readonly target: ProcessIdentity | null;
-  readonly endedAt: number;
+  readonly endedAt: Instant;
 }
 
 async function execute(
@@ -78,10 +75,12 @@ async function execute(
   }
   signals.target(pid);
   const target = readIdentity(pid);
-  const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve)).then((status) => ({
-    status,
-    endedAt: now(),
-  }));
+  const ended = new Promise<{ status: ExitStatus; endedAt: Instant }>((resolve) =>
+    onExit(pid, (status) => {
+      signals.end();
+      resolve({ status, endedAt: now() });
+    }),
+  );
   await Promise.race([ledger.write((store) => store.recordTarget(job.jobId, target, now())), ended]);
   announceRunning(WORKER_LOCK_FD);
   const { status, endedAt } = await ended;
@@ -137,21 +136,28 @@ function explainLaunch(file: string, error: SystemError): string {
 interface SignalRelay {
   /** From now on signals go to this process's group; one that came before is delivered now. */
   target(pid: number): void;
+  /** The command has ended: its group's number may soon be another's. */
+  end(): void;
 }
 
 function passSignalsOn(): SignalRelay {
   let group: number | undefined;
-  const early: number[] = [];
+  let early: number[] = [];
   for (const [name, number] of Object.entries(PASSED_ON)) {
     process.on(name, () => {
       if (group === undefined) early.push(number);
       else signalGroup(group, number);
     });
   }
+  unblock(Object.values(PASSED_ON));
   return {
     target(pid) {
       group = pid;
       for (const number of early) signalGroup(pid, number);
+      early = [];
+    },
+    end() {
+      group = undefined;
     },
   };
 }
