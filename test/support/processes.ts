@@ -1,5 +1,5 @@
 /** Processes that a test meddles with: their states, their signals, and the way of their end. */
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
 /** Sends SIGKILL and waits for the end. */
@@ -62,6 +62,17 @@ export function childrenOf(pid: number): number[] {
         return false;
       }
     });
+}
+
+/** The paths of all that a process has open. */
+export function openFiles(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
 }
 
 export async function statusOf(box: Sandbox, runKey: string): Promise<JobAnswer> {
