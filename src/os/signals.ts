@@ -64,3 +64,6 @@ export function onWritten(fifo: number, callback: () => void): void {
   libc.fcntl(fifo, F_SETOWN, process.pid);
   libc.fcntl(fifo, F_SETFL, O_RDWR | O_ASYNC);
 }
+
+/** Signals that ask a worker to end. They are meant for its command, whose own end is then recorded. */
+export const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;

@@ -6,6 +6,7 @@ import { ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readEnvironment } from "./self.ts";
+import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
@@ -61,6 +62,8 @@ export function spawnWorker(
       descriptors: [nothing, nothing, nothing, lock, callers, closed],
       umask: callersUmask,
       fileLimit,
+      // A signal that comes before the worker can pass it on waits, and does not end the worker.
+      blocked: Object.values(PASSED_ON),
       directory: "/",
     });
   } catch (error) {
@@ -109,6 +112,7 @@ export function spawnTarget(
       descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
+      blocked: [],
       directory: entered,
     });
   } finally {

@@ -6,11 +6,12 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
-import { ancestorsOf, ProcessTable } from "../os/process-tree.ts";
+import { ancestorsOf } from "../os/process-tree.ts";
 import { SIGKILL, signalProcess } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
+import { findProcesses } from "./processes.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 import { terminate } from "./terminate.ts";
@@ -49,9 +50,9 @@ export async function cancelJob(
   pokeOwner(lockFilePath(context.home, job.jobId));
   let ended = await waitForJob(context, store, requested, isFinished, order.graceMs + WORKER_PATIENCE_MS);
   if (!isFinished(ended)) ended = await cancelInstead(context, store, ended, order);
-  const survivors = new ProcessTable(context.origin)
-    .ofJob(ended, ancestorsOf(process.pid))
-    .map((entry) => entry.pid);
+  const survivors = findProcesses(context, ended, undefined, ancestorsOf(process.pid)).seen.map(
+    (entry) => entry.pid,
+  );
   return { job: ended, survivors };
 }
 

@@ -1,8 +1,8 @@
 /** Ends every process of a job: TERM, a grace, KILL; and proves it by looking again. */
 import type { Job } from "../job/job.ts";
-import { ProcessTable } from "../os/process-tree.ts";
 import { SIGCONT, SIGKILL, signalProcess, SIGTERM } from "../os/signals.ts";
 import type { Context } from "./context.ts";
+import { findProcesses } from "./processes.ts";
 
 export const DEFAULT_GRACE_MS = 5_000;
 
@@ -18,7 +18,7 @@ export async function terminate(
   graceMs: number,
   bystanders: ReadonlySet<number> = new Set(),
 ): Promise<readonly number[]> {
-  const look = () => new ProcessTable(context.origin).ofJob(job, bystanders);
+  const look = () => findProcesses(context, job, undefined, bystanders).seen;
   const termed = new Set<string>();
   const killAt = performance.now() + graceMs;
   const giveUpAt = killAt + KILL_PATIENCE_MS;

@@ -7,8 +7,8 @@ import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
 import { ancestorsOf } from "../os/process-tree.ts";
 import { readIdentity, readProcess } from "../os/self.ts";
-import { onWritten, SIGHUP, SIGINT, signalGroup, signalName, SIGTERM } from "../os/signals.ts";
-import { type ExitStatus, onExit } from "../os/spawn.ts";
+import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
+import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import {
   adoptDescriptors,
   type TargetSettings,
@@ -27,9 +27,6 @@ export interface WorkerRequest {
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
-
-/** Signals that ask a worker to end. They are meant for its command, whose own end is then recorded. */
-const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;
 
 export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
   adoptDescriptors();
@@ -89,10 +86,12 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   }
   signals.relayTo(pid);
   const target = readIdentity(pid);
-  const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve)).then((status) => ({
-    status,
-    endedAt: now(),
-  }));
+  const ended = new Promise<{ status: ExitStatus; endedAt: Instant }>((resolve) =>
+    onExit(pid, (status) => {
+      signals.end();
+      resolve({ status, endedAt: now() });
+    }),
+  );
   const stopper = new Stopper(context, { ...job, target });
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
@@ -152,7 +151,7 @@ class Stopper {
 /** Passes signals on to the target's group; one that came before there was a target is delivered then. */
 class SignalRelay {
   #group: number | undefined;
-  readonly #early: number[] = [];
+  #early: number[] = [];
 
   constructor() {
     for (const [name, number] of Object.entries(PASSED_ON)) {
@@ -161,11 +160,18 @@ class SignalRelay {
         else signalGroup(this.#group, number);
       });
     }
+    unblock(Object.values(PASSED_ON));
   }
 
   relayTo(group: number): void {
     this.#group = group;
     for (const number of this.#early) signalGroup(group, number);
+    this.#early = [];
+  }
+
+  /** The command has ended: its group's number may soon be another's. */
+  end(): void {
+    this.#group = undefined;
   }
 }
 
