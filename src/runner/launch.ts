@@ -46,8 +46,11 @@ export function launch(context: Context, job: Job, settings: TargetSettings): nu
 
 /** The system's word alone is often about something else than what a person must mend. */
 function explain(job: Job, settings: TargetSettings, error: SystemError): LaunchError {
-  if (error.action === "enter")
-    return new LaunchError(`cannot enter the working directory ${job.cwd}: ${describeErrno(error.errno)}`);
+  if (error.action === "enter") {
+    const gone = settings.directory === undefined ? "is gone" : "does not exist";
+    const why = error.errno === ERRNO.ENOENT ? gone : `cannot be entered: ${describeErrno(error.errno)}`;
+    return new LaunchError(`the working directory ${job.cwd} ${why}`);
+  }
   if (error.action !== "execute") return new LaunchError(error.message);
   const file = job.command[0]!;
   const name = JSON.stringify(file);

@@ -173,7 +173,7 @@ function refuseOrphans(context: Context, job: Job): void {
   const who =
     pids.length > 0
       ? `still runs: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}, for ${formatDuration(ageSeconds * 1000)}; ${wayOut}`
-      : "is still held by a process that cannot be seen from here (another container, or another user); end it where it runs";
+      : "is still held by a process that cannot be seen from here (another container, or another user); wait for its end, or end it where it runs";
   throw new OrchesjobError(
     "conflict",
     `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}`,

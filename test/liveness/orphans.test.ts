@@ -20,7 +20,7 @@ async function expectGuarded(box: Sandbox, orphans: readonly number[], end: () =
   expect(refused.stdout).toBe("");
   for (const pid of orphans) expect(refused.stderr).toContain(String(pid));
   expect(refused.stderr).toMatch(
-    /^orchesjob: cannot start "k": .* for \d+ s; wait for its end, or end it: kill \d+/,
+    /^orchesjob: cannot start "k": .* for \d+s; wait for its end, or end it: orchesjob cancel --job-id [0-9a-f-]+/,
   );
   expect(orphans.filter(isAlive)).toEqual([...orphans]);
   expect((await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).length).toBe(1);
