@@ -171,7 +171,8 @@ class Ledger {
   /** Throws only when `patienceMs` is over. */
   async write<T>(verb: (store: JobStore) => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
     const deadline = performance.now() + patienceMs;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    let pause = FIRST_PAUSE_MS;
+    for (;;) {
       try {
         this.#store ??= this.context.createStore();
         return await verb(this.#store);
@@ -181,9 +182,15 @@ class Ledger {
           performance.now() > deadline
         )
           throw error;
-        // A connection that failed is not trusted again.
-        this.#reset();
+        if (error instanceof OrchesjobError && error.code === "locked") {
+          // It has waited in line already, and goes to the end of it at once.
+          pause = FIRST_PAUSE_MS;
+        } else {
+          // A connection that failed is not trusted again.
+          this.#reset();
+        }
         await Bun.sleep(pause);
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
       }
     }
   }
