@@ -37,10 +37,13 @@ export async function runWorker(context: Context, request: WorkerRequest): Promi
   waitForRelease();
   // Law 2: without the claim nothing is executed.
   const worker = readIdentity(process.pid);
-  const job = await ledger.write(
-    (store) => store.run(jobId, worker, context.origin, now()),
-    CLAIM_PATIENCE_MS,
-  );
+  let attempts = 0;
+  const job = await ledger.write(async (store) => {
+    attempts += 1;
+    // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
+    if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
+    return store.run(jobId, worker, context.origin, now());
+  }, CLAIM_PATIENCE_MS);
   if (job === undefined) {
     removeFile(lockFilePath(context.home, jobId));
     return;
