@@ -39,9 +39,10 @@ export const COMMANDS: readonly Command[] = [
   clean,
 ];
 
-/** How long a command waits for the database, in ms; a worker asks again and again, and must hear signals in between. */
+/** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
+ *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 12_000;
-const WORKER_PATIENCE_MS = 1_000;
+const WORKER_PATIENCE_MS = 100;
 
 export interface Streams {
   readonly stdout: number;

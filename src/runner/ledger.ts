@@ -18,16 +18,23 @@ export class Ledger {
     patienceMs = Number.POSITIVE_INFINITY,
   ): Promise<T | undefined> {
     const deadline = performance.now() + patienceMs;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    let pause = FIRST_PAUSE_MS;
+    for (;;) {
       try {
         this.#store ??= this.context.openStore();
         return this.#store === undefined ? undefined : await verb(this.#store);
       } catch (error) {
         const known = error instanceof OrchesjobError || error instanceof SystemError;
         if (!known || performance.now() > deadline) throw error;
-        // A connection that failed is not trusted again.
-        this.#reset();
+        if (error instanceof OrchesjobError && error.code === "locked") {
+          // It has waited in line already, and goes to the end of it at once.
+          pause = FIRST_PAUSE_MS;
+        } else {
+          // A connection that failed is not trusted again.
+          this.#reset();
+        }
         await Bun.sleep(pause);
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
       }
     }
   }

@@ -35,11 +35,14 @@ export async function runWorker(context: Context, { jobId, settings }: WorkerReq
   const ledger = new Ledger(context);
   waitForRelease();
   const worker = readIdentity(process.pid);
+  let attempts = 0;
   // Law 2: without the claim nothing is executed.
-  const job = await ledger.write(
-    (store) => store.run(jobId, worker, context.origin, now()),
-    CLAIM_PATIENCE_MS,
-  );
+  const job = await ledger.write(async (store) => {
+    attempts += 1;
+    // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
+    if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
+    return store.run(jobId, worker, context.origin, now());
+  }, CLAIM_PATIENCE_MS);
   if (job !== undefined) {
     const { event, outcome, target, endedAt } = await execute({
       context,
