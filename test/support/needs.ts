@@ -3,6 +3,8 @@ import { test } from "bun:test";
 
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
+  /** script(1), which gives a command a terminal. */
+  script: () => Bun.which("script") !== null,
   root: () => process.getuid?.() === 0,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
