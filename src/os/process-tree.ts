@@ -5,7 +5,7 @@
  */
 import type { Job, Origin } from "../job/job.ts";
 import { readLink, readTextIfAny } from "./file.ts";
-import { type ProcessStat, readProcess } from "./self.ts";
+import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
@@ -26,8 +26,8 @@ export class ProcessTable {
     this.#processes = readdirSync("/proc")
       .filter((name) => /^\d+$/.test(name))
       .map((name) => readProcess(Number(name)))
-      .filter((entry) => entry !== undefined)
-      .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
+      .filter(isLiving)
+      .filter((entry) => entry.pid !== process.pid);
   }
 
   /**
@@ -135,13 +135,10 @@ export function seesWorker(jobId: string): boolean {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   return readdirSync("/proc").some(
     (name) =>
-      /^\d+$/.test(name) && isWorkerCommand(commandLine(Number(name)), jobId) && isRunning(Number(name)),
+      /^\d+$/.test(name) &&
+      isWorkerCommand(commandLine(Number(name)), jobId) &&
+      isLiving(readProcess(Number(name))),
   );
-}
-
-function isRunning(pid: number): boolean {
-  const state = readProcess(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -6,7 +6,7 @@ import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
 import { ancestorsOf } from "../os/process-tree.ts";
-import { readIdentity, readProcess } from "../os/self.ts";
+import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import {
@@ -134,8 +134,8 @@ class Stopper {
   ) {}
 
   stop(reason: "cancel" | "timeout", graceMs: number, bystanders?: ReadonlySet<number>): void {
-    const state = this.job.target === null ? undefined : readProcess(this.job.target.pid)?.state;
-    if (this.#reason !== undefined || state === undefined || state === "Z") return;
+    const { target } = this.job;
+    if (this.#reason !== undefined || target === null || !isLiving(readProcess(target.pid))) return;
     this.#reason = reason;
     this.#done = terminate(this.context, this.job, graceMs, bystanders);
   }
