@@ -6,7 +6,7 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
-import { ancestorsOf } from "../os/process-tree.ts";
+import { companyOf } from "../os/process-tree.ts";
 import { SIGKILL, signalProcess } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
@@ -39,7 +39,7 @@ export async function cancelJob(
 ): Promise<CancelResult> {
   const { store, job } = await findJob(context, selector);
   if (job.status === "LOST" && hasOrphans(new OrphanFinder(context).find(job))) {
-    return { job, survivors: await terminate(context, job, order.graceMs, ancestorsOf(process.pid)) };
+    return { job, survivors: await terminate(context, job, order.graceMs, companyOf(process.pid)) };
   }
   if (!isActive(job.status)) throw notActive(job);
 
@@ -50,7 +50,7 @@ export async function cancelJob(
   pokeOwner(lockFilePath(context.home, job.jobId));
   let ended = await waitForJob(context, store, requested, isFinished, order.graceMs + WORKER_PATIENCE_MS);
   if (!isFinished(ended)) ended = await cancelInstead(context, store, ended, order);
-  const survivors = findProcesses(context, ended, undefined, ancestorsOf(process.pid)).seen.map(
+  const survivors = findProcesses(context, ended, undefined, companyOf(process.pid)).seen.map(
     (entry) => entry.pid,
   );
   return { job: ended, survivors };
@@ -58,7 +58,7 @@ export async function cancelJob(
 
 /** The worker lives, but does not answer (it was stopped, or is a Python one): its work is done for it. */
 async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
-  await terminate(context, job, order.graceMs, ancestorsOf(process.pid));
+  await terminate(context, job, order.graceMs, companyOf(process.pid));
   const outcome = { exitCode: null, signal: null, error: null, failure: null };
   const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
   if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;

@@ -5,7 +5,7 @@ import { now } from "../os/clock.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
-import { ancestorsOf } from "../os/process-tree.ts";
+import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
@@ -141,7 +141,7 @@ class Stopper {
   }
 
   cancel(request: CancelRequest): void {
-    this.stop("cancel", request.graceMs, ancestorsOf(request.pid));
+    this.stop("cancel", request.graceMs, companyOf(request.pid));
   }
 
   /** Once everything that was to end has ended: why, or undefined where nothing was. */
