@@ -45,17 +45,17 @@ export function seek(fd: number, offset: number): void {
 
 /** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
-  let rest = bytes;
-  while (rest.length > 0) {
-    const written = Number(libc.write(fd, rest, rest.length));
-    if (written >= 0) {
-      rest = rest.subarray(written);
-      continue;
-    }
-    const errno = lastErrno();
-    if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
-    else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
-  }
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSome(fd, rest));
+}
+
+/** Returns how many bytes were written: not all where a signal came meanwhile. Throws EPIPE where the reader is gone. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+  const written = Number(libc.write(fd, bytes, bytes.length));
+  if (written >= 0) return written;
+  const errno = lastErrno();
+  if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
+  else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
+  return 0;
 }
 
 /** Makes a FIFO (0600). Throws where the name is taken. */
