@@ -1,7 +1,7 @@
 /** Times and durations as people and programs write them. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Instant } from "../job/job.ts";
-import { localOffset } from "../os/clock.ts";
+import { localInstant, localOffset } from "../os/clock.ts";
 
 const two = (value: number) => String(value).padStart(2, "0");
 
@@ -17,7 +17,7 @@ export function formatInstant(instant: Instant): string {
 /** A date, or a date and time with `T` or a space, with or without offset; without: local time. Throws `usage`. */
 export function parseInstant(text: string): Instant {
   try {
-    return Number(parseIso(text).epochNanoseconds / 1000n);
+    return parseIso(text);
   } catch {
     throw new OrchesjobError(
       "usage",
@@ -26,20 +26,9 @@ export function parseInstant(text: string): Instant {
   }
 }
 
-function parseIso(text: string): Temporal.Instant {
-  if (/\d\d:?\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$/.test(text.slice(10))) return Temporal.Instant.from(text);
-  return Temporal.PlainDateTime.from(text).toZonedDateTime(Temporal.Now.timeZoneId()).toInstant();
-}
-
-/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. Throws `usage`. */
-export function parseSeconds(name: string): (text: string) => number {
-  return (text) => {
-    if (!/^\d{1,9}(\.\d+)?$/.test(text)) {
-      throw new OrchesjobError(
-        "usage",
-        `${name} is a number of seconds, e.g. ${name} 10, not ${JSON.stringify(text)}`,
-      );
-    }
-    return Number(text) * 1000;
-  };
+function parseIso(text: string): Instant {
+  // Behind the date only an offset has these. PlainDateTime would skip over it, and over a zone's name in brackets.
+  if (/[Zz+-]/.test(text.slice(10))) return Number(Temporal.Instant.from(text).epochNanoseconds / 1000n);
+  if (text.includes("[")) throw new RangeError("a named zone");
+  return localInstant(Temporal.PlainDateTime.from(text));
 }

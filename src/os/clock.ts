@@ -15,3 +15,12 @@ export function localOffset(instant: Instant): number {
   libc.localtime_r(new BigInt64Array([BigInt(Math.floor(instant / 1_000_000))]), broken);
   return Number(new DataView(broken.buffer).getBigInt64(GMT_OFFSET_IN_STRUCT_TM, true));
 }
+
+/** The instant of a local time. By the C library as above: Temporal knows no zone like `TZ=JST-9`, and would take UTC. */
+export function localInstant(time: Temporal.PlainDateTime): Instant {
+  const { year, month, day, hour, minute, second } = time;
+  const broken = new Int32Array(16);
+  const daylightSavingUnknown = -1;
+  broken.set([second, minute, hour, day, month - 1, year - 1900, 0, 0, daylightSavingUnknown]);
+  return Number(libc.mktime(broken)) * 1_000_000 + time.millisecond * 1000 + time.microsecond;
+}

@@ -17,6 +17,8 @@ const OPEN_FLAGS = {
   both: O_RDWR,
   /** A FIFO that perhaps nobody has open for writing. */
   listen: O_NONBLOCK,
+  /** A FIFO that somebody has open; throws where nobody has. */
+  poke: O_WRONLY | O_NONBLOCK,
   /** A directory to come back to; needs no permission to read it. */
   directory: O_PATH,
 } as const;
@@ -34,6 +36,11 @@ export function closeFile(fd: number): void {
 /** Reads at most `buffer.length` bytes; 0 means the end. */
 export function readInto(fd: number, buffer: Uint8Array): number {
   return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
+}
+
+/** Moves to a byte of the file. */
+export function seek(fd: number, offset: number): void {
+  retryCall("cannot seek", () => Number(libc.lseek(fd, offset, 0)));
 }
 
 /** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */

@@ -1,9 +1,10 @@
 /**
- * Which processes belong to a job. Three witnesses, each of which a process can shed, but hardly all of them:
- * the job's id in its environment, the session or group of the target, and a parent that belongs to the job.
+ * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
+ * the job's id in its environment, the session or group of the target, a parent that belongs to the job, and the lock
+ * on the job's log files, which whoever inherited them holds.
  */
 import type { Job, Origin } from "../job/job.ts";
-import { readTextIfAny } from "./file.ts";
+import { readLink, readTextIfAny } from "./file.ts";
 import { type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
@@ -29,16 +30,24 @@ export class ProcessTable {
       .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
   }
 
-  /** The living processes of a job, but for its worker, oldest first. */
-  ofJob(job: Job): readonly ProcessStat[] {
+  /**
+   * The living processes of a job, but for its worker, oldest first. `heldLogs`: those of its log files that are locked.
+   * `bystanders` need a better witness than their environment.
+   */
+  ofJob(job: Job, heldLogs: readonly string[], bystanders: ReadonlySet<number>): readonly ProcessStat[] {
     const session = this.#liveSession(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
       if (this.#isWorker(entry, job)) continue;
       const named = this.#jobIdOf(entry);
+      // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
-        session !== undefined && (entry.session === session || entry.processGroup === session);
-      if (named === job.jobId || (inSession && named === undefined)) members.set(entry.pid, entry);
+        session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
+      // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
+      const isNamed = named === job.jobId && (inSession || !bystanders.has(entry.pid));
+      const isUnnamedMember =
+        named === undefined && (inSession || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs)));
+      if (isNamed || isUnnamedMember) members.set(entry.pid, entry);
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
@@ -82,6 +91,21 @@ export class ProcessTable {
   }
 }
 
+/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
+function holdsLock(pid: number, paths: readonly string[]): boolean {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some(
+      (fd) =>
+        paths.includes(readLink(`/proc/${pid}/fd/${fd}`)) &&
+        /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
+    );
+  } catch {
+    // Gone meanwhile, or not ours to look into.
+    return false;
+  }
+}
+
 function readJobId(pid: number): string | undefined {
   const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
   return entries?.find((entry) => entry.startsWith(`${JOB_ID_VARIABLE}=`))?.slice(JOB_ID_VARIABLE.length + 1);
@@ -94,6 +118,16 @@ function commandLine(pid: number): readonly string[] {
 function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   const verb = words.indexOf("_worker");
   return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
+}
+
+/** A process and its parent, and theirs. */
+export function ancestorsOf(pid: number): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (let current = readProcess(pid); current !== undefined && !found.has(current.pid);) {
+    found.add(current.pid);
+    current = readProcess(current.parentPid);
+  }
+  return found;
 }
 
 /** Whether some process that we can see is the worker of a job, ours or the Python one's. */

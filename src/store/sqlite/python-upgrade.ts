@@ -52,7 +52,7 @@ export function upgradePython(database: Database, path: string, reporter: Report
     upgraded = copyJobs(database, reporter);
     if (overrides) {
       database.run(
-        "insert into strict_overrides select run_key, allowed_at, used_at, reason, expires_at from python_overrides",
+        "insert into strict_overrides select run_key, allowed_at * 1000000, used_at * 1000000, reason, expires_at * 1000000 from python_overrides",
       );
       database.run("drop table python_overrides");
     }

@@ -1,0 +1,115 @@
+/** clean: what it deletes, what it never touches, and that it tells what it could not delete. */
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { expectFailure } from "../support/expect.ts";
+import { Gate } from "../support/gate.ts";
+import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+
+const CLEAN_ALL = ["clean", "--before", "2100-01-01"];
+
+function logsOf(box: Sandbox): string[] {
+  return readdirSync(`${box.home}/logs`).sort();
+}
+
+async function runJob(box: Sandbox, key: string, script = "echo out; echo err >&2"): Promise<JobAnswer> {
+  return box.json(["start", "--run-key", key, "--sync", "--", "sh", "-c", script]);
+}
+
+test("deletes finished jobs of any status with both logs, and answers with the count", async () => {
+  await using box = new Sandbox();
+  await runJob(box, "good");
+  await runJob(box, "bad", "exit 1");
+  await box.json(["start", "--run-key", "unlaunched", "--", "/no/such/file"]);
+  await runJob(box, "good");
+  const result = await box.run(CLEAN_ALL);
+  expect(result).toEqual({
+    code: 0,
+    signal: null,
+    stderr: "",
+    stdout: `${JSON.stringify({ deleted: 4, errors: 0 }, null, 2)}\n`,
+  });
+  expect(logsOf(box)).toEqual([]);
+  expect(readdirSync(`${box.home}/locks`)).toEqual([]);
+  for (const key of ["good", "bad", "unlaunched"])
+    expectFailure(await box.run(["status", "--run-key", key]), 3, key);
+  expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 0, errors: 0 });
+});
+
+test("deletes only what ended before the time", async () => {
+  await using box = new Sandbox();
+  const first = await runJob(box, "a");
+  const second = await runJob(box, "b");
+  expect(await box.json<unknown>(["clean", "--before", first.started_at])).toEqual({ deleted: 0, errors: 0 });
+  expect(await box.json<unknown>(["clean", "--before", second.finished_at!])).toEqual({
+    deleted: 1,
+    errors: 0,
+  });
+  expect(logsOf(box)).toEqual([`${second.job_id}.stderr`, `${second.job_id}.stdout`]);
+  expect(await box.json(["status", "--run-key", "b"])).toMatchObject({ job_id: second.job_id });
+});
+
+test("never touches an active job, whose older attempts go", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await runJob(box, "k");
+  const active = await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+  expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 1, errors: 0 });
+  expect(logsOf(box)).toEqual([`${active.job_id}.stderr`, `${active.job_id}.stdout`]);
+  const again = await box.json(["start", "--run-key", "k", "--", "true"]);
+  expect(again).toMatchObject({ existing: true, job_id: active.job_id, attempt_no: 2 });
+  gate.open();
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    status: "SUCCEEDED",
+  });
+});
+
+test("--dry-run names each job on stderr, counts them, and deletes nothing", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const jobs = [await runJob(box, "a"), await runJob(box, "b", "exit 1")];
+  await box.json(["start", "--run-key", "active", "--", ...gate.command]);
+  const files = logsOf(box);
+  const result = await box.run([...CLEAN_ALL, "--dry-run"]);
+  expect(result.code).toBe(0);
+  expect(JSON.parse(result.stdout)).toEqual({ deleted: 2, errors: 0 });
+  const lines = result.stderr.trimEnd().split("\n");
+  expect(lines).toHaveLength(2);
+  jobs.forEach((job, index) => expect(lines[index]).toContain(`Would delete job ${job.job_id}`));
+  expect(logsOf(box)).toEqual(files);
+  expect(await box.json(["status", "--run-key", "a"])).toMatchObject({ status: "SUCCEEDED" });
+});
+
+test("a log that cannot be deleted counts as an error, is told, and the next clean finishes it", async () => {
+  await using box = new Sandbox();
+  const stuck = await runJob(box, "stuck");
+  await runJob(box, "easy");
+  // What no user can unlink, root neither.
+  unlinkSync(stuck.stderr_file);
+  mkdirSync(stuck.stderr_file);
+  const result = await box.run(CLEAN_ALL);
+  expect(result.code).toBe(0);
+  expect(JSON.parse(result.stdout)).toEqual({ deleted: 1, errors: 1 });
+  expect(result.stderr).toMatch(/^orchesjob: [^\n]+\n$/);
+  expect(result.stderr).toContain(stuck.stderr_file);
+  expect(await box.json(["status", "--run-key", "stuck"])).toMatchObject({ job_id: stuck.job_id });
+  rmdirSync(stuck.stderr_file);
+  expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 1, errors: 0 });
+  expect(existsSync(stuck.stdout_file)).toBe(false);
+});
+
+test("logs that are gone already are no error", async () => {
+  await using box = new Sandbox();
+  const job = await runJob(box, "k");
+  unlinkSync(job.stdout_file);
+  unlinkSync(job.stderr_file);
+  expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 1, errors: 0 });
+});
+
+test("after a clean the run key starts anew", async () => {
+  await using box = new Sandbox();
+  const old = await runJob(box, "k");
+  await box.json<unknown>(CLEAN_ALL);
+  const fresh = await runJob(box, "k");
+  expect(fresh).toMatchObject({ accepted: true, status: "SUCCEEDED" });
+  expect(fresh.job_id).not.toBe(old.job_id);
+});

@@ -1,0 +1,103 @@
+/** A command that cannot be launched is FAILED with -1 and a reason for a person, told by start with and without --sync. */
+import { describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+
+/** `tools` is in PATH, and the working directory is the one above it. */
+function furnish(box: Sandbox): Record<string, string> {
+  const tools = join(box.directory, "tools");
+  mkdirSync(join(tools, "folder"), { recursive: true });
+  writeFileSync(join(tools, "plain"), "not for running\n", { mode: 0o644 });
+  writeFileSync(join(tools, "orphaned"), "#!/no/such/interpreter\n", { mode: 0o755 });
+  writeFileSync(join(tools, "bare"), "echo no first line\n", { mode: 0o755 });
+  writeFileSync(join(tools, "garbage"), new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 0]), { mode: 0o755 });
+  symlinkSync("loop", join(tools, "loop"));
+  return { PATH: `${tools}:${process.env["PATH"]}` };
+}
+
+const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
+  ["no such command", "no-such-command", /^command not found: "no-such-command" is in no directory of PATH$/],
+  ["no such file", "$TOOLS/missing", /^no such file: "\S+missing"$/],
+  ["no such file, relative", "tools/missing", /^no such file: "tools\/missing"$/],
+  ["a file that is not executable", "$TOOLS/plain", /permission denied.*chmod \+x/],
+  ["a file that is not executable, relative", "./tools/plain", /permission denied.*chmod \+x/],
+  ["a file that is not executable, by PATH", "plain", /"plain": permission denied/],
+  ["a directory", "$TOOLS/folder", /it is a directory$/],
+  ["a directory, relative", "./tools/folder", /it is a directory$/],
+  [
+    "an interpreter that is not there",
+    "$TOOLS/orphaned",
+    /interpreter that its first line names does not exist$/,
+  ],
+  ["the same, relative", "tools/orphaned", /interpreter that its first line names does not exist$/],
+  ["the same, by PATH", "orphaned", /interpreter that its first line names does not exist$/],
+  ["a script without #!", "$TOOLS/bare", /no #! line$/],
+  ["a damaged program", "tools/garbage", /not a program/],
+  ["a path through a file", "tools/plain/x", /not a directory$/],
+  ["a link to itself", "tools/loop", /symbolic links$/],
+];
+
+describe("FAILED with exit_code -1 and the reason", () => {
+  test.each(FAILURES)("%s", async (_, command, error) => {
+    await using box = new Sandbox();
+    const env = furnish(box);
+    const file = command.replace("$TOOLS", join(box.directory, "tools"));
+    for (const mode of [[], ["--sync"]]) {
+      const answer = await box.json(["start", "--run-key", "k", ...mode, "--", file, "x"], { env });
+      expect(answer).toMatchObject({
+        accepted: true,
+        command: [file, "x"],
+        status: "FAILED",
+        exit_code: -1,
+        signal: null,
+        target_pid: null,
+        error: expect.stringMatching(error),
+      });
+      expect(answer.finished_at).not.toBeNull();
+    }
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ attempt_no: 2, exit_code: -1 });
+    expect(await box.run(["logs", "--run-key", "k"])).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  });
+
+  test("a working directory that went away before the launch", async () => {
+    await using box = new Sandbox();
+    const cwd = join(box.directory, "short-lived");
+    mkdirSync(cwd);
+    await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+    // Nothing can be accepted while somebody else writes, and so the launch comes after the removal.
+    using database = new Database(`${box.home}/orchesjob.db`);
+    database.run("begin immediate");
+    const start = box.spawn([BINARY, "start", "--run-key", "k", "--", "pwd"], { cwd });
+    await until("the worker is there", () => box.processes().some((pid) => pid !== start.pid));
+    rmSync(cwd, { recursive: true });
+    database.run("commit");
+    const { code, stdout } = await box.finished(start);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: "FAILED",
+      exit_code: -1,
+      error: `the working directory ${cwd} is gone`,
+    });
+  });
+});
+
+test("an exit code of 255 or 127 of the command itself is its own, and no launch failure", async () => {
+  await using box = new Sandbox();
+  for (const code of [127, 255]) {
+    const answer = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", `exit ${code}`]);
+    expect(answer).toMatchObject({ status: "FAILED", exit_code: code, error: null });
+  }
+});
+
+test("a command found in PATH only behind what cannot be executed is run", async () => {
+  await using box = new Sandbox();
+  const env = furnish(box);
+  const better = join(box.directory, "better");
+  mkdirSync(better);
+  writeFileSync(join(better, "plain"), "#!/bin/sh\necho better\n", { mode: 0o755 });
+  env["PATH"] = env["PATH"]!.replace(":", `:${better}:`);
+  await box.json(["start", "--run-key", "k", "--sync", "--", "plain"], { env });
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("better\n");
+});

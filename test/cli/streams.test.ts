@@ -1,0 +1,65 @@
+/** stdout and stderr as a caller may have them: full, closed, slow. Never a false success, never a trace. */
+import { describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { Sandbox } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+
+const ANSWERS = [
+  ["status", "status --run-key k"],
+  ["status --all", "status --run-key k --all"],
+  ["logs", "logs --run-key k"],
+  ["start", "start --run-key n --sync -- echo x"],
+  ["clean", "clean --before 2000-01-01"],
+  ["--help", "--help"],
+  ["--version", "--version"],
+] as const;
+
+describe("an answer that cannot be written is an error", () => {
+  test.each(ANSWERS)("%s > /dev/full", async (_, words) => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"]);
+    const result = await shell(box, `"$0" ${words} >/dev/full`);
+    expect(result).toMatchObject({ code: 1, stderr: "orchesjob: cannot write: no space left on device\n" });
+  });
+});
+
+test("start whose answer is lost has started the job all the same", async () => {
+  await using box = new Sandbox();
+  expect((await shell(box, `"$0" start --run-key k --sync -- echo done >/dev/full`)).code).toBe(1);
+  expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED", attempt_no: 1 });
+});
+
+describe("closed descriptors", () => {
+  test.each([">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])(
+    "start %s harms neither job nor database",
+    async (closed) => {
+      await using box = new Sandbox();
+      const script = `"$0" start --run-key k --sync -- sh -c 'cat; echo out; echo err >&2' ${closed}`;
+      expect((await shell(box, script)).stderr).toBe("");
+      expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
+      expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("out\n");
+      expect((await box.run(["logs", "--run-key", "k", "--stream", "stderr"])).stdout).toBe("err\n");
+      // Neither our answer nor our message went into a file that happened to get the number 1 or 2.
+      using database = new Database(`${box.home}/orchesjob.db`);
+      expect(database.query("pragma integrity_check").get()).toEqual({ integrity_check: "ok" });
+    },
+  );
+
+  test("a failure with stderr closed keeps its exit code", async () => {
+    await using box = new Sandbox();
+    expect(await shell(box, `"$0" status --run-key none 2>&-`)).toMatchObject({ code: 3, stdout: "" });
+    expect(await shell(box, `"$0" status --run-key none 2>/dev/full`)).toMatchObject({ code: 3, stdout: "" });
+  });
+});
+
+test("a long answer to a slow reader on a pipe that does not block arrives whole", async () => {
+  await using box = new Sandbox();
+  const words = Array.from({ length: 60 }, (_, index) => String(index).padStart(5000, "x"));
+  await box.json(["start", "--run-key", "k", "--sync", "--", "true", ...words]);
+  // The writing end is made non-blocking by dd, as another writer of the same pipe may do.
+  const result = await shell(
+    box,
+    `{ dd oflag=nonblock if=/dev/null status=none; "$0" status --run-key k; } | { sleep 0.2; cat; }`,
+  );
+  expect((JSON.parse(result.stdout) as { command: string[] }).command).toEqual(["true", ...words]);
+});

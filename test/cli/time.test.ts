@@ -1,0 +1,132 @@
+/** Times as they are printed, and as `clean --before` reads them: in the caller's zone, whatever form TZ has. */
+import { Database } from "bun:sqlite";
+import { describe, expect, test } from "bun:test";
+import { expectFailure } from "../support/expect.ts";
+import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$/;
+
+test("started_at and finished_at are ISO 8601 with six decimals and an offset, and they are true", async () => {
+  await using box = new Sandbox();
+  const before = Date.now();
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"], {
+    env: { TZ: "Asia/Tokyo" },
+  });
+  const after = Date.now();
+  expect(job.started_at).toMatch(ISO);
+  expect(job.finished_at).toMatch(ISO);
+  expect(job.started_at).toEndWith("+09:00");
+  const started = Date.parse(job.started_at);
+  const finished = Date.parse(job.finished_at!);
+  expect(started).toBeGreaterThanOrEqual(before);
+  expect(finished).toBeGreaterThanOrEqual(started);
+  expect(finished).toBeLessThanOrEqual(after);
+});
+
+/** A finished job that ended at an instant of the test's choice. */
+async function finishedAt(box: Sandbox, instant: string): Promise<JobAnswer> {
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  using database = new Database(`${box.home}/orchesjob.db`);
+  const micros = Number(Temporal.Instant.from(instant).epochNanoseconds / 1000n);
+  database.run("update jobs set finished_at = ?, started_at = ? where job_id = ?", [
+    micros,
+    micros,
+    job.job_id,
+  ]);
+  return job;
+}
+
+async function countBefore(box: Sandbox, before: string, zone = "UTC"): Promise<number> {
+  const answer = await box.json<{ deleted: number }>(["clean", "--dry-run", "--before", before], {
+    env: { TZ: zone },
+  });
+  return answer.deleted;
+}
+
+const END = "2026-01-15T12:30:15.000500Z";
+
+/** The same instant in zones named in every way that tzset(3) knows. */
+const ZONES: readonly [zone: string, printed: string, later: string][] = [
+  ["UTC", "2026-01-15T12:30:15.000500+00:00", "2026-01-15T12:30:15.000501"],
+  ["", "2026-01-15T12:30:15.000500+00:00", "2026-01-15T12:30:15.000501"],
+  ["Asia/Tokyo", "2026-01-15T21:30:15.000500+09:00", "2026-01-15 21:30:15.000501"],
+  [":Asia/Tokyo", "2026-01-15T21:30:15.000500+09:00", "2026-01-15 21:30:15.000501"],
+  ["Asia/Kolkata", "2026-01-15T18:00:15.000500+05:30", "2026-01-15T18:00:15.000501"],
+  ["America/St_Johns", "2026-01-15T09:00:15.000500-03:30", "2026-01-15T09:00:15.000501"],
+  ["JST-9", "2026-01-15T21:30:15.000500+09:00", "2026-01-15T21:30:15.000501"],
+  ["<+0545>-5:45", "2026-01-15T18:15:15.000500+05:45", "2026-01-15T18:15:15.000501"],
+  ["EST5EDT,M3.2.0,M11.1.0", "2026-01-15T07:30:15.000500-05:00", "2026-01-15T07:30:15.000501"],
+];
+
+describe("one instant in many zones", () => {
+  test.each(ZONES)("TZ=%s", async (zone, printed, later) => {
+    await using box = new Sandbox();
+    await finishedAt(box, END);
+    const job = await box.json(["status", "--run-key", "k"], { env: { TZ: zone } });
+    expect(job.finished_at).toBe(printed);
+    // Without an offset it is local time, to the microsecond: what ended at that time did not end before it.
+    expect(await countBefore(box, printed.slice(0, 26), zone)).toBe(0);
+    expect(await countBefore(box, later, zone)).toBe(1);
+    // With an offset the zone does not matter.
+    expect(await countBefore(box, printed, "Pacific/Auckland")).toBe(0);
+    expect(await countBefore(box, later.replace(" ", "T") + printed.slice(26), "Pacific/Auckland")).toBe(1);
+  });
+});
+
+test("the offset is that of the printed instant, not of today", async () => {
+  await using box = new Sandbox();
+  const env = { TZ: "Europe/Berlin" };
+  for (const [instant, printed, earlier] of [
+    ["2026-01-15T12:00:00Z", "2026-01-15T13:00:00.000000+01:00", 0],
+    ["2026-07-15T12:00:00Z", "2026-07-15T14:00:00.000000+02:00", 1],
+  ] as const) {
+    await finishedAt(box, instant);
+    expect((await box.json(["status", "--run-key", "k"], { env })).finished_at).toBe(printed);
+    expect(await countBefore(box, printed.slice(0, 19), env.TZ)).toBe(earlier);
+  }
+});
+
+const FORMS: readonly [form: string, zone: string, count: number][] = [
+  ["2026-01-16", "UTC", 1],
+  ["2026-01-15", "UTC", 0],
+  ["2026-01-16", "Etc/GMT+12", 1],
+  ["2026-01-15", "Pacific/Kiritimati", 0],
+  ["2026-01-15T12:30", "UTC", 0],
+  ["2026-01-15 12:31", "UTC", 1],
+  ["2026-01-15T12:30:16", "UTC", 1],
+  ["2026-01-15T12:30:16Z", "Asia/Tokyo", 1],
+  ["2026-01-15 12:30:15Z", "Asia/Tokyo", 0],
+  ["2026-01-15T21:30+09:00", "UTC", 0],
+  ["2026-01-15T21:31+09:00", "UTC", 1],
+  ["2026-01-15T21:31+0900", "UTC", 1],
+  ["2026-01-15T07:31-05:00", "UTC", 1],
+  // `date -Ihours`, `date -Ins`
+  ["2026-01-15T21+09:00", "UTC", 0],
+  ["2026-01-15T22+09:00", "UTC", 1],
+  ["2026-01-15T07-05:00", "UTC", 0],
+  ["2026-01-15T21:30:15,000500999+09:00", "UTC", 0],
+  ["2026-01-15T21:30:15,000501000+09:00", "UTC", 1],
+];
+
+test.each(FORMS)("clean --before %j with TZ=%s finds %d of 1", async (form, zone, count) => {
+  await using box = new Sandbox();
+  await finishedAt(box, END);
+  expect(await countBefore(box, form, zone)).toBe(count);
+});
+
+const NO_TIMES = [
+  "yesterday",
+  "2026-13-01",
+  "2026-02-30",
+  "2026-01-01T25:00",
+  "2026-01-01T10:00:00[Asia/Tokyo]",
+  "2026-01-01Z",
+  "12:00",
+  "1767225600",
+  "2026-01-01; rm",
+];
+
+test.each(NO_TIMES)("clean --before %j is refused", async (text) => {
+  await using box = new Sandbox();
+  expectFailure(await box.run(["clean", "--before", text]), 2, "is not a date or time");
+});

@@ -1,0 +1,137 @@
+/** The command line: what is understood, and what is refused with exit 2 and a sentence that helps. */
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { expectFailure } from "../support/expect.ts";
+import { Sandbox } from "../support/sandbox.ts";
+import manifest from "../../package.json";
+
+const LONGEST_KEY = "é".repeat(512);
+
+const REFUSED: readonly [what: string, words: readonly string[], message: RegExp | string][] = [
+  ["an unknown command", ["strat", "--run-key", "k"], "did you mean start?"],
+  ["the beginning of a command", ["stat"], "did you mean"],
+  ["a command like no other", ["frobnicate-all"], "orchesjob --help"],
+  ["an unknown option", ["start", "--runkey", "k", "--", "true"], "did you mean --run-key?"],
+  ["an unknown option with a value", ["status", "--run-kye=k"], "did you mean --run-key?"],
+  ["an unknown switch", ["clean", "--before", "2026-01-01", "--dryrun"], "did you mean --dry-run?"],
+  ["an option like no other", ["logs", "--zzzzzzzzzzzz"], "orchesjob logs --help"],
+  ["an option of another command", ["start", "--run-key", "k", "--stream", "stdout"], "no option --stream"],
+  ["an option without its value", ["start", "--run-key"], "--run-key needs a value"],
+  ["a switch with a value", ["start", "--run-key", "k", "--sync=yes", "true"], "--sync takes no value"],
+  ["an option given twice", ["start", "--run-key", "a", "--run-key", "b", "--", "true"], "2 times"],
+  ["no run key", ["start", "--", "true"], "--run-key KEY is required"],
+  ["an empty run key", ["start", "--run-key", "", "--", "true"], "run key is empty"],
+  ["an empty run key after =", ["start", "--run-key=", "--", "true"], "run key is empty"],
+  ["a run key of 1025 bytes", ["start", "--run-key", `${LONGEST_KEY}x`, "--", "true"], "1025 bytes"],
+  ["a run key with a newline", ["start", "--run-key", "a\nb", "--", "true"], "control character"],
+  ["a run key with DEL", ["start", "--run-key", "a\x7fb", "--", "true"], "control character"],
+  ["a run key with a C1 control", ["start", "--run-key", "a\u0085b", "--", "true"], "control character"],
+  ["no command", ["start", "--run-key", "k"], "command is required"],
+  ["no command after --", ["start", "--run-key", "k", "--sync", "--"], "command is required"],
+  ["an empty command", ["start", "--run-key", "k", "--", ""], "command is empty"],
+  ["a timeout that is no number", ["start", "--run-key", "k", "--start-timeout", "soon", "true"], "seconds"],
+  ["a negative timeout", ["start", "--run-key", "k", "--start-timeout", "-1", "true"], "seconds"],
+  ["no selector", ["status"], "--run-key KEY or --job-id ID is required"],
+  ["two selectors", ["status", "--run-key", "k", "--job-id", "j"], "not both"],
+  ["--all without a run key", ["status", "--all", "--job-id", "j"], "--all needs --run-key"],
+  ["a word too many", ["status", "--run-key", "k", "extra"], 'takes no "extra"'],
+  ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout or stderr"],
+  ["clean without a time", ["clean"], "--before DATETIME is required"],
+  ["clean with no time", ["clean", "--before", ""], "not a date or time"],
+];
+
+describe("refused with exit 2, one line, and nothing done", () => {
+  test.each(REFUSED)("%s", async (_, words, message) => {
+    await using box = new Sandbox();
+    expectFailure(await box.run(words), 2, message);
+    expect(existsSync(box.home)).toBe(false);
+  });
+
+  test("no words at all: the help goes to stderr", async () => {
+    await using box = new Sandbox();
+    const result = await box.run([]);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr).toContain("Usage: orchesjob COMMAND");
+  });
+});
+
+const UNDERSTOOD: readonly [what: string, words: readonly string[], command: readonly string[]][] = [
+  ["--opt=value", ["--run-key=k", "--sync", "--", "echo", "a"], ["echo", "a"]],
+  ["a value with = in it", ["--run-key=k", "--sync", "--start-timeout=1.5", "echo", "x=y"], ["echo", "x=y"]],
+  ["options before a word that is none", ["--sync", "--run-key", "k", "echo", "--sync"], ["echo", "--sync"]],
+  [
+    "what looks like ours after the command",
+    ["--run-key", "k", "--sync", "echo", "--help", "--run-key", "z"],
+    ["echo", "--help", "--run-key", "z"],
+  ],
+  ["a second --", ["--run-key", "k", "--sync", "--", "echo", "--", "b"], ["echo", "--", "b"]],
+  ["a -- that is the command's", ["--run-key", "k", "--sync", "echo", "--", "b"], ["echo", "--", "b"]],
+];
+
+describe("understood", () => {
+  test.each(UNDERSTOOD)("%s", async (_, words, command) => {
+    await using box = new Sandbox();
+    const answer = await box.json(["start", ...words]);
+    expect(answer).toMatchObject({ run_key: "k", command: [...command], status: "SUCCEEDED" });
+    const printed = command.slice(1).join(" ");
+    expect((await box.run(["logs", "--run-key=k", "--stream=stdout"])).stdout).toBe(`${printed}\n`);
+  });
+
+  test.each([
+    ["a dash", "-"],
+    ["the name of an option", "--run-key"],
+    ["an equals sign", "k=v"],
+    ["a path and a blank", "a/../b c"],
+    ["what a shell would expand", "%s$(id)'\"*"],
+    ["other scripts and emoji", "日本語 🎉"],
+    ["1024 bytes", LONGEST_KEY],
+  ])("a run key: %s", async (_, key) => {
+    await using box = new Sandbox();
+    const started = await box.json(["start", "--run-key", key, "--sync", "--", "true"]);
+    expect(started).toMatchObject({ run_key: key, status: "SUCCEEDED" });
+    expect(await box.json(["status", `--run-key=${key}`])).toMatchObject({ run_key: key });
+  });
+
+  test("run keys that differ by a blank or by case are two", async () => {
+    await using box = new Sandbox();
+    const ids = new Set<string>();
+    for (const key of ["k", "K", "k ", " k"])
+      ids.add((await box.json(["start", "--run-key", key, "--sync", "--", "true"])).job_id);
+    expect(ids.size).toBe(4);
+    expect(await box.json(["status", "--run-key", "k "])).toMatchObject({ run_key: "k ", attempt_no: 1 });
+  });
+});
+
+describe("help and version", () => {
+  test("--help names every command and exit code, on stdout, and touches nothing", async () => {
+    await using box = new Sandbox();
+    const result = await box.run(["--help"]);
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    for (const word of ["start", "status", "logs", "clean", "--version", "ORCHESJOB_HOME", "5 lock error"])
+      expect(result.stdout).toContain(word);
+    expect(result.stdout).not.toContain("_worker");
+    expect(existsSync(box.home)).toBe(false);
+  });
+
+  test.each([
+    ["start", ["--run-key KEY", "--sync", "--start-timeout", "COMMAND [ARGS...]"]],
+    ["status", ["--run-key KEY", "--job-id ID", "--all"]],
+    ["logs", ["--run-key KEY", "--job-id ID", "--stream"]],
+    ["clean", ["--before DATETIME", "--dry-run"]],
+  ])("%s --help has its options and an example", async (command, words) => {
+    await using box = new Sandbox();
+    const result = await box.run([command, "--help"]);
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    for (const word of [...words, `Usage: orchesjob ${command}`]) expect(result.stdout).toContain(word);
+    expect(result.stdout).toMatch(new RegExp(`Examples:\n  orchesjob ${command} `));
+    expect(existsSync(box.home)).toBe(false);
+  });
+
+  test("--version names version, commit and Bun's version", async () => {
+    await using box = new Sandbox();
+    const { code, stdout, stderr } = await box.run(["--version"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^orchesjob \S+ \(commit ([0-9a-f]{12}|unknown), bun \d+\.\d+\.\d+\)\n$/);
+    expect(stdout).toStartWith(`orchesjob ${manifest.version} (`);
+  });
+});

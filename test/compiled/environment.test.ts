@@ -1,0 +1,93 @@
+/** Law 8, environment: the command gets its caller's entries byte for byte and in their order, and three of ours. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+
+/** The entries of a /proc/PID/environ, one character a byte. */
+function entriesOf(path: string): string[] {
+  return readFileSync(path, "latin1").split("\0").slice(0, -1);
+}
+
+function ours(job: JobAnswer): string[] {
+  return [
+    `ORCHESJOB_JOB_ID=${job.job_id}`,
+    `ORCHESJOB_RUN_KEY=${Buffer.from(job.run_key).toString("latin1")}`,
+    `ORCHESJOB_ATTEMPT=${job.attempt_no}`,
+  ];
+}
+
+test("raw bytes, odd names, empty and large values arrive as they are", async () => {
+  await using box = new Sandbox();
+  // env(1) hands on exactly what it is given, where a shell would drop what is no name to it.
+  const script = `
+    exec env -i "ORCHESJOB_HOME=$ORCHESJOB_HOME" "PATH=$PATH" \\
+      "RAW=$(printf 'a\\377\\376\\001z')" "$(printf 'n\\351m')=latin" EMPTY= 'two words=1' 'dotted.name=2' '1st=3' \\
+      'LINES=a
+b' 'EQUALS=a=b=c' "LARGE=$(printf '%0100000d' 7)" BUN_X=1 NODE_ENV=weird lower=1 \\
+      "$@"`;
+  const words = ["start", "--run-key", "schlüssel", "--sync", "--", "cat", "/proc/self/environ"];
+  const direct = await shell(box, `${script} >direct`, { words: ["cat", "/proc/self/environ"] });
+  expect(direct).toMatchObject({ code: 0, stderr: "" });
+  const started = await shell(box, script.replace('"$@"', '"$0" "$@"'), { words });
+  expect(started).toMatchObject({ code: 0, stderr: "" });
+  const job = JSON.parse(started.stdout) as JobAnswer;
+  const given = entriesOf(`${box.directory}/direct`);
+  expect(given).toHaveLength(14);
+  expect(given).toContain("RAW=a\xff\xfe\x01z");
+  expect(entriesOf(job.stdout_file)).toEqual([...given, ...ours(job)]);
+});
+
+test("a raw value can be read by the command", async () => {
+  await using box = new Sandbox();
+  await shell(
+    box,
+    `RAW="$(printf '\\377\\200x')" "$0" start --run-key k --sync -- sh -c 'printf %s "$RAW" | od -An -tx1'`,
+  );
+  expect((await box.run(["logs", "--run-key", "k"])).stdout.trim()).toBe("ff 80 78");
+});
+
+test("our variables replace those of an outer job, and no others", async () => {
+  await using box = new Sandbox();
+  const env = {
+    ORCHESJOB_JOB_ID: "outer",
+    ORCHESJOB_RUN_KEY: "outer",
+    ORCHESJOB_ATTEMPT: "9",
+    ORCHESJOB_JOB_ID_OLD: "kept",
+    XORCHESJOB_JOB_ID: "kept",
+    TEXT: "ORCHESJOB_JOB_ID=kept",
+  };
+  await box.json(["start", "--run-key", "k", "--sync", "--", "true"], { env });
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "env"], { env });
+  const lines = (await box.run(["logs", "--run-key", "k"])).stdout.split("\n");
+  expect(lines.filter((line) => line.includes("ORCHESJOB_") && !line.includes("_HOME=")).sort()).toEqual(
+    [
+      ...ours(job),
+      "ORCHESJOB_JOB_ID_OLD=kept",
+      "XORCHESJOB_JOB_ID=kept",
+      "TEXT=ORCHESJOB_JOB_ID=kept",
+    ].sort(),
+  );
+  expect(job.attempt_no).toBe(2);
+});
+
+test("a job that is started by a job has variables of its own", async () => {
+  await using box = new Sandbox();
+  const script =
+    '"$0" start --run-key inner --sync -- sh -c \'echo "$ORCHESJOB_RUN_KEY"\'; echo "$ORCHESJOB_RUN_KEY"';
+  await box.json(["start", "--run-key", "outer", "--sync", "--", "sh", "-c", script, BINARY]);
+  expect((await box.run(["logs", "--run-key", "inner"])).stdout).toBe("inner\n");
+  expect((await box.run(["logs", "--run-key", "outer"])).stdout).toEndWith("}\nouter\n");
+});
+
+test("no PATH, and no environment but the state directory's, is enough", async () => {
+  await using box = new Sandbox();
+  const result = await shell(
+    box,
+    'exec env -i "ORCHESJOB_HOME=$ORCHESJOB_HOME" "$0" start --run-key k --sync -- env',
+  );
+  expect(JSON.parse(result.stdout)).toMatchObject({ status: "SUCCEEDED" });
+  const lines = (await box.run(["logs", "--run-key", "k"])).stdout.trimEnd().split("\n");
+  expect(lines[0]).toBe(`ORCHESJOB_HOME=${box.home}`);
+  expect(lines).toHaveLength(4);
+});

@@ -1,0 +1,66 @@
+/** The caller that waits: how it goes never touches the job, it wakes when the job ends, and sleeps until then. */
+import { describe, expect, test } from "bun:test";
+import { Gate } from "../support/gate.ts";
+import { finishedJob, runningJob } from "../support/jobs.ts";
+import { cpuSeconds, sleeps } from "../support/process.ts";
+import { BINARY, isAlive, Sandbox } from "../support/sandbox.ts";
+
+describe("a caller that is ended while it waits leaves the job alone", () => {
+  test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGKILL"] as const)("%s", async (signal) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    // A process group of its own, as a terminal's foreground job has; the signal goes to all of it, as Ctrl-C does.
+    const caller = box.spawn(["setsid", BINARY, "start", "--run-key", "k", "--sync", "--", ...gate.command]);
+    const job = await runningJob(box, "k");
+    process.kill(-caller.pid, signal);
+    expect(await box.finished(caller)).toMatchObject({ signal, stdout: "" });
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ ...job, status: "RUNNING" });
+    expect(isAlive(job.target_pid!)).toBe(true);
+    gate.open();
+    const ended = await finishedJob(box, "k");
+    expect(ended).toMatchObject({ job_id: job.job_id, status: "SUCCEEDED", exit_code: 0, signal: null });
+  });
+});
+
+test("the terminal of the caller is not the job's: closing the session does not end it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+  const fields = async (pid: number) =>
+    (await Bun.file(`/proc/${pid}/stat`).text()).split(") ")[1]!.split(" ");
+  for (const pid of [job.worker_pid!, job.target_pid!]) {
+    const [, , group, session, terminal] = await fields(pid);
+    expect({ pid, group, session, terminal }).toEqual({
+      pid,
+      group: String(pid),
+      session: String(pid),
+      terminal: "0",
+    });
+  }
+});
+
+test("the answer comes when the job ends, and waiting costs next to nothing", async () => {
+  const delays: number[] = [];
+  for (let round = 1; round <= 5; round++) {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const caller = box.spawn([BINARY, "start", "--run-key", "k", "--sync", "--", ...gate.command]);
+    await runningJob(box, "k");
+    if (round === 1) await expectSleep(caller.pid);
+    const opened = performance.now();
+    gate.open();
+    const { code } = await box.finished(caller);
+    delays.push(performance.now() - opened);
+    expect(code).toBe(0);
+  }
+  // About 10 ms when the machine is idle. The bound only tells waking from looking again every second or so.
+  expect(delays.sort((a, b) => a - b)[2]).toBeLessThan(500);
+});
+
+/** Over 2.5 s of waiting: less than a fifth of a processor, and not a sleep every few milliseconds. */
+async function expectSleep(pid: number): Promise<void> {
+  const before = { cpu: cpuSeconds(pid), sleeps: sleeps(pid) };
+  await Bun.sleep(2_500);
+  expect(cpuSeconds(pid) - before.cpu).toBeLessThan(0.5);
+  expect(sleeps(pid) - before.sleeps).toBeLessThan(50);
+}

@@ -1,0 +1,414 @@
+/**
+ * What every JobStore must do, whatever it is made of. A store's own test file calls `testStore` once; each test gets a
+ * place of its own, and opens it as often as several processes would.
+ */
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Instant, Job, NewJob, Outcome, ProcessIdentity } from "../../src/job/job.ts";
+import { EVENTS, type JobEvent, type JobStatus, STATUSES } from "../../src/job/status.ts";
+import type { CleanCandidate, JobStore } from "../../src/store/store.ts";
+
+/** Opens the store that is kept at a place (a directory), made where it is new. */
+export type OpenStore = (place: string) => JobStore;
+
+/** An instant, so many microseconds after one of our days. */
+const at = (micros: number): Instant => 1_800_000_000_000_000 + micros;
+
+const ORIGIN = { host: "host", bootId: "boot", pidNamespace: "4026531836" };
+const WORKER = { pid: 100, startTicks: 1000 };
+const TARGET = { pid: 200, startTicks: 2000 };
+const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null };
+const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null };
+const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null };
+
+/** The events that a verb of the store stands for; their guards are those of the one table. */
+const VERBS = {
+  run: (store, jobId) => store.run(jobId, WORKER, ORIGIN, at(50)),
+  succeed: (store, jobId) => finish(store, jobId, SUCCESS, TARGET, at(60)),
+  fail: (store, jobId) => finish(store, jobId, FAILURE, TARGET, at(60)),
+  cancel: (store, jobId) => store.finish(jobId, "cancel", SIGNALLED, TARGET, at(60)),
+  lose: (store, jobId) => store.lose(jobId, "unknown", at(70)),
+} satisfies Partial<Record<JobEvent, (store: JobStore, jobId: string) => Promise<Job | undefined>>>;
+
+type Verb = keyof typeof VERBS;
+
+/** Events that lead a new job to a status. */
+const PATHS: Partial<Record<JobStatus, readonly Verb[]>> = {
+  STARTING: [],
+  RUNNING: ["run"],
+  SUCCEEDED: ["run", "succeed"],
+  FAILED: ["run", "fail"],
+  LOST: ["lose"],
+  CANCELLED: ["run", "cancel"],
+};
+
+/** Claims as most callers do. */
+function claim(
+  store: JobStore,
+  job: NewJob,
+  expected: string | undefined,
+  when: Instant,
+): Promise<Job | undefined> {
+  return store.claim(job, { expected, strict: false, useOverride: false }, when);
+}
+
+/** Finishes with the event that the outcome stands for. */
+function finish(
+  store: JobStore,
+  jobId: string,
+  outcome: Outcome,
+  target: ProcessIdentity | null,
+  when: Instant,
+): Promise<Job | undefined> {
+  return store.finish(jobId, outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, when);
+}
+
+let jobs = 0;
+
+function newJob(fields: Partial<NewJob> = {}): NewJob {
+  jobs += 1;
+  return {
+    jobId: `job-${String(jobs).padStart(6, "0")}`,
+    runKey: "k",
+    attemptNo: 1,
+    command: ["true"],
+    cwd: "/work",
+    env: [],
+    labels: {},
+    timeoutMs: null,
+    requestId: null,
+    rerunOfJobId: null,
+    rerunReason: null,
+    origin: ORIGIN,
+    ...fields,
+  };
+}
+
+/** Claims a job of a key of its own and leads it to a status. */
+async function jobIn(store: JobStore, status: JobStatus): Promise<Job> {
+  const job = newJob();
+  const claimed = await claim(store, { ...job, runKey: job.jobId }, undefined, at(10));
+  for (const verb of PATHS[status]!) await VERBS[verb](store, job.jobId);
+  const result = await store.find(claimed!.jobId);
+  expect(result!.status).toBe(status);
+  return result!;
+}
+
+export function testStore(name: string, openStore: OpenStore): void {
+  /** A test of a store at a new place; `open` opens it once more. */
+  const testWith = (title: string, body: (store: JobStore, open: () => JobStore) => Promise<void>) =>
+    test(title, async () => {
+      const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
+      const opened: JobStore[] = [];
+      const open = () => {
+        const store = openStore(place);
+        opened.push(store);
+        return store;
+      };
+      try {
+        await body(open(), open);
+      } finally {
+        for (const store of opened) store.close();
+        rmSync(place, { recursive: true });
+      }
+    });
+
+  describe(`${name}: claim`, () => {
+    testWith("makes a job that is STARTING, with everything that was given", async (store, open) => {
+      const job = newJob({
+        runKey: "ключ 🎉",
+        attemptNo: 7,
+        command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
+        cwd: "/a dir/'quoted'",
+      });
+      const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
+      expect(claimed).toEqual({
+        ...job,
+        status: "STARTING",
+        startedAt: 1_700_000_000_123_456,
+        finishedAt: null,
+        exitCode: null,
+        signal: null,
+        error: null,
+        failure: null,
+        lostReason: null,
+        cancelRequest: null,
+        cancelReason: null,
+        worker: null,
+        target: null,
+      });
+      for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
+    });
+
+    testWith("is refused while a job of the key is active, whatever is expected", async (store) => {
+      const first = newJob();
+      await claim(store, first, undefined, at(1));
+      for (const verb of ["run", "succeed"] as const) {
+        for (const expected of [undefined, first.jobId, "another"])
+          expect(await claim(store, newJob({ attemptNo: 2 }), expected, at(2))).toBeUndefined();
+        await VERBS[verb](store, first.jobId);
+      }
+      expect(await store.history("k")).toHaveLength(1);
+      expect(await claim(store, newJob({ attemptNo: 2 }), first.jobId, at(3))).toMatchObject({
+        attemptNo: 2,
+      });
+    });
+
+    testWith("is refused where the newest job is not the expected one", async (store) => {
+      expect(await claim(store, newJob(), "nobody", at(1))).toBeUndefined();
+      const first = newJob();
+      await claim(store, first, undefined, at(1));
+      await store.lose(first.jobId, "unknown", at(2));
+      const second = newJob({ attemptNo: 2 });
+      expect(await claim(store, second, undefined, at(3))).toBeUndefined();
+      expect(await claim(store, second, first.jobId, at(3))).toBeDefined();
+      await store.lose(second.jobId, "unknown", at(4));
+      expect(await claim(store, newJob({ attemptNo: 3 }), first.jobId, at(5))).toBeUndefined();
+      expect((await store.history("k")).map((job) => job.jobId)).toEqual([second.jobId, first.jobId]);
+    });
+
+    testWith("is won by one of many that come at once", async (_, open) => {
+      const rivals = Array.from({ length: 8 }, open);
+      const claims = await Promise.all(rivals.map((rival) => claim(rival, newJob(), undefined, at(1))));
+      expect(claims.filter((job) => job !== undefined)).toHaveLength(1);
+    });
+
+    testWith("of other keys does not matter, though they differ by case or a blank", async (store) => {
+      for (const runKey of ["k", "K", "k ", " k", "é", "e\u0301", "%", "_"])
+        expect(await claim(store, newJob({ runKey }), undefined, at(1))).toMatchObject({ runKey });
+      expect(await store.history("k")).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: the state machine`, () => {
+    for (const status of Object.keys(PATHS) as JobStatus[]) {
+      for (const event of Object.keys(VERBS) as Verb[]) {
+        const { from, to } = EVENTS[event];
+        const allowed = (from as readonly JobStatus[]).includes(status);
+        testWith(
+          `${event} ${allowed ? `leads from ${status} to ${to}` : `leaves ${status} as it is`}`,
+          async (store, open) => {
+            const before = await jobIn(store, status);
+            const after = await VERBS[event](open(), before.jobId);
+            expect(await store.find(before.jobId)).toEqual(after ?? before);
+            if (allowed) expect(after).toMatchObject({ jobId: before.jobId, status: to });
+            else expect(after).toBeUndefined();
+          },
+        );
+      }
+    }
+
+    testWith("no event makes a job that is not there", async (store) => {
+      for (const verb of Object.values(VERBS)) expect(await verb(store, "nobody")).toBeUndefined();
+      await store.recordTarget("nobody", TARGET, at(1));
+      expect(await store.find("nobody")).toBeUndefined();
+    });
+
+    test("the table has no way out of a terminal status", () => {
+      const terminal = STATUSES.filter((status) => status !== "STARTING" && status !== "RUNNING");
+      for (const { from } of Object.values(EVENTS))
+        for (const status of terminal) expect(from as readonly JobStatus[]).not.toContain(status);
+    });
+
+    testWith("run is won at most once, by one of many that come at once", async (store, open) => {
+      const { jobId } = await jobIn(store, "STARTING");
+      const rivals = Array.from({ length: 8 }, (_, index) =>
+        open().run(jobId, { pid: 1000 + index, startTicks: index }, ORIGIN, at(5)),
+      );
+      const won = (await Promise.all(rivals)).filter((job) => job !== undefined);
+      expect(won).toHaveLength(1);
+      expect((await store.find(jobId))!.worker).toEqual(won[0]!.worker);
+    });
+  });
+
+  describe(`${name}: what the events note`, () => {
+    testWith("run: the worker, and where it runs", async (store) => {
+      const job = await jobIn(store, "STARTING");
+      const elsewhere = { host: "other", bootId: "second", pidNamespace: "7" };
+      expect(await store.run(job.jobId, WORKER, elsewhere, at(20))).toEqual({
+        ...job,
+        status: "RUNNING",
+        worker: WORKER,
+        origin: elsewhere,
+      });
+    });
+
+    testWith("finish: the outcome, the target and the time", async (store) => {
+      const outcomes: readonly [Outcome, JobStatus][] = [
+        [SUCCESS, "SUCCEEDED"],
+        [FAILURE, "FAILED"],
+        [{ exitCode: -9, signal: "SIGKILL", error: null, failure: null }, "FAILED"],
+        [{ exitCode: 255, signal: null, error: null, failure: null }, "FAILED"],
+      ];
+      for (const [outcome, status] of outcomes) {
+        const job = await jobIn(store, "RUNNING");
+        const finished = await finish(store, job.jobId, outcome, TARGET, at(99));
+        expect(finished).toEqual({ ...job, ...outcome, status, target: TARGET, finishedAt: at(99) });
+      }
+    });
+
+    testWith("finish without a target: why there is none", async (store) => {
+      const job = await jobIn(store, "RUNNING");
+      const outcome = {
+        exitCode: -1,
+        signal: null,
+        error: 'no such file: "/x"',
+        failure: "not_found" as const,
+      };
+      const finished = await finish(store, job.jobId, outcome, null, at(99));
+      expect(finished).toEqual({ ...job, ...outcome, status: "FAILED", target: null, finishedAt: at(99) });
+    });
+
+    testWith("finish without a target keeps the one that was recorded", async (store) => {
+      const job = await jobIn(store, "RUNNING");
+      await store.recordTarget(job.jobId, TARGET, at(30));
+      expect(await finish(store, job.jobId, SUCCESS, null, at(99))).toMatchObject({ target: TARGET });
+    });
+
+    testWith("lose: the reason and when it was found, and no exit code", async (store) => {
+      for (const reason of ["reboot", "worker_killed", "start_interrupted", "unknown"] as const) {
+        const job = await jobIn(store, "RUNNING");
+        expect(await store.lose(job.jobId, reason, at(88))).toEqual({
+          ...job,
+          status: "LOST",
+          lostReason: reason,
+          finishedAt: at(88),
+        });
+      }
+    });
+
+    testWith("recordTarget: the target of an active job, and of no other", async (store, open) => {
+      const running = await jobIn(store, "RUNNING");
+      await store.recordTarget(running.jobId, TARGET, at(30));
+      expect(await open().find(running.jobId)).toEqual({ ...running, target: TARGET });
+      for (const status of ["SUCCEEDED", "FAILED", "LOST"] as const) {
+        const finished = await jobIn(store, status);
+        await store.recordTarget(finished.jobId, { pid: 999, startTicks: 9 }, at(30));
+        expect(await store.find(finished.jobId)).toEqual(finished);
+      }
+    });
+  });
+
+  describe(`${name}: reading`, () => {
+    testWith("finds nothing in a new store", async (store) => {
+      expect(await store.find("x")).toBeUndefined();
+      expect(await store.latest("k")).toBeUndefined();
+      expect(await store.history("k")).toEqual([]);
+      expect(await store.active()).toEqual([]);
+      expect(await store.finishedBefore(Number.MAX_SAFE_INTEGER, 10)).toEqual([]);
+      expect(await store.countFinishedBefore(Number.MAX_SAFE_INTEGER)).toBe(0);
+    });
+
+    testWith("latest and history: the newest first, also within one instant", async (store) => {
+      let latest: string | undefined;
+      const ids: string[] = [];
+      for (let attemptNo = 1; attemptNo <= 11; attemptNo++) {
+        // Ids that say nothing about the order.
+        const job = newJob({ attemptNo, jobId: `${(attemptNo * 7) % 11}-${jobs}` });
+        await claim(store, job, latest, at(1));
+        await store.lose(job.jobId, "unknown", at(1));
+        latest = job.jobId;
+        ids.unshift(job.jobId);
+        await jobIn(store, "SUCCEEDED");
+      }
+      expect((await store.latest("k"))!.jobId).toBe(ids[0]!);
+      expect((await store.history("k")).map((job) => job.jobId)).toEqual(ids);
+    });
+
+    testWith("active: those and no others, oldest first", async (store) => {
+      const expected: string[] = [];
+      for (const status of ["RUNNING", "SUCCEEDED", "STARTING", "FAILED", "RUNNING", "LOST"] as const) {
+        const job = await jobIn(store, status);
+        if (status === "RUNNING" || status === "STARTING") expected.push(job.jobId);
+      }
+      expect((await store.active()).map((job) => job.jobId)).toEqual(expected);
+    });
+
+    testWith("what one connection has written another one sees at once", async (store, open) => {
+      const other = open();
+      const job = await jobIn(store, "STARTING");
+      expect(await other.find(job.jobId)).toEqual(job);
+      await other.run(job.jobId, WORKER, ORIGIN, at(5));
+      expect(await store.find(job.jobId)).toMatchObject({ status: "RUNNING" });
+      other.close();
+      store.close();
+      expect(await open().find(job.jobId)).toMatchObject({ status: "RUNNING", worker: WORKER });
+    });
+  });
+
+  describe(`${name}: cleaning`, () => {
+    /** Jobs that ended at the given times. */
+    const endedAt = async (store: JobStore, times: readonly number[]): Promise<string[]> => {
+      const ids: string[] = [];
+      for (const time of times) {
+        const { jobId } = await jobIn(store, "STARTING");
+        await store.lose(jobId, "unknown", at(time));
+        ids.push(jobId);
+      }
+      return ids;
+    };
+
+    testWith("finishedBefore: in order of their end, the time itself excluded", async (store) => {
+      const [a, b, c, d] = await endedAt(store, [300, 100, 400, 200]);
+      await jobIn(store, "RUNNING");
+      const found = async (before: number) =>
+        (await store.finishedBefore(at(before), 10)).map((candidate) => candidate.job.jobId);
+      expect(await found(401)).toEqual([b!, d!, a!, c!]);
+      expect(await found(400)).toEqual([b!, d!, a!]);
+      expect(await found(100)).toEqual([]);
+      expect(await store.countFinishedBefore(at(400))).toBe(3);
+    });
+
+    testWith("finishedBefore: pages visit each job once, also many of one instant", async (store) => {
+      const ids = await endedAt(store, [5, 5, 5, 5, 5, 6, 6, 7]);
+      const seen: string[] = [];
+      let cursor: CleanCandidate | undefined;
+      for (;;) {
+        const page = await store.finishedBefore(at(100), 3, cursor);
+        if (page.length === 0) break;
+        expect(page.length).toBeLessThanOrEqual(3);
+        seen.push(...page.map((candidate) => candidate.job.jobId));
+        // Some are deleted while the pages are turned, as clean does.
+        await store.remove(page.slice(0, 2).map((candidate) => candidate.job.jobId));
+        cursor = page.at(-1);
+      }
+      expect(seen).toEqual(ids);
+    });
+
+    testWith("remove: finished jobs, counted, and never an active one", async (store, open) => {
+      const finished = await endedAt(store, [1, 2, 3]);
+      const active = [await jobIn(store, "STARTING"), await jobIn(store, "RUNNING")].map((job) => job.jobId);
+      expect(await store.remove([...finished.slice(0, 2), ...active, "nobody"])).toBe(2);
+      const other = open();
+      expect(await other.find(finished[0]!)).toBeUndefined();
+      expect(await other.find(finished[2]!)).toBeDefined();
+      expect(await other.active()).toHaveLength(2);
+      expect(await store.remove([])).toBe(0);
+      expect(await store.remove(finished)).toBe(1);
+    });
+
+    testWith("remove: thousands at once", async (store) => {
+      const ids = Array.from({ length: 5000 }, (_, index) => `none-${index}`);
+      const [real] = await endedAt(store, [1]);
+      expect(await store.remove([...ids, real!])).toBe(1);
+    });
+
+    testWith("a removed key begins anew", async (store) => {
+      const job = await jobIn(store, "SUCCEEDED");
+      await store.remove([job.jobId]);
+      expect(await store.latest(job.runKey)).toBeUndefined();
+      expect(await claim(store, newJob({ runKey: job.runKey }), undefined, at(5))).toMatchObject({
+        attemptNo: 1,
+      });
+    });
+
+    testWith("tidying and discarding change no job", async (store) => {
+      const job = await jobIn(store, "SUCCEEDED");
+      await store.tidy();
+      await store.discardOldCopy();
+      expect(await store.find(job.jobId)).toEqual(job);
+    });
+  });
+}

@@ -1,0 +1,27 @@
+/** Waiting for what happens to a job. */
+import { type JobAnswer, type Sandbox, until } from "./sandbox.ts";
+
+/** Asks for the newest job of a key until it is as wanted; returns it. */
+export function jobThat(
+  box: Sandbox,
+  runKey: string,
+  what: string,
+  wanted: (job: JobAnswer) => boolean,
+): Promise<JobAnswer> {
+  return until(`job of ${runKey} ${what}`, async () => {
+    const result = await box.run(["status", "--run-key", runKey]);
+    if (result.code === 3) return undefined;
+    const job = JSON.parse(result.stdout) as JobAnswer;
+    return wanted(job) && job;
+  });
+}
+
+/** The job once its command runs. */
+export function runningJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
+  return jobThat(box, runKey, "runs", (job) => job.status === "RUNNING" && job.target_pid !== null);
+}
+
+/** The job once it is finished, whatever its result. */
+export function finishedJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
+  return jobThat(box, runKey, "is finished", (job) => job.status !== "RUNNING" && job.status !== "STARTING");
+}
