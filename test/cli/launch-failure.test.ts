@@ -73,8 +73,8 @@ describe("FAILED with exit_code -1 and the reason", () => {
     await until("the worker is there", () => box.processes().some((pid) => pid !== start.pid));
     rmSync(cwd, { recursive: true });
     database.run("commit");
-    const { code, stdout } = await box.finished(start);
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await box.finished(start);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(stdout)).toMatchObject({
       status: "FAILED",
       exit_code: -1,
