@@ -32,6 +32,20 @@ export function createLock(path: string): number {
   return fd;
 }
 
+/** Names of the lock files in a directory that are older than `ageMs`. */
+export function listLocks(directory: string, ageMs: number): readonly string[] {
+  const { readdirSync, statSync } = process.getBuiltinModule("node:fs");
+  const oldest = Date.now() - ageMs;
+  try {
+    return readdirSync(directory).filter(
+      (name) => (statSync(`${directory}/${name}`, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < oldest,
+    );
+  } catch {
+    // No directory, no locks.
+    return [];
+  }
+}
+
 /** Locks an open file for as long as any process that inherits this descriptor has it open. */
 export function lockDescriptor(fd: number, path: string): void {
   lockFile(fd, LOCK_EX, path);

@@ -18,6 +18,9 @@ import { type JobRow, toJob } from "./rows.ts";
 /** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
 
+/** Pages that are moved at a time: a few ms. */
+const SHRINK_PAGES = 1_000;
+
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
@@ -281,6 +284,18 @@ class SqliteStore implements JobStore {
   async discardOldCopy(): Promise<void> {
     const copy = Bun.file(this.#path + PYTHON_COPY_SUFFIX);
     if (await copy.exists()) await copy.delete();
+  }
+
+  async shrink(): Promise<void> {
+    const pages = () =>
+      this.#database.query<{ freelist_count: number }, []>("pragma freelist_count").get()!.freelist_count;
+    this.#attempt(() => {
+      // In steps, so that others get in between; it ends where a database cannot shrink (one of the Python orchesjob).
+      for (let free = pages(), before = free + 1; free > 0 && free < before; before = free, free = pages()) {
+        this.#database.query(`pragma incremental_vacuum(${SHRINK_PAGES})`).all();
+      }
+      this.#database.run("pragma wal_checkpoint(truncate)");
+    });
   }
 
   async tidy(): Promise<void> {
