@@ -1,6 +1,13 @@
 /** The composition root: chooses the command, builds what it needs, and turns every failure into a sentence and a number. */
 import type { Command } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
+import { cancel } from "./cli/commands/cancel.ts";
+import { list } from "./cli/commands/list.ts";
+import { rerun } from "./cli/commands/rerun.ts";
+import { result } from "./cli/commands/result.ts";
+import { run } from "./cli/commands/run.ts";
+import { unlock } from "./cli/commands/unlock.ts";
+import { wait } from "./cli/commands/wait.ts";
 import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
@@ -9,59 +16,83 @@ import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
 import { createOutput, type Output } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
+import { OWN_FAILURE } from "./job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
-import { checkHome, createHome, type Home, homeAt, resolveHome } from "./os/home.ts";
+import { checkHome, createHome, homeAt, resolveHome } from "./os/home.ts";
 import { ERRNO, SystemError } from "./os/libc.ts";
 import { findInvalidArgument, readOrigin } from "./os/self.ts";
 import type { Context } from "./runner/context.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import { VERSION_LINE } from "./version.ts";
 
-export const COMMANDS: readonly Command[] = [start, status, logs, clean];
+export const COMMANDS: readonly Command[] = [
+  start,
+  run,
+  status,
+  list,
+  wait,
+  logs,
+  result,
+  cancel,
+  rerun,
+  unlock,
+  clean,
+];
 
-/** How long a command waits for the database, in ms; a worker asks again and again, and must hear signals in between. */
+/** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
+ *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 12_000;
-const WORKER_PATIENCE_MS = 1_000;
+const WORKER_PATIENCE_MS = 100;
 
 export interface Streams {
   readonly stdout: number;
   readonly stderr: number;
+  /** Columns of the terminal that stdout is; undefined where it is none. */
+  columns(): number | undefined;
 }
 
 /** Runs the program; returns its exit code. */
 export async function runApp(argv: readonly string[], streams: Streams): Promise<number> {
-  const output = createOutput(streams.stdout);
-  const diagnostics = createOutput(streams.stderr);
+  const output = createOutput(streams.stdout, streams.columns);
+  const diagnostics = createOutput(streams.stderr, () => undefined);
+  const [name, ...words] = argv;
+  const command = [...COMMANDS, worker].find(
+    (each) => each.name === name || each.aliases?.includes(name ?? ""),
+  );
+  // As long as the options are not known: a bad one must not look like the job's own exit code 2.
+  let passesExitCode = command?.name === run.name || words.includes("--exit-status");
   try {
-    return await dispatch(argv, output, diagnostics);
+    if (command === undefined) return answerWithoutCommand(name, output, diagnostics);
+    refuseInvalidArguments(argv);
+    const parsed = parseWords(command, words);
+    if (parsed === undefined) return say(output, commandHelp(command));
+    passesExitCode = command.passesExitCode?.(parsed.options) ?? false;
+    return await command.run({
+      ...parsed,
+      context: createContext(command, parsed.options, diagnostics),
+      output,
+    });
   } catch (error) {
-    return report(error, diagnostics);
+    const code = report(error, diagnostics);
+    return passesExitCode ? OWN_FAILURE : code;
   }
 }
 
-async function dispatch(argv: readonly string[], output: Output, diagnostics: Output): Promise<number> {
-  const [name, ...words] = argv;
+function answerWithoutCommand(name: string | undefined, output: Output, diagnostics: Output): number {
   if (name === "--version" || name === "version") return say(output, VERSION_LINE);
   if (name === "--help" || name === "-h" || name === "help") return say(output, programHelp(COMMANDS));
-  if (name === undefined) {
-    diagnostics.text(programHelp(COMMANDS));
-    return EXIT_CODES.usage;
-  }
-  const command = name === worker.name ? worker : COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) throw unknownCommand(name);
+  if (name !== undefined) throw unknownCommand(name);
+  diagnostics.text(programHelp(COMMANDS));
+  return EXIT_CODES.usage;
+}
+
+function refuseInvalidArguments(argv: readonly string[]): void {
   const invalid = findInvalidArgument(argv);
-  if (invalid > 0) {
-    throw new OrchesjobError(
-      "usage",
-      `argument ${invalid} is not valid UTF-8, so it could not be passed on exactly; nothing was started`,
-    );
-  }
-  const parsed = parseWords(command, words);
-  if (parsed === undefined) return say(output, commandHelp(command));
-  const isWorker = command === worker;
-  const home = isWorker ? homeAt(String(parsed.options["home"])) : resolveHome();
-  const context = createContext(home, isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS, diagnostics);
-  return command.run({ ...parsed, context, output });
+  if (invalid === 0) return;
+  throw new OrchesjobError(
+    "usage",
+    `argument ${invalid} is not valid UTF-8, so it could not be passed on exactly; nothing was started`,
+  );
 }
 
 function say(output: Output, text: string): number {
@@ -80,7 +111,14 @@ function unknownCommand(name: string): OrchesjobError {
   );
 }
 
-function createContext(home: Home, patienceMs: number, diagnostics: Output): Context {
+function createContext(
+  command: Command,
+  options: Readonly<Record<string, unknown>>,
+  diagnostics: Output,
+): Context {
+  const isWorker = command === worker;
+  const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
+  const patienceMs = isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS;
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
@@ -94,6 +132,7 @@ function createContext(home: Home, patienceMs: number, diagnostics: Output): Con
       createHome(home);
       return open(true)!;
     },
+    stderr: diagnostics.descriptor,
     notify,
     progress,
   };

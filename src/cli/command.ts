@@ -28,11 +28,14 @@ type OptionTable = Readonly<Record<string, Option<unknown>>>;
 
 export interface Command<O extends OptionTable = OptionTable> {
   readonly name: string;
+  readonly aliases?: readonly string[];
   readonly summary: string;
   /** What follows the options in the usage line; undefined where nothing may. */
   readonly operands?: string;
   readonly options: O;
   readonly examples: readonly string[];
+  /** Whether the exit code is the job's own, so that a failure of ours must be told apart (125). */
+  readonly passesExitCode?: (options: Values<O>) => boolean;
   /** Returns the exit code. */
   run(invocation: Invocation<O>): Promise<number>;
 }
@@ -89,14 +92,14 @@ export function required<T>(
   };
 }
 
-/** A choice of words. */
-export function oneOf<T extends string>(name: string, words: readonly T[]): (text: string) => T {
-  return (text) => {
-    const found = words.find((word) => word === text);
-    if (found === undefined)
-      throw new OrchesjobError("usage", `${name} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
-    return found;
-  };
+/** An option that may be given many times. `parse` is given each value, and throws OrchesjobError `usage` on a bad one. */
+export function repeated<T>(
+  name: string,
+  placeholder: string,
+  help: string,
+  parse: (text: string) => T,
+): Option<readonly T[]> {
+  return { flag: name, placeholder, help, read: (given) => given.map(parse) };
 }
 
 function single(name: string, given: readonly string[]): string {

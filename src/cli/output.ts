@@ -1,17 +1,46 @@
 /** Where a command's answer goes. main.ts gives the descriptors; nothing else writes to them. */
+import type { Job } from "../job/job.ts";
+import { now } from "../os/clock.ts";
 import { writeAll } from "../os/file.ts";
+import { optional } from "./command.ts";
+import { jobTable } from "./table.ts";
+import { oneOf } from "./values.ts";
+
+export const FORMATS = ["json", "table"] as const;
+export const formatOption = optional(
+  "--format",
+  "FORMAT",
+  "json (default), or table: for people",
+  oneOf("--format", FORMATS),
+);
 
 export interface Output {
-  /** Descriptor of stdout, for what is copied there as it is. */
+  /** Descriptor, for what is copied there as it is. */
   readonly descriptor: number;
+  /** Columns of the terminal; undefined where it is none. */
+  columns(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
+  table(jobs: readonly Job[]): void;
+  tableText(jobs: readonly Job[]): string;
   text(text: string): void;
 }
 
 const encoder = new TextEncoder();
 
-export function createOutput(descriptor: number): Output {
+export function createOutput(descriptor: number, columns: () => number | undefined): Output {
   const text = (value: string) => writeAll(descriptor, encoder.encode(value));
-  return { descriptor, text, json: (value) => text(`${JSON.stringify(value, null, 2)}\n`) };
+  const tableText = (jobs: readonly Job[]) => {
+    const width = columns();
+    const color = width !== undefined && !process.env["NO_COLOR"];
+    return jobTable(jobs, { now: now(), width: width ?? Number.POSITIVE_INFINITY, color });
+  };
+  return {
+    descriptor,
+    columns,
+    text,
+    json: (value) => text(`${JSON.stringify(value, null, 2)}\n`),
+    table: (jobs) => text(tableText(jobs)),
+    tableText,
+  };
 }

@@ -32,16 +32,3 @@ function parseIso(text: string): Instant {
   if (text.includes("[")) throw new RangeError("a named zone");
   return localInstant(Temporal.PlainDateTime.from(text));
 }
-
-/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. Throws `usage`. */
-export function parseSeconds(name: string): (text: string) => number {
-  return (text) => {
-    if (!/^\d{1,9}(\.\d+)?$/.test(text)) {
-      throw new OrchesjobError(
-        "usage",
-        `${name} is a number of seconds, e.g. ${name} 10, not ${JSON.stringify(text)}`,
-      );
-    }
-    return Number(text) * 1000;
-  };
-}

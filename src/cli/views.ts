@@ -2,6 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { type Home, logFiles } from "../os/home.ts";
 import type { Orphans } from "../runner/reconcile.ts";
+import type { StartResult } from "../runner/start.ts";
 import { formatInstant } from "./time.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
@@ -24,22 +25,64 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     target_pid: job.target?.pid ?? null,
     signal: job.signal,
     error: job.error,
+    failure: job.failure,
     lost_reason: job.lostReason,
     orphan_pids: orphans.pids,
     cancel_reason: job.cancelReason,
     rerun_of_job_id: job.rerunOfJobId,
     rerun_reason: job.rerunReason,
+    request_id: job.requestId,
+    labels: job.labels,
+    timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
     cwd: job.cwd,
     host: job.origin?.host ?? "",
   };
 }
 
+/** The answer of a start stays below 16 kB whatever the command is: clients read it only after the exit, from a pipe. */
 export function startView(
   home: Home,
-  job: Job,
+  result: StartResult,
   orphans: Orphans,
   mode: "sync" | "async",
-  existing: boolean,
 ): Record<string, unknown> {
-  return { accepted: !existing, existing, mode, ...jobView(home, job, orphans) };
+  const { job, existing, commandMatches } = result;
+  const shortened = shortenCommand(job.command);
+  return {
+    accepted: !existing,
+    existing,
+    mode,
+    ...jobView(home, job, orphans),
+    ...(shortened === undefined ? {} : { command: shortened }),
+    error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
+    cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
+    command_matches: commandMatches,
+    // True: the whole command is in `orchesjob status`.
+    command_shortened: shortened !== undefined,
+  };
+}
+
+const WHOLE_COMMAND_CHARACTERS = 4_000;
+/** Of a message, or a path. */
+const WHOLE_TEXT_CHARACTERS = 1_000;
+const SHORTENED_WORDS = 20;
+const SHORTENED_WORD_CHARACTERS = 100;
+
+/** Undefined where the command is short enough as it is. */
+function shortenCommand(command: readonly string[]): readonly string[] | undefined {
+  if (JSON.stringify(command).length <= WHOLE_COMMAND_CHARACTERS) return undefined;
+  const words = command.slice(0, SHORTENED_WORDS).map((word) => cutMiddle(word, SHORTENED_WORD_CHARACTERS));
+  return command.length > SHORTENED_WORDS ? [...words, "…"] : words;
+}
+
+/** At most `length` characters, with `…` for what is left out in the middle. */
+export function cutMiddle(text: string, length: number): string {
+  const characters = [...text.slice(0, length * 4), ...(text.length > length * 4 ? text.slice(-length) : "")];
+  if (characters.length <= length) return text;
+  const head = Math.ceil((length - 1) / 2);
+  return [
+    ...characters.slice(0, head),
+    "…",
+    ...characters.slice(characters.length - (length - 1 - head)),
+  ].join("");
 }

@@ -23,13 +23,26 @@ export interface ProcessIdentity {
   readonly startTicks: number;
 }
 
+/** What kind of failure an `error` tells of, where it is not the command's own. */
+export type Failure = "timed_out" | "not_found" | "not_executable" | "not_launched";
+
 /** How a target ended. */
 export interface Outcome {
-  /** The exit code; -N where signal N ended it; -1 where it could not be launched. */
-  readonly exitCode: number;
+  /** The exit code; -N where signal N ended it; -1 where it could not be launched; null where it never was to be. */
+  readonly exitCode: number | null;
   readonly signal: string | null;
-  /** Why it could not be launched, for a person. */
+  /** Why it could not be launched or was ended, for a person. */
   readonly error: string | null;
+  readonly failure: Failure | null;
+}
+
+export interface CancelRequest {
+  readonly at: Instant;
+  readonly reason: string | null;
+  /** Time between TERM and KILL. */
+  readonly graceMs: number;
+  /** The process that asks, which is not the job's because it may name it. */
+  readonly pid: number;
 }
 
 export interface Job {
@@ -47,7 +60,14 @@ export interface Job {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly error: string | null;
+  readonly failure: Failure | null;
   readonly lostReason: LostReason | null;
+  /** NAME=VALUE that were asked for beside the caller's environment. */
+  readonly env: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly timeoutMs: number | null;
+  readonly requestId: string | null;
+  readonly cancelRequest: CancelRequest | null;
   readonly cancelReason: string | null;
   readonly rerunOfJobId: string | null;
   readonly rerunReason: string | null;
@@ -58,6 +78,17 @@ export interface Job {
 }
 
 /** What `start` asks to be made: a job before its first transition. */
-export type NewJob = Pick<Job, "jobId" | "runKey" | "attemptNo" | "command" | "cwd"> & {
-  readonly origin: Origin;
-};
+export type NewJob = Pick<
+  Job,
+  | "jobId"
+  | "runKey"
+  | "attemptNo"
+  | "command"
+  | "cwd"
+  | "env"
+  | "labels"
+  | "timeoutMs"
+  | "requestId"
+  | "rerunOfJobId"
+  | "rerunReason"
+> & { readonly origin: Origin };

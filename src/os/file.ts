@@ -17,6 +17,8 @@ const OPEN_FLAGS = {
   both: O_RDWR,
   /** A FIFO that perhaps nobody has open for writing. */
   listen: O_NONBLOCK,
+  /** A FIFO that somebody has open; throws where nobody has. */
+  poke: O_WRONLY | O_NONBLOCK,
   /** A directory to come back to; needs no permission to read it. */
   directory: O_PATH,
 } as const;
@@ -36,19 +38,24 @@ export function readInto(fd: number, buffer: Uint8Array): number {
   return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
 }
 
+/** Moves to a byte of the file. */
+export function seek(fd: number, offset: number): void {
+  retryCall("cannot seek", () => Number(libc.lseek(fd, offset, 0)));
+}
+
 /** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
-  let rest = bytes;
-  while (rest.length > 0) {
-    const written = Number(libc.write(fd, rest, rest.length));
-    if (written >= 0) {
-      rest = rest.subarray(written);
-      continue;
-    }
-    const errno = lastErrno();
-    if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
-    else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
-  }
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSome(fd, rest));
+}
+
+/** Returns how many bytes were written: not all where a signal came meanwhile. Throws EPIPE where the reader is gone. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+  const written = Number(libc.write(fd, bytes, bytes.length));
+  if (written >= 0) return written;
+  const errno = lastErrno();
+  if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
+  else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
+  return 0;
 }
 
 /** Makes a FIFO (0600). Throws where the name is taken. */

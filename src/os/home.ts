@@ -55,12 +55,15 @@ export function checkHome(home: Home): boolean {
       `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; run: chmod 700 ${home.path}`,
     );
   }
-  const parent = look(`${home.path}/..`);
-  if (parent !== undefined && (parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
-    throw new OrchesjobError(
-      "conflict",
-      `the directory above the state directory ${home.path} may be written by anyone, who could replace it; choose another place with ORCHESJOB_HOME`,
-    );
+  // Where the directory is, and where its name is: they differ for a symbolic link.
+  for (const place of [`${home.path}/..`, parentOf(home.path)]) {
+    const parent = look(place);
+    if (parent !== undefined && (parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
+      throw new OrchesjobError(
+        "conflict",
+        `the directory above the state directory ${home.path} may be written by anyone, who could replace it; choose another place with ORCHESJOB_HOME`,
+      );
+    }
   }
   const database = look(home.database);
   if (database !== undefined) {
@@ -86,16 +89,25 @@ export function createHome(home: Home): void {
       `${error.message}; set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob`,
     );
   }
-  checkHome(home);
+  if (!checkHome(home)) {
+    throw new OrchesjobError(
+      "general",
+      `the state directory ${home.path} is a symbolic link to nothing; remove it, or set ORCHESJOB_HOME to another path`,
+    );
+  }
   makeDirectory(home.logs);
   makeDirectory(home.locks);
 }
 
 function makeDirectories(path: string): void {
   if (statPath(path) !== undefined) return;
-  const parent = path.slice(0, path.lastIndexOf("/")) || "/";
+  const parent = parentOf(path);
   makeDirectories(parent);
   if (makeDirectory(path)) syncDirectory(parent);
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 function look(path: string): FileFacts | undefined {

@@ -27,8 +27,13 @@ const SYMBOLS = {
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   mkfifo: { args: ["ptr", "u32"], returns: "i32" },
+  inotify_init1: { args: ["i32"], returns: "i32" },
+  inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+  syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
+  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  siginterrupt: { args: ["i32", "i32"], returns: "i32" },
   kill: { args: ["i32", "i32"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   _exit: { args: ["i32"], returns: "void" },
@@ -71,10 +76,12 @@ export const ERRNO = {
   EACCES: 13,
   EEXIST: 17,
   ENOTDIR: 20,
+  EISDIR: 21,
   EINVAL: 22,
   ENOSPC: 28,
   EROFS: 30,
   EPIPE: 32,
+  ENOSYS: 38,
 } as const;
 
 /** A call of the C library that failed. `message` is for a person: the action, the path, the system's own words. */
@@ -82,10 +89,13 @@ export class SystemError extends Error {
   override readonly name = "SystemError";
 
   constructor(
-    action: string,
+    /** What was tried, for a person: `cannot open /x`. */
+    what: string,
     readonly errno: number,
+    /** What was tried, for a program, where one cares. */
+    readonly action: "execute" | "enter" | "other" = "other",
   ) {
-    super(`${action}: ${describeErrno(errno)}`);
+    super(`${what}: ${describeErrno(errno)}`);
   }
 }
 

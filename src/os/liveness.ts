@@ -2,7 +2,10 @@
 import type { Job, Origin } from "../job/job.ts";
 import { probeLock } from "./lock.ts";
 import { seesWorker } from "./process-tree.ts";
-import { readProcess } from "./self.ts";
+import { isLiving, readProcess } from "./self.ts";
+
+/** Inode of the PID namespace of the machine itself, the same on every Linux (PROC_PID_INIT_INO). */
+const FIRST_PID_NAMESPACE = "4026531836";
 
 export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean {
   const lock = probeLock(lockFile);
@@ -11,8 +14,9 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   if (job.origin === null) return !seesWorker(job.jobId);
   if (job.origin.bootId !== origin.bootId) return true;
   if (seesWorker(job.jobId)) return false;
-  // Another PID namespace may be out of sight. Ours is not, unless /proc hides the process, and then its number shows.
-  if (job.origin.pidNamespace !== origin.pidNamespace) return false;
+  // Another PID namespace may be out of sight, but not from the first one: it sees into all others.
+  if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;
+  // Ours is in sight, unless /proc hides the process, and then its number shows.
   const holder = job.worker === null ? undefined : readProcess(job.worker.pid);
-  return holder === undefined || holder.state === "Z" || holder.startTicks !== job.worker?.startTicks;
+  return !isLiving(holder) || holder.startTicks !== job.worker?.startTicks;
 }

@@ -54,23 +54,38 @@ export function announceRunning(lock: number): void {
   writeAll(lock, new Uint8Array(1));
 }
 
+/** Lets the owner look at the store: somebody has a wish. No owner, no poke. */
+export function pokeOwner(path: string): void {
+  try {
+    const fd = openFile(path, "poke");
+    try {
+      writeAll(fd, new Uint8Array(1));
+    } finally {
+      closeFile(fd);
+    }
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
+
 /** Sleeps on the lock files of jobs; nothing wakes up meanwhile. */
 export class LockWatch {
-  readonly #fd: number;
+  /** Hangs up (POLLHUP) when the owner is gone; -1 where there is no lock file. */
+  readonly descriptor: number;
 
   /** Create it before reading the state that is waited for: no change is missed then. */
   constructor(path: string) {
-    this.#fd = openIfAny(path) ?? -1;
+    this.descriptor = openIfAny(path) ?? -1;
   }
 
   /** Blocks until the owner is gone (or the command runs, where that is of interest), a signal came, or the time (ms) is
    *  over. Whatever it was: look again. */
   wait(timeoutMs: number, untilRunning: boolean): void {
-    pollFor(this.#fd, untilRunning ? POLLIN : 0, timeoutMs);
+    pollFor(this.descriptor, untilRunning ? POLLIN : 0, timeoutMs);
   }
 
   close(): void {
-    if (this.#fd >= 0) closeFile(this.#fd);
+    if (this.descriptor >= 0) closeFile(this.descriptor);
   }
 }
 

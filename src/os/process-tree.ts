@@ -1,10 +1,11 @@
 /**
- * Which processes belong to a job. Three witnesses, each of which a process can shed, but hardly all of them:
- * the job's id in its environment, the session or group of the target, and a parent that belongs to the job.
+ * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
+ * the job's id in its environment, the session or group of the target, a parent that belongs to the job, and the lock
+ * on the job's log files, which whoever inherited them holds.
  */
 import type { Job, Origin } from "../job/job.ts";
-import { readTextIfAny } from "./file.ts";
-import { type ProcessStat, readProcess } from "./self.ts";
+import { readLink, readTextIfAny } from "./file.ts";
+import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
@@ -20,25 +21,27 @@ export class ProcessTable {
   readonly #jobIds = new Map<number, string | undefined>();
 
   constructor(origin: Origin) {
-    const { readdirSync } = process.getBuiltinModule("node:fs");
     this.#origin = origin;
-    this.#processes = readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map((name) => readProcess(Number(name)))
-      .filter((entry) => entry !== undefined)
-      .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
+    this.#processes = readProcesses().filter((entry) => entry.pid !== process.pid);
   }
 
-  /** The living processes of a job, but for its worker, oldest first. */
-  ofJob(job: Job): readonly ProcessStat[] {
+  /**
+   * The living processes of a job, but for its worker, oldest first. `heldLogs`: those of its log files that are locked.
+   * `bystanders` need a better witness than their environment.
+   */
+  ofJob(job: Job, heldLogs: readonly string[], bystanders: ReadonlySet<number>): readonly ProcessStat[] {
     const session = this.#liveSession(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
       if (this.#isWorker(entry, job)) continue;
       const named = this.#jobIdOf(entry);
+      // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
-        session !== undefined && (entry.session === session || entry.processGroup === session);
-      if (named === job.jobId || (inSession && named === undefined)) members.set(entry.pid, entry);
+        session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
+      const isMember = () => inSession || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
+      // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
+      const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
+      if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
@@ -82,6 +85,21 @@ export class ProcessTable {
   }
 }
 
+/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
+function holdsLock(pid: number, paths: readonly string[]): boolean {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some(
+      (fd) =>
+        paths.includes(readLink(`/proc/${pid}/fd/${fd}`)) &&
+        /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
+    );
+  } catch {
+    // Gone meanwhile, or not ours to look into.
+    return false;
+  }
+}
+
 function readJobId(pid: number): string | undefined {
   const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
   return entries?.find((entry) => entry.startsWith(`${JOB_ID_VARIABLE}=`))?.slice(JOB_ID_VARIABLE.length + 1);
@@ -96,18 +114,36 @@ function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
 }
 
+/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
+export function companyOf(pid: number): ReadonlySet<number> {
+  const found = new Set<number>();
+  const own = readProcess(pid);
+  if (own === undefined) return found;
+  for (let current: ProcessStat | undefined = own; current !== undefined && !found.has(current.pid);) {
+    found.add(current.pid);
+    current = readProcess(current.parentPid);
+  }
+  for (const entry of readProcesses()) if (entry.processGroup === own.processGroup) found.add(entry.pid);
+  return found;
+}
+
+function readProcesses(): ProcessStat[] {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter(isLiving);
+}
+
 /** Whether some process that we can see is the worker of a job, ours or the Python one's. */
 export function seesWorker(jobId: string): boolean {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   return readdirSync("/proc").some(
     (name) =>
-      /^\d+$/.test(name) && isWorkerCommand(commandLine(Number(name)), jobId) && isRunning(Number(name)),
+      /^\d+$/.test(name) &&
+      isWorkerCommand(commandLine(Number(name)), jobId) &&
+      isLiving(readProcess(Number(name))),
   );
-}
-
-function isRunning(pid: number): boolean {
-  const state = readProcess(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -17,7 +17,9 @@ export interface SpawnRequest {
   readonly umask: number;
   /** Soft limit of open files; undefined: as ours. */
   readonly fileLimit: bigint | undefined;
-  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root from then on. */
+  /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
+  readonly blocked: readonly number[];
+  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
   readonly directory: number | "/";
 }
 
@@ -37,7 +39,7 @@ export function spawnProcess(request: SpawnRequest): number {
     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID,
   );
   libc.posix_spawnattr_setsigdefault(attributes, new Uint8Array(SIGSET_BYTES).fill(0xff));
-  libc.posix_spawnattr_setsigmask(attributes, new Uint8Array(SIGSET_BYTES));
+  libc.posix_spawnattr_setsigmask(attributes, signalSet(request.blocked));
   const actions = new Uint8Array(OPAQUE_BYTES);
   libc.posix_spawn_file_actions_init(actions);
   request.descriptors.forEach((fd, position) => libc.posix_spawn_file_actions_adddup2(actions, fd, position));
@@ -49,8 +51,22 @@ export function spawnProcess(request: SpawnRequest): number {
     libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment),
   );
   libc.posix_spawn_file_actions_destroy(actions);
-  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno);
+  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;
+}
+
+/** A sigset_t: signal N is bit N - 1. */
+function signalSet(signals: readonly number[]): Uint8Array {
+  const set = new Uint8Array(SIGSET_BYTES);
+  for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+  return set;
+}
+
+const SIG_UNBLOCK = 1;
+
+/** Lets signals in that our parent has blocked for us; those that came meanwhile arrive now. */
+export function unblock(signals: readonly number[]): void {
+  libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }
 
 const RLIMIT_NOFILE = 7;
@@ -66,7 +82,7 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
   if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
     const errno = lastErrno();
     libc.umask(ownUmask);
-    return errno;
+    throw new SystemError("cannot enter the working directory", errno, "enter");
   }
   if (fileLimit !== undefined && fileLimit < limit[1]!)
     libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([fileLimit, limit[1]!]));
@@ -129,11 +145,6 @@ export function onExit(pid: number, callback: (status: ExitStatus) => void): voi
   const keepAlive = setInterval(check, 60_000);
   process.on("SIGCHLD", check);
   check();
-}
-
-/** Signals a whole process group. False where there is none, or none that we may signal. */
-export function signalGroup(processGroup: number, signal: number): boolean {
-  return libc.kill(-processGroup, signal) === 0;
 }
 
 export function closeAll(descriptors: readonly number[]): void {

@@ -1,10 +1,12 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
+import type { NewJob } from "../job/job.ts";
 import type { Home } from "./home.ts";
-import { libc } from "./libc.ts";
+import { ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readEnvironment } from "./self.ts";
+import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
@@ -29,15 +31,19 @@ export interface PreparedWorker {
  */
 export function spawnWorker(
   home: Home,
-  job: { readonly jobId: string; readonly runKey: string; readonly attemptNo: number },
+  job: Pick<NewJob, "jobId" | "runKey" | "attemptNo" | "env">,
   lock: number,
+  directory: string | undefined,
 ): PreparedWorker {
   const fileLimit = readCallerFileLimit();
-  const limit = fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)];
+  const settings = [
+    ...(fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)]),
+    ...(directory === undefined ? [] : ["--directory", directory]),
+  ];
   const compiled = Bun.main.startsWith("/$bunfs/");
   const gate = makePipe();
   const nothing = openNothing();
-  const directory = moveUp(openFile(".", "directory"));
+  const callers = moveUp(openFile(".", "directory"));
   const closed = moveUp(gate.read);
   try {
     spawnProcess({
@@ -45,23 +51,28 @@ export function spawnWorker(
       file: "/proc/self/exe",
       argv: [
         ...(compiled ? ["orchesjob"] : [process.execPath, Bun.main]),
-        ...["_worker", "--job-id", job.jobId, "--home", home.path, ...limit],
+        ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
       ],
       environment: withVariables(readEnvironment(), {
+        ...Object.fromEntries(job.env.map(splitVariable)),
         [JOB_ID_VARIABLE]: job.jobId,
         ORCHESJOB_RUN_KEY: job.runKey,
         ORCHESJOB_ATTEMPT: String(job.attemptNo),
       }),
-      descriptors: [nothing, nothing, nothing, lock, directory, closed],
+      descriptors: [nothing, nothing, nothing, lock, callers, closed],
       umask: callersUmask,
       fileLimit,
+      // A signal that comes before the worker can pass it on waits, and does not end the worker.
+      blocked: Object.values(PASSED_ON),
       directory: "/",
     });
   } catch (error) {
     closeFile(gate.write);
     throw error;
   } finally {
-    closeAll([nothing, directory, closed, lock]);
+    // Back to the caller's directory: where another start was faster there may be a second worker.
+    libc.fchdir(callers);
+    closeAll([nothing, callers, closed, lock]);
   }
   return { release: () => closeFile(gate.write) };
 }
@@ -77,41 +88,58 @@ export function waitForRelease(): void {
   closeFile(WORKER_GATE_FD);
 }
 
+export interface TargetSettings {
+  /** The caller's soft limit of open files; undefined: unknown. */
+  readonly fileLimit: bigint | undefined;
+  /** The directory that was asked for; undefined: the one that the caller was in. */
+  readonly directory: string | undefined;
+}
+
 /** Launches the target of a job: the worker's own environment is already the target's. Returns its pid; throws SystemError. */
 export function spawnTarget(
   command: readonly string[],
-  stdout: number,
-  stderr: number,
-  fileLimit: bigint | undefined,
+  [stdout, stderr]: readonly number[],
+  { fileLimit, directory }: TargetSettings,
 ): number {
   const nothing = openNothing();
+  const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
   try {
+    // One can enter a directory that was deleted, but no caller means that.
+    if (statFd(entered)?.links === 0)
+      throw new SystemError("cannot enter the working directory", ERRNO.ENOENT, "enter");
     return spawnProcess({
       file: command[0]!,
       argv: command,
       environment: readEnvironment(),
-      descriptors: [nothing, stdout, stderr],
+      descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
-      directory: WORKER_DIRECTORY_FD,
+      blocked: [],
+      directory: entered,
     });
   } finally {
     closeFile(nothing);
+    if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }
 
 /** What the target's command names, seen from its directory, which is not ours; undefined where nothing is there. */
-export function statCommand(file: string): FileFacts | undefined {
-  const fromThere = (path: string) =>
-    statPath(path.startsWith("/") ? path : `/proc/self/fd/${WORKER_DIRECTORY_FD}/${path}`);
+export function statCommand(file: string, { directory }: TargetSettings): FileFacts | undefined {
+  const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
+  const fromThere = (path: string) => statPath(path.startsWith("/") ? path : `${base}/${path}`);
   if (file.includes("/")) return fromThere(file);
   const places = (process.env["PATH"] ?? "").split(":").map((place) => fromThere(`${place || "."}/${file}`));
   return places.find((facts) => facts !== undefined);
 }
 
-/** False where the caller's directory was deleted since. */
-export function directoryExists(): boolean {
-  return (statFd(WORKER_DIRECTORY_FD)?.links ?? 0) > 0;
+function openDirectory(path: string): number {
+  try {
+    return openFile(path, "directory");
+  } catch (error) {
+    throw error instanceof SystemError
+      ? new SystemError(`cannot enter ${path}`, error.errno, "enter")
+      : error;
+  }
 }
 
 function openNothing(): number {
@@ -129,4 +157,10 @@ function withVariables(environment: Uint8Array, variables: Record<string, string
     block = Buffer.concat([block, Buffer.from(`${name}=${value}\0`)]);
   }
   return block.subarray(1);
+}
+
+/** The name and the value of NAME=VALUE. */
+function splitVariable(text: string): [name: string, value: string] {
+  const equals = text.indexOf("=");
+  return [text.slice(0, equals), text.slice(equals + 1)];
 }

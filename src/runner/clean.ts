@@ -38,7 +38,10 @@ export async function cleanJobs(context: Context, before: Instant, dryRun: boole
     if (Math.floor(before / PROGRESS_STEP) < Math.floor(deleted / PROGRESS_STEP))
       context.progress(`deleted ${deleted} jobs`);
   }
-  if (!dryRun) await store.discardOldCopy();
+  if (!dryRun) {
+    await store.forgetRequests();
+    await store.discardOldCopy();
+  }
   return { deleted, errors };
 }
 

@@ -11,6 +11,8 @@ export interface Context {
   openStore(): JobStore | undefined;
   /** The store, made if there is none. */
   createStore(): JobStore;
+  /** Descriptor of stderr, for what a job has written there. */
+  readonly stderr: number;
   /** Tells a person something on stderr. */
   notify(message: string): void;
   /** As notify, but only where stderr is a terminal. */

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, writeAll } from "../os/file.ts";
+import { closeFile, openFile, readInto, seek, statFd, writeAll } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
 import type { Context } from "./context.ts";
@@ -11,28 +11,90 @@ export const LOG_STREAMS = ["stdout", "stderr"] as const;
 export type LogStream = (typeof LOG_STREAMS)[number];
 
 const CHUNK_BYTES = 262_144;
+const NEWLINE = 10;
 
-/** Copies one stream of a job to a descriptor. Throws SystemError EPIPE where the reader has gone. */
-export function copyLog(context: Context, job: Job, stream: LogStream, output: number): void {
-  const log = openLog(context, job, stream);
-  if (log === undefined) return;
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  try {
-    for (let count = readInto(log, buffer); count > 0; count = readInto(log, buffer))
+/** Copies one stream of a job to a descriptor, from a byte on. Throws SystemError EPIPE where the reader has gone. */
+export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
+  withLog(context, job, stream, (log) => {
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    seek(log, from);
+    for (let count = readInto(log, buffer); count > 0; count = readInto(log, buffer)) {
       writeAll(output, buffer.subarray(0, count));
-  } finally {
-    closeFile(log);
-  }
+    }
+  });
 }
 
-/** Undefined where the job has not come so far as to open it. */
-function openLog(context: Context, job: Job, stream: LogStream): number | undefined {
+/** Where the last `lines` lines of a stream begin. The end of a file without a newline is a line, too. */
+export function findTail(context: Context, job: Job, stream: LogStream, lines: number): number {
+  return (
+    withLog(context, job, stream, (log, size) => {
+      const buffer = new Uint8Array(CHUNK_BYTES);
+      let missing = lines;
+      for (let end = size; end > 0; end -= CHUNK_BYTES) {
+        const begin = Math.max(0, end - CHUNK_BYTES);
+        const chunk = readAt(log, begin, buffer.subarray(0, end - begin));
+        for (
+          let at = chunk.lastIndexOf(NEWLINE);
+          at >= 0;
+          at = at === 0 ? -1 : chunk.lastIndexOf(NEWLINE, at - 1)
+        ) {
+          // The newline at the very end closes the last line; it does not begin one.
+          if (begin + at === size - 1) continue;
+          missing -= 1;
+          if (missing === 0) return begin + at + 1;
+        }
+        if (lines === 0) return size;
+      }
+      return 0;
+    }) ?? 0
+  );
+}
+
+export interface LogEnd {
+  readonly bytes: Uint8Array;
+  /** There is more before. */
+  readonly truncated: boolean;
+}
+
+/** The last `maxBytes` of a stream. */
+export function readLogEnd(context: Context, job: Job, stream: LogStream, maxBytes: number): LogEnd {
+  const end = withLog(context, job, stream, (log, size) => {
+    const length = Math.min(size, maxBytes);
+    return { bytes: readAt(log, size - length, new Uint8Array(length)), truncated: size > length };
+  });
+  return end ?? { bytes: new Uint8Array(0), truncated: false };
+}
+
+function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {
+  seek(log, offset);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readInto(log, buffer.subarray(length));
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+/** Undefined where the job has not come so far as to open its log. */
+function withLog<T>(
+  context: Context,
+  job: Job,
+  stream: LogStream,
+  use: (log: number, size: number) => T,
+): T | undefined {
   const path = logFiles(context.home, job.jobId)[stream];
+  let log: number;
   try {
-    return openFile(path, "read");
+    log = openFile(path, "read");
   } catch (error) {
     if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
     if (isActive(job.status) || job.target === null) return undefined;
     throw new OrchesjobError("conflict", `the ${stream} of job ${job.jobId} is gone: ${path} was deleted`);
+  }
+  try {
+    return use(log, statFd(log)?.size ?? 0);
+  } finally {
+    closeFile(log);
   }
 }

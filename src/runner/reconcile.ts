@@ -3,12 +3,12 @@ import type { Job, LostReason, Origin } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
-import { lockFilePath, logFiles } from "../os/home.ts";
+import { lockFilePath } from "../os/home.ts";
 import { isOwnerGone } from "../os/liveness.ts";
-import { probeLock } from "../os/lock.ts";
 import { ageOf, ProcessTable } from "../os/process-tree.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { findProcesses } from "./processes.ts";
 
 /** The job as it is in truth: the same, or LOST with the reason. */
 export async function reconcile(context: Context, store: JobStore, job: Job): Promise<Job> {
@@ -45,18 +45,18 @@ export class OrphanFinder {
   constructor(readonly context: Context) {}
 
   find(job: Job): Orphans {
-    const { origin, home } = this.context;
+    const { origin } = this.context;
     // Nothing outlives a reboot.
     if (job.status !== "LOST" || (job.origin !== null && job.origin.bootId !== origin.bootId))
       return NO_ORPHANS;
     this.#table ??= new ProcessTable(origin);
-    const processes = this.#table.ofJob(job);
-    const oldest = processes[0];
-    if (oldest !== undefined)
-      return { pids: processes.map((entry) => entry.pid), ageSeconds: ageOf(oldest), unseen: false };
-    const logs = logFiles(home, job.jobId);
-    const unseen = [logs.stdout, logs.stderr].some((path) => probeLock(path) === "held");
-    return unseen ? { ...NO_ORPHANS, unseen } : NO_ORPHANS;
+    const { seen, unseen } = findProcesses(this.context, job, this.#table);
+    const oldest = seen[0];
+    return {
+      pids: seen.map((entry) => entry.pid),
+      ageSeconds: oldest === undefined ? undefined : ageOf(oldest),
+      unseen,
+    };
   }
 }
 

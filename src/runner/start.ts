@@ -1,6 +1,8 @@
 /** `start`: one job per run key. Accepts durably, hands over to a detached worker, and answers when the command runs. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job } from "../job/job.ts";
+import { formatDuration } from "../job/duration.ts";
+import type { Job, NewJob } from "../job/job.ts";
+import { answerFor, type StartPolicy } from "../job/policy.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
@@ -12,58 +14,108 @@ import type { Context } from "./context.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { waitForJob } from "./wait.ts";
 
-export interface StartRequest {
-  readonly runKey: string;
-  readonly command: readonly string[];
-  readonly sync: boolean;
-  /** How long to wait for the command to run, in ms. */
-  readonly startTimeoutMs: number;
+export interface StartRequest extends Pick<
+  NewJob,
+  "runKey" | "command" | "env" | "labels" | "timeoutMs" | "requestId" | "rerunOfJobId" | "rerunReason"
+> {
+  readonly policy: StartPolicy;
+  /** Absolute; undefined: the directory that the caller is in. */
+  readonly directory: string | undefined;
 }
+
+/** How long to wait before the answer. */
+export type Patience =
+  /** Until the command runs, or `timeoutMs` is over. */
+  { readonly until: "launched"; readonly timeoutMs: number } | { readonly until: "finished" };
 
 export interface StartResult {
   readonly existing: boolean;
+  /** False where an existing job is given back whose command is not the one asked for. */
+  readonly commandMatches: boolean;
   readonly job: Job;
 }
 
-export async function startJob(context: Context, request: StartRequest): Promise<StartResult> {
+export async function startJob(
+  context: Context,
+  request: StartRequest,
+  patience: Patience,
+): Promise<StartResult> {
   const store = context.createStore();
   const { existing, job } = await acceptJob(context, store, request);
-  const wanted = request.sync ? isFinished : isLaunched;
-  const timeoutMs = request.sync ? Number.POSITIVE_INFINITY : request.startTimeoutMs;
   return {
     existing,
-    job: wanted(job) || timeoutMs === 0 ? job : await waitForJob(context, store, job, wanted, timeoutMs),
+    commandMatches: isSameCommand(job, request),
+    job: await awaitJob(context, store, job, patience),
   };
 }
 
-function isFinished(job: Job): boolean {
+/** Waits as long as the caller wants to. */
+export async function awaitJob(
+  context: Context,
+  store: JobStore,
+  job: Job,
+  patience: Patience,
+): Promise<Job> {
+  if (patience.until === "finished")
+    return waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY);
+  if (patience.timeoutMs === 0) return job;
+  return waitForJob(context, store, job, isLaunched, patience.timeoutMs);
+}
+
+export function isFinished(job: Job): boolean {
   return !isActive(job.status);
 }
 
 /** The command runs, or it never will. */
-function isLaunched(job: Job): boolean {
+export function isLaunched(job: Job): boolean {
   return isFinished(job) || job.target !== null;
 }
 
-async function acceptJob(context: Context, store: JobStore, request: StartRequest): Promise<StartResult> {
-  const cwd = process.cwd();
+function isSameCommand(job: Job, request: StartRequest): boolean {
+  return JSON.stringify(job.command) === JSON.stringify(request.command);
+}
+
+/** Gives the job that the key has, or makes one. */
+export async function acceptJob(
+  context: Context,
+  store: JobStore,
+  request: StartRequest,
+): Promise<{ readonly existing: boolean; readonly job: Job }> {
+  const cwd = request.directory ?? process.cwd();
   for (;;) {
-    let latest = await store.latest(request.runKey);
-    if (latest !== undefined) latest = await reconcile(context, store, latest);
-    if (latest !== undefined && isActive(latest.status)) return { existing: true, job: latest };
+    const known = await findKnown(context, store, request);
+    if (known !== undefined) return { existing: true, job: known };
+    const { latest, useOverride } = await findPlace(context, store, request);
+    if (
+      latest !== undefined &&
+      !useOverride &&
+      (isActive(latest.status) || answerFor(latest.status, request.policy) === "return")
+    ) {
+      if (request.rerunOfJobId !== null) throw alreadyActive(latest);
+      // The token must go on to mean this job when it is finished: the caller has been told so.
+      if (request.requestId !== null)
+        await store.bindRequest(request.runKey, request.requestId, latest.jobId);
+      return { existing: true, job: latest };
+    }
     if (latest !== undefined) refuseOrphans(context, latest);
 
-    const identity = {
+    const { directory, policy, ...asked } = request;
+    const job = {
+      ...asked,
       jobId: Bun.randomUUIDv7(),
-      runKey: request.runKey,
       attemptNo: (latest?.attemptNo ?? 0) + 1,
+      cwd,
+      origin: context.origin,
     };
-    const lockFile = lockFilePath(context.home, identity.jobId);
+    const lockFile = lockFilePath(context.home, job.jobId);
     // The witness of life is there before anybody can see the job, and passes on to the worker: at no moment is the job
     // without an owner. If the claim throws, it stays: a commit that reported an error may yet be found on the disk.
-    const worker = spawnWorker(context.home, identity, createLock(lockFile));
-    const job = { ...identity, command: request.command, cwd, origin: context.origin };
-    const accepted = await store.claim(job, latest?.jobId, now());
+    const worker = spawnWorker(context.home, job, createLock(lockFile), directory);
+    const accepted = await store.claim(
+      job,
+      { expected: latest?.jobId, strict: policy.strict, useOverride },
+      now(),
+    );
     if (accepted === undefined) removeFile(lockFile);
     worker.release();
     if (accepted !== undefined) return { existing: false, job: accepted };
@@ -71,20 +123,59 @@ async function acceptJob(context: Context, store: JobStore, request: StartReques
   }
 }
 
+/** The job that the caller's retry token stands for, whatever became of it. */
+async function findKnown(context: Context, store: JobStore, request: StartRequest): Promise<Job | undefined> {
+  if (request.requestId === null) return undefined;
+  const known = await store.findRequest(request.runKey, request.requestId);
+  if (known === undefined) return undefined;
+  if (!isSameCommand(known, request)) {
+    throw new OrchesjobError(
+      "conflict",
+      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another; use a new --request-id for a new command`,
+    );
+  }
+  return reconcile(context, store, known);
+}
+
+/** The newest job of the key, in truth, and whether an override lets a strict key run once more. Throws `conflict`. */
+async function findPlace(
+  context: Context,
+  store: JobStore,
+  { runKey, policy }: StartRequest,
+): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
+  const found = await store.latest(runKey);
+  const latest = found && (await reconcile(context, store, found));
+  if (!policy.strict || (latest !== undefined && isActive(latest.status)))
+    return { latest, useOverride: false };
+  const { strictJobId, override } = await store.strictness(runKey, now());
+  if (latest === undefined && strictJobId !== undefined && !override) {
+    throw new OrchesjobError(
+      "conflict",
+      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; to run it once more: orchesjob unlock --run-key ${JSON.stringify(runKey)}`,
+    );
+  }
+  return { latest, useOverride: override && (latest !== undefined || strictJobId !== undefined) };
+}
+
+function alreadyActive(job: Job): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `cannot rerun ${JSON.stringify(job.runKey)}: job ${job.jobId} is ${job.status}; wait for it: orchesjob wait --job-id ${job.jobId}`,
+  );
+}
+
 /** Law 6: LOST does not mean free. */
 function refuseOrphans(context: Context, job: Job): void {
   const orphans = new OrphanFinder(context).find(job);
   if (!hasOrphans(orphans)) return;
+  const { pids, ageSeconds = 0 } = orphans;
+  const wayOut = `wait for its end, or end it: orchesjob cancel --job-id ${job.jobId}`;
   const who =
-    orphans.pids.length > 0
-      ? `still runs: ${orphans.pids.length === 1 ? "process" : "processes"} ${orphans.pids.join(", ")}, for ${Math.round(orphans.ageSeconds ?? 0)} s`
-      : "is still held by a process that cannot be seen from here (another container, or another user)";
-  const wayOut =
-    orphans.pids.length > 0
-      ? `wait for its end, or end it: kill ${orphans.pids.join(" ")}`
-      : "wait for its end, or end it where it runs";
+    pids.length > 0
+      ? `still runs: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}, for ${formatDuration(ageSeconds * 1000)}; ${wayOut}`
+      : "is still held by a process that cannot be seen from here (another container, or another user); wait for its end, or end it where it runs";
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}; ${wayOut}`,
+    `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}`,
   );
 }

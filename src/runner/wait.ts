@@ -8,6 +8,7 @@ import { reconcile } from "./reconcile.ts";
 
 /** The lock file tells the steps of a job; this is only for where somebody deleted it, in ms. */
 const SLOW_CHECK_MS = 2_000;
+const QUICK_CHECK_MS = 50;
 
 /** Waits until the job is as wanted, or `timeoutMs` is over; returns it as it is then. */
 export async function waitForJob(
@@ -20,12 +21,19 @@ export async function waitForJob(
   let current = job;
   const deadline = performance.now() + timeoutMs;
   const watch = new LockWatch(lockFilePath(context.home, job.jobId));
+  // What tells that the command runs stays readable, so it can wake us once only; after that we look now and then.
+  let listened = false;
   try {
     for (;;) {
       current = await reconcile(context, store, (await store.find(job.jobId)) ?? current);
       const rest = deadline - performance.now();
       if (wanted(current) || rest <= 0) return current;
-      watch.wait(Math.min(rest, SLOW_CHECK_MS), current.target === null);
+      const starting = current.target === null;
+      watch.wait(
+        Math.min(rest, starting && listened ? QUICK_CHECK_MS : SLOW_CHECK_MS),
+        starting && !listened,
+      );
+      listened ||= starting;
     }
   } finally {
     watch.close();

@@ -1,206 +1,205 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
-import { OrchesjobError } from "../job/errors.ts";
-import type { Job, Outcome, ProcessIdentity } from "../job/job.ts";
+import { formatDuration } from "../job/duration.ts";
+import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { now } from "../os/clock.ts";
-import { closeFile, type FileFacts, makeDirectory, openFile, removeFile } from "../os/file.ts";
-import { lockFilePath, logFiles } from "../os/home.ts";
-import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
-import { announceRunning, lockDescriptor, moveUp } from "../os/lock.ts";
-import { readIdentity } from "../os/self.ts";
-import { signalName } from "../os/signals.ts";
-import { closeAll, type ExitStatus, onExit, signalGroup } from "../os/spawn.ts";
+import { closeFile, removeFile } from "../os/file.ts";
+import { lockFilePath } from "../os/home.ts";
+import { announceRunning } from "../os/lock.ts";
+import { companyOf } from "../os/process-tree.ts";
+import { isLiving, readIdentity, readProcess } from "../os/self.ts";
+import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
+import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import {
   adoptDescriptors,
-  directoryExists,
-  spawnTarget,
-  statCommand,
+  type TargetSettings,
   waitForRelease,
   WORKER_LOCK_FD,
 } from "../os/worker-process.ts";
-import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { launch, LaunchError } from "./launch.ts";
+import { Ledger } from "./ledger.ts";
+import { DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
-  readonly fileLimit: bigint | undefined;
+  readonly settings: TargetSettings;
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 1_000;
 
-/** Signals that ask a worker to end. They are meant for its command, whose own end is then recorded. */
-const PASSED_ON = { SIGTERM: 15, SIGINT: 2, SIGHUP: 1 } as const;
-
-export async function runWorker(context: Context, request: WorkerRequest): Promise<void> {
-  const { jobId, fileLimit } = request;
+export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
   adoptDescriptors();
-  const signals = passSignalsOn();
+  const signals = new SignalRelay();
+  const pokes = new Pokes();
   const ledger = new Ledger(context);
   waitForRelease();
-  // Law 2: without the claim nothing is executed.
   const worker = readIdentity(process.pid);
-  const job = await ledger.write(
-    (store) => store.run(jobId, worker, context.origin, now()),
-    CLAIM_PATIENCE_MS,
-  );
-  if (job === undefined) {
-    removeFile(lockFilePath(context.home, jobId));
-    return;
+  let attempts = 0;
+  // Law 2: without the claim nothing is executed.
+  const job = await ledger.write(async (store) => {
+    attempts += 1;
+    // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
+    if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
+    return store.run(jobId, worker, context.origin, now());
+  }, CLAIM_PATIENCE_MS);
+  if (job !== undefined) {
+    const { event, outcome, target, endedAt } = await execute({
+      context,
+      ledger,
+      signals,
+      pokes,
+      job,
+      settings,
+    });
+    await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
   }
-
-  const { outcome, target, endedAt } = await execute(context, ledger, signals, job, fileLimit);
-  await ledger.write((store) => store.finish(jobId, outcome, target, endedAt));
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
   await ledger.tidy();
 }
 
-interface Ending {
-  readonly outcome: Outcome;
-  readonly target: ProcessIdentity | null;
-  readonly endedAt: number;
+interface Execution {
+  readonly context: Context;
+  readonly ledger: Ledger;
+  readonly signals: SignalRelay;
+  readonly pokes: Pokes;
+  readonly job: Job;
+  readonly settings: TargetSettings;
 }
 
-async function execute(
-  context: Context,
-  ledger: Ledger,
-  signals: SignalRelay,
-  job: Job,
-  fileLimit: bigint | undefined,
-): Promise<Ending> {
+interface Ending {
+  readonly event: "succeed" | "fail" | "cancel";
+  readonly outcome: Outcome;
+  readonly target: ProcessIdentity | null;
+  readonly endedAt: Instant;
+}
+
+async function execute({ context, ledger, signals, pokes, job, settings }: Execution): Promise<Ending> {
+  if (job.cancelRequest !== null) {
+    const outcome = { exitCode: null, signal: null, error: null, failure: null };
+    return { event: "cancel", outcome, target: null, endedAt: now() };
+  }
   let pid: number;
   try {
-    pid = launch(context, job, fileLimit);
+    pid = launch(context, job, settings);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { outcome: { exitCode: -1, signal: null, error: message }, target: null, endedAt: now() };
+    const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
+    return { event: "fail", outcome: failed.outcome, target: null, endedAt: now() };
   }
-  signals.target(pid);
+  signals.relayTo(pid);
   const target = readIdentity(pid);
-  const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve)).then((status) => ({
-    status,
-    endedAt: now(),
-  }));
-  await Promise.race([ledger.write((store) => store.recordTarget(job.jobId, target, now())), ended]);
-  announceRunning(WORKER_LOCK_FD);
+  const ended = new Promise<{ status: ExitStatus; endedAt: Instant }>((resolve) =>
+    onExit(pid, (status) => {
+      signals.end();
+      resolve({ status, endedAt: now() });
+    }),
+  );
+  const stopper = new Stopper(context, { ...job, target });
+  if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
+
+  const recorded = ledger
+    .write((store) => store.recordTarget(job.jobId, target, now()))
+    .then(() => "recorded" as const);
+  if ((await Promise.race([recorded, ended])) === "recorded") announceRunning(WORKER_LOCK_FD);
+  pokes.hear(async () => {
+    const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
+    if (cancelRequest !== null) stopper.cancel(cancelRequest);
+  });
+
   const { status, endedAt } = await ended;
-  return { outcome: toOutcome(status), target, endedAt };
+  const reason = await stopper.finished();
+  const outcome = toOutcome(status);
+  if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
+  if (reason === "timeout") {
+    const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
+    return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
+  }
+  return { event: outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, endedAt };
 }
 
 function toOutcome(status: ExitStatus): Outcome {
-  if ("code" in status) return { exitCode: status.code, signal: null, error: null };
-  return { exitCode: -status.signal, signal: signalName(status.signal), error: null };
+  if ("code" in status) return { exitCode: status.code, signal: null, error: null, failure: null };
+  return { exitCode: -status.signal, signal: signalName(status.signal), error: null, failure: null };
 }
 
-/** Opens the logs and executes the command with them as its output; returns its pid, or throws with the reason. */
-function launch(context: Context, job: Job, fileLimit: bigint | undefined): number {
-  const logs = logFiles(context.home, job.jobId);
-  if (!directoryExists()) throw new Error(`the working directory ${job.cwd} is gone`);
-  makeDirectory(context.home.logs);
-  const outputs = [logs.stdout, logs.stderr].map((path) => {
-    const fd = moveUp(openFile(path, "append"));
-    lockDescriptor(fd, path);
-    return fd;
-  });
-  try {
-    return spawnTarget(job.command, outputs[0]!, outputs[1]!, fileLimit);
-  } catch (error) {
-    throw error instanceof SystemError ? new Error(explainLaunch(job.command[0]!, error)) : error;
-  } finally {
-    closeAll(outputs);
+/** Ends the target before its time, for the first reason that comes, unless it has ended by itself. */
+class Stopper {
+  #reason: "cancel" | "timeout" | undefined;
+  #done: Promise<unknown> | undefined;
+
+  constructor(
+    readonly context: Context,
+    readonly job: Job,
+  ) {}
+
+  stop(reason: "cancel" | "timeout", graceMs: number, bystanders?: ReadonlySet<number>): void {
+    const { target } = this.job;
+    if (this.#reason !== undefined || target === null || !isLiving(readProcess(target.pid))) return;
+    this.#reason = reason;
+    this.#done = terminate(this.context, this.job, graceMs, bystanders);
+  }
+
+  cancel(request: CancelRequest): void {
+    this.stop("cancel", request.graceMs, companyOf(request.pid));
+  }
+
+  /** Once everything that was to end has ended: why, or undefined where nothing was. */
+  async finished(): Promise<"cancel" | "timeout" | undefined> {
+    await this.#done;
+    return this.#reason;
   }
 }
 
-/** Why a command could not be executed, for a person: the system's word alone is often about something else. */
-function explainLaunch(file: string, error: SystemError): string {
-  const name = JSON.stringify(file);
-  const facts = lookAt(file);
-  if (error.errno === ERRNO.ENOENT) {
-    if (facts !== undefined)
-      return `cannot execute ${name}: the interpreter that its first line names does not exist`;
-    return file.includes("/")
-      ? `no such file: ${name}`
-      : `command not found: ${name} is in no directory of PATH`;
-  }
-  if (error.errno === ERRNO.EACCES) {
-    if (facts?.kind === "directory") return `cannot execute ${name}: it is a directory`;
-    const mend = file.includes("/") ? `; is it executable? chmod +x ${file}` : "";
-    return `cannot execute ${name}: permission denied${mend}`;
-  }
-  if (error.errno === ERRNO.ENOEXEC)
-    return `cannot execute ${name}: not a program that this system can run, and no #! line`;
-  return `cannot execute ${name}: ${describeErrno(error.errno)}`;
-}
+/** Passes signals on to the target's group; one that came before there was a target is delivered then. */
+class SignalRelay {
+  #group: number | undefined;
+  #early: number[] = [];
 
-function lookAt(file: string): FileFacts | undefined {
-  try {
-    return statCommand(file);
-  } catch {
-    // The reason of the launch's failure counts, not why we cannot see more of it.
-    return undefined;
+  constructor() {
+    for (const [name, number] of Object.entries(PASSED_ON)) {
+      process.on(name, () => {
+        if (this.#group === undefined) this.#early.push(number);
+        else signalGroup(this.#group, number);
+      });
+    }
+    unblock(Object.values(PASSED_ON));
+  }
+
+  relayTo(group: number): void {
+    this.#group = group;
+    for (const number of this.#early) signalGroup(group, number);
+    this.#early = [];
+  }
+
+  /** The command has ended: its group's number may soon be another's. */
+  end(): void {
+    this.#group = undefined;
   }
 }
 
-interface SignalRelay {
-  /** From now on signals go to this process's group; one that came before is delivered now. */
-  target(pid: number): void;
-}
+/** Somebody wrote to our lock file: there is a cancel request in the store. A poke before we listen is not lost. */
+class Pokes {
+  #listener: (() => void) | undefined;
+  #missed = false;
 
-function passSignalsOn(): SignalRelay {
-  let group: number | undefined;
-  const early: number[] = [];
-  for (const [name, number] of Object.entries(PASSED_ON)) {
-    process.on(name, () => {
-      if (group === undefined) early.push(number);
-      else signalGroup(group, number);
+  constructor() {
+    onWritten(WORKER_LOCK_FD, () => {
+      if (this.#listener === undefined) this.#missed = true;
+      else this.#listener();
     });
   }
-  return {
-    target(pid) {
-      group = pid;
-      for (const number of early) signalGroup(pid, number);
-    },
-  };
+
+  hear(listener: () => void): void {
+    this.#listener = listener;
+    if (this.#missed) listener();
+  }
 }
 
-/** Writes to the store until it succeeds (law 4): the disk may be full, the database locked, for as long as they like. */
-class Ledger {
-  #store: JobStore | undefined;
+const LONGEST_TIMER_MS = 2_000_000_000;
 
-  constructor(readonly context: Context) {}
-
-  /** Throws only when `patienceMs` is over. */
-  async write<T>(verb: (store: JobStore) => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
-    const deadline = performance.now() + patienceMs;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      try {
-        this.#store ??= this.context.createStore();
-        return await verb(this.#store);
-      } catch (error) {
-        if (
-          !(error instanceof OrchesjobError || error instanceof SystemError) ||
-          performance.now() > deadline
-        )
-          throw error;
-        // A connection that failed is not trusted again.
-        this.#reset();
-        await Bun.sleep(pause);
-      }
-    }
-  }
-
-  async tidy(): Promise<void> {
-    await this.#store?.tidy();
-  }
-
-  #reset(): void {
-    try {
-      this.#store?.close();
-    } catch {
-      // It is given up anyway.
-    }
-    this.#store = undefined;
-  }
+/** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */
+function after(ms: number, callback: () => void): void {
+  if (ms <= LONGEST_TIMER_MS) setTimeout(callback, ms).unref();
+  else setTimeout(() => after(ms - LONGEST_TIMER_MS, callback), LONGEST_TIMER_MS).unref();
 }

@@ -3,7 +3,43 @@
  * verb is async outside though a store may work synchronously inside; so a store on a server fits behind it as well.
  * Processes talk to each other through the store alone.
  */
-import type { Instant, Job, LostReason, NewJob, Outcome, ProcessIdentity } from "../job/job.ts";
+import type {
+  CancelRequest,
+  Instant,
+  Job,
+  LostReason,
+  NewJob,
+  Outcome,
+  ProcessIdentity,
+} from "../job/job.ts";
+import type { JobStatus } from "../job/status.ts";
+
+export interface ClaimTerms {
+  /** Id of the key's newest job when the caller looked; undefined: there was none. */
+  readonly expected: string | undefined;
+  /** Remember that the key is strict. */
+  readonly strict: boolean;
+  /** Use up what `unlock` has allowed. */
+  readonly useOverride: boolean;
+}
+
+export interface Strictness {
+  /** The job of an earlier strict start, which the history may not have any more. */
+  readonly strictJobId: string | undefined;
+  /** One more run is allowed. */
+  readonly override: boolean;
+}
+
+export interface ListFilter {
+  /** Empty: all. */
+  readonly statuses: readonly JobStatus[];
+  readonly runKeyPrefix: string;
+  /** Started at this time or later. */
+  readonly since: Instant | undefined;
+  /** Started before this time. */
+  readonly until: Instant | undefined;
+  readonly limit: number;
+}
 
 export interface CleanCandidate {
   /** Order of acceptance; the cursor of `finishedBefore`. */
@@ -13,10 +49,20 @@ export interface CleanCandidate {
 
 export interface JobStore {
   /**
-   * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not `expected` (an id; undefined: none) or
-   * is active (law 1): the caller must look again. Durable when it returns (law 3).
+   * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not the expected one, or is active
+   * (law 1), or the override that is counted on is gone: the caller must look again. Durable when it returns (law 3).
    */
-  claim(job: NewJob, expected: string | undefined, at: Instant): Promise<Job | undefined>;
+  claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined>;
+
+  /** The job that a caller's retry token stands for. */
+  findRequest(runKey: string, requestId: string): Promise<Job | undefined>;
+  /** Lets a retry token stand for a job, unless it stands for one already. Durable when it returns. */
+  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
+
+  /** What is known of a run key's strictness, beside its history. */
+  strictness(runKey: string, at: Instant): Promise<Strictness>;
+  /** Allows one more run of a strict key, until `expiresAt` (null: for ever). */
+  unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void>;
 
   find(jobId: string): Promise<Job | undefined>;
   /** The newest job of a run key. */
@@ -25,6 +71,8 @@ export interface JobStore {
   history(runKey: string): Promise<readonly Job[]>;
   /** All active jobs, oldest first. */
   active(): Promise<readonly Job[]>;
+  /** Jobs of all run keys, newest first. */
+  list(filter: ListFilter): Promise<readonly Job[]>;
 
   // Events of the state machine. Each is guarded by the table in job/status.ts and returns the job as it is
   // afterwards, or undefined where the guard refused it: then somebody else has decided.
@@ -37,11 +85,15 @@ export interface JobStore {
   /** Durable when it returns. */
   finish(
     jobId: string,
+    event: "succeed" | "fail" | "cancel",
     outcome: Outcome,
     target: ProcessIdentity | null,
     at: Instant,
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
+
+  /** Asks for the end of an active job. The first who asks is heard; undefined where the job is not active. */
+  requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
   /** Notes which process the command became. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void>;
@@ -53,6 +105,8 @@ export interface JobStore {
   /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
   remove(jobIds: readonly string[]): Promise<number>;
 
+  /** Forgets the retry tokens of jobs that were deleted. */
+  forgetRequests(): Promise<void>;
   /** Deletes the copy that an upgrade has kept of an older version's database. */
   discardOldCopy(): Promise<void>;
 

@@ -59,8 +59,14 @@ test("start answers with the fields of 1.0.0 in their order, then ours, indented
 test("status answers with the same fields, without start's own", async () => {
   await using box = new Sandbox();
   const started = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-  const { accepted, existing, mode, ...job } = started;
-  expect([accepted, existing, mode]).toEqual([true, false, "sync"]);
+  const { accepted, existing, mode, command_matches, command_shortened, ...job } = started;
+  expect([accepted, existing, mode, command_matches, command_shortened]).toEqual([
+    true,
+    false,
+    "sync",
+    true,
+    false,
+  ]);
   for (const selector of [
     ["--run-key", "k"],
     ["--job-id", started.job_id],

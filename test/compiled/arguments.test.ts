@@ -31,7 +31,9 @@ describe("arrive as they were given", () => {
   test.each(ARGUMENTS)("%s", async (_, words) => {
     await using box = new Sandbox();
     const job = await box.json(["start", "--run-key", "k", "--sync", "--", ...PRINT, ...words]);
-    expect(job).toMatchObject({ status: "SUCCEEDED", command: [...PRINT, ...words] });
+    expect(job.status).toBe("SUCCEEDED");
+    // start's own answer may be shortened; status never is.
+    expect((await box.json(["status", "--run-key", "k"])).command).toEqual([...PRINT, ...words]);
     const { stdout } = await box.run(["logs", "--run-key", "k"]);
     expect(stdout).toBe(words.map((word) => `${word}\0`).join(""));
   });

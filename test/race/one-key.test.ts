@@ -28,9 +28,9 @@ function expectOneJob(answers: readonly JobAnswer[]): JobAnswer {
 /** A command that leaves a line for each time it runs, and ends when the gate is opened. */
 function counted(box: Sandbox, gate: Gate): { command: readonly string[]; runs: () => number } {
   const file = join(box.directory, "runs");
-  const [sh, c, script, ...words] = gate.command;
+  const [sh, c, script] = gate.command;
   return {
-    command: [sh!, c!, `echo run >>"$2"; ${script}`, ...words, file],
+    command: [sh!, c!, `echo run >>"$0"; ${script}`, file],
     runs: () => readFileSync(file, "utf8").split("\n").length - 1,
   };
 }

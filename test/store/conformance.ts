@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Instant, Job, NewJob, Outcome } from "../../src/job/job.ts";
+import type { Instant, Job, NewJob, Outcome, ProcessIdentity } from "../../src/job/job.ts";
 import { EVENTS, type JobEvent, type JobStatus, STATUSES } from "../../src/job/status.ts";
 import type { CleanCandidate, JobStore } from "../../src/store/store.ts";
 
@@ -19,14 +19,16 @@ const at = (micros: number): Instant => 1_800_000_000_000_000 + micros;
 const ORIGIN = { host: "host", bootId: "boot", pidNamespace: "4026531836" };
 const WORKER = { pid: 100, startTicks: 1000 };
 const TARGET = { pid: 200, startTicks: 2000 };
-const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null };
-const FAILURE: Outcome = { exitCode: 3, signal: null, error: null };
+const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null };
+const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null };
+const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null };
 
 /** The events that a verb of the store stands for; their guards are those of the one table. */
 const VERBS = {
   run: (store, jobId) => store.run(jobId, WORKER, ORIGIN, at(50)),
-  succeed: (store, jobId) => store.finish(jobId, SUCCESS, TARGET, at(60)),
-  fail: (store, jobId) => store.finish(jobId, FAILURE, TARGET, at(60)),
+  succeed: (store, jobId) => finish(store, jobId, SUCCESS, TARGET, at(60)),
+  fail: (store, jobId) => finish(store, jobId, FAILURE, TARGET, at(60)),
+  cancel: (store, jobId) => store.finish(jobId, "cancel", SIGNALLED, TARGET, at(60)),
   lose: (store, jobId) => store.lose(jobId, "unknown", at(70)),
 } satisfies Partial<Record<JobEvent, (store: JobStore, jobId: string) => Promise<Job | undefined>>>;
 
@@ -39,7 +41,29 @@ const PATHS: Partial<Record<JobStatus, readonly Verb[]>> = {
   SUCCEEDED: ["run", "succeed"],
   FAILED: ["run", "fail"],
   LOST: ["lose"],
+  CANCELLED: ["run", "cancel"],
 };
+
+/** Claims as most callers do. */
+function claim(
+  store: JobStore,
+  job: NewJob,
+  expected: string | undefined,
+  when: Instant,
+): Promise<Job | undefined> {
+  return store.claim(job, { expected, strict: false, useOverride: false }, when);
+}
+
+/** Finishes with the event that the outcome stands for. */
+function finish(
+  store: JobStore,
+  jobId: string,
+  outcome: Outcome,
+  target: ProcessIdentity | null,
+  when: Instant,
+): Promise<Job | undefined> {
+  return store.finish(jobId, outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, when);
+}
 
 let jobs = 0;
 
@@ -51,6 +75,12 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     attemptNo: 1,
     command: ["true"],
     cwd: "/work",
+    env: [],
+    labels: {},
+    timeoutMs: null,
+    requestId: null,
+    rerunOfJobId: null,
+    rerunReason: null,
     origin: ORIGIN,
     ...fields,
   };
@@ -59,7 +89,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
 /** Claims a job of a key of its own and leads it to a status. */
 async function jobIn(store: JobStore, status: JobStatus): Promise<Job> {
   const job = newJob();
-  const claimed = await store.claim({ ...job, runKey: job.jobId }, undefined, at(10));
+  const claimed = await claim(store, { ...job, runKey: job.jobId }, undefined, at(10));
   for (const verb of PATHS[status]!) await VERBS[verb](store, job.jobId);
   const result = await store.find(claimed!.jobId);
   expect(result!.status).toBe(status);
@@ -93,7 +123,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
         cwd: "/a dir/'quoted'",
       });
-      const claimed = await store.claim(job, undefined, 1_700_000_000_123_456);
+      const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
         ...job,
         status: "STARTING",
@@ -102,10 +132,10 @@ export function testStore(name: string, openStore: OpenStore): void {
         exitCode: null,
         signal: null,
         error: null,
+        failure: null,
         lostReason: null,
+        cancelRequest: null,
         cancelReason: null,
-        rerunOfJobId: null,
-        rerunReason: null,
         worker: null,
         target: null,
       });
@@ -114,38 +144,40 @@ export function testStore(name: string, openStore: OpenStore): void {
 
     testWith("is refused while a job of the key is active, whatever is expected", async (store) => {
       const first = newJob();
-      await store.claim(first, undefined, at(1));
+      await claim(store, first, undefined, at(1));
       for (const verb of ["run", "succeed"] as const) {
         for (const expected of [undefined, first.jobId, "another"])
-          expect(await store.claim(newJob({ attemptNo: 2 }), expected, at(2))).toBeUndefined();
+          expect(await claim(store, newJob({ attemptNo: 2 }), expected, at(2))).toBeUndefined();
         await VERBS[verb](store, first.jobId);
       }
       expect(await store.history("k")).toHaveLength(1);
-      expect(await store.claim(newJob({ attemptNo: 2 }), first.jobId, at(3))).toMatchObject({ attemptNo: 2 });
+      expect(await claim(store, newJob({ attemptNo: 2 }), first.jobId, at(3))).toMatchObject({
+        attemptNo: 2,
+      });
     });
 
     testWith("is refused where the newest job is not the expected one", async (store) => {
-      expect(await store.claim(newJob(), "nobody", at(1))).toBeUndefined();
+      expect(await claim(store, newJob(), "nobody", at(1))).toBeUndefined();
       const first = newJob();
-      await store.claim(first, undefined, at(1));
+      await claim(store, first, undefined, at(1));
       await store.lose(first.jobId, "unknown", at(2));
       const second = newJob({ attemptNo: 2 });
-      expect(await store.claim(second, undefined, at(3))).toBeUndefined();
-      expect(await store.claim(second, first.jobId, at(3))).toBeDefined();
+      expect(await claim(store, second, undefined, at(3))).toBeUndefined();
+      expect(await claim(store, second, first.jobId, at(3))).toBeDefined();
       await store.lose(second.jobId, "unknown", at(4));
-      expect(await store.claim(newJob({ attemptNo: 3 }), first.jobId, at(5))).toBeUndefined();
+      expect(await claim(store, newJob({ attemptNo: 3 }), first.jobId, at(5))).toBeUndefined();
       expect((await store.history("k")).map((job) => job.jobId)).toEqual([second.jobId, first.jobId]);
     });
 
     testWith("is won by one of many that come at once", async (_, open) => {
       const rivals = Array.from({ length: 8 }, open);
-      const claims = await Promise.all(rivals.map((rival) => rival.claim(newJob(), undefined, at(1))));
+      const claims = await Promise.all(rivals.map((rival) => claim(rival, newJob(), undefined, at(1))));
       expect(claims.filter((job) => job !== undefined)).toHaveLength(1);
     });
 
     testWith("of other keys does not matter, though they differ by case or a blank", async (store) => {
       for (const runKey of ["k", "K", "k ", " k", "é", "e\u0301", "%", "_"])
-        expect(await store.claim(newJob({ runKey }), undefined, at(1))).toMatchObject({ runKey });
+        expect(await claim(store, newJob({ runKey }), undefined, at(1))).toMatchObject({ runKey });
       expect(await store.history("k")).toHaveLength(1);
     });
   });
@@ -207,27 +239,32 @@ export function testStore(name: string, openStore: OpenStore): void {
       const outcomes: readonly [Outcome, JobStatus][] = [
         [SUCCESS, "SUCCEEDED"],
         [FAILURE, "FAILED"],
-        [{ exitCode: -9, signal: "SIGKILL", error: null }, "FAILED"],
-        [{ exitCode: 255, signal: null, error: null }, "FAILED"],
+        [{ exitCode: -9, signal: "SIGKILL", error: null, failure: null }, "FAILED"],
+        [{ exitCode: 255, signal: null, error: null, failure: null }, "FAILED"],
       ];
       for (const [outcome, status] of outcomes) {
         const job = await jobIn(store, "RUNNING");
-        const finished = await store.finish(job.jobId, outcome, TARGET, at(99));
+        const finished = await finish(store, job.jobId, outcome, TARGET, at(99));
         expect(finished).toEqual({ ...job, ...outcome, status, target: TARGET, finishedAt: at(99) });
       }
     });
 
     testWith("finish without a target: why there is none", async (store) => {
       const job = await jobIn(store, "RUNNING");
-      const outcome = { exitCode: -1, signal: null, error: 'no such file: "/x"' };
-      const finished = await store.finish(job.jobId, outcome, null, at(99));
+      const outcome = {
+        exitCode: -1,
+        signal: null,
+        error: 'no such file: "/x"',
+        failure: "not_found" as const,
+      };
+      const finished = await finish(store, job.jobId, outcome, null, at(99));
       expect(finished).toEqual({ ...job, ...outcome, status: "FAILED", target: null, finishedAt: at(99) });
     });
 
     testWith("finish without a target keeps the one that was recorded", async (store) => {
       const job = await jobIn(store, "RUNNING");
       await store.recordTarget(job.jobId, TARGET, at(30));
-      expect(await store.finish(job.jobId, SUCCESS, null, at(99))).toMatchObject({ target: TARGET });
+      expect(await finish(store, job.jobId, SUCCESS, null, at(99))).toMatchObject({ target: TARGET });
     });
 
     testWith("lose: the reason and when it was found, and no exit code", async (store) => {
@@ -270,7 +307,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       for (let attemptNo = 1; attemptNo <= 11; attemptNo++) {
         // Ids that say nothing about the order.
         const job = newJob({ attemptNo, jobId: `${(attemptNo * 7) % 11}-${jobs}` });
-        await store.claim(job, latest, at(1));
+        await claim(store, job, latest, at(1));
         await store.lose(job.jobId, "unknown", at(1));
         latest = job.jobId;
         ids.unshift(job.jobId);
@@ -362,7 +399,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const job = await jobIn(store, "SUCCEEDED");
       await store.remove([job.jobId]);
       expect(await store.latest(job.runKey)).toBeUndefined();
-      expect(await store.claim(newJob({ runKey: job.runKey }), undefined, at(5))).toMatchObject({
+      expect(await claim(store, newJob({ runKey: job.runKey }), undefined, at(5))).toMatchObject({
         attemptNo: 1,
       });
     });

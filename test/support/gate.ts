@@ -1,36 +1,49 @@
-/** A command that runs until the test lets it go on: no test needs to guess how long a job takes. */
-import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
+/** A gate that a command of a test waits at: nobody waits on the clock. */
+import { spawnSync } from "bun";
+import { constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type { Sandbox } from "./sandbox.ts";
+import type { JobAnswer, Sandbox } from "./sandbox.ts";
+
+/** More than any test has waiting. */
+const ALL = 1_000;
 
 export class Gate implements AsyncDisposable {
-  /** What to start: it ends with code 0 when the gate is opened. */
-  readonly command: readonly string[];
-  readonly #fifo: string;
-  readonly #opened: string;
+  readonly path: string;
+  readonly #fd: number;
 
   constructor(box: Sandbox, name = "gate") {
-    this.#fifo = join(box.directory, `${name}.fifo`);
-    this.#opened = join(box.directory, `${name}.opened`);
-    const made = Bun.spawnSync(["mkfifo", this.#fifo]);
-    if (made.exitCode !== 0) throw new Error(String(made.stderr));
-    this.command = ["sh", "-c", 'exec 3<>"$0"; [ -e "$1" ] || read -r line <&3', this.#fifo, this.#opened];
+    this.path = join(box.directory, name);
+    spawnSync(["mkfifo", this.path]);
+    // Reader and writer at once: opening never blocks, and what is written stays there for who comes later.
+    this.#fd = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
   }
 
-  /** Whoever waits goes on, and so does whoever comes later. */
-  open(): void {
-    writeFileSync(this.#opened, "");
-    try {
-      const fd = openSync(this.#fifo, constants.O_WRONLY | constants.O_NONBLOCK);
-      writeSync(fd, "\n");
-      closeSync(fd);
-    } catch (error) {
-      // ENXIO: nobody waits yet; they will see the file.
-      if ((error as NodeJS.ErrnoException).code !== "ENXIO") throw error;
-    }
+  /** Shell words that wait here. */
+  get wait(): string {
+    return `read -r line < ${this.path}`;
+  }
+
+  /** A command that ends with code 0 when the gate is opened. */
+  get command(): readonly string[] {
+    return ["sh", "-c", this.wait];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.open();
   }
+
+  /** Lets so many pass, also such as come later. */
+  open(count = ALL): void {
+    writeSync(this.#fd, "\n".repeat(count));
+  }
+}
+
+/** Starts a job that waits at the gate and then does the rest of the shell script. It runs when this returns. */
+export async function startWaiting(
+  box: Sandbox,
+  runKey: string,
+  gate: Gate,
+  rest = "true",
+): Promise<JobAnswer> {
+  return box.json(["start", "--run-key", runKey, "--", "sh", "-c", `${gate.wait}; ${rest}`]);
 }

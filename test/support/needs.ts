@@ -1,8 +1,11 @@
 /** Tests that need something of the machine. Where it is missing they are skipped, counted, and the reason is said. */
 import { test } from "bun:test";
+import { readlinkSync } from "node:fs";
 
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
+  /** The PID namespace of the machine itself, which sees into all others. */
+  machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
   root: () => process.getuid?.() === 0,

@@ -1,7 +1,9 @@
 import { findJob } from "../../runner/find.ts";
-import { copyLog, LOG_STREAMS } from "../../runner/logs.ts";
-import { defineCommand, oneOf, withDefault } from "../command.ts";
+import { followJob } from "../../runner/follow.ts";
+import { copyLog, findTail, LOG_STREAMS } from "../../runner/logs.ts";
+import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
+import { oneOf, wholeNumber } from "../values.ts";
 
 export const logs = defineCommand({
   name: "logs",
@@ -15,14 +17,23 @@ export const logs = defineCommand({
       oneOf("--stream", LOG_STREAMS),
       "stdout",
     ),
+    tail: optional("--tail", "N", "Only the last N lines", wholeNumber("--tail", 0)),
+    follow: flag("--follow", "Go on with what comes, until the job ends"),
   },
   examples: [
     "orchesjob logs --run-key nightly-backup",
-    "orchesjob logs --run-key nightly-backup --stream stderr | tail",
+    "orchesjob logs --run-key nightly-backup --stream stderr --tail 20 --follow",
   ],
   async run({ options, context, output }) {
-    const { job } = await findJob(context, toSelector(options));
-    copyLog(context, job, options.stream, output.descriptor);
+    const { store, job } = await findJob(context, toSelector(options));
+    const { stream, tail, follow } = options;
+    const from = tail === undefined ? 0 : findTail(context, job, stream, tail);
+    if (!follow) {
+      copyLog(context, job, stream, output.descriptor, from);
+      return 0;
+    }
+    const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }]);
+    if (ended.status === "LOST") context.notify(`job ${ended.jobId} is lost (${ended.lostReason})`);
     return 0;
   },
 });

@@ -1,9 +1,10 @@
 import { OrchesjobError } from "../../job/errors.ts";
-import { checkRunKey } from "../../job/request.ts";
+import { passedOnExitCode } from "../../job/exit-status.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { startJob } from "../../runner/start.ts";
-import { defineCommand, flag, required, withDefault } from "../command.ts";
-import { parseSeconds } from "../time.ts";
+import { defineCommand, flag, withDefault } from "../command.ts";
+import { startOptions, toStartRequest } from "../start-options.ts";
+import { seconds } from "../values.ts";
 import { startView } from "../views.ts";
 
 export const start = defineCommand({
@@ -11,37 +12,35 @@ export const start = defineCommand({
   summary: "Start a job, or return the existing one of the run key if it is still active",
   operands: "[--] COMMAND [ARGS...]",
   options: {
-    runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", checkRunKey),
+    ...startOptions,
     sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
+    exitStatus: flag("--exit-status", "With --sync: exit with the job's own code (see wait)"),
     startTimeout: withDefault(
       "--start-timeout",
       "SECONDS",
       "Answer at the latest after this time, though the command does not run yet (default: 10; 0: at once)",
-      parseSeconds("--start-timeout"),
+      seconds("--start-timeout"),
       10_000,
     ),
   },
   examples: [
     "orchesjob start --run-key nightly-backup -- /usr/local/bin/backup.sh",
-    "orchesjob start --run-key import-2026-05-01 --sync -- ./import.sh --day 2026-05-01",
+    "orchesjob start --run-key import --request-id 2026-05-01 --sync -- ./import.sh --day 2026-05-01",
   ],
+  passesExitCode: (options) => options.exitStatus,
   async run({ options, operands, context, output }) {
-    if (operands.length === 0)
-      throw new OrchesjobError(
-        "usage",
-        "command is required: orchesjob start --run-key KEY -- COMMAND [ARGS...]",
-      );
-    if (operands[0] === "") throw new OrchesjobError("usage", "the command is empty; name a program");
-    const { runKey, sync, startTimeout } = options;
-    const { existing, job } = await startJob(context, {
-      runKey,
-      sync,
-      startTimeoutMs: startTimeout,
-      command: operands,
-    });
-    output.json(
-      startView(context.home, job, new OrphanFinder(context).find(job), sync ? "sync" : "async", existing),
+    const request = toStartRequest(options, operands, "start");
+    const { sync, exitStatus, startTimeout } = options;
+    if (exitStatus && !sync)
+      throw new OrchesjobError("usage", "--exit-status needs --sync: before its end a job has no exit code");
+    const result = await startJob(
+      context,
+      request,
+      sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
     );
-    return 0;
+    output.json(
+      startView(context.home, result, new OrphanFinder(context).find(result.job), sync ? "sync" : "async"),
+    );
+    return exitStatus ? passedOnExitCode(result.job) : 0;
   },
 });

@@ -1,29 +1,46 @@
 import { OrchesjobError } from "../../job/errors.ts";
+import type { Job } from "../../job/job.ts";
 import { findHistory, findJob } from "../../runner/find.ts";
+import { listActive } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
+import { formatOption } from "../output.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { jobView } from "../views.ts";
 
 export const status = defineCommand({
   name: "status",
-  summary: "Print what is known of a job, or of all jobs of a run key",
+  summary: "Print what is known of a job, of all jobs of a run key, or of all active jobs",
   options: {
     ...selectorOptions,
     all: flag("--all", "All jobs of the run key as an array, newest first"),
+    running: flag("--running", "All active jobs as an array, oldest first"),
+    format: formatOption,
   },
-  examples: ["orchesjob status --run-key nightly-backup", "orchesjob status --run-key nightly-backup --all"],
+  examples: [
+    "orchesjob status --run-key nightly-backup",
+    "orchesjob status --run-key nightly-backup --all",
+    "orchesjob status --running --format table",
+  ],
   async run({ options, context, output }) {
-    const selector = toSelector(options);
     const finder = new OrphanFinder(context);
-    if (!options.all) {
-      const { job } = await findJob(context, selector);
-      output.json(jobView(context.home, job, finder.find(job)));
-      return 0;
-    }
-    if (!("runKey" in selector)) throw new OrchesjobError("usage", "--all needs --run-key KEY");
-    const jobs = await findHistory(context, selector.runKey);
-    output.json(jobs.map((job) => jobView(context.home, job, finder.find(job))));
+    const view = (job: Job) => jobView(context.home, job, finder.find(job));
+    const many = async (): Promise<readonly Job[] | undefined> => {
+      const { runKey, jobId, all, running } = options;
+      if (running) {
+        if (all || runKey !== undefined || jobId !== undefined)
+          throw new OrchesjobError("usage", "--running is about all jobs; give no other selection with it");
+        return listActive(context);
+      }
+      if (!all) return undefined;
+      if (runKey === undefined || jobId !== undefined)
+        throw new OrchesjobError("usage", "--all needs --run-key KEY");
+      return findHistory(context, runKey);
+    };
+    const jobs = await many();
+    const one = jobs === undefined ? (await findJob(context, toSelector(options))).job : undefined;
+    if (options.format === "table") output.table(jobs ?? [one!]);
+    else output.json(jobs?.map(view) ?? view(one!));
     return 0;
   },
 });

@@ -9,10 +9,11 @@ export const worker = defineCommand({
     jobId: required("--job-id", "ID", "The job", (text) => text),
     home: required("--home", "DIR", "The state directory", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
+    directory: optional("--directory", "DIR", "Working directory of the command", (text) => text),
   },
   examples: [],
-  async run({ options, context }) {
-    await runWorker(context, { jobId: options.jobId, fileLimit: options.fileLimit });
+  async run({ options: { jobId, fileLimit, directory }, context }) {
+    await runWorker(context, { jobId, settings: { fileLimit, directory } });
     return 0;
   },
 });

@@ -45,6 +45,7 @@ function prepareSchema(database: Database, path: string, { create, upgrade }: Op
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
   if (version > SCHEMA_VERSION) {
+    if (readApplication(database) !== APPLICATION_ID) throw notOurs(path);
     throw new OrchesjobError(
       "conflict",
       `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`,
@@ -53,7 +54,7 @@ function prepareSchema(database: Database, path: string, { create, upgrade }: Op
   const tables = database
     .query<{ name: string }, []>("select name from sqlite_schema where type = 'table'")
     .all();
-  if (tables.some((table) => table.name === "jobs")) {
+  if (isPython(database)) {
     upgrade(database);
     return true;
   }
@@ -67,6 +68,26 @@ function prepareSchema(database: Database, path: string, { create, upgrade }: Op
   return true;
 }
 
+/** Whether table `jobs` is the Python orchesjob's, and not that of any other program. */
+function isPython(database: Database): boolean {
+  const columns = database.query<{ name: string }, []>("select name from pragma_table_info('jobs')").all();
+  const names = columns.map((column) => column.name);
+  return [
+    "job_id",
+    "run_key",
+    "worker_pid",
+    "target_pid",
+    "command",
+    "status",
+    "exit_code",
+    "started_at",
+  ].every((name) => names.includes(name));
+}
+
+function readApplication(database: Database): number {
+  return database.query<{ application_id: number }, []>("pragma application_id").get()!.application_id;
+}
+
 /** Runs inside a transaction. */
 export function createSchema(database: Database): void {
   database.run(schema);
@@ -78,10 +99,10 @@ export function readVersion(database: Database): number {
   return database.query<{ user_version: number }, []>("pragma user_version").get()!.user_version;
 }
 
-function notOurs(path: string): OrchesjobError {
+function notOurs(path: string, why = ""): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} is not a database of orchesjob; move it away, or set ORCHESJOB_HOME to another directory`,
+    `${path} is not a database of orchesjob${why}; move it away, or set ORCHESJOB_HOME to another directory`,
   );
 }
 
@@ -161,5 +182,5 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
       "general",
       `cannot read or write ${path}: ${error.message}; check the disk (dmesg)`,
     );
-  return new OrchesjobError("conflict", `${path} does not hold what orchesjob expects: ${error.message}`);
+  return notOurs(path, ` (${error.message})`);
 }

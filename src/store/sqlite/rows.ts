@@ -1,5 +1,13 @@
 /** A row of table jobs, and the job that it means. */
-import type { Instant, Job, LostReason, Origin, ProcessIdentity } from "../../job/job.ts";
+import type {
+  CancelRequest,
+  Failure,
+  Instant,
+  Job,
+  LostReason,
+  Origin,
+  ProcessIdentity,
+} from "../../job/job.ts";
 import type { JobStatus } from "../../job/status.ts";
 
 export interface JobRow {
@@ -17,10 +25,18 @@ export interface JobRow {
   readonly exit_code: number | null;
   readonly signal: string | null;
   readonly error: string | null;
+  readonly failure: Failure | null;
   readonly lost_reason: LostReason | null;
   readonly started_at: number;
   readonly finished_at: number | string | null;
+  readonly env: string | null;
+  readonly labels: string | null;
+  readonly timeout_ms: number | null;
+  readonly request_id: string | null;
+  readonly cancel_requested_at: number | null;
   readonly cancel_reason: string | null;
+  readonly cancel_grace_ms: number | null;
+  readonly cancel_pid: number | null;
   readonly rerun_of_job_id: string | null;
   readonly rerun_reason: string | null;
   readonly host: string;
@@ -41,7 +57,13 @@ export function toJob(row: JobRow): Job {
     exitCode: row.exit_code,
     signal: row.signal,
     error: row.error,
+    failure: row.failure,
     lostReason: row.lost_reason,
+    env: row.env === null ? [] : (JSON.parse(row.env) as string[]),
+    labels: row.labels === null ? {} : (JSON.parse(row.labels) as Record<string, string>),
+    timeoutMs: row.timeout_ms,
+    requestId: row.request_id,
+    cancelRequest: toCancelRequest(row),
     cancelReason: row.cancel_reason,
     rerunOfJobId: row.rerun_of_job_id,
     rerunReason: row.rerun_reason,
@@ -49,6 +71,12 @@ export function toJob(row: JobRow): Job {
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start),
   };
+}
+
+function toCancelRequest(row: JobRow): CancelRequest | null {
+  if (row.cancel_requested_at === null) return null;
+  const { cancel_reason: reason, cancel_grace_ms: graceMs, cancel_pid: pid } = row;
+  return { at: row.cancel_requested_at, reason, graceMs: graceMs ?? 0, pid: pid ?? 0 };
 }
 
 function toOrigin(row: JobRow): Origin | null {

@@ -1,19 +1,27 @@
 /** The verbs of the store, on SQLite. The only file with statements on jobs; reads need no transaction, every change is one. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import type { Instant, Job, LostReason, NewJob, Outcome, ProcessIdentity } from "../../job/job.ts";
+import type {
+  CancelRequest,
+  Instant,
+  Job,
+  LostReason,
+  NewJob,
+  Outcome,
+  ProcessIdentity,
+} from "../../job/job.ts";
 import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
-import type { CleanCandidate, JobStore } from "../store.ts";
+import type { ClaimTerms, CleanCandidate, JobStore, ListFilter, Strictness } from "../store.ts";
 import { openDatabase, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
 
-/** A log this small is read in no time by the next process that opens the database. */
+/** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
 
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
-const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, finished_at = $at,
+const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start)`;
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
@@ -26,8 +34,31 @@ export const QUERIES = {
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
   countFinishedBefore: `select count(*) as count from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
-  insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, updated_at, host, boot_id, pid_namespace)
-    values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $at, $at, $host, $bootId, $pidNamespace) returning *`,
+  insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
+      rerun_of_job_id, rerun_reason, started_at, updated_at, host, boot_id, pid_namespace)
+    values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
+      $rerunOfJobId, $rerunReason, $at, $at, $host, $bootId, $pidNamespace) returning *`,
+  requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
+      cancel_reason = iif(cancel_requested_at is null, $reason, cancel_reason),
+      cancel_grace_ms = coalesce(cancel_grace_ms, $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
+    where job_id = $jobId and ${IS_ACTIVE} returning *`,
+  findRequest: `select jobs.* from requests join jobs using (job_id)
+    where requests.run_key = $runKey and requests.request_id = $requestId`,
+  bindNewRequest:
+    "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
+  bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
+    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from jobs)`,
+  dropRequests: "delete from requests where job_id not in (select job_id from jobs)",
+  rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
+    on conflict do update set job_id = excluded.job_id`,
+  strictJobId: "select job_id from strict_runs where run_key = $runKey",
+  override: `select 1 from strict_overrides
+    where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
+  useOverride: `update strict_overrides set used_at = $at
+    where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
+  unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
+    values ($runKey, $at, null, $reason, $expiresAt)
+    on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
   ...eventStatements({
     run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace",
@@ -62,6 +93,15 @@ export function openSqliteStore(
   return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
 }
 
+type Bindings = Record<string, string | number | null>;
+
+/** SQLite refuses a value whose name the statement does not have. */
+function onlyNamed(bindings: Bindings, statement: string): Bindings {
+  return Object.fromEntries(
+    Object.entries(bindings).filter(([name]) => new RegExp(`\\$${name}\\b`).test(statement)),
+  );
+}
+
 class SqliteStore implements JobStore {
   readonly #database: Database;
   readonly #path: string;
@@ -73,23 +113,54 @@ class SqliteStore implements JobStore {
     this.#patienceMs = patienceMs;
   }
 
-  async claim(job: NewJob, expected: string | undefined, at: Instant): Promise<Job | undefined> {
+  async claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined> {
     return this.#transact(() => {
-      const latest = this.#row("latest", { runKey: job.runKey });
-      if (latest?.job_id !== expected || (latest !== undefined && isActive(latest.status))) return undefined;
-      const { jobId, runKey, attemptNo, command, cwd, origin } = job;
-      return toJob(
-        this.#row("insert", {
-          jobId,
-          runKey,
-          attemptNo,
-          command: JSON.stringify(command),
-          cwd,
-          at,
-          ...origin,
-        })!,
-      );
+      const { jobId, runKey, origin } = job;
+      const latest = this.#row("latest", { runKey });
+      if (latest?.job_id !== terms.expected || (latest !== undefined && isActive(latest.status)))
+        return undefined;
+      if (terms.useOverride && this.#execute("useOverride", { runKey, at }) === 0) return undefined;
+      const row = this.#row("insert", {
+        jobId,
+        runKey,
+        attemptNo: job.attemptNo,
+        command: JSON.stringify(job.command),
+        cwd: job.cwd,
+        env: job.env.length === 0 ? null : JSON.stringify(job.env),
+        labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
+        timeoutMs: job.timeoutMs,
+        requestId: job.requestId,
+        rerunOfJobId: job.rerunOfJobId,
+        rerunReason: job.rerunReason,
+        at,
+        ...origin,
+      });
+      if (job.requestId !== null)
+        this.#execute("bindNewRequest", { runKey, requestId: job.requestId, jobId });
+      if (terms.strict) this.#execute("rememberStrict", { runKey, jobId });
+      return toJob(row!);
     });
+  }
+
+  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
+    return this.#one("findRequest", { runKey, requestId });
+  }
+
+  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
+    this.#attempt(() => this.#execute("bindRequest", { runKey, requestId, jobId }));
+  }
+
+  async strictness(runKey: string, at: Instant): Promise<Strictness> {
+    return this.#attempt(() => ({
+      strictJobId: this.#database
+        .query<{ job_id: string }, SQLQueryBindings>(QUERIES.strictJobId)
+        .get({ runKey })?.job_id,
+      override: this.#database.query(QUERIES.override).get({ runKey, at }) !== null,
+    }));
+  }
+
+  async unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void> {
+    this.#attempt(() => this.#execute("unlock", { runKey, reason, at, expiresAt }));
   }
 
   async find(jobId: string): Promise<Job | undefined> {
@@ -108,6 +179,26 @@ class SqliteStore implements JobStore {
     return this.#all("active", {})
       .sort((a, b) => a.seq - b.seq)
       .map(toJob);
+  }
+
+  async list(filter: ListFilter): Promise<readonly Job[]> {
+    // A condition that is not asked for is left out, so that SQLite can choose the index that serves the others.
+    const conditions = [
+      filter.statuses.length > 0 ? `status in (${quote(filter.statuses)})` : undefined,
+      filter.runKeyPrefix !== "" ? "run_key >= $prefix and run_key < $prefixEnd" : undefined,
+      filter.since !== undefined ? "started_at >= $since" : undefined,
+      filter.until !== undefined ? "started_at < $until" : undefined,
+    ].filter((condition) => condition !== undefined);
+    const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+    const { since = null, until = null, limit, runKeyPrefix: prefix } = filter;
+    // U+10FFFF sorts behind every text that begins with the prefix.
+    const bindings = { since, until, limit, prefix, prefixEnd: `${prefix}\u{10ffff}` };
+    return this.#attempt(() =>
+      this.#database
+        .query<JobRow, SQLQueryBindings>(`select * from jobs ${where} order by seq desc limit $limit`)
+        .all(onlyNamed(bindings, `${where} $limit`))
+        .map(toJob),
+    );
   }
 
   async run(
@@ -130,11 +221,11 @@ class SqliteStore implements JobStore {
 
   async finish(
     jobId: string,
+    event: "succeed" | "fail" | "cancel",
     outcome: Outcome,
     target: ProcessIdentity | null,
     at: Instant,
   ): Promise<Job | undefined> {
-    const event = outcome.exitCode === 0 ? "succeed" : "fail";
     return this.#change(event, {
       jobId,
       ...outcome,
@@ -142,6 +233,10 @@ class SqliteStore implements JobStore {
       start: target?.startTicks ?? null,
       at,
     });
+  }
+
+  async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {
+    return this.#change("requestCancel", { jobId, at, reason, graceMs, pid });
   }
 
   async lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined> {
@@ -179,6 +274,10 @@ class SqliteStore implements JobStore {
     );
   }
 
+  async forgetRequests(): Promise<void> {
+    this.#attempt(() => this.#execute("dropRequests", {}));
+  }
+
   async discardOldCopy(): Promise<void> {
     const copy = Bun.file(this.#path + PYTHON_COPY_SUFFIX);
     if (await copy.exists()) await copy.delete();
@@ -186,7 +285,7 @@ class SqliteStore implements JobStore {
 
   async tidy(): Promise<void> {
     if (Bun.file(`${this.#path}-wal`).size < TIDY_WAL_BYTES) return;
-    this.#attempt(() => this.#database.run("pragma wal_checkpoint(passive)"));
+    this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
 
   close(): void {
@@ -210,22 +309,27 @@ class SqliteStore implements JobStore {
     }
   }
 
-  #row(query: keyof typeof QUERIES, bindings: Record<string, string | number | null>): JobRow | undefined {
+  /** Returns how many rows changed. */
+  #execute(query: keyof typeof QUERIES, bindings: Bindings): number {
+    return this.#database.query<unknown, SQLQueryBindings>(QUERIES[query]).run(bindings).changes;
+  }
+
+  #row(query: keyof typeof QUERIES, bindings: Bindings): JobRow | undefined {
     return this.#database.query<JobRow, SQLQueryBindings>(QUERIES[query]).get(bindings) ?? undefined;
   }
 
-  #one(query: keyof typeof QUERIES, bindings: Record<string, string | number | null>): Job | undefined {
+  #one(query: keyof typeof QUERIES, bindings: Bindings): Job | undefined {
     const row = this.#attempt(() => this.#row(query, bindings));
     return row === undefined ? undefined : toJob(row);
   }
 
   /** A change is stepped to its end, so that a commit that fails is reported: `get` would stop at the first row. */
-  #change(query: keyof typeof QUERIES, bindings: Record<string, string | number | null>): Job | undefined {
+  #change(query: keyof typeof QUERIES, bindings: Bindings): Job | undefined {
     const row = this.#all(query, bindings)[0];
     return row === undefined ? undefined : toJob(row);
   }
 
-  #all(query: keyof typeof QUERIES, bindings: Record<string, string | number | null>): JobRow[] {
+  #all(query: keyof typeof QUERIES, bindings: Bindings): JobRow[] {
     return this.#attempt(() => this.#database.query<JobRow, SQLQueryBindings>(QUERIES[query]).all(bindings));
   }
 }

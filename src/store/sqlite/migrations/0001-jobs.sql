@@ -14,13 +14,21 @@ create table jobs (
   exit_code integer,
   signal text,
   error text,
+  failure text,                              -- kind of the error: timed_out, not_found, not_executable, not_launched
   lost_reason text,
   stdout_file text generated always as ('logs/' || job_id || '.stdout') virtual,
   stderr_file text generated always as ('logs/' || job_id || '.stderr') virtual,
   started_at integer not null,
   finished_at any,                           -- any: the worker of an older version may still write its own form
   updated_at any,
+  env text,                                  -- JSON array of the NAME=VALUE that were asked for
+  labels text,                               -- JSON object
+  timeout_ms integer,
+  request_id text,                           -- the one that it was started with
+  cancel_requested_at integer,
   cancel_reason text,
+  cancel_grace_ms integer,
+  cancel_pid integer,                        -- who asked, in the job's own PID namespace
   rerun_of_job_id text,
   rerun_reason text,
   host text not null,
@@ -35,6 +43,24 @@ create unique index jobs_active on jobs (run_key) where status in ('STARTING', '
 
 create index jobs_finished on jobs (coalesce(finished_at, started_at), seq) where status not in ('STARTING', 'RUNNING');
 
+-- For `list --status`: the statuses that are rare in a long history.
+create index jobs_unsuccessful on jobs (status, seq) where status in ('FAILED', 'LOST', 'CANCELLED');
+
+-- A caller's retry token and the job that it stands for, whatever became of it since.
+create table requests (
+  run_key text not null,
+  request_id text not null,
+  job_id text not null,
+  primary key (run_key, request_id)
+) strict, without rowid;
+
+-- Run keys that were started with --strict; kept when their history is cleaned.
+create table strict_runs (
+  run_key text primary key,
+  job_id text not null
+) strict, without rowid;
+
+-- What `unlock` has allowed: one more run of a strict key.
 create table strict_overrides (
   run_key text primary key,
   allowed_at integer not null,

@@ -1,0 +1,51 @@
+import { EXIT_CODES } from "../../job/errors.ts";
+import { cancelJob } from "../../runner/cancel.ts";
+import { OrphanFinder } from "../../runner/reconcile.ts";
+import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
+import { defineCommand, optional, withDefault } from "../command.ts";
+import { selectorOptions, toSelector } from "../selectors.ts";
+import { seconds, shortText } from "../values.ts";
+import { jobView } from "../views.ts";
+
+export const cancel = defineCommand({
+  name: "cancel",
+  aliases: ["abort"],
+  summary: "End a job with all its processes: TERM, a grace, KILL",
+  options: {
+    ...selectorOptions,
+    reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
+    graceSeconds: withDefault(
+      "--grace-seconds",
+      "N",
+      "Time between TERM and KILL (default: 5)",
+      seconds("--grace-seconds"),
+      DEFAULT_GRACE_MS,
+    ),
+  },
+  examples: [
+    "orchesjob cancel --run-key nightly-backup",
+    `orchesjob cancel --job-id ID --reason "wrong day" --grace-seconds 60`,
+  ],
+  async run({ options, context, output }) {
+    const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
+    const { job, survivors, unseen } = await cancelJob(context, toSelector(options), order);
+    output.json({ ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors });
+    if (job.status !== "CANCELLED" && job.status !== "LOST") {
+      context.notify(`job ${job.jobId} ended by itself before it could be cancelled: ${job.status}`);
+      return EXIT_CODES.conflict;
+    }
+    if (survivors.length > 0) {
+      context.notify(
+        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, or belong to another user`,
+      );
+      return EXIT_CODES.conflict;
+    }
+    if (unseen) {
+      context.notify(
+        `job ${job.jobId}: a process that cannot be seen from here (another container, or another user) still has its output open; end it where it runs`,
+      );
+      return EXIT_CODES.conflict;
+    }
+    return 0;
+  },
+});

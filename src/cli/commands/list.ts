@@ -1,0 +1,75 @@
+import { OrchesjobError } from "../../job/errors.ts";
+import { STATUSES } from "../../job/status.ts";
+import { listJobs } from "../../runner/list.ts";
+import { OrphanFinder } from "../../runner/reconcile.ts";
+import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
+import { formatOption, type Output } from "../output.ts";
+import { parseInstant } from "../time.ts";
+import { oneOf, wholeNumber } from "../values.ts";
+import { jobView } from "../views.ts";
+
+/** Time between two pictures of --watch, in ms. */
+const WATCH_STEP_MS = 1_000;
+
+const CURSOR_HOME = "\u001b[H";
+const CLEAR_BELOW = "\u001b[J";
+const CLEAR_TO_LINE_END = "\u001b[K";
+
+export const list = defineCommand({
+  name: "list",
+  summary: "Print the jobs of all run keys, newest first",
+  options: {
+    status: repeated(
+      "--status",
+      "STATUS",
+      "Only jobs of this status; may be repeated",
+      oneOf("--status", STATUSES),
+    ),
+    runKeyPrefix: withDefault(
+      "--run-key-prefix",
+      "PREFIX",
+      "Only run keys that begin so",
+      (text) => text,
+      "",
+    ),
+    since: optional("--since", "DATETIME", "Only jobs started at this time or later", parseInstant),
+    until: optional("--until", "DATETIME", "Only jobs started before this time", parseInstant),
+    limit: withDefault("--limit", "N", "At most so many (default: 50)", wholeNumber("--limit", 1), 50),
+    format: formatOption,
+    watch: flag("--watch", "Show the table anew every second, until Ctrl-C"),
+  },
+  examples: [
+    "orchesjob list --status FAILED --status LOST --since 2026-05-01",
+    "orchesjob list --run-key-prefix import- --format table",
+  ],
+  async run({ options, context, output }) {
+    const { status, watch, format, ...rest } = options;
+    const filter = { ...rest, statuses: status };
+    if (watch) {
+      if (output.columns() === undefined) throw new OrchesjobError("usage", "--watch needs a terminal");
+      if (format === "json")
+        throw new OrchesjobError("usage", "--watch shows a table; leave --format json out");
+      return watchTable(async () => listJobs(context, filter), output);
+    }
+    const jobs = await listJobs(context, filter);
+    const finder = new OrphanFinder(context);
+    if (format === "table") output.table(jobs);
+    else output.json(jobs.map((job) => jobView(context.home, job, finder.find(job))));
+    return 0;
+  },
+});
+
+/** Draws over what it has drawn; lines of an earlier picture are cleared one by one, so that nothing flickers. */
+async function watchTable(load: () => ReturnType<typeof listJobs>, output: Output): Promise<number> {
+  let stopped = false;
+  process.on("SIGINT", () => (stopped = true));
+  output.text(CURSOR_HOME + CLEAR_BELOW);
+  while (!stopped) {
+    const jobs = await load();
+    output.text(
+      CURSOR_HOME + output.tableText(jobs).replaceAll("\n", `${CLEAR_TO_LINE_END}\n`) + CLEAR_BELOW,
+    );
+    await Bun.sleep(WATCH_STEP_MS);
+  }
+  return 0;
+}

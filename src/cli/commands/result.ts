@@ -1,0 +1,35 @@
+import { OrphanFinder } from "../../runner/reconcile.ts";
+import { readResult } from "../../runner/result.ts";
+import { defineCommand, withDefault } from "../command.ts";
+import { selectorOptions, toSelector } from "../selectors.ts";
+import { wholeNumber } from "../values.ts";
+import { jobView } from "../views.ts";
+
+export const result = defineCommand({
+  name: "result",
+  summary: "Print how a finished job ended, and what it wrote, in one answer",
+  options: {
+    ...selectorOptions,
+    maxBytes: withDefault(
+      "--max-bytes",
+      "N",
+      "The last N bytes of each stream (default: 65536)",
+      wholeNumber("--max-bytes", 0),
+      65_536,
+    ),
+  },
+  examples: ["orchesjob result --job-id ID", "orchesjob result --run-key nightly-backup --max-bytes 1000"],
+  async run({ options, context, output }) {
+    const { job, stdout, stderr } = await readResult(context, toSelector(options), options.maxBytes);
+    // The output as it is, a mark of its byte order included.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    output.json({
+      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
+      stdout: decoder.decode(stdout.bytes),
+      stdout_truncated: stdout.truncated,
+      stderr: decoder.decode(stderr.bytes),
+      stderr_truncated: stderr.truncated,
+    });
+    return 0;
+  },
+});

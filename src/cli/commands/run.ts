@@ -1,0 +1,51 @@
+import { passedOnExitCode } from "../../job/exit-status.ts";
+import type { Job } from "../../job/job.ts";
+import { ERRNO, SystemError } from "../../os/libc.ts";
+import { SIGPIPE } from "../../os/signals.ts";
+import { runJob } from "../../runner/run.ts";
+import { defineCommand } from "../command.ts";
+import { startOptions, toStartRequest } from "../start-options.ts";
+
+export const run = defineCommand({
+  name: "run",
+  summary:
+    "Run a command as itself: its output, its exit code; if its key is active already, attach to that job",
+  operands: "[--] COMMAND [ARGS...]",
+  options: startOptions,
+  examples: [
+    "orchesjob run --run-key nightly-backup -- /usr/local/bin/backup.sh",
+    "orchesjob run --run-key report --request-id 2026-05-01 --timeout 2h -- ./report.sh > report.txt",
+  ],
+  passesExitCode: () => true,
+  async run({ options, operands, context, output }) {
+    const request = toStartRequest(options, operands, "run");
+    try {
+      const { job, detachedBy } = await runJob(context, request, {
+        stdout: output.descriptor,
+        stderr: context.stderr,
+      });
+      if (detachedBy !== undefined) {
+        context.notify(
+          `left job ${job.jobId}, which goes on; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
+        );
+        return 128 + detachedBy;
+      }
+      const remark = explain(job);
+      if (remark !== undefined) context.notify(remark);
+      return passedOnExitCode(job);
+    } catch (error) {
+      // The reader has seen enough. The job goes on, as after every other way to leave.
+      if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return 128 + SIGPIPE;
+      throw error;
+    }
+  },
+});
+
+/** What the exit code alone would leave in the dark. */
+function explain(job: Job): string | undefined {
+  if (job.status === "LOST")
+    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is not known`;
+  if (job.status === "CANCELLED")
+    return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
+  return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;
+}

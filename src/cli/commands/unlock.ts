@@ -1,0 +1,36 @@
+import { checkRunKey } from "../../job/request.ts";
+import { unlockRunKey } from "../../runner/unlock.ts";
+import { defineCommand, optional, required } from "../command.ts";
+import { formatInstant } from "../time.ts";
+import { duration, shortText } from "../values.ts";
+
+export const unlock = defineCommand({
+  name: "unlock",
+  summary: "Allow a run key that was started with --strict to run exactly once more",
+  options: {
+    runKey: required("--run-key", "KEY", "The run key", checkRunKey),
+    reason: optional("--reason", "TEXT", "Why, for those who look at it later", shortText("--reason")),
+    ttl: optional(
+      "--ttl",
+      "DURATION",
+      "How long the permission lasts (default: until it is used)",
+      duration("--ttl"),
+    ),
+  },
+  examples: [`orchesjob unlock --run-key import-2026-05-01 --reason "input was corrected" --ttl 30m`],
+  async run({ options, context, output }) {
+    const { allowedAt, expiresAt } = await unlockRunKey(
+      context,
+      options.runKey,
+      options.reason ?? null,
+      options.ttl ?? null,
+    );
+    output.json({
+      run_key: options.runKey,
+      allowed_at: formatInstant(allowedAt),
+      expires_at: expiresAt === null ? null : formatInstant(expiresAt),
+      reason: options.reason ?? null,
+    });
+    return 0;
+  },
+});

@@ -1,0 +1,48 @@
+import { OrchesjobError } from "../../job/errors.ts";
+import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
+import { findJob } from "../../runner/find.ts";
+import { OrphanFinder } from "../../runner/reconcile.ts";
+import { isFinished } from "../../runner/start.ts";
+import { waitForJob } from "../../runner/wait.ts";
+import { defineCommand, flag, optional } from "../command.ts";
+import { selectorOptions, toSelector } from "../selectors.ts";
+import { duration } from "../values.ts";
+import { jobView } from "../views.ts";
+
+export const wait = defineCommand({
+  name: "wait",
+  summary: "Wait until a job is finished, and print what status prints",
+  options: {
+    ...selectorOptions,
+    timeout: optional(
+      "--timeout",
+      "DURATION",
+      "Give up after this time (90, 90s, 30m, 2h, 1d); the job goes on",
+      duration("--timeout"),
+    ),
+    exitStatus: flag(
+      "--exit-status",
+      "Exit with the job's own code; 124 timed out, 125 lost, 126, 127, 128+N as a shell has them",
+    ),
+  },
+  examples: [
+    "orchesjob wait --run-key nightly-backup",
+    "orchesjob wait --job-id ID --timeout 30m --exit-status",
+  ],
+  passesExitCode: (options) => options.exitStatus,
+  async run({ options, context, output }) {
+    const { store, job } = await findJob(context, toSelector(options));
+    const ended = await waitForJob(
+      context,
+      store,
+      job,
+      isFinished,
+      options.timeout ?? Number.POSITIVE_INFINITY,
+    );
+    output.json(jobView(context.home, ended, new OrphanFinder(context).find(ended)));
+    if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
+    const error = new OrchesjobError("general", `job ${ended.jobId} is still ${ended.status}; it goes on`);
+    context.notify(error.message);
+    return options.exitStatus ? TIMED_OUT : error.exitCode;
+  },
+});

@@ -1,0 +1,89 @@
+/** The options of the commands that start a job, and the request that they make. */
+import { OrchesjobError } from "../job/errors.ts";
+import { ANSWERS } from "../job/policy.ts";
+import { checkRunKey } from "../job/request.ts";
+import type { StartRequest } from "../runner/start.ts";
+import { flag, optional, type Option, repeated, required } from "./command.ts";
+import { duration, labels, oneOf, shortText, variable } from "./values.ts";
+
+export const startOptions = {
+  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", checkRunKey),
+  requestId: optional(
+    "--request-id",
+    "ID",
+    "Your retry token: the same key and id always give the same job",
+    shortText("--request-id"),
+  ),
+  strict: flag("--strict", "One job per run key, ever; see unlock"),
+  ifSucceeded: optional(
+    "--if-succeeded",
+    "ANSWER",
+    "return: a job of the key that succeeded is the answer; rerun (default): start anew",
+    oneOf("--if-succeeded", ANSWERS),
+  ),
+  ifFailed: optional(
+    "--if-failed",
+    "ANSWER",
+    "The same for one that failed or was cancelled",
+    oneOf("--if-failed", ANSWERS),
+  ),
+  ifLost: optional("--if-lost", "ANSWER", "The same for one that was lost", oneOf("--if-lost", ANSWERS)),
+  timeout: optional(
+    "--timeout",
+    "DURATION",
+    "End the command after this time (90, 90s, 30m, 2h, 1d): TERM, 5 s, KILL; FAILED",
+    duration("--timeout"),
+  ),
+  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", (text) => text),
+  env: repeated("--env", "NAME=VALUE", "Set a variable for the command; may be repeated", variable("--env")),
+  label: {
+    flag: "--label",
+    placeholder: "NAME=VALUE",
+    help: "Note something on the job; may be repeated",
+    read: labels,
+  } satisfies Option<Readonly<Record<string, string>>>,
+};
+
+type Values = {
+  readonly [K in keyof typeof startOptions]: (typeof startOptions)[K] extends Option<infer T> ? T : never;
+};
+
+/** Throws `usage`. */
+export function toStartRequest(options: Values, operands: readonly string[], name: string): StartRequest {
+  if (operands.length === 0) {
+    throw new OrchesjobError(
+      "usage",
+      `command is required: orchesjob ${name} --run-key KEY -- COMMAND [ARGS...]`,
+    );
+  }
+  if (operands[0] === "") throw new OrchesjobError("usage", "the command is empty; name a program");
+  const { strict, ifSucceeded, ifFailed, ifLost, cwd } = options;
+  if (strict && (ifSucceeded ?? ifFailed ?? ifLost) !== undefined) {
+    throw new OrchesjobError(
+      "usage",
+      "--strict says what a finished job means already; leave --if-succeeded, --if-failed and --if-lost out",
+    );
+  }
+  return {
+    runKey: options.runKey,
+    command: operands,
+    env: options.env,
+    labels: options.label,
+    timeoutMs: options.timeout ?? null,
+    requestId: options.requestId ?? null,
+    rerunOfJobId: null,
+    rerunReason: null,
+    policy: {
+      strict,
+      ifSucceeded: ifSucceeded ?? "rerun",
+      ifFailed: ifFailed ?? "rerun",
+      ifLost: ifLost ?? "rerun",
+    },
+    directory: cwd === undefined ? undefined : toAbsolute(cwd),
+  };
+}
+
+function toAbsolute(path: string): string {
+  if (path === "") throw new OrchesjobError("usage", "--cwd is empty; name a directory");
+  return path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+}

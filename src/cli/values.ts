@@ -1,0 +1,71 @@
+/** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
+import { parseDuration } from "../job/duration.ts";
+import { OrchesjobError } from "../job/errors.ts";
+
+const MAX_TEXT_BYTES = 1024;
+const MAX_LABEL_BYTES = 4096;
+
+function usage(message: string): OrchesjobError {
+  return new OrchesjobError("usage", message);
+}
+
+export function duration(option: string): (text: string) => number {
+  return (text) => parseDuration(option, text);
+}
+
+/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. */
+export function seconds(option: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
+    throw usage(`${option} is a number of seconds, e.g. ${option} 10, not ${JSON.stringify(text)}`);
+  };
+}
+
+export function wholeNumber(option: string, smallest: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+    if (value >= smallest) return value;
+    throw usage(`${option} is a whole number of at least ${smallest}, not ${JSON.stringify(text)}`);
+  };
+}
+
+/** A short text for people: a reason, a token. */
+export function shortText(option: string): (text: string) => string {
+  return (text) => {
+    if (text === "") throw usage(`${option} is empty`);
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= MAX_TEXT_BYTES) return text;
+    throw usage(`${option} has ${bytes} bytes; at most ${MAX_TEXT_BYTES} are allowed`);
+  };
+}
+
+/** NAME=VALUE for the environment, as it is. */
+export function variable(option: string): (text: string) => string {
+  return (text) => {
+    if (text.indexOf("=") > 0) return text;
+    throw usage(`${option} is NAME=VALUE, e.g. ${option} LANG=C, not ${JSON.stringify(text)}`);
+  };
+}
+
+/** Labels as one object; the last of a name counts. */
+export function labels(given: readonly string[]): Readonly<Record<string, string>> {
+  const pairs = given.map((text) => {
+    const match = /^([A-Za-z_][A-Za-z0-9_.\/-]*)=(.*)$/s.exec(text);
+    if (match === null)
+      throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
+    return [match[1]!, match[2]!] as const;
+  });
+  const object = Object.fromEntries(pairs);
+  if (Buffer.byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
+    throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes together`);
+  return object;
+}
+
+/** A choice of words. */
+export function oneOf<T extends string>(option: string, words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
+  };
+}

@@ -1,0 +1,77 @@
+/** `cancel`: ends a job, and proves that nothing of it is left. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { now } from "../os/clock.ts";
+import { removeFile } from "../os/file.ts";
+import { lockFilePath } from "../os/home.ts";
+import { pokeOwner } from "../os/lock.ts";
+import { companyOf } from "../os/process-tree.ts";
+import { SIGKILL, signalProcess } from "../os/signals.ts";
+import type { JobStore } from "../store/store.ts";
+import type { Context } from "./context.ts";
+import { findJob, type JobSelector } from "./find.ts";
+import { findProcesses } from "./processes.ts";
+import { hasOrphans, OrphanFinder } from "./reconcile.ts";
+import { isFinished } from "./start.ts";
+import { terminate } from "./terminate.ts";
+import { waitForJob } from "./wait.ts";
+
+export interface CancelOrder {
+  readonly reason: string | null;
+  readonly graceMs: number;
+}
+
+export interface CancelResult {
+  readonly job: Job;
+  /** Processes of the job that are alive all the same. */
+  readonly survivors: readonly number[];
+  /** Somebody out of our sight (another PID namespace, another user) has the job's output open all the same. */
+  readonly unseen: boolean;
+}
+
+/** How much longer than the grace a worker that is well needs to answer, in ms. Then we do its work. */
+const WORKER_PATIENCE_MS = 10_000;
+
+/** Throws `not-found`, and `conflict` where the job is not active and has no process left. */
+export async function cancelJob(
+  context: Context,
+  selector: JobSelector,
+  order: CancelOrder,
+): Promise<CancelResult> {
+  const { store, job } = await findJob(context, selector);
+  const ended = isActive(job.status) ? await endActive(context, store, job, order) : job;
+  // Its worker was dead, or died while it was asked.
+  if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
+    await terminate(context, ended, order.graceMs, companyOf(process.pid));
+  else if (ended === job) throw notActive(job);
+  const { seen, unseen } = findProcesses(context, ended, undefined, companyOf(process.pid));
+  return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
+}
+
+async function endActive(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
+  // A process number means something in one namespace only.
+  const pid = job.origin?.pidNamespace === context.origin.pidNamespace ? process.pid : 0;
+  const requested = await store.requestCancel(job.jobId, { at: now(), ...order, pid });
+  if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
+  pokeOwner(lockFilePath(context.home, job.jobId));
+  const patienceMs = order.graceMs + WORKER_PATIENCE_MS;
+  const asked = await waitForJob(context, store, requested, isFinished, patienceMs);
+  return isFinished(asked) ? asked : cancelInstead(context, store, asked, order);
+}
+
+/** The worker lives, but does not answer (it was stopped, or is a Python one): its work is done for it. */
+async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
+  await terminate(context, job, order.graceMs, companyOf(process.pid));
+  const outcome = { exitCode: null, signal: null, error: null, failure: null };
+  const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
+  if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;
+  if (job.worker !== null && job.origin?.pidNamespace === context.origin.pidNamespace)
+    signalProcess(job.worker, SIGKILL);
+  removeFile(lockFilePath(context.home, job.jobId));
+  return cancelled;
+}
+
+function notActive(job: Job): OrchesjobError {
+  return new OrchesjobError("conflict", `cannot cancel job ${job.jobId}: it is ${job.status} already`);
+}

@@ -1,0 +1,108 @@
+/** Copies a job's output as it comes, until the job ends; in constant memory. */
+import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { closeFile, openFile, readInto, seek, writeSome } from "../os/file.ts";
+import { GrowthWatch } from "../os/growth.ts";
+import { lockFilePath, logFiles } from "../os/home.ts";
+import { ERRNO, SystemError } from "../os/libc.ts";
+import { LockWatch } from "../os/lock.ts";
+import type { JobStore } from "../store/store.ts";
+import type { Context } from "./context.ts";
+import type { LogStream } from "./logs.ts";
+import { reconcile } from "./reconcile.ts";
+
+/** Where a stream of the job goes. */
+export interface Route {
+  readonly stream: LogStream;
+  readonly descriptor: number;
+  /** First byte to copy. */
+  readonly from: number;
+}
+
+const CHUNK_BYTES = 262_144;
+/** For what no file tells, in ms. */
+const SLOW_CHECK_MS = 1_000;
+
+/**
+ * Follows until the job has ended and everything is copied, or `interrupted` says so; returns the job as it is then.
+ * Throws SystemError EPIPE where a reader has gone.
+ */
+export async function followJob(
+  context: Context,
+  store: JobStore,
+  job: Job,
+  routes: readonly Route[],
+  interrupted: () => boolean = () => false,
+): Promise<Job> {
+  const logs = logFiles(context.home, job.jobId);
+  const taps = routes.map((route) => new Tap(logs[route.stream], route));
+  const growth = new GrowthWatch(routes.map((route) => logs[route.stream]));
+  const owner = new LockWatch(lockFilePath(context.home, job.jobId));
+  try {
+    for (let current = job; ;) {
+      // The end is looked for before the output: what is read after it is all there is.
+      current = await reconcile(context, store, (await store.find(job.jobId)) ?? current);
+      if (interrupted()) return current;
+      const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
+      if (!isActive(current.status) && !copied) return current;
+      if (copied) growth.reset();
+      else growth.wait(owner.descriptor, SLOW_CHECK_MS);
+      await turn();
+    }
+  } finally {
+    owner.close();
+    growth.close();
+    for (const tap of taps) tap.close();
+  }
+}
+
+/** Lets signal handlers run. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** One stream on its way from the log file to a descriptor. */
+class Tap {
+  readonly #buffer = new Uint8Array(CHUNK_BYTES);
+  #log: number | undefined;
+  /** Read, but not written yet. */
+  #rest = new Uint8Array(0);
+
+  constructor(
+    readonly path: string,
+    readonly route: Route,
+  ) {}
+
+  /** Copies what is there, up to a few megabytes at a time; returns how many bytes, 0 only where nothing is left. */
+  copy(): number {
+    this.#log ??= this.#open();
+    if (this.#log === undefined) return 0;
+    let total = 0;
+    for (let rounds = 0; rounds < 16; rounds++) {
+      if (this.#rest.length === 0) this.#rest = this.#buffer.subarray(0, readInto(this.#log, this.#buffer));
+      if (this.#rest.length === 0) break;
+      const count = writeSome(this.route.descriptor, this.#rest);
+      this.#rest = this.#rest.subarray(count);
+      total += count;
+      // A signal came while the reader was slow, and has to be heard.
+      if (this.#rest.length > 0) return Math.max(total, 1);
+    }
+    return total;
+  }
+
+  close(): void {
+    if (this.#log !== undefined) closeFile(this.#log);
+  }
+
+  /** Undefined as long as the worker has not made it. */
+  #open(): number | undefined {
+    try {
+      const fd = openFile(this.path, "read");
+      seek(fd, this.route.from);
+      return fd;
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/** `rerun`: a finished job's command, directory and options once more. */
+import { OrchesjobError } from "../job/errors.ts";
+import { DEFAULT_POLICY } from "../job/policy.ts";
+import { isActive } from "../job/status.ts";
+import type { Context } from "./context.ts";
+import { findJob, type JobSelector } from "./find.ts";
+import { type Patience, type StartResult, startJob } from "./start.ts";
+
+/** Throws `not-found`, and `conflict` where the run key has an active job. */
+export async function rerunJob(
+  context: Context,
+  selector: JobSelector,
+  reason: string | null,
+  patience: Patience,
+): Promise<StartResult> {
+  const { job } = await findJob(context, selector);
+  if (isActive(job.status)) {
+    throw new OrchesjobError("conflict", `cannot rerun job ${job.jobId}: it is ${job.status}`);
+  }
+  if (job.cwd.includes("\uFFFD")) {
+    throw new OrchesjobError(
+      "conflict",
+      `cannot rerun job ${job.jobId}: the name of its directory is not valid UTF-8; start it there again`,
+    );
+  }
+  const { runKey, command, env, labels, timeoutMs, jobId } = job;
+  return startJob(
+    context,
+    {
+      ...{ runKey, command, env, labels, timeoutMs },
+      requestId: null,
+      rerunOfJobId: jobId,
+      rerunReason: reason,
+      policy: DEFAULT_POLICY,
+      // The Python versions did not note the directory.
+      directory: job.cwd === "" ? undefined : job.cwd,
+    },
+    patience,
+  );
+}

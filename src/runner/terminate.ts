@@ -1,0 +1,42 @@
+/** Ends every process of a job: TERM, a grace, KILL; and proves it by looking again. */
+import type { Job } from "../job/job.ts";
+import { SIGCONT, SIGKILL, signalProcess, SIGTERM } from "../os/signals.ts";
+import type { Context } from "./context.ts";
+import { findProcesses } from "./processes.ts";
+
+export const DEFAULT_GRACE_MS = 5_000;
+
+/** How long a process may take to die of KILL before it counts as a survivor (in the kernel's hands), in ms. */
+const KILL_PATIENCE_MS = 5_000;
+const FIRST_LOOK_MS = 5;
+const LONGEST_LOOK_MS = 50;
+
+/** Returns the pids that are still alive afterwards: none, unless the kernel or another user holds them. */
+export async function terminate(
+  context: Context,
+  job: Job,
+  graceMs: number,
+  bystanders: ReadonlySet<number> = new Set(),
+): Promise<readonly number[]> {
+  const look = () => findProcesses(context, job, undefined, bystanders).seen;
+  const termed = new Set<string>();
+  const killAt = performance.now() + graceMs;
+  const giveUpAt = killAt + KILL_PATIENCE_MS;
+  for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
+    const alive = look();
+    const time = performance.now();
+    if (alive.length === 0 || time >= giveUpAt) return alive.map((entry) => entry.pid);
+    for (const entry of alive) {
+      const key = `${entry.pid} ${entry.startTicks}`;
+      if (time >= killAt) signalProcess(entry, SIGKILL);
+      else if (!termed.has(key)) {
+        termed.add(key);
+        signalProcess(entry, SIGTERM);
+        // A stopped process hears TERM only when it goes on.
+        signalProcess(entry, SIGCONT);
+      }
+    }
+    const rest = (time < killAt ? killAt : giveUpAt) - time;
+    await Bun.sleep(Math.max(1, Math.min(pause, rest)));
+  }
+}

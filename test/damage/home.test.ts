@@ -1,0 +1,203 @@
+/** A state directory that is not safe to use, or that has lost parts: a clear error with a way out, or it is made whole. */
+import { expect, test } from "bun:test";
+import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { testWith } from "../support/needs.ts";
+import { statusOf } from "../support/processes.ts";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { snapshot } from "../support/snapshot.ts";
+
+const COMMANDS = [
+  ["status", "--run-key", "k"],
+  ["start", "--run-key", "k", "--", "true"],
+  ["logs", "--run-key", "k"],
+  ["clean", "--before", "2100-01-01"],
+];
+
+/** Every command refuses with exit 4 and the way out; nothing below `place` is made, changed or deleted. */
+async function expectRefused(box: Sandbox, place: string, wayOut: RegExp, home = box.home): Promise<void> {
+  const before = snapshot(place);
+  for (const command of COMMANDS) {
+    const result = await box.run(command, { env: { ORCHESJOB_HOME: home } });
+    expect(result).toMatchObject({ code: 4, stdout: "" });
+    expect(result.stderr).toMatch(/^orchesjob: [^\n]+\n$/);
+    expect(result.stderr).toMatch(wayOut);
+  }
+  expect(snapshot(place)).toEqual(before);
+}
+
+async function used(): Promise<Sandbox> {
+  const box = new Sandbox();
+  await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "hello"]);
+  await until("the worker ends", () => box.processes().length === 0);
+  return box;
+}
+
+test("a file where the state directory should be", async () => {
+  await using box = new Sandbox();
+  writeFileSync(box.home, "somebody's");
+  await expectRefused(box, box.directory, /is not a directory; set ORCHESJOB_HOME to another path/);
+});
+
+for (const mode of [0o770, 0o707, 0o777, 0o1777]) {
+  test(`a state directory that others may write (mode ${mode.toString(8)})`, async () => {
+    await using box = await used();
+    chmodSync(box.home, mode);
+    await expectRefused(box, box.home, /may be written by others \(mode \d+\).*; run: chmod 700 /);
+  });
+}
+
+test("a state directory that others may only read is used", async () => {
+  await using box = await used();
+  chmodSync(box.home, 0o755);
+  expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).attempt_no).toBe(2);
+});
+
+test("a symlink to a directory that others may write", async () => {
+  await using box = new Sandbox();
+  const target = join(box.directory, "open");
+  mkdirSync(target);
+  chmodSync(target, 0o777);
+  symlinkSync(target, box.home);
+  await expectRefused(box, target, /may be written by others/);
+});
+
+test("a symlink to a directory in a place where anyone may replace it", async () => {
+  await using box = new Sandbox();
+  const place = join(box.directory, "open");
+  mkdirSync(join(place, "target"), { recursive: true, mode: 0o700 });
+  chmodSync(place, 0o777);
+  symlinkSync(join(place, "target"), box.home);
+  await expectRefused(box, place, /the directory above .* may be written by anyone.*; choose another place/);
+});
+
+test("a symlink that stands where anyone may replace it", async () => {
+  await using box = new Sandbox();
+  const place = join(box.directory, "open");
+  const target = join(box.directory, "target");
+  mkdirSync(place);
+  mkdirSync(target, { mode: 0o700 });
+  symlinkSync(target, join(place, "home"));
+  chmodSync(place, 0o777);
+  await expectRefused(box, target, /may be written by anyone.*; choose another place/, join(place, "home"));
+});
+
+test("a symlink to a safe directory is used", async () => {
+  await using box = new Sandbox();
+  const target = join(box.directory, "target");
+  mkdirSync(target, { mode: 0o700 });
+  symlinkSync(target, box.home);
+  expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).status).toBe("SUCCEEDED");
+  expect(existsSync(join(target, "orchesjob.db"))).toBe(true);
+});
+
+test("a symlink to nowhere", async () => {
+  await using box = new Sandbox();
+  symlinkSync(join(box.directory, "nowhere"), box.home);
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+  const start = await box.run(["start", "--run-key", "k", "--", "true"]);
+  expect(start).toMatchObject({ code: 1, stdout: "" });
+  expect(start.stderr).toMatch(/^orchesjob: .*is a symbolic link to nothing; .*set ORCHESJOB_HOME[^\n]*\n$/);
+});
+
+test("a place above the state directory where anyone may replace it, and none is made there", async () => {
+  await using box = new Sandbox();
+  const place = join(box.directory, "open");
+  mkdirSync(place);
+  chmodSync(place, 0o777);
+  const home = join(place, "home");
+  const refused = await box.run(["start", "--run-key", "k", "--", "true"], { env: { ORCHESJOB_HOME: home } });
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toMatch(/may be written by anyone.*; choose another place/);
+  chmodSync(place, 0o1777);
+  const sticky = await box.json(["start", "--run-key", "k", "--sync", "--", "true"], {
+    env: { ORCHESJOB_HOME: home },
+  });
+  expect(sticky.status).toBe("SUCCEEDED");
+});
+
+test("a directory that cannot be made names the way out", async () => {
+  await using box = new Sandbox();
+  writeFileSync(join(box.directory, "file"), "");
+  const home = join(box.directory, "file", "home");
+  const refused = await box.run(["start", "--run-key", "k", "--", "true"], { env: { ORCHESJOB_HOME: home } });
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/^orchesjob: [^\n]*set ORCHESJOB_HOME[^\n]*\n$/);
+});
+
+testWith(["root"], "a directory of another user is refused for root, with the line to use", async () => {
+  await using box = await used();
+  for (const path of [box.home, ...["orchesjob.db", "logs", "locks"].map((name) => join(box.home, name))])
+    chownSync(path, 65534, 65534);
+  await expectRefused(box, box.home, /belongs to user \S+, and .* lock \S+ out; run: sudo -u \S+ orchesjob/);
+});
+
+testWith(["root"], "a directory that may not be entered says so", async () => {
+  await using box = await used();
+  chmodSync(box.directory, 0o755);
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY];
+  for (const command of COMMANDS) {
+    const refused = await box.execute([...nobody, ...command], { cwd: "/" });
+    expect([1, 4]).toContain(refused.code!);
+    expect(refused.stdout).toBe("");
+    expect(refused.stderr).toMatch(/^orchesjob: [^\n]*(belongs to user|permission denied)[^\n]*\n$/);
+  }
+});
+
+test("a log folder that vanished: old output is told to be gone, and new jobs write again", async () => {
+  await using box = await used();
+  rmSync(join(box.home, "logs"), { recursive: true });
+  const gone = await box.run(["logs", "--run-key", "k"]);
+  expect(gone).toMatchObject({ code: 4, stdout: "" });
+  expect(gone.stderr).toMatch(/^orchesjob: the stdout of job \S+ is gone: \S+ was deleted\n$/);
+  expect((await statusOf(box, "k")).status).toBe("SUCCEEDED");
+  await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "again"]);
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("again\n");
+});
+
+test("a locks folder that vanished: running jobs run on, and new ones start", async () => {
+  await using box = new Sandbox();
+  const gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate, "exit 3");
+  rmSync(join(box.home, "locks"), { recursive: true });
+  expect((await statusOf(box, "k")).status).toBe("RUNNING");
+  expect(await box.json(["start", "--run-key", "other", "--sync", "--", "true"])).toMatchObject({
+    status: "SUCCEEDED",
+  });
+  expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
+    existing: true,
+    job_id: job.job_id,
+  });
+  gate.open();
+  await until("its end", async () => (await statusOf(box, "k")).exit_code === 3);
+});
+
+test("a whole state directory that vanished while a job ran: its worker ends, and brings nothing back", async () => {
+  await using box = new Sandbox();
+  const gate = new Gate(box);
+  await startWaiting(box, "k", gate);
+  rmSync(box.home, { recursive: true });
+  gate.open();
+  await until("the worker ends", () => box.processes().length === 0);
+  expect(existsSync(box.home)).toBe(false);
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+});
+
+test("a file where the logs should be is a launch that failed, and says why", async () => {
+  await using box = await used();
+  rmSync(join(box.home, "logs"), { recursive: true });
+  writeFileSync(join(box.home, "logs"), "");
+  const answer = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  expect(answer).toMatchObject({ status: "FAILED", exit_code: -1 });
+  expect(answer.error).toMatch(/logs.*not a directory/);
+});
+
+test("a file where the locks should be is a clear error", async () => {
+  await using box = await used();
+  rmSync(join(box.home, "locks"), { recursive: true });
+  writeFileSync(join(box.home, "locks"), "");
+  const refused = await box.run(["start", "--run-key", "k", "--", "true"]);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/^orchesjob: [^\n]*locks[^\n]*not a directory[^\n]*\n$/);
+});

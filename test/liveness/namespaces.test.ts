@@ -1,0 +1,182 @@
+/** Workers in other PID namespaces (containers that share the state directory), and where nobody reaps the dead. */
+import { expect } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Gate } from "../support/gate.ts";
+import { testWith } from "../support/needs.ts";
+import { childrenOf, killAndWait, stateOf, statusOf } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+
+/** A PID namespace of its own, as a container has it, with a job running in it. */
+interface Container {
+  /** What start answered inside. */
+  readonly job: JobAnswer;
+  /** Pid, seen from here, of the first process inside. */
+  readonly init: number;
+  /** Runs orchesjob inside. */
+  run(args: readonly string[]): Promise<JobAnswer>;
+  /** Ends the first process, and the kernel all others. */
+  end(): Promise<void>;
+}
+
+/** `init` are shell words that the first process goes on as; it must not end by itself. */
+async function startContainer(box: Sandbox, command: readonly string[], init: string): Promise<Container> {
+  const answer = join(box.directory, "answer.json");
+  const script = `"$@" > ${answer}.part && mv ${answer}.part ${answer}; ${init}`;
+  const outside = box.spawn([
+    ...["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"],
+    ...[BINARY, "start", "--run-key", "k", "--", ...command],
+  ]);
+  await until("the job runs in the container", () => existsSync(answer));
+  const first = await until("the first process", () => childrenOf(outside.pid)[0]);
+  return {
+    job: JSON.parse(readFileSync(answer, "utf8")) as JobAnswer,
+    init: first,
+    run: (args) => runInside(box, first, args),
+    async end() {
+      await killAndWait(first);
+      await box.finished(outside);
+    },
+  };
+}
+
+/** Words in front of a command that is to run in the container of this process. */
+function enter(init: number): readonly string[] {
+  return ["nsenter", `--target=${init}`, "--pid", "--mount"];
+}
+
+async function runInside(box: Sandbox, init: number, args: readonly string[]): Promise<JobAnswer> {
+  const result = await box.execute([...enter(init), BINARY, ...args]);
+  if (result.code !== 0) throw new Error(result.stderr);
+  return JSON.parse(result.stdout) as JobAnswer;
+}
+
+/** The pid as it is seen from here of a process inside. */
+function seenFromHere(box: Sandbox, inside: number): number | undefined {
+  return box
+    .processes()
+    .find((pid) =>
+      new RegExp(`^NSpid:\\s+${pid}\\s+${inside}$`, "m").test(readFileSync(`/proc/${pid}/status`, "utf8")),
+    );
+}
+
+testWith(
+  ["root", "unshare"],
+  "a job in a container is RUNNING as long as its worker lives, seen from both sides, and LOST once the container is gone",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const container = await startContainer(box, ["sh", "-c", gate.wait], `read line < ${gate.path}`);
+    const status = ["status", "--run-key", "k"];
+    expect(await container.run(status)).toMatchObject({
+      status: "RUNNING",
+      worker_pid: container.job.worker_pid,
+    });
+    expect((await box.json(status)).status).toBe("RUNNING");
+    expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({ existing: true });
+    await container.end();
+    expect(await box.json(status)).toMatchObject({ status: "LOST", orphan_pids: [] });
+    expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+      attempt_no: 2,
+    });
+  },
+);
+
+testWith(
+  ["root", "unshare"],
+  "a job outside is RUNNING when it is seen from a container, though its number means nothing there",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const job = await box.json(["start", "--run-key", "k", "--", "sh", "-c", gate.wait]);
+    const inside = ["unshare", "--pid", "--fork", "--mount-proc", BINARY];
+    const seen = await box.execute([...inside, "status", "--run-key", "k"]);
+    expect(JSON.parse(seen.stdout)).toMatchObject({ status: "RUNNING", worker_pid: job.worker_pid });
+    const again = await box.execute([...inside, "start", "--run-key", "k", "--", "true"]);
+    expect(JSON.parse(again.stdout)).toMatchObject({ existing: true, job_id: job.job_id });
+    // Even without the lock: what cannot be seen is not gone.
+    rmSync(join(box.home, "locks", job.job_id));
+    const unseen = await box.execute([...inside, "status", "--run-key", "k"]);
+    expect(JSON.parse(unseen.stdout).status).toBe("RUNNING");
+    gate.open();
+    await until("its end", async () => (await statusOf(box, "k")).status === "SUCCEEDED");
+  },
+);
+
+testWith(
+  ["root", "unshare", "machine"],
+  "a container that is gone leaves no key stuck, also when the lock file was deleted",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const container = await startContainer(box, ["sh", "-c", gate.wait], `read line < ${gate.path}`);
+    rmSync(join(box.home, "locks", container.job.job_id));
+    expect((await statusOf(box, "k")).status).toBe("RUNNING");
+    await container.end();
+    expect((await statusOf(box, "k")).status).toBe("LOST");
+  },
+);
+
+testWith(
+  ["root", "unshare"],
+  "a killed worker that nobody reaps is gone: its job is LOST, with and without its lock file",
+  async () => {
+    for (const deleteLock of [false, true]) {
+      await using box = new Sandbox();
+      const gate = new Gate(box);
+      // The first process of this container is sleep, which never reaps.
+      const container = await startContainer(box, ["sh", "-c", gate.wait], "exec sleep 1000");
+      const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
+      const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
+      if (deleteLock) rmSync(join(box.home, "locks", container.job.job_id));
+      process.kill(worker, "SIGKILL");
+      process.kill(target, "SIGKILL");
+      await until("both are dead", () => !isAlive(worker) && !isAlive(target));
+      expect(stateOf(worker)).toBe("Z");
+      expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
+        status: "LOST",
+        lost_reason: "worker_killed",
+        orphan_pids: [],
+      });
+      expect(await container.run(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+        attempt_no: 2,
+        status: "SUCCEEDED",
+      });
+      await container.end();
+    }
+  },
+);
+
+testWith(
+  ["root", "unshare"],
+  "a worker's number that the kernel itself gave to another process proves nothing",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    // The first process of this container reaps, so that the numbers of the dead become free.
+    const container = await startContainer(box, ["sh", "-c", gate.wait], "sleep 1000 & wait");
+    const { job } = container;
+    const [worker, target] = [job.worker_pid!, job.target_pid!];
+    const outside = [worker, target].map((pid) => seenFromHere(box, pid)!);
+    for (const pid of outside) process.kill(pid, "SIGKILL");
+    await until("their numbers are free", () => outside.every((pid) => stateOf(pid) === undefined));
+    rmSync(join(box.home, "locks", job.job_id));
+    const take = (pid: number, command: string) =>
+      `echo ${pid - 1} > /proc/sys/kernel/ns_last_pid; ${command} > /dev/null 2>&1 &`;
+    const script = [take(target, "setsid sleep 1000"), take(worker, "sleep 1000"), "echo"].join("\n");
+    await box.execute([...enter(container.init), "sh", "-c", script], {
+      env: { ORCHESJOB_JOB_ID: undefined },
+    });
+    expect(seenFromHere(box, worker)).toBeDefined();
+    expect(seenFromHere(box, target)).toBeDefined();
+    expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
+      status: "LOST",
+      orphan_pids: [],
+    });
+    expect(await container.run(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+      attempt_no: 2,
+      status: "SUCCEEDED",
+    });
+    await container.end();
+  },
+);

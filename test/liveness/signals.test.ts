@@ -1,0 +1,63 @@
+/** A signalled worker tells the truth: the signal goes to its command's whole group, whose own outcome is recorded. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { startBeforeRun } from "../support/hand-over.ts";
+import { statusOf } from "../support/processes.ts";
+import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+
+const finished = (box: Sandbox): Promise<JobAnswer> =>
+  until("its end", async () => {
+    const answer = await statusOf(box, "k");
+    return answer.finished_at !== null && answer;
+  });
+
+for (const [signal, number] of [
+  ["SIGTERM", 15],
+  ["SIGINT", 2],
+  ["SIGHUP", 1],
+] as const) {
+  test(`${signal} to the worker ends the whole group of its command, and is told`, async () => {
+    await using box = new Sandbox();
+    // A program of the group ignores what it was not asked to by its shell; here all are at their default.
+    const job = await box.json(["start", "--run-key", "k", "--", "perl", "-e", "fork; sleep 1000"]);
+    const group = await until("both run", () => {
+      const found = box.processes().filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "perl\n");
+      return found.length === 2 && found;
+    });
+    process.kill(job.worker_pid!, signal);
+    expect(await finished(box)).toMatchObject({
+      status: "FAILED",
+      exit_code: -number,
+      signal,
+      lost_reason: null,
+    });
+    await until("the group has ended", () => !group.some(isAlive));
+  });
+}
+
+test("a command that handles SIGTERM and exits with 0 has succeeded", async () => {
+  await using box = new Sandbox();
+  const ready = join(box.directory, "ready");
+  const script = `$SIG{TERM} = sub { print "saved\\n"; exit 0 }; open(R, ">", "${ready}"); close R; sleep 1000`;
+  const job = await box.json(["start", "--run-key", "k", "--", "perl", "-e", script]);
+  await until("it is ready", () => existsSync(ready));
+  process.kill(job.worker_pid!, "SIGTERM");
+  expect(await finished(box)).toMatchObject({ status: "SUCCEEDED", exit_code: 0, signal: null });
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("saved\n");
+});
+
+test("a signal that came before the command ran reaches it all the same", async () => {
+  await using box = new Sandbox();
+  const { worker } = await startBeforeRun(box, "k", ["sleep", "1000"]);
+  process.kill(worker, "SIGTERM");
+  process.kill(worker, "SIGCONT");
+  expect(await finished(box)).toMatchObject({ status: "FAILED", exit_code: -15, signal: "SIGTERM" });
+});
+
+test("a command killed by its own hand is told with its signal", async () => {
+  await using box = new Sandbox();
+  expect(
+    await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "kill -SEGV $$"]),
+  ).toMatchObject({ status: "FAILED", exit_code: -11, signal: "SIGSEGV" });
+});

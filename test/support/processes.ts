@@ -1,0 +1,80 @@
+/** Processes that a test meddles with: their states, their signals, and the way of their end. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
+
+/** Sends SIGKILL and waits for the end. */
+export async function killAndWait(pid: number): Promise<void> {
+  process.kill(pid, "SIGKILL");
+  await until(`the end of process ${pid}`, () => !isAlive(pid) && threadsOf(pid) <= 1);
+}
+
+/** The first thread may be a zombie while others still hold the files of the process. */
+function threadsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** Kills the worker of a running job; its command lives on. */
+export async function killWorker(job: JobAnswer): Promise<void> {
+  await killAndWait(job.worker_pid!);
+}
+
+/** The letter of proc(5): R, S, T, Z, …; undefined where there is no such process. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    return /^\d+ \(.*\) (.)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+export async function stop(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  await until(`process ${pid} is stopped`, () => stateOf(pid) === "T");
+}
+
+/** The processes of the sandbox whose command line contains all words. */
+export function findProcesses(box: Sandbox, ...words: readonly string[]): number[] {
+  return box.processes().filter((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return words.every((word) => line.includes(word));
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The processes of this machine whose parent is `pid`. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => {
+      try {
+        return new RegExp(`^\\d+ \\(.*\\) . ${pid} `, "s").test(
+          readFileSync(`/proc/${candidate}/stat`, "utf8"),
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** The paths of all that a process has open. */
+export function openFiles(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+}
+
+export async function statusOf(box: Sandbox, runKey: string): Promise<JobAnswer> {
+  return box.json(["status", "--run-key", runKey]);
+}
