@@ -76,8 +76,8 @@ describe("FAILED with exit_code -1 and the reason", () => {
     );
     rmSync(cwd, { recursive: true });
     database.run("commit");
-    const { code, stdout } = await box.finished(start);
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await box.finished(start);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(stdout)).toMatchObject({
       status: "FAILED",
       exit_code: -1,

@@ -113,11 +113,25 @@ test("1.1.0: the overrides of --strict are kept", async () => {
   const read = () => {
     using database = openDatabase(box);
     return database
-      .query("select run_key, allowed_at, used_at, reason, expires_at from strict_overrides")
+      .query<{ allowed_at: number; used_at: number | null; expires_at: number | null }, []>(
+        "select run_key, allowed_at, used_at, reason, expires_at from strict_overrides",
+      )
       .all();
   };
   const before = read();
   expect(before).toHaveLength(1);
   await box.run(["status", "--run-key", "missing"]);
-  expect(read()).toEqual(before);
+  const micros = (seconds: number | null) => (seconds === null ? null : seconds * 1_000_000);
+  expect(read()).toEqual(
+    before.map((row) => ({
+      ...row,
+      allowed_at: micros(row.allowed_at)!,
+      used_at: micros(row.used_at),
+      expires_at: micros(row.expires_at),
+    })),
+  );
+  // The one run that it allows is still allowed, and no other.
+  const start = () => box.json(["start", "--run-key", "daily-import", "--strict", "--sync", "--", "true"]);
+  expect((await start()).existing).toBe(false);
+  expect((await start()).existing).toBe(true);
 });

@@ -181,4 +181,11 @@ function acceptPythonResults(database: Database): void {
         else new.finished_at * 1000000 end
       where seq = new.seq;
     end`);
+  // Law 4: what we have decided meanwhile (the job was cancelled, say) stands.
+  database.run(`
+    create trigger jobs_python_final before update of status on jobs
+    when old.boot_id is null and old.status not in ('STARTING', 'RUNNING')
+    begin
+      select raise(ignore);
+    end`);
 }
