@@ -3,7 +3,7 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { runningJob } from "../support/jobs.ts";
-import { hasOpen } from "../support/process.ts";
+import { hasOpen } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const JOB_FIELDS = [

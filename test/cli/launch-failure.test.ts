@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasOpen } from "../support/process.ts";
+import { hasOpen } from "../support/processes.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 
 /** `tools` is in PATH, and the working directory is the one above it. */
