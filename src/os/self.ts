@@ -65,7 +65,9 @@ export function readEnvironment(): Uint8Array {
 /** The soft limit of open files that the caller had. Bun has raised our own to the hard one by now, so the parent's is
  *  the nearest witness; undefined where it cannot be read. */
 export function readCallerFileLimit(): bigint | undefined {
-  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${process.ppid}/limits`) ?? "");
+  // A parent out of sight (`docker exec`) has the number 0. The container's first process was given the same limits.
+  const witness = process.ppid || 1;
+  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${witness}/limits`) ?? "");
   return line?.[1] === undefined ? undefined : BigInt(line[1]);
 }
 

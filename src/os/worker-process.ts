@@ -1,11 +1,11 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
-import type { NewJob } from "../job/job.ts";
+import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import type { Home } from "./home.ts";
 import { ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
-import { readCallerFileLimit, readEnvironment } from "./self.ts";
+import { readCallerFileLimit, readEnvironment, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
@@ -21,6 +21,7 @@ const FD_CLOEXEC = 1;
 const callersUmask = libc.umask(0o077);
 
 export interface PreparedWorker {
+  readonly identity: ProcessIdentity;
   /** Lets the worker go on: what it is to execute is in the store now, or never will be. Our own death does the same. */
   release(): void;
 }
@@ -45,8 +46,9 @@ export function spawnWorker(
   const nothing = openNothing();
   const callers = moveUp(openFile(".", "directory"));
   const closed = moveUp(gate.read);
+  let pid: number;
   try {
-    spawnProcess({
+    pid = spawnProcess({
       // Ourselves, even where the file was moved or replaced meanwhile.
       file: "/proc/self/exe",
       argv: [
@@ -74,7 +76,7 @@ export function spawnWorker(
     libc.fchdir(callers);
     closeAll([nothing, callers, closed, lock]);
   }
-  return { release: () => closeFile(gate.write) };
+  return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
 /** Called first by a worker: what it has inherited is its own, and not its target's. */

@@ -34,7 +34,7 @@ test("a launcher that was killed right after its job was accepted leaves a job t
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", command(box));
   // The launcher is gone; the stopped worker is all that the job has, and it is not LOST.
-  expect(await statusOf(box, "k")).toMatchObject({ status: "STARTING", worker_pid: null, target_pid: null });
+  expect(await statusOf(box, "k")).toMatchObject({ status: "STARTING", pid: worker, target_pid: null });
   expect(await box.json(["start", "--run-key", "k", "--start-timeout", "0", "--", "true"])).toMatchObject({
     existing: true,
   });
@@ -50,7 +50,7 @@ test("when launcher and worker are gone before the command ran, the job is LOST 
   expect(await statusOf(box, "k")).toMatchObject({
     status: "LOST",
     lost_reason: "start_interrupted",
-    worker_pid: null,
+    worker_pid: worker,
     finished_at_detected: true,
   });
   await expectRunsAgain(box, 2);

@@ -38,9 +38,9 @@ export const QUERIES = {
   countFinishedBefore: `select count(*) as count from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, started_at, updated_at, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $at, $at, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = iif(cancel_requested_at is null, $reason, cancel_reason),
       cancel_grace_ms = coalesce(cancel_grace_ms, $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -136,6 +136,8 @@ class SqliteStore implements JobStore {
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
         at,
+        pid: job.worker.pid,
+        start: job.worker.startTicks,
         ...origin,
       });
       if (job.requestId !== null)
