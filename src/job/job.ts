@@ -10,10 +10,15 @@ export type LostReason = (typeof LOST_REASONS)[number];
 /** The kernel that a process number belongs to: a number means nothing outside its boot and its PID namespace. */
 export interface Origin {
   readonly host: string;
-  /** /proc/sys/kernel/random/boot_id; empty where the system has none. */
+  /** /proc/sys/kernel/random/boot_id; empty where it could not be read. */
   readonly bootId: string;
   /** Inode of the PID namespace, as /proc/self/ns/pid names it; empty where the system has none. */
   readonly pidNamespace: string;
+}
+
+/** Whether two origins are of different boots for certain: one that could not read its own proves nothing. */
+export function areDifferentBoots(a: Origin, b: Origin): boolean {
+  return a.bootId !== "" && b.bootId !== "" && a.bootId !== b.bootId;
 }
 
 /** A process that cannot be mistaken for a later one with the same number. */
