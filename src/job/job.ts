@@ -16,9 +16,9 @@ export interface Origin {
   readonly pidNamespace: string;
 }
 
-/** Whether both are of one boot of one kernel. A boot that could not be read may be any: doubt is no proof of another. */
-export function isSameBoot(a: Origin, b: Origin): boolean {
-  return a.bootId === b.bootId || a.bootId === "" || b.bootId === "";
+/** Whether two origins are of different boots for certain: one that could not read its own proves nothing. */
+export function areDifferentBoots(a: Origin, b: Origin): boolean {
+  return a.bootId !== "" && b.bootId !== "" && a.bootId !== b.bootId;
 }
 
 /** A process that cannot be mistaken for a later one with the same number. */

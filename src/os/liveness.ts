@@ -1,5 +1,5 @@
 /** Whether an active job still has its launcher or worker (law 5): `gone` is said on proof alone. */
-import { isSameBoot, type Job, type Origin } from "../job/job.ts";
+import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "./lock.ts";
 import { seesWorker } from "./process-tree.ts";
 import { isLiving, readProcess } from "./self.ts";
@@ -12,7 +12,7 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   if (lock !== "missing") return lock === "free";
   // No witness: somebody deleted the lock file, or the Python orchesjob wrote the job. What the row says must do.
   if (job.origin === null) return !seesWorker(job.jobId);
-  if (!isSameBoot(job.origin, origin)) return true;
+  if (areDifferentBoots(job.origin, origin)) return true;
   if (seesWorker(job.jobId)) return false;
   // Another PID namespace may be out of sight, but not from the first one: it sees into all others.
   if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;

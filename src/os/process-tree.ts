@@ -3,7 +3,7 @@
  * the job's id in its environment, the session or group of the target, a parent that belongs to the job, and the lock
  * on the job's log files, which whoever inherited them holds.
  */
-import { isSameBoot, type Job, type Origin } from "../job/job.ts";
+import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { readLink, readTextIfAny } from "./file.ts";
 import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
@@ -53,7 +53,7 @@ export class ProcessTable {
     if (target === null) return undefined;
     const holder = this.#processes.find((entry) => entry.pid === target.pid);
     if (origin === null) return holder && isLegacyTarget(holder, job) ? target.pid : undefined;
-    if (!isSameBoot(origin, this.#origin) || origin.pidNamespace !== this.#origin.pidNamespace)
+    if (areDifferentBoots(origin, this.#origin) || origin.pidNamespace !== this.#origin.pidNamespace)
       return undefined;
     // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
     const leader = holder ?? readProcess(target.pid);

@@ -1,5 +1,5 @@
 /** Turns an active job without an owner into LOST, and says which processes a LOST job has left behind. */
-import { isSameBoot, type Job, type LostReason, type Origin } from "../job/job.ts";
+import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
@@ -24,7 +24,7 @@ export async function reconcile(context: Context, store: JobStore, job: Job): Pr
 
 function lostReason(job: Job, origin: Origin): LostReason {
   if (job.origin === null) return "unknown";
-  if (!isSameBoot(job.origin, origin)) return job.origin.host === origin.host ? "reboot" : "unknown";
+  if (areDifferentBoots(job.origin, origin)) return job.origin.host === origin.host ? "reboot" : "unknown";
   return job.status === "STARTING" ? "start_interrupted" : "worker_killed";
 }
 
@@ -47,7 +47,8 @@ export class OrphanFinder {
   find(job: Job): Orphans {
     const { origin } = this.context;
     // Nothing outlives a reboot.
-    if (job.status !== "LOST" || (job.origin !== null && !isSameBoot(job.origin, origin))) return NO_ORPHANS;
+    if (job.status !== "LOST" || (job.origin !== null && areDifferentBoots(job.origin, origin)))
+      return NO_ORPHANS;
     this.#table ??= new ProcessTable(origin);
     const { seen, unseen } = findProcesses(this.context, job, this.#table);
     const oldest = seen[0];

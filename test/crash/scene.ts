@@ -1,23 +1,28 @@
 /** A stage for one crash: a sandbox whose command testifies and waits at a gate, and the verdict on what is found afterwards. */
 import { expect } from "bun:test";
+import { Gate } from "../support/gate.ts";
 import { type Finished, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
-import { Gate, readTestimony, untilQuiet, witness } from "../support/witness.ts";
-
-export const START = ["start", "--run-key", "k", "--"];
-export const START_SYNC = ["start", "--run-key", "k", "--sync", "--"];
-export const COMMAND = witness(Gate.WAIT);
+import { type Hit } from "../support/strace.ts";
+import { readTestimony, untilQuiet, witness } from "../support/witness.ts";
 
 export class Scene extends Sandbox {
   readonly gate: Gate;
+  /** The call that was struck here. */
+  hit: Hit;
 
   /** `template`: a directory to begin with a copy of. */
   constructor(template?: string) {
     super();
     if (template !== undefined) Bun.spawnSync(["cp", "-a", `${template}/.`, this.directory]);
-    this.gate = new Gate(this);
+    this.gate = new Gate(this, "this-gate");
   }
 
-  /** All jobs of the key, newest first. */
+  /** Words that start the testifying command, which waits at the gate. */
+  start(...options: readonly string[]): string[] {
+    return ["start", "--run-key", "k", ...options, "--", ...witness(this.gate.wait)];
+  }
+
+  /** All jobs of a key, newest first. */
   async history(runKey = "k"): Promise<readonly JobAnswer[]> {
     const result = await this.run(["status", "--run-key", runKey, "--all"]);
     checkManners(result, [0, 3]);
@@ -26,7 +31,6 @@ export class Scene extends Sandbox {
 
   override async [Symbol.asyncDispose](): Promise<void> {
     this.gate.open();
-    this.gate[Symbol.dispose]();
     await super[Symbol.asyncDispose]();
   }
 }
@@ -46,16 +50,16 @@ export async function judge(scene: Scene): Promise<void> {
   const before = await scene.history();
 
   // Never twice: whatever is still alive (it waits at the gate), another start makes no second execution beside it.
-  checkManners(await scene.run([...START, ...COMMAND]), [0, 4]);
+  checkManners(await scene.run(scene.start()), [0, 4]);
   scene.gate.open();
 
   // Never stuck: at the latest when the orphans have ended, the key runs again.
   const retry = await until("the key runs again", async () => {
-    const result = await scene.run([...START_SYNC, ...COMMAND]);
+    const result = await scene.run(scene.start("--sync"));
     checkManners(result, [0, 4]);
     return result.code === 0 && (JSON.parse(result.stdout) as JobAnswer);
   });
-  slowest = Math.max(slowest, performance.now() - crashedAt);
+  slowestRetry = Math.max(slowestRetry, performance.now() - crashedAt);
   expect(retry.status).toBe("SUCCEEDED");
   await untilQuiet(scene);
 
@@ -63,15 +67,22 @@ export async function judge(scene: Scene): Promise<void> {
   const after = await scene.history();
   expect(after[0]?.job_id).toBe(retry.job_id);
   checkHistory(after, scene);
-  for (const job of before.filter((known) => known.finished_at !== null))
-    expect(after.find((known) => known.job_id === job.job_id)).toEqual({ ...job, orphan_pids: [] });
+  checkNothingLost(before, after);
 }
 
-export let slowest = 0;
+/** The longest time, in ms, from a crash until its key had run again; for the report, nothing depends on it. */
+export let slowestRetry = 0;
+
+/** A result that was once told stands for ever (law 4). */
+export function checkNothingLost(before: readonly JobAnswer[], after: readonly JobAnswer[]): void {
+  for (const job of before.filter((known) => known.finished_at !== null)) {
+    expect(after.find((known) => known.job_id === job.job_id)).toEqual({ ...job, orphan_pids: [] });
+  }
+}
 
 /** A history without active jobs, against what the executions themselves have testified. */
-export function checkHistory(history: readonly JobAnswer[], scene: Sandbox): void {
-  const { started, ended, overlapping } = readTestimony(scene);
+export function checkHistory(history: readonly JobAnswer[], box: Sandbox): void {
+  const { started, ended, overlapping } = readTestimony(box);
   expect(overlapping).toEqual([]);
   expect(history.map((job) => job.attempt_no)).toEqual(history.map((_, index) => history.length - index));
   for (const job of history) {

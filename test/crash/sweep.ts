@@ -2,86 +2,84 @@
  * The sweep: a command is struck at its first, second, third … system call of each kind, until a run survives untouched;
  * so new code is covered by itself. After each the judge decides. Every third in the normal run, all in test:crash.
  */
-import type { Fault, Hit } from "../support/strace.ts";
-import { judge, Scene, slowest } from "./scene.ts";
+import { testWith } from "../support/needs.ts";
+import type { Fault } from "../support/strace.ts";
+import { judge, Scene, slowestRetry } from "./scene.ts";
 
-export const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
+const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
 const STEP = EVERYTHING ? 1 : 3;
-export const SWEEP_TIMEOUT_MS = EVERYTHING ? 1_800_000 : 120_000;
+/** Up to about here every call is visited, then ever fewer: a look through /proc opens hundreds of files. */
+const DENSE = EVERYTHING ? 50 : 5;
+const TIMEOUT_MS = EVERYTHING ? 1_800_000 : 180_000;
 
 /** Calls at which a death is of interest: they change the disk, take locks, or make processes. */
-export const DEADLY = [
+const DEADLY = [
   ..."pwrite64 fdatasync fsync ftruncate openat mkdir mknodat unlink rename write".split(" "),
   ..."fcntl flock pipe2 clone3 clone vfork execve".split(" "),
 ];
 /** Calls that fail where a disk is full or broken. */
-export const FALLIBLE = "pwrite64 fdatasync fsync ftruncate openat mkdir mknodat rename write".split(" ");
+const FALLIBLE = "pwrite64 fdatasync fsync ftruncate openat mkdir mknodat rename write".split(" ");
 
-/** Strikes at once that are under way at the same time; each has a sandbox of its own. */
+const FAULTS = {
+  killed: DEADLY.map((call) => ({ call, effect: "SIGKILL" }) as const),
+  failing: FALLIBLE.flatMap((call) => [
+    { call, effect: "EIO" } as const,
+    { call, effect: "ENOSPC" } as const,
+  ]),
+};
+
+/** Strikes that are under way at the same time; each has a sandbox of its own. */
 const LANES = 4;
 
 export interface Act {
-  readonly scene: () => Scene;
-  readonly strike: (scene: Scene, fault: Fault) => Promise<Hit>;
+  /** Set up once, before all scenes: what they begin with a copy of. */
+  readonly template?: () => Promise<Scene>;
+  /** Runs the command with the fault in it, and notes what was hit. */
+  readonly strike: (scene: Scene, fault: Fault) => Promise<void>;
   readonly judge?: (scene: Scene) => Promise<void>;
+  /** Left to test:crash. */
+  readonly long?: boolean;
 }
 
-/** Kills at every call. */
-export async function sweepKills(title: string, act: Act): Promise<void> {
-  await sweep(
-    title,
-    act,
-    DEADLY.map((call) => [call, "SIGKILL"]),
-  );
+/** A test that strikes at every call: the process is killed there, or the call fails. */
+export function testSweep(name: string, faults: keyof typeof FAULTS, act: Act): void {
+  if (act.long === true && !EVERYTHING) return;
+  testWith(["strace"], name, () => sweep(name, FAULTS[faults], act), TIMEOUT_MS);
 }
 
-/** Lets every call fail that may. */
-export async function sweepErrors(title: string, act: Act): Promise<void> {
-  await sweep(
-    title,
-    act,
-    FALLIBLE.flatMap(
-      (call) =>
-        [
-          [call, "EIO"],
-          [call, "ENOSPC"],
-        ] as const,
-    ),
-  );
-}
-
-async function sweep(
-  title: string,
-  act: Act,
-  kinds: readonly (readonly [call: string, effect: Fault["effect"]])[],
-): Promise<void> {
+async function sweep(name: string, kinds: readonly Omit<Fault, "when">[], act: Act): Promise<void> {
+  await using template = await act.template?.();
   const queue = [...kinds];
   const failures: string[] = [];
   let visited = 0;
   const lane = async () => {
     for (let kind = queue.shift(); kind !== undefined; kind = queue.shift()) {
-      const [call, effect] = kind;
-      for (let when = 1; ; when += STEP) {
-        const { hit, failure } = await visit(act, { call, effect, when });
-        if (failure !== undefined) failures.push(`${effect} at ${call} ${when}: ${hit}\n${failure}`);
+      for (let when = 1; ; when += Math.max(STEP, Math.floor(when / DENSE))) {
+        const { hit, failure } = await visit(act, { ...kind, when }, template?.directory);
+        if (failure !== undefined)
+          failures.push(`${kind.effect} at ${kind.call} ${when}: ${hit}\n${failure}`);
         if (hit === undefined) break;
         visited++;
       }
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
-  console.log(`crash points visited: ${visited}, ${title} (slowest retry ${Math.round(slowest)} ms)`);
+  console.log(`${visited} crash points: ${name} (slowest retry so far ${Math.round(slowestRetry)} ms)`);
   if (failures.length > 0) throw new Error(failures.join("\n\n"));
 }
 
-async function visit(act: Act, fault: Fault): Promise<{ hit: Hit; failure?: string }> {
-  let hit: Hit;
+async function visit(
+  act: Act,
+  fault: Fault,
+  template: string | undefined,
+): Promise<{ hit: string | undefined; failure?: string }> {
+  const scene = new Scene(template);
   try {
-    await using scene = act.scene();
-    hit = await act.strike(scene, fault);
+    await using _ = scene;
+    await act.strike(scene, fault);
     await (act.judge ?? judge)(scene);
-    return { hit };
+    return { hit: scene.hit };
   } catch (error) {
-    return { hit, failure: error instanceof Error ? `${error.stack}` : String(error) };
+    return { hit: scene.hit, failure: error instanceof Error ? `${error.stack}` : String(error) };
   }
 }

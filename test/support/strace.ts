@@ -1,6 +1,7 @@
 /** Faults at an exact system call, through strace: the N-th call of a kind kills its process, or fails. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { childrenOf } from "./processes.ts";
 import { BINARY, type Finished, type Sandbox, until } from "./sandbox.ts";
 
 export interface Fault {
@@ -10,6 +11,8 @@ export interface Fault {
   readonly effect: "SIGKILL" | "EIO" | "ENOSPC";
   /** 1 for the first such call. Calls of the main thread count, which does all the work of orchesjob. */
   readonly when: number;
+  /** Only calls that name this path count. */
+  readonly path?: string;
 }
 
 /** The call that was struck, as strace prints it; undefined where the process made fewer calls than that. */
@@ -66,21 +69,26 @@ export async function strikeWorker(
   return { launcher: finished, hit, pid };
 }
 
-function tracing({ call, effect, when }: Fault, output: string): string[] {
+function tracing({ call, effect, when, path }: Fault, output: string): string[] {
   const how = effect === "SIGKILL" ? "signal=SIGKILL" : `error=${effect}`;
-  return ["-qq", "-y", "-o", output, "-e", `trace=${call}`, "-e", `inject=${call}:${how}:when=${when}`];
+  const only = path === undefined ? [] : ["-P", path];
+  return [
+    "-qq",
+    "-y",
+    "-o",
+    output,
+    ...only,
+    "-e",
+    `trace=${call}`,
+    "-e",
+    `inject=${call}:${how}:when=${when}`,
+  ];
 }
 
 function readHit(trace: string, { effect }: Fault): Hit {
   const lines = readFileSync(trace, "utf8").split("\n");
   if (effect !== "SIGKILL") return lines.find((line) => line.endsWith("(INJECTED)"));
   return lines[lines.findIndex((line) => line.startsWith("+++ killed by SIGKILL")) - 1];
-}
-
-function childrenOf(pid: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && statusField(name, "PPid") === String(pid))
-    .map(Number);
 }
 
 function isStopped(pid: number): boolean {

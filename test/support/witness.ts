@@ -1,5 +1,5 @@
 /** A command that testifies: each execution notes its start and its end, and cries out if another of its key is running. */
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Sandbox, until } from "./sandbox.ts";
 
@@ -36,28 +36,6 @@ function readIfAny(path: string): string {
     return readFileSync(path, "utf8");
   } catch {
     return "";
-  }
-}
-
-/** Holds commands up until it is opened; then it stays open. */
-export class Gate implements Disposable {
-  readonly #fd: number;
-
-  /** What a witness does in between to wait here. */
-  static readonly WAIT = "read -r _ <gate";
-
-  constructor(box: Sandbox) {
-    const path = join(box.directory, "gate");
-    Bun.spawnSync(["mkfifo", path]);
-    this.#fd = openSync(path, "r+");
-  }
-
-  open(): void {
-    writeSync(this.#fd, "\n".repeat(64));
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
   }
 }
 

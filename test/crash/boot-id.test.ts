@@ -1,0 +1,19 @@
+/** Found by the sweep: a worker that could not read the boot's id noted an empty one, and passed for one from before a reboot. */
+import { expect } from "bun:test";
+import { testWith } from "../support/needs.ts";
+import { killAndWait } from "../support/processes.ts";
+import { strikeWorker } from "../support/strace.ts";
+import { checkManners, Scene } from "./scene.ts";
+
+testWith(["strace"], "an orphan is seen although its worker could not read the id of the boot", async () => {
+  await using scene = new Scene();
+  const fault = { call: "openat", effect: "EIO", when: 1, path: "/proc/sys/kernel/random/boot_id" } as const;
+  const { launcher, hit, pid } = await strikeWorker(scene, fault, scene.start());
+  await launcher;
+  await killAndWait(pid);
+  expect(await hit).toContain("EIO");
+
+  const [job] = await scene.history();
+  expect(job).toMatchObject({ status: "LOST", lost_reason: "worker_killed", orphan_pids: [job?.target_pid] });
+  checkManners(await scene.run(scene.start()), [4]);
+});

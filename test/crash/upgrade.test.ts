@@ -1,0 +1,82 @@
+/** The upgrade of a Python directory that is struck: the old database is whole, or the new one is; and it ends as if undisturbed. */
+import { Database } from "bun:sqlite";
+import { expect } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../support/sandbox.ts";
+import { strikeCommand } from "./acts.ts";
+import { Scene } from "./scene.ts";
+import { testSweep } from "./sweep.ts";
+
+const RUN_KEYS = [
+  "nightly-backup",
+  "schlüssel mit leerzeichen/2026",
+  "missing",
+  "signalled",
+  "lost",
+  "was-running",
+];
+
+function pythonDirectory(version: string): Scene {
+  const scene = new Scene();
+  mkdirSync(scene.home, { mode: 0o700 });
+  const archive = join(ROOT, `test/fixtures/python-${version}-home.tar.gz`);
+  Bun.spawnSync(["tar", "xzf", archive, "--strip-components=1", "-C", scene.home]);
+  return scene;
+}
+
+/** What is known of all jobs, but for what an observer adds: where it looked, and when it found a loss. */
+async function knowledge(scene: Scene): Promise<unknown[]> {
+  const histories: unknown[] = [];
+  for (const key of RUN_KEYS) {
+    for (const { stdout_file, stderr_file, finished_at, ...job } of await scene.history(key))
+      histories.push({ ...job, finished_at: job.status === "LOST" ? "found" : finished_at });
+  }
+  return histories;
+}
+
+function rows(path: string): unknown[] {
+  using database = new Database(path, { readonly: true });
+  return database.query("select job_id, status, started_at, finished_at from jobs order by job_id").all();
+}
+
+for (const version of ["1.0.0", "1.1.0"]) {
+  let undisturbed: unknown[];
+  let old: unknown[];
+  const act = {
+    async template() {
+      await using upgraded = pythonDirectory(version);
+      old = rows(join(upgraded.home, "orchesjob.db"));
+      undisturbed = await knowledge(upgraded);
+      expect(undisturbed.length).toBeGreaterThan(7);
+      return pythonDirectory(version);
+    },
+    async judge(scene: Scene) {
+      expect(await knowledge(scene)).toEqual(undisturbed);
+      expect(rows(join(scene.home, "orchesjob.db.python"))).toEqual(old);
+      scene.gate.open();
+      expect((await scene.json(scene.start("--sync"))).status).toBe("SUCCEEDED");
+    },
+  };
+
+  testSweep(`an upgrade from ${version} by a status that is killed loses nothing`, "killed", {
+    ...act,
+    strike: strikeCommand(() => ["status", "--run-key", "was-running"]),
+    long: version !== "1.0.0",
+  });
+
+  testSweep(`an upgrade from ${version} by a status whose calls fail loses nothing`, "failing", {
+    ...act,
+    strike: strikeCommand(() => ["status", "--run-key", "was-running"]),
+    long: version !== "1.1.0",
+  });
+
+  testSweep(`an upgrade from ${version} by a start that is killed loses nothing`, "killed", {
+    ...act,
+    strike: strikeCommand((scene) => {
+      scene.gate.open();
+      return scene.start("--sync");
+    }),
+    long: true,
+  });
+}
