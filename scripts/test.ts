@@ -34,6 +34,7 @@ const words = process.argv.slice(2);
 const code = await step("tests", [
   "test",
   "--parallel",
+  "--timeout=60000",
   "--reporter=junit",
   `--reporter-outfile=${report}`,
   ...words,

@@ -70,6 +70,8 @@ export function spawnWorker(
     closeFile(gate.write);
     throw error;
   } finally {
+    // Back to the caller's directory: where another start was faster there may be a second worker.
+    libc.fchdir(callers);
     closeAll([nothing, callers, closed, lock]);
   }
   return { release: () => closeFile(gate.write) };

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { startBeforeClaim, startBeforeRun } from "../support/hand-over.ts";
-import { killAndWait, openFiles, statusOf } from "../support/processes.ts";
+import { killAndWait, openFiles, statusOf, stop } from "../support/processes.ts";
 import { isAlive, Sandbox, until } from "../support/sandbox.ts";
 
 const marker = (box: Sandbox) => join(box.directory, "ran");
@@ -98,4 +98,22 @@ test("a launch that cannot be recorded does not launch", async () => {
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", lost_reason: "start_interrupted" });
   expect(existsSync(marker(box))).toBe(false);
   await expectRunsAgain(box, 2);
+});
+
+test("a start that was overtaken by a whole other job runs once, in its caller's directory", async () => {
+  await using box = new Sandbox();
+  const { launcher, worker, release } = await startBeforeClaim(box, "k", ["sh", "-c", "pwd; echo x >> ran"]);
+  await stop(launcher.pid);
+  release();
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    attempt_no: 1,
+  });
+  process.kill(launcher.pid, "SIGCONT");
+  const { stdout } = await box.finished(launcher);
+  expect(JSON.parse(stdout)).toMatchObject({ existing: false, attempt_no: 2, cwd: box.directory });
+  await until("its end", async () => (await statusOf(box, "k")).status === "SUCCEEDED");
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe(`${box.directory}\n`);
+  expect(readFileSync(marker(box), "utf8")).toBe("x\n");
+  await until("the first worker ends", () => !isAlive(worker));
+  expect(locks(box)).toEqual([]);
 });

@@ -6,6 +6,8 @@ const CHECKS = {
   strace: () => Bun.which("strace") !== null,
   /** The PID namespace of the machine itself, which sees into all others. */
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
+  /** script(1), which gives a command a terminal. */
+  script: () => Bun.which("script") !== null,
   root: () => process.getuid?.() === 0,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {

@@ -15,7 +15,7 @@ import { openDatabase, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
 
-/** A log this small is read in no time by the next process that opens the database. */
+/** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
 
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
@@ -285,7 +285,7 @@ class SqliteStore implements JobStore {
 
   async tidy(): Promise<void> {
     if (Bun.file(`${this.#path}-wal`).size < TIDY_WAL_BYTES) return;
-    this.#attempt(() => this.#database.run("pragma wal_checkpoint(passive)"));
+    this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
 
   close(): void {

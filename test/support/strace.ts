@@ -1,0 +1,105 @@
+/** Faults at an exact system call, through strace: the N-th call of a kind kills its process, or fails. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { BINARY, type Finished, type Sandbox, until } from "./sandbox.ts";
+
+export interface Fault {
+  /** System call, as strace names it. */
+  readonly call: string;
+  /** SIGKILL: dies before the call does anything. An error: the call does nothing and fails with it. */
+  readonly effect: "SIGKILL" | "EIO" | "ENOSPC";
+  /** 1 for the first such call. Calls of the main thread count, which does all the work of orchesjob. */
+  readonly when: number;
+}
+
+/** The call that was struck, as strace prints it; undefined where the process made fewer calls than that. */
+export type Hit = string | undefined;
+
+/** Runs orchesjob with a fault in it, and in it alone: what it starts is not traced. */
+export async function strike(
+  box: Sandbox,
+  fault: Fault,
+  args: readonly string[],
+): Promise<{ finished: Finished; hit: Hit }> {
+  const trace = join(box.directory, "launcher.trace");
+  const finished = await box.execute(["strace", ...tracing(fault, trace), BINARY, ...args]);
+  return { finished, hit: readHit(trace, fault) };
+}
+
+export interface StruckWorker {
+  readonly launcher: Promise<Finished>;
+  /** Comes when the worker has ended, by the fault or otherwise. */
+  readonly hit: Promise<Hit>;
+  readonly pid: number;
+}
+
+/**
+ * Runs `orchesjob start …` with a fault in its worker alone. A first strace stops the newborn worker before its first
+ * instruction of ours (setsid is the call that only a newborn makes); it is replaced by a second one on the worker.
+ */
+export async function strikeWorker(
+  box: Sandbox,
+  fault: Fault,
+  args: readonly string[],
+): Promise<StruckWorker> {
+  const stopAtBirth = [
+    "-D",
+    "-f",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=setsid",
+    "-e",
+    "inject=setsid:signal=SIGSTOP",
+  ];
+  const launcher = box.spawn(["strace", "-qq", ...stopAtBirth, BINARY, ...args]);
+  const finished = box.finished(launcher);
+  const pid = await until("a newborn worker", () => childrenOf(launcher.pid).find(isStopped));
+  process.kill(tracerOf(pid), "SIGKILL");
+  await until("the first strace is gone", () => tracerOf(pid) === 0 && tracerOf(launcher.pid) === 0);
+
+  const trace = join(box.directory, "worker.trace");
+  const tracer = box.spawn(["strace", ...tracing(fault, trace), "-p", String(pid)]);
+  const hit = box.finished(tracer).then(() => readHit(trace, fault));
+  await until("the second strace holds the worker", () => tracerOf(pid) === tracer.pid);
+  process.kill(pid, "SIGCONT");
+  return { launcher: finished, hit, pid };
+}
+
+function tracing({ call, effect, when }: Fault, output: string): string[] {
+  const how = effect === "SIGKILL" ? "signal=SIGKILL" : `error=${effect}`;
+  return ["-qq", "-y", "-o", output, "-e", `trace=${call}`, "-e", `inject=${call}:${how}:when=${when}`];
+}
+
+function readHit(trace: string, { effect }: Fault): Hit {
+  const lines = readFileSync(trace, "utf8").split("\n");
+  if (effect !== "SIGKILL") return lines.find((line) => line.endsWith("(INJECTED)"));
+  return lines[lines.findIndex((line) => line.startsWith("+++ killed by SIGKILL")) - 1];
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && statusField(name, "PPid") === String(pid))
+    .map(Number);
+}
+
+function isStopped(pid: number): boolean {
+  return /^[tT]/.test(statusField(pid, "State")) && tracerOf(pid) !== 0 && isSessionLeader(pid);
+}
+
+function isSessionLeader(pid: number): boolean {
+  return statusField(pid, "NSsid").split("\t").at(-1) === statusField(pid, "NSpid").split("\t").at(-1);
+}
+
+function tracerOf(pid: number): number {
+  return Number(statusField(pid, "TracerPid") || 0);
+}
+
+/** A line of /proc/PID/status; empty where there is no such process. */
+function statusField(pid: number | string, name: string): string {
+  try {
+    return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
+  } catch {
+    return "";
+  }
+}

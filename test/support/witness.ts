@@ -1,0 +1,67 @@
+/** A command that testifies: each execution notes its start and its end, and cries out if another of its key is running. */
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { type Sandbox, until } from "./sandbox.ts";
+
+/** The lock of the key is the kernel's: it is held as long as a process of the execution lives, however that ends. */
+const TESTIMONY = (middle: string) => `
+  exec 9>>"witness.$ORCHESJOB_RUN_KEY"
+  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>testimony
+  echo "start $ORCHESJOB_JOB_ID $$" >>testimony
+  ${middle}
+  echo "end $ORCHESJOB_JOB_ID" >>testimony`;
+
+/** The command; `middle` is what it does in between, in sh. To be started in the sandbox's directory. */
+export function witness(middle: string): string[] {
+  return ["sh", "-c", TESTIMONY(middle)];
+}
+
+export interface Testimony {
+  /** Job ids, one for each execution that began. */
+  readonly started: readonly string[];
+  readonly ended: readonly string[];
+  /** Job ids of executions that began while another one of the key was alive. */
+  readonly overlapping: readonly string[];
+}
+
+export function readTestimony(box: Sandbox): Testimony {
+  const lines = readIfAny(join(box.directory, "testimony")).split("\n");
+  const words = (event: string) =>
+    lines.filter((line) => line.startsWith(`${event} `)).map((line) => line.split(" ")[1]!);
+  return { started: words("start"), ended: words("end"), overlapping: words("overlap") };
+}
+
+function readIfAny(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Holds commands up until it is opened; then it stays open. */
+export class Gate implements Disposable {
+  readonly #fd: number;
+
+  /** What a witness does in between to wait here. */
+  static readonly WAIT = "read -r _ <gate";
+
+  constructor(box: Sandbox) {
+    const path = join(box.directory, "gate");
+    Bun.spawnSync(["mkfifo", path]);
+    this.#fd = openSync(path, "r+");
+  }
+
+  open(): void {
+    writeSync(this.#fd, "\n".repeat(64));
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** Waits until nothing of the sandbox lives any more. */
+export async function untilQuiet(box: Sandbox): Promise<void> {
+  await until("all processes have ended", () => box.processes().length === 0);
+}
