@@ -56,7 +56,7 @@ export function spawnWorker(
         ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
       ],
       environment: withVariables(readEnvironment(), {
-        ...Object.fromEntries(job.env.map(splitVariable)),
+        ...Object.fromEntries(job.env.map(splitVariable).map(hideFromBun)),
         [JOB_ID_VARIABLE]: job.jobId,
         ORCHESJOB_RUN_KEY: job.runKey,
         ORCHESJOB_ATTEMPT: String(job.attemptNo),
@@ -112,7 +112,7 @@ export function spawnTarget(
     return spawnProcess({
       file: command[0]!,
       argv: command,
-      environment: readEnvironment(),
+      environment: revealAgain(readEnvironment()),
       descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
@@ -150,13 +150,17 @@ function openNothing(): number {
 
 /** The same entries byte for byte, with ours in place of those of the same name. */
 function withVariables(environment: Uint8Array, variables: Record<string, string>): Uint8Array {
+  const added = Object.entries(variables).map(([name, value]) => `${name}=${value}\0`);
+  return Buffer.concat([withoutVariables(environment, Object.keys(variables)), Buffer.from(added.join(""))]);
+}
+
+function withoutVariables(environment: Uint8Array, names: readonly string[]): Uint8Array {
   // A NUL in front, so that each entry stands between two of them.
   let block = Buffer.concat([Buffer.from([0]), environment]);
-  for (const [name, value] of Object.entries(variables)) {
+  for (const name of names) {
     for (let at = block.indexOf(`\0${name}=`); at >= 0; at = block.indexOf(`\0${name}=`)) {
       block = Buffer.concat([block.subarray(0, at), block.subarray(block.indexOf(0, at + 1))]);
     }
-    block = Buffer.concat([block, Buffer.from(`${name}=${value}\0`)]);
   }
   return block.subarray(1);
 }
@@ -165,4 +169,20 @@ function withVariables(environment: Uint8Array, variables: Record<string, string
 function splitVariable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** What is asked for in the target's environment must not change the worker: BUN_BE_BUN=1 makes it another program. */
+const HIDDEN = "ORCHESJOB_HIDDEN_";
+
+function hideFromBun([name, value]: [name: string, value: string]): [name: string, value: string] {
+  return [name.startsWith("BUN_") ? HIDDEN + name : name, value];
+}
+
+function revealAgain(environment: Uint8Array): Uint8Array {
+  const text = new TextDecoder().decode(environment);
+  if (!text.includes(HIDDEN)) return environment;
+  const entries = text.split("\0").filter((entry) => entry.startsWith(HIDDEN));
+  const names = new Set(entries.map((entry) => splitVariable(entry)[0]));
+  const shown = entries.map((entry) => splitVariable(entry.slice(HIDDEN.length)));
+  return withVariables(withoutVariables(environment, [...names]), Object.fromEntries(shown));
 }

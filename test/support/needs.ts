@@ -8,6 +8,7 @@ const CHECKS = {
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
+  python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {

@@ -3,7 +3,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { cleanJobs } from "../../runner/clean.ts";
 import { defineCommand, flag, required } from "../command.ts";
 import { formatOption } from "../output.ts";
-import { parseInstant } from "../time.ts";
+import { instant } from "../values.ts";
 
 export const clean = defineCommand({
   name: "clean",
@@ -13,7 +13,7 @@ export const clean = defineCommand({
       "--before",
       "DATETIME",
       "Jobs that finished before this time (ISO 8601; without an offset: local time)",
-      parseInstant,
+      instant("--before"),
     ),
     dryRun: flag("--dry-run", "Only say on stderr what would be deleted"),
     format: formatOption,
