@@ -34,7 +34,9 @@ async function type(line: string): Promise<string> {
   });
   const answer = await new Response(child.stdout).text();
   process.stdout.write(answer);
-  promise((await child.exited) === 0 && !interrupted, `exit ${child.exitCode ?? child.signalCode}: ${line}`);
+  const code = await child.exited;
+  if (interrupted) throw new Error("interrupted");
+  promise(code === 0, `exit ${child.exitCode ?? child.signalCode}: ${line}`);
   return answer;
 }
 
