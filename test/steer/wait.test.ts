@@ -2,8 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { cpuSeconds } from "../support/process.ts";
-import { killWorker } from "../support/processes.ts";
+import { cpuSeconds, killWorker } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
 
 test("wait prints what status prints, when the job has ended", async () => {
