@@ -79,21 +79,21 @@ export function pollFor(fd: number, events: number, timeoutMs: number): void {
   libc.poll(new Int32Array([fd, events]), 1, Math.ceil(timeoutMs));
 }
 
+/** Where small files are read to before they are copied: new memory for each would cost more than the reading. */
+let scratch = new Uint8Array(16_384);
+
 /** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
 export function readBytes(path: string): Uint8Array {
   const fd = openFile(path, "read");
   try {
-    let buffer = new Uint8Array(16_384);
-    let length = 0;
-    for (;;) {
-      const count = readInto(fd, buffer.subarray(length));
-      if (count === 0) return buffer.subarray(0, length);
+    for (let length = 0; ;) {
+      const count = readInto(fd, scratch.subarray(length));
+      if (count === 0) return scratch.slice(0, length);
       length += count;
-      if (length === buffer.length) {
-        const larger = new Uint8Array(buffer.length * 4);
-        larger.set(buffer);
-        buffer = larger;
-      }
+      if (length < scratch.length) continue;
+      const larger = new Uint8Array(scratch.length * 4);
+      larger.set(scratch);
+      scratch = larger;
     }
   } finally {
     closeFile(fd);
