@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import manifest from "../../package.json";
 import { findDifference, readDocument, readSteps, typeSteps } from "../support/console.ts";
 import { BINARY, ROOT, Sandbox } from "../support/sandbox.ts";
 
@@ -65,6 +66,13 @@ test("README.md names every field of the answers", async () => {
   const text = readDocument("README.md");
   const missing = answers.flatMap(Object.keys).filter((field) => !text.includes(`\`${field}\``));
   expect([...new Set(missing)]).toEqual([]);
+});
+
+test("README.md names every script of the project, and no other", () => {
+  const named = readDocument("README.md").matchAll(/\b(?:bun|bun@[\d.]+) run ([a-z:]+)/g);
+  expect([...new Set([...named].map((match) => match[1]!))].sort()).toEqual(
+    Object.keys(manifest.scripts).sort(),
+  );
 });
 
 /** The anchors that a forge makes of a document's headings. */

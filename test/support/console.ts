@@ -53,7 +53,7 @@ export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<T
   const script = steps
     .map(({ command }) => `${command}\ncode=$?; printf '${MARK}%d${MARK}' "$code"; (exit "$code")`)
     .join("\n");
-  const { stdout } = await box.execute(["sh", "-c", `exec 2>&1\n${script}`], {
+  const { stdout, code, signal } = await box.execute(["sh", "-c", `exec 2>&1\n${script}`], {
     env: {
       HOME: box.directory,
       USER,
@@ -63,6 +63,8 @@ export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<T
     },
   });
   const parts = stdout.split(MARK);
+  if (parts.length !== 2 * steps.length + 1)
+    throw new Error(`the shell ended early (${signal ?? code}) after ${JSON.stringify(stdout.slice(-2000))}`);
   return steps.map((step, index) => ({
     ...step,
     output: (parts[2 * index] ?? "").replaceAll(box.directory, `/home/${USER}`),
