@@ -104,6 +104,21 @@ testWith(
 );
 
 testWith(
+  ["root", "unshare"],
+  "a job of one container is told truly in another one, which sees nothing of its processes",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const container = await startContainer(box, ["sh", "-c", gate.wait], `read line < ${gate.path}`);
+    const other = ["unshare", "--pid", "--fork", "--mount-proc", BINARY, "status", "--run-key", "k"];
+    const seen = async () => JSON.parse((await box.execute(other)).stdout) as JobAnswer;
+    expect((await seen()).status).toBe("RUNNING");
+    await container.end();
+    expect(await seen()).toMatchObject({ status: "LOST", orphan_pids: [] });
+  },
+);
+
+testWith(
   ["root", "unshare", "machine"],
   "a container that is gone leaves no key stuck, also when the lock file was deleted",
   async () => {
