@@ -5,7 +5,7 @@
  */
 import type { Job, Origin } from "../job/job.ts";
 import { readLink, readTextIfAny } from "./file.ts";
-import { type ProcessStat, readProcess } from "./self.ts";
+import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
@@ -27,7 +27,7 @@ export class ProcessTable {
       .filter((name) => /^\d+$/.test(name))
       .map((name) => readProcess(Number(name)))
       .filter((entry) => entry !== undefined)
-      .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
+      .filter((entry) => isLiving(entry) && entry.pid !== process.pid);
   }
 
   /** The living processes of a job, but for its worker, oldest first. `heldLogs`: those of its log files that are locked. */
@@ -126,8 +126,8 @@ export function seesWorker(jobId: string): boolean {
 }
 
 function isRunning(pid: number): boolean {
-  const state = readProcess(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
+  const entry = readProcess(pid);
+  return entry !== undefined && isLiving(entry);
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -17,6 +17,7 @@ export interface ProcessStat extends ProcessIdentity {
   readonly parentPid: number;
   readonly processGroup: number;
   readonly session: number;
+  readonly threads: number;
 }
 
 /** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */
@@ -31,8 +32,14 @@ export function readProcess(pid: number): ProcessStat | undefined {
     parentPid: Number(fields[1]),
     processGroup: Number(fields[2]),
     session: Number(fields[3]),
+    threads: Number(fields[17]),
     startTicks: Number(fields[19] ?? 0),
   };
+}
+
+/** False for what is only waiting to be reaped. The first thread of a process may have ended before the others. */
+export function isLiving(entry: ProcessStat): boolean {
+  return entry.state !== "X" && (entry.state !== "Z" || entry.threads > 1);
 }
 
 export function readIdentity(pid: number): ProcessIdentity {
