@@ -20,7 +20,13 @@ const FIRST_HIGH_DESCRIPTOR = 20;
 
 /** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
 export function createLock(path: string): number {
-  makeFifo(path);
+  try {
+    makeFifo(path);
+  } catch (error) {
+    // So says a file system that has no FIFOs.
+    if (error instanceof SystemError && error.errno === ERRNO.EPERM) throw unsuitable(error.message);
+    throw error;
+  }
   const fd = moveUp(openFile(path, "both"));
   try {
     lockFile(fd, LOCK_EX, path);
@@ -100,9 +106,13 @@ function lockFile(fd: number, operation: number, path: string): boolean {
     const errno = lastErrno();
     if (errno === ERRNO.EINTR) continue;
     if (errno === ERRNO.EAGAIN) return false;
-    throw new OrchesjobError(
-      "general",
-      `cannot lock ${path}: ${describeErrno(errno)}; the file system must support flock(2): set ORCHESJOB_HOME to a directory on a local disk`,
-    );
+    throw unsuitable(`cannot lock ${path}: ${describeErrno(errno)}`);
   }
+}
+
+function unsuitable(message: string): OrchesjobError {
+  return new OrchesjobError(
+    "general",
+    `${message}; the file system must support flock(2) and FIFOs: set ORCHESJOB_HOME to a directory on a local disk`,
+  );
 }
