@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf, killAndWait, stateOf, statusOf } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 /** A PID namespace of its own, as a container has it, with a job running in it. */
 interface Container {
@@ -144,9 +144,8 @@ testWith(
       const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
       const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
       if (deleteLock) rmSync(join(box.home, "locks", container.job.job_id));
-      process.kill(worker, "SIGKILL");
-      process.kill(target, "SIGKILL");
-      await until("both are dead", () => !isAlive(worker) && !isAlive(target));
+      await killAndWait(worker);
+      await killAndWait(target);
       expect(stateOf(worker)).toBe("Z");
       expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
         status: "LOST",

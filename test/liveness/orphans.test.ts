@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { killAndWait, killWorker, openFiles, statusOf } from "../support/processes.ts";
+import { killAndWait, killWorker, openFiles, stateOf, statusOf } from "../support/processes.ts";
 import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
 
 const start = (box: Sandbox) => box.run(["start", "--run-key", "k", "--sync", "--", "true"]);
@@ -108,6 +108,27 @@ test("a descendant that shed name, session, environment and output is found by i
   await killWorker(job);
   await expectGuarded(box, [job.target_pid!, descendant], () => gate.open(2));
 });
+
+testWith(
+  ["python3"],
+  "a command whose first thread has ended and whose others go on is no zombie",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const script = [
+      "import ctypes, threading",
+      `threading.Thread(target=lambda: open("${gate.path}").readline()).start()`,
+      "ctypes.CDLL(None).pthread_exit(None)",
+    ].join("\n");
+    const job = await box.json(["start", "--run-key", "k", "--", "python3", "-c", script]);
+    await until("the first thread has ended", () => stateOf(job.target_pid!) === "Z");
+    await killWorker(job);
+    expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [job.target_pid!] });
+    expect((await start(box)).code).toBe(4);
+    gate.open();
+    await until("it is free", async () => (await start(box)).code === 0);
+  },
+);
 
 test("who only reads a lost job's output is no orphan", async () => {
   await using box = new Sandbox();

@@ -3,6 +3,7 @@ import { test } from "bun:test";
 import { readlinkSync } from "node:fs";
 
 const CHECKS = {
+  python3: () => Bun.which("python3") !== null,
   strace: () => Bun.which("strace") !== null,
   /** The PID namespace of the machine itself, which sees into all others. */
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
