@@ -79,6 +79,8 @@ async function startServer(
       "PasswordAuthentication no",
       "PermitRootLogin prohibit-password",
       "MaxStartups 100",
+      // Keeps bash from reading the user's .bashrc, which is not what is tested.
+      "SetEnv SHLVL=2",
       // Quick ones: nobody listens in on loopback.
       "KexAlgorithms curve25519-sha256",
       "LogLevel ERROR",
