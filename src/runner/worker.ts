@@ -9,12 +9,7 @@ import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
-import {
-  adoptDescriptors,
-  type TargetSettings,
-  waitForRelease,
-  WORKER_LOCK_FD,
-} from "../os/worker-process.ts";
+import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
@@ -29,7 +24,7 @@ export interface WorkerRequest {
 const CLAIM_PATIENCE_MS = 120_000;
 
 export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
-  adoptDescriptors();
+  becomeWorker();
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);
