@@ -3,6 +3,7 @@ import { Database } from "bun:sqlite";
 import { spawnSync } from "bun";
 import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { readProc } from "./processes.ts";
 import { type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
 
 export const PYTHON_VERSIONS = ["1.0.0", "1.1.0"] as const;
@@ -89,8 +90,7 @@ export async function endPythonWorker(box: Sandbox, worker: Bun.Subprocess): Pro
   worker.kill("SIGKILL");
   await worker.exited;
   for (const pid of box.processes()) {
-    if (readFileSync(`/proc/${pid}/cmdline`, "utf8") === "sleep\u00001000\u0000")
-      process.kill(pid, "SIGKILL");
+    if (readProc(pid, "cmdline") === "sleep\u00001000\u0000") process.kill(pid, "SIGKILL");
   }
 }
 
