@@ -53,7 +53,7 @@ export function writeSome(fd: number, bytes: Uint8Array): number {
   const written = Number(libc.write(fd, bytes, bytes.length));
   if (written >= 0) return written;
   const errno = lastErrno();
-  if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
+  if (errno === ERRNO.EAGAIN) pollFor([[fd, POLLOUT]], -1);
   else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
   return 0;
 }
@@ -74,9 +74,21 @@ export function makePipe(): { readonly read: number; readonly write: number } {
 export const POLLIN = 1;
 const POLLOUT = 4;
 
-/** Blocks until the descriptor is ready or hung up, the time (ms; -1: no limit) is over, or a signal came. */
-export function pollFor(fd: number, events: number, timeoutMs: number): void {
-  libc.poll(new Int32Array([fd, events]), 1, Math.ceil(timeoutMs));
+/** The other side is gone, or the descriptor is of no use: poll(2) tells it at once, again and again. */
+export const POLL_ENDED = 0x8 | 0x10 | 0x20;
+
+/**
+ * Blocks until one of the descriptors (-1: none) is ready or has ended, the time (ms; -1: no limit) is over, or a signal
+ * came. Returns what is so of each.
+ */
+export function pollFor(
+  watched: readonly (readonly [fd: number, events: number])[],
+  timeoutMs: number,
+): readonly number[] {
+  const requests = new Int32Array(watched.flat());
+  libc.poll(requests, watched.length, Math.ceil(timeoutMs));
+  // struct pollfd: int fd; short events; short revents.
+  return watched.map((_, index) => requests[2 * index + 1]! >> 16);
 }
 
 /** Where small files are read to before they are copied: new memory for each would cost more than the reading. */

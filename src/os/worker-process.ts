@@ -20,6 +20,9 @@ const FD_CLOEXEC = 1;
 /** Our own files are the owner's alone; the caller's umask is kept for the target. */
 const callersUmask = libc.umask(0o077);
 
+/** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
+let callersDirectory: number | undefined;
+
 export interface PreparedWorker {
   readonly identity: ProcessIdentity;
   /** Lets the worker go on: what it is to execute is in the store now, or never will be. Our own death does the same. */
@@ -44,7 +47,7 @@ export function spawnWorker(
   const compiled = Bun.main.startsWith("/$bunfs/");
   const gate = makePipe();
   const nothing = openNothing();
-  const callers = moveUp(openFile(".", "directory"));
+  callersDirectory ??= moveUp(openFile(".", "directory"));
   const closed = moveUp(gate.read);
   let pid: number;
   try {
@@ -61,7 +64,7 @@ export function spawnWorker(
         ORCHESJOB_RUN_KEY: job.runKey,
         ORCHESJOB_ATTEMPT: String(job.attemptNo),
       }),
-      descriptors: [nothing, nothing, nothing, lock, callers, closed],
+      descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
       umask: callersUmask,
       fileLimit,
       // A signal that comes before the worker can pass it on waits, and does not end the worker.
@@ -72,9 +75,7 @@ export function spawnWorker(
     closeFile(gate.write);
     throw error;
   } finally {
-    // Back to the caller's directory: where another start was faster there may be a second worker.
-    libc.fchdir(callers);
-    closeAll([nothing, callers, closed, lock]);
+    closeAll([nothing, closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }

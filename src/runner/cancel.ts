@@ -54,13 +54,13 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   const pid = job.origin?.pidNamespace === context.origin.pidNamespace ? process.pid : 0;
   const requested = await store.requestCancel(job.jobId, { at: now(), ...order, pid });
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
-  pokeOwner(lockFilePath(context.home, job.jobId));
-  const patienceMs = order.graceMs + WORKER_PATIENCE_MS;
+  const reached = pokeOwner(lockFilePath(context.home, job.jobId));
+  const patienceMs = reached ? order.graceMs + WORKER_PATIENCE_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, patienceMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order);
 }
 
-/** The worker lives, but does not answer (it was stopped, or is a Python one): its work is done for it. */
+/** The worker lives, but does not answer (it was stopped, its lock file was deleted, it is a Python one): its work is done for it. */
 async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
   await terminate(context, job, order.graceMs, companyOf(process.pid));
   const outcome = { exitCode: null, signal: null, error: null, failure: null };

@@ -46,7 +46,7 @@ export async function followJob(
       const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
       if (!isActive(current.status) && !copied) return current;
       if (copied) growth.reset();
-      else growth.wait(owner.descriptor, SLOW_CHECK_MS);
+      else growth.wait(owner, SLOW_CHECK_MS);
       await turn();
     }
   } finally {

@@ -108,14 +108,21 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   });
 
   const { status, endedAt } = await ended;
-  const reason = await stopper.finished();
   const outcome = toOutcome(status);
+  const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
   if (reason === "timeout") {
     const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
     return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
   }
   return { event: outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, endedAt };
+}
+
+/** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
+async function findUnheardCancel(ledger: Ledger, job: Job, outcome: Outcome): Promise<"cancel" | undefined> {
+  if (outcome.signal === null) return undefined;
+  const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
+  return cancelRequest === null ? undefined : "cancel";
 }
 
 function toOutcome(status: ExitStatus): Outcome {

@@ -30,7 +30,20 @@ test("a launcher killed before its job is accepted leaves nothing, and its prepa
   await expectRunsAgain(box, 1);
 });
 
-test("a launcher that was killed right after its job was accepted leaves a job that runs", async () => {
+test("a prepared worker waits until its job is accepted, however long that takes", async () => {
+  await using box = new Sandbox();
+  const { launcher, worker, release } = await startBeforeClaim(box, "k", command(box));
+  for (let round = 0; round < 20; round++) {
+    expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+    expect(openFiles(worker).filter((path) => path.includes("orchesjob.db"))).toEqual([]);
+  }
+  release();
+  expect((await box.finished(launcher)).code).toBe(0);
+  await until("its end", async () => (await statusOf(box, "k")).status === "SUCCEEDED");
+  expect(readFileSync(marker(box), "utf8")).toBe("x\n");
+});
+
+test("a job whose launcher is gone as soon as it was accepted is not LOST, and runs", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", command(box));
   // The launcher is gone; the stopped worker is all that the job has, and it is not LOST.

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { enter, seenFromHere, startContainer } from "../support/container.ts";
 import { testWith } from "../support/needs.ts";
-import { stateOf, statusOf } from "../support/processes.ts";
-import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { killAndWait, stateOf, statusOf } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 testWith(
   ["root", "unshare"],
@@ -52,6 +52,21 @@ testWith(
 );
 
 testWith(
+  ["root", "unshare"],
+  "a job of one container is told truly in another one, which sees nothing of its processes",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const container = await startContainer(box, ["sh", "-c", gate.wait], `read line < ${gate.path}`);
+    const other = ["unshare", "--pid", "--fork", "--mount-proc", BINARY, "status", "--run-key", "k"];
+    const seen = async () => JSON.parse((await box.execute(other)).stdout) as JobAnswer;
+    expect((await seen()).status).toBe("RUNNING");
+    await container.end();
+    expect(await seen()).toMatchObject({ status: "LOST", orphan_pids: [] });
+  },
+);
+
+testWith(
   ["root", "unshare", "machine"],
   "a container that is gone leaves no key stuck, also when the lock file was deleted",
   async () => {
@@ -77,9 +92,8 @@ testWith(
       const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
       const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
       if (deleteLock) rmSync(join(box.home, "locks", container.job.job_id));
-      process.kill(worker, "SIGKILL");
-      process.kill(target, "SIGKILL");
-      await until("both are dead", () => !isAlive(worker) && !isAlive(target));
+      await killAndWait(worker);
+      await killAndWait(target);
       expect(stateOf(worker)).toBe("Z");
       expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
         status: "LOST",

@@ -51,8 +51,12 @@ test("SIGKILL to the caller leaves the job alone, and a second run shows all of 
   caller.kill("SIGKILL");
   await caller.exited;
   const again = box.spawn([BINARY, ...words]);
+  const shown = new Reading(again.stdout);
+  await shown.until("begun\n");
   gate.open();
-  expect(await box.finished(again)).toMatchObject({ code: 4, stdout: "begun\nend\n", stderr: "" });
+  expect(await shown.all()).toBe("begun\nend\n");
+  expect(await again.exited).toBe(4);
+  expect(await finishedJob(box, "k")).toMatchObject({ attempt_no: 1 });
 });
 
 test("a second signal does not do more than the first", async () => {

@@ -318,11 +318,12 @@ class SqliteStore implements JobStore {
   }
 
   #unsynced<T>(work: () => T): T {
-    this.#database.run("pragma synchronous = normal");
+    // A pragma may have to read the schema, so it can fail as any statement can.
+    this.#attempt(() => this.#database.run("pragma synchronous = normal"));
     try {
       return work();
     } finally {
-      this.#database.run("pragma synchronous = full");
+      this.#attempt(() => this.#database.run("pragma synchronous = full"));
     }
   }
 
