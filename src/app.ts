@@ -59,7 +59,9 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
   const command = [...COMMANDS, worker].find(
     (each) => each.name === name || each.aliases?.includes(name ?? ""),
   );
-  let passesExitCode = command?.name === run.name;
+  // As long as the options are not known: a bad one must not look like the job's own exit code 2.
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  let passesExitCode = command?.name === run.name || own.includes("--exit-status");
   try {
     if (command === undefined) return answerWithoutCommand(name, output, diagnostics);
     refuseInvalidArguments(argv);

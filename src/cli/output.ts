@@ -31,9 +31,10 @@ const encoder = new TextEncoder();
 export function createOutput(descriptor: number, columns: () => number | undefined): Output {
   const text = (value: string) => writeAll(descriptor, encoder.encode(value));
   const tableText = (jobs: readonly Job[]) => {
+    // 0 where the terminal does not know.
     const width = columns();
     const color = width !== undefined && !process.env["NO_COLOR"];
-    return jobTable(jobs, { now: now(), width: width ?? Number.POSITIVE_INFINITY, color });
+    return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
   };
   return {
     descriptor,

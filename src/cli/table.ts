@@ -12,10 +12,14 @@ export interface TableStyle {
 }
 
 const HEADINGS = ["RUN KEY", "NO", "STATUS", "EXIT", "STARTED", "TOOK", "JOB ID", "COMMAND"] as const;
-const STATUS_COLUMN = 2;
+type Heading = (typeof HEADINGS)[number];
+type Row = Readonly<Record<Heading, string>>;
+
 const GAP = "  ";
 /** What a run key and a command are left at least. */
 const SMALLEST_FLEXIBLE = 12;
+/** What is left out where the terminal is too narrow, the first first. */
+const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "NO", "COMMAND", "EXIT", "STARTED"];
 
 const COLORS: Record<JobStatus, number> = {
   STARTING: 36,
@@ -28,54 +32,79 @@ const COLORS: Record<JobStatus, number> = {
 
 export function jobTable(jobs: readonly Job[], style: TableStyle): string {
   const rows = jobs.map((job) => cells(job, style.now));
-  const widths = HEADINGS.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => Bun.stringWidth(row[column]!))),
-  );
-  fit(widths, style.width);
-  const line = (row: readonly string[], status?: JobStatus) =>
-    row
-      .map((cell, column) => {
-        const text = cutMiddle(cell, widths[column]!);
-        const padded =
-          column === HEADINGS.length - 1
-            ? text
-            : text + " ".repeat(Math.max(0, widths[column]! - Bun.stringWidth(text)));
-        return status !== undefined && column === STATUS_COLUMN && style.color
+  const columns = fit(rows, style.width);
+  const line = (row: Row | undefined, status?: JobStatus) =>
+    columns
+      .map(({ heading, width }, position) => {
+        const text = cutToWidth(row?.[heading] ?? heading, width);
+        const isLast = position === columns.length - 1;
+        const padded = isLast ? text : text + " ".repeat(width - Bun.stringWidth(text));
+        return status !== undefined && heading === "STATUS" && style.color
           ? `\u001b[${COLORS[status]}m${padded}\u001b[0m`
           : padded;
       })
       .join(GAP)
       .trimEnd();
-  return [line(HEADINGS), ...rows.map((row, index) => line(row, jobs[index]!.status))]
+  return [line(undefined), ...rows.map((row, index) => line(row, jobs[index]!.status))]
     .map((text) => `${text}\n`)
     .join("");
 }
 
-/** The run key and the command give way where the line is too long. */
-function fit(widths: number[], width: number): void {
-  for (const column of [HEADINGS.length - 1, 0]) {
-    const excess = widths.reduce((sum, each) => sum + each + GAP.length, -GAP.length) - width;
-    if (excess > 0)
-      widths[column] = Math.max(Math.min(SMALLEST_FLEXIBLE, widths[column]!), widths[column]! - excess);
+interface Column {
+  readonly heading: Heading;
+  width: number;
+}
+
+/** The command and the run key give way where the line is too long, then whole columns. */
+function fit(rows: readonly Row[], width: number): readonly Column[] {
+  const all = HEADINGS.map((heading) => ({
+    heading,
+    width: Math.max(heading.length, ...rows.map((row) => Bun.stringWidth(row[heading]))),
+  }));
+  for (let dropped = 0; ; dropped++) {
+    const columns = all
+      .filter(({ heading }) => !DISPENSABLE.slice(0, dropped).includes(heading))
+      .map((column) => ({ ...column }));
+    const excess = () => columns.reduce((sum, each) => sum + each.width + GAP.length, -GAP.length) - width;
+    for (const heading of ["COMMAND", "RUN KEY"] as const) {
+      const column = columns.find((each) => each.heading === heading);
+      if (column === undefined || excess() <= 0) continue;
+      column.width = Math.max(Math.min(SMALLEST_FLEXIBLE, column.width), column.width - excess());
+    }
+    if (excess() <= 0 || dropped === DISPENSABLE.length) return columns;
   }
 }
 
-function cells(job: Job, now: Instant): string[] {
-  const end = job.finishedAt ?? now;
-  return [
-    job.runKey,
-    String(job.attemptNo),
-    job.status,
-    job.exitCode === null ? "-" : String(job.exitCode),
-    `${formatDuration((now - job.startedAt) / 1000)} ago`,
-    formatDuration(Math.max(0, end - job.startedAt) / 1000),
-    job.jobId,
-    job.command.map(printable).join(" "),
-  ];
+/** As cutMiddle, counted in columns of the terminal: some characters take two of them. */
+function cutToWidth(text: string, width: number): string {
+  for (let length = width; length > 0; length--) {
+    const cut = cutMiddle(text, length);
+    if (Bun.stringWidth(cut) <= width) return cut;
+  }
+  return "";
 }
 
-/** A word as it would be typed; nothing of it may move the cursor. */
+function cells(job: Job, now: Instant): Row {
+  const end = job.finishedAt ?? now;
+  return {
+    "RUN KEY": harmless(job.runKey),
+    NO: String(job.attemptNo),
+    STATUS: job.status,
+    EXIT: job.exitCode === null ? "-" : String(job.exitCode),
+    STARTED: `${formatDuration((now - job.startedAt) / 1000)} ago`,
+    TOOK: formatDuration(Math.max(0, end - job.startedAt) / 1000),
+    "JOB ID": job.jobId,
+    COMMAND: job.command.map(printable).join(" "),
+  };
+}
+
+/** A word as it would be typed. */
 function printable(word: string): string {
-  const shown = word.slice(0, 1000).replace(/[\u0000-\u001f\u007f-\u009f]/g, "·");
+  const shown = harmless(word.slice(0, 1000));
   return /^[\w@%+=:,./·-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
+}
+
+/** Nothing may move the cursor, or turn the direction of writing. */
+function harmless(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "·");
 }

@@ -15,13 +15,13 @@ export function formatInstant(instant: Instant): string {
 }
 
 /** A date, or a date and time with `T` or a space, with or without offset; without: local time. Throws `usage`. */
-export function parseInstant(text: string): Instant {
+export function parseInstant(option: string, text: string): Instant {
   try {
     return parseIso(text);
   } catch {
     throw new OrchesjobError(
       "usage",
-      `${JSON.stringify(text)} is not a date or time; write 2026-01-31, "2026-01-31 18:00" or 2026-01-31T18:00:00+09:00`,
+      `${option}: ${JSON.stringify(text)} is not a date or time; write 2026-01-31, "2026-01-31 18:00" or 2026-01-31T18:00:00+09:00`,
     );
   }
 }

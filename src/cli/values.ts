@@ -1,6 +1,8 @@
 /** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
+import type { Instant } from "../job/job.ts";
+import { parseInstant } from "./time.ts";
 
 const MAX_TEXT_BYTES = 1024;
 const MAX_LABEL_BYTES = 4096;
@@ -11,6 +13,10 @@ function usage(message: string): OrchesjobError {
 
 export function duration(option: string): (text: string) => number {
   return (text) => parseDuration(option, text);
+}
+
+export function instant(option: string): (text: string) => Instant {
+  return (text) => parseInstant(option, text);
 }
 
 /** Seconds, decimals allowed: `10`, `0.5`. Returns ms. */

@@ -54,6 +54,8 @@ export function startView(
     mode,
     ...jobView(home, job, orphans),
     ...(shortened === undefined ? {} : { command: shortened }),
+    error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
+    cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,
@@ -61,6 +63,8 @@ export function startView(
 }
 
 const WHOLE_COMMAND_CHARACTERS = 4_000;
+/** Of a message, or a path. */
+const WHOLE_TEXT_CHARACTERS = 1_000;
 const SHORTENED_WORDS = 20;
 const SHORTENED_WORD_CHARACTERS = 100;
 

@@ -96,4 +96,4 @@ export type NewJob = Pick<
   | "requestId"
   | "rerunOfJobId"
   | "rerunReason"
-> & { readonly origin: Origin };
+> & { readonly origin: Origin; readonly worker: ProcessIdentity };

@@ -45,17 +45,17 @@ export function seek(fd: number, offset: number): void {
 
 /** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
-  let rest = bytes;
-  while (rest.length > 0) {
-    const written = Number(libc.write(fd, rest, rest.length));
-    if (written >= 0) {
-      rest = rest.subarray(written);
-      continue;
-    }
-    const errno = lastErrno();
-    if (errno === ERRNO.EAGAIN) pollFor(fd, POLLOUT, -1);
-    else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
-  }
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSome(fd, rest));
+}
+
+/** Returns how many bytes were written: not all where a signal came meanwhile. Throws EPIPE where the reader is gone. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+  const written = Number(libc.write(fd, bytes, bytes.length));
+  if (written >= 0) return written;
+  const errno = lastErrno();
+  if (errno === ERRNO.EAGAIN) pollFor([[fd, POLLOUT]], -1);
+  else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
+  return 0;
 }
 
 /** Makes a FIFO (0600). Throws where the name is taken. */
@@ -74,26 +74,38 @@ export function makePipe(): { readonly read: number; readonly write: number } {
 export const POLLIN = 1;
 const POLLOUT = 4;
 
-/** Blocks until the descriptor is ready or hung up, the time (ms; -1: no limit) is over, or a signal came. */
-export function pollFor(fd: number, events: number, timeoutMs: number): void {
-  libc.poll(new Int32Array([fd, events]), 1, Math.ceil(timeoutMs));
+/** The other side is gone, or the descriptor is of no use: poll(2) tells it at once, again and again. */
+export const POLL_ENDED = 0x8 | 0x10 | 0x20;
+
+/**
+ * Blocks until one of the descriptors (-1: none) is ready or has ended, the time (ms; -1: no limit) is over, or a signal
+ * came. Returns what is so of each.
+ */
+export function pollFor(
+  watched: readonly (readonly [fd: number, events: number])[],
+  timeoutMs: number,
+): readonly number[] {
+  const requests = new Int32Array(watched.flat());
+  libc.poll(requests, watched.length, Math.ceil(timeoutMs));
+  // struct pollfd: int fd; short events; short revents.
+  return watched.map((_, index) => requests[2 * index + 1]! >> 16);
 }
+
+/** Where small files are read to before they are copied: new memory for each would cost more than the reading. */
+let scratch = new Uint8Array(16_384);
 
 /** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
 export function readBytes(path: string): Uint8Array {
   const fd = openFile(path, "read");
   try {
-    let buffer = new Uint8Array(16_384);
-    let length = 0;
-    for (;;) {
-      const count = readInto(fd, buffer.subarray(length));
-      if (count === 0) return buffer.subarray(0, length);
+    for (let length = 0; ;) {
+      const count = readInto(fd, scratch.subarray(length));
+      if (count === 0) return scratch.slice(0, length);
       length += count;
-      if (length === buffer.length) {
-        const larger = new Uint8Array(buffer.length * 4);
-        larger.set(buffer);
-        buffer = larger;
-      }
+      if (length < scratch.length) continue;
+      const larger = new Uint8Array(scratch.length * 4);
+      larger.set(scratch);
+      scratch = larger;
     }
   } finally {
     closeFile(fd);

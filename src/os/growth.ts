@@ -4,11 +4,11 @@
  */
 import { closeFile, readInto, statPath } from "./file.ts";
 import { cstring, libc } from "./libc.ts";
+import type { LockWatch } from "./lock.ts";
 
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
 const IN_MODIFY = 0x2;
-const POLLIN = 1;
 
 const FIRST_STEP_MS = 1;
 const LONGEST_STEP_MS = 16;
@@ -26,8 +26,8 @@ export class GrowthWatch {
     if (this.#inotify === undefined) this.#step = FIRST_STEP_MS;
   }
 
-  /** Blocks until a file grew, `other` (a descriptor; -1: none) hung up, a signal came, or the time (ms) is over: look again. */
-  wait(other: number, timeoutMs: number): void {
+  /** Blocks until a file grew, the owner is gone, a signal came, or the time (ms) is over. Whatever it was: look again. */
+  wait(owner: LockWatch, timeoutMs: number): void {
     if (this.#inotify === undefined && this.#step > LONGEST_STEP_MS) {
       this.#inotify = this.#openInotify();
       // Whatever was written until now has no event any more: look once before sleeping.
@@ -37,7 +37,7 @@ export class GrowthWatch {
     const inotify = this.#inotify ?? -1;
     const step = this.#inotify === undefined ? this.#step : inotify < 0 ? FALLBACK_STEP_MS : timeoutMs;
     this.#step *= 2;
-    libc.poll(new Int32Array([inotify, POLLIN, other, 0]), 2, Math.min(step, timeoutMs));
+    owner.wait(Math.min(step, timeoutMs), false, inotify);
     if (inotify >= 0) drain(inotify);
   }
 

@@ -2,7 +2,7 @@
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "./lock.ts";
 import { seesWorker } from "./process-tree.ts";
-import { readProcess } from "./self.ts";
+import { isLiving, readProcess } from "./self.ts";
 
 /** Inode of the PID namespace of the machine itself, the same on every Linux (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = "4026531836";
@@ -18,5 +18,5 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;
   // Ours is in sight, unless /proc hides the process, and then its number shows.
   const holder = job.worker === null ? undefined : readProcess(job.worker.pid);
-  return holder === undefined || holder.state === "Z" || holder.startTicks !== job.worker?.startTicks;
+  return !isLiving(holder) || holder.startTicks !== job.worker?.startTicks;
 }

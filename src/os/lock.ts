@@ -7,7 +7,7 @@
  * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
  */
 import { OrchesjobError } from "../job/errors.ts";
-import { closeFile, makeFifo, openFile, POLLIN, pollFor, removeFile, writeAll } from "./file.ts";
+import { closeFile, makeFifo, openFile, POLL_ENDED, POLLIN, pollFor, removeFile, writeAll } from "./file.ts";
 import { describeErrno, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
 
 const LOCK_SH = 1;
@@ -20,7 +20,13 @@ const FIRST_HIGH_DESCRIPTOR = 20;
 
 /** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
 export function createLock(path: string): number {
-  makeFifo(path);
+  try {
+    makeFifo(path);
+  } catch (error) {
+    // So says a file system that has no FIFOs.
+    if (error instanceof SystemError && error.errno === ERRNO.EPERM) throw unsuitable(error.message);
+    throw error;
+  }
   const fd = moveUp(openFile(path, "both"));
   try {
     lockFile(fd, LOCK_EX, path);
@@ -30,6 +36,20 @@ export function createLock(path: string): number {
     throw error;
   }
   return fd;
+}
+
+/** Names of the lock files in a directory that are older than `ageMs`. */
+export function listLocks(directory: string, ageMs: number): readonly string[] {
+  const { readdirSync, statSync } = process.getBuiltinModule("node:fs");
+  const oldest = Date.now() - ageMs;
+  try {
+    return readdirSync(directory).filter(
+      (name) => (statSync(`${directory}/${name}`, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < oldest,
+    );
+  } catch {
+    // No directory, no locks.
+    return [];
+  }
 }
 
 /** Locks an open file for as long as any process that inherits this descriptor has it open. */
@@ -70,22 +90,30 @@ export function pokeOwner(path: string): void {
 
 /** Sleeps on the lock files of jobs; nothing wakes up meanwhile. */
 export class LockWatch {
-  /** Hangs up (POLLHUP) when the owner is gone; -1 where there is no lock file. */
-  readonly descriptor: number;
+  #descriptor: number;
 
   /** Create it before reading the state that is waited for: no change is missed then. */
   constructor(path: string) {
-    this.descriptor = openIfAny(path) ?? -1;
+    this.#descriptor = openIfAny(path) ?? -1;
   }
 
-  /** Blocks until the owner is gone (or the command runs, where that is of interest), a signal came, or the time (ms) is
-   *  over. Whatever it was: look again. */
-  wait(timeoutMs: number, untilRunning: boolean): void {
-    pollFor(this.descriptor, untilRunning ? POLLIN : 0, timeoutMs);
+  /**
+   * Blocks until the owner is gone (or the command runs, where that is of interest), another descriptor (-1: none) is
+   * readable, a signal came, or the time (ms) is over. Whatever it was: look again.
+   */
+  wait(timeoutMs: number, untilRunning: boolean, other = -1): void {
+    const watched = [
+      [this.#descriptor, untilRunning ? POLLIN : 0],
+      [other, POLLIN],
+    ] as const;
+    const [owner = 0] = pollFor(watched, timeoutMs);
+    // It is told once. If the job is not at its end all the same (somebody deleted the database, say), only time helps.
+    if ((owner & POLL_ENDED) !== 0) this.close();
   }
 
   close(): void {
-    if (this.descriptor >= 0) closeFile(this.descriptor);
+    if (this.#descriptor >= 0) closeFile(this.#descriptor);
+    this.#descriptor = -1;
   }
 }
 
@@ -115,9 +143,13 @@ function lockFile(fd: number, operation: number, path: string): boolean {
     const errno = lastErrno();
     if (errno === ERRNO.EINTR) continue;
     if (errno === ERRNO.EAGAIN) return false;
-    throw new OrchesjobError(
-      "general",
-      `cannot lock ${path}: ${describeErrno(errno)}; the file system must support flock(2): set ORCHESJOB_HOME to a directory on a local disk`,
-    );
+    throw unsuitable(`cannot lock ${path}: ${describeErrno(errno)}`);
   }
+}
+
+function unsuitable(message: string): OrchesjobError {
+  return new OrchesjobError(
+    "general",
+    `${message}; the file system must support flock(2) and FIFOs: set ORCHESJOB_HOME to a directory on a local disk`,
+  );
 }

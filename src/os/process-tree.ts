@@ -5,7 +5,7 @@
  */
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { readLink, readTextIfAny } from "./file.ts";
-import { type ProcessStat, readProcess } from "./self.ts";
+import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
@@ -21,13 +21,8 @@ export class ProcessTable {
   readonly #jobIds = new Map<number, string | undefined>();
 
   constructor(origin: Origin) {
-    const { readdirSync } = process.getBuiltinModule("node:fs");
     this.#origin = origin;
-    this.#processes = readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map((name) => readProcess(Number(name)))
-      .filter((entry) => entry !== undefined)
-      .filter((entry) => entry.state !== "Z" && entry.state !== "X" && entry.pid !== process.pid);
+    this.#processes = readProcesses().filter((entry) => entry.pid !== process.pid);
   }
 
   /**
@@ -43,11 +38,10 @@ export class ProcessTable {
       // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
         session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
+      const isMember = () => inSession || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
       // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
-      const isNamed = named === job.jobId && (inSession || !bystanders.has(entry.pid));
-      const isUnnamedMember =
-        named === undefined && (inSession || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs)));
-      if (isNamed || isUnnamedMember) members.set(entry.pid, entry);
+      const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
+      if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
@@ -120,14 +114,25 @@ function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
 }
 
-/** A process and its parent, and theirs. */
-export function ancestorsOf(pid: number): ReadonlySet<number> {
+/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
+export function companyOf(pid: number): ReadonlySet<number> {
   const found = new Set<number>();
-  for (let current = readProcess(pid); current !== undefined && !found.has(current.pid);) {
+  const own = readProcess(pid);
+  if (own === undefined) return found;
+  for (let current: ProcessStat | undefined = own; current !== undefined && !found.has(current.pid);) {
     found.add(current.pid);
     current = readProcess(current.parentPid);
   }
+  for (const entry of readProcesses()) if (entry.processGroup === own.processGroup) found.add(entry.pid);
   return found;
+}
+
+function readProcesses(): ProcessStat[] {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter(isLiving);
 }
 
 /** Whether some process that we can see is the worker of a job, ours or the Python one's. */
@@ -135,13 +140,10 @@ export function seesWorker(jobId: string): boolean {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   return readdirSync("/proc").some(
     (name) =>
-      /^\d+$/.test(name) && isWorkerCommand(commandLine(Number(name)), jobId) && isRunning(Number(name)),
+      /^\d+$/.test(name) &&
+      isWorkerCommand(commandLine(Number(name)), jobId) &&
+      isLiving(readProcess(Number(name))),
   );
-}
-
-function isRunning(pid: number): boolean {
-  const state = readProcess(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -17,6 +17,14 @@ export interface ProcessStat extends ProcessIdentity {
   readonly parentPid: number;
   readonly processGroup: number;
   readonly session: number;
+  /** Those that have not ended; the first may have ended before the others. */
+  readonly threads: number;
+}
+
+/** Whether there is such a process and it is alive. One whose first thread has ended looks like a zombie while others run on. */
+export function isLiving(process: ProcessStat | undefined): process is ProcessStat {
+  if (process === undefined || process.state === "X") return false;
+  return process.state !== "Z" || process.threads > 1;
 }
 
 /** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */
@@ -31,6 +39,7 @@ export function readProcess(pid: number): ProcessStat | undefined {
     parentPid: Number(fields[1]),
     processGroup: Number(fields[2]),
     session: Number(fields[3]),
+    threads: Number(fields[17]),
     startTicks: Number(fields[19] ?? 0),
   };
 }
@@ -56,7 +65,9 @@ export function readEnvironment(): Uint8Array {
 /** The soft limit of open files that the caller had. Bun has raised our own to the hard one by now, so the parent's is
  *  the nearest witness; undefined where it cannot be read. */
 export function readCallerFileLimit(): bigint | undefined {
-  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${process.ppid}/limits`) ?? "");
+  // A parent out of sight (`docker exec`) has the number 0. The container's first process was given the same limits.
+  const witness = process.ppid || 1;
+  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${witness}/limits`) ?? "");
   return line?.[1] === undefined ? undefined : BigInt(line[1]);
 }
 

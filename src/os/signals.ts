@@ -65,5 +65,13 @@ export function onWritten(fifo: number, callback: () => void): void {
   libc.fcntl(fifo, F_SETFL, O_RDWR | O_ASYNC);
 }
 
-/** Signals that ask a worker to end. They are meant for its command, whose own end is then recorded. */
+/** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */
 export const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;
+
+/** Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then. */
+export function onInterruption(callback: (signal: number) => void): void {
+  for (const [name, number] of Object.entries(PASSED_ON)) {
+    process.on(name, () => callback(number));
+    libc.siginterrupt(number, 1);
+  }
+}

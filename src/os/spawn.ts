@@ -19,7 +19,7 @@ export interface SpawnRequest {
   readonly fileLimit: bigint | undefined;
   /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
   readonly blocked: readonly number[];
-  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root from then on. */
+  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
   readonly directory: number | "/";
 }
 

@@ -1,11 +1,11 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
-import type { NewJob } from "../job/job.ts";
+import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import type { Home } from "./home.ts";
 import { ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
-import { readCallerFileLimit, readEnvironment } from "./self.ts";
+import { readCallerFileLimit, readEnvironment, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
@@ -24,6 +24,7 @@ const callersUmask = libc.umask(0o077);
 let callersDirectory: number | undefined;
 
 export interface PreparedWorker {
+  readonly identity: ProcessIdentity;
   /** Lets the worker go on: what it is to execute is in the store now, or never will be. Our own death does the same. */
   release(): void;
 }
@@ -48,8 +49,9 @@ export function spawnWorker(
   const nothing = openNothing();
   callersDirectory ??= moveUp(openFile(".", "directory"));
   const closed = moveUp(gate.read);
+  let pid: number;
   try {
-    spawnProcess({
+    pid = spawnProcess({
       // Ourselves, even where the file was moved or replaced meanwhile.
       file: "/proc/self/exe",
       argv: [
@@ -57,7 +59,7 @@ export function spawnWorker(
         ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
       ],
       environment: withVariables(readEnvironment(), {
-        ...Object.fromEntries(job.env.map(splitVariable)),
+        ...Object.fromEntries(job.env.map(splitVariable).map(hideFromBun)),
         [JOB_ID_VARIABLE]: job.jobId,
         ORCHESJOB_RUN_KEY: job.runKey,
         ORCHESJOB_ATTEMPT: String(job.attemptNo),
@@ -73,9 +75,11 @@ export function spawnWorker(
     closeFile(gate.write);
     throw error;
   } finally {
-    closeAll([nothing, closed, lock]);
+    // Back to the caller's directory: where another start was faster there may be a second worker.
+    libc.fchdir(callers);
+    closeAll([nothing, callers, closed, lock]);
   }
-  return { release: () => closeFile(gate.write) };
+  return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
 /** Called first by a worker: what it has inherited is its own, and not its target's. */
@@ -111,7 +115,7 @@ export function spawnTarget(
     return spawnProcess({
       file: command[0]!,
       argv: command,
-      environment: readEnvironment(),
+      environment: revealAgain(readEnvironment()),
       descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
@@ -149,13 +153,17 @@ function openNothing(): number {
 
 /** The same entries byte for byte, with ours in place of those of the same name. */
 function withVariables(environment: Uint8Array, variables: Record<string, string>): Uint8Array {
+  const added = Object.entries(variables).map(([name, value]) => `${name}=${value}\0`);
+  return Buffer.concat([withoutVariables(environment, Object.keys(variables)), Buffer.from(added.join(""))]);
+}
+
+function withoutVariables(environment: Uint8Array, names: readonly string[]): Uint8Array {
   // A NUL in front, so that each entry stands between two of them.
   let block = Buffer.concat([Buffer.from([0]), environment]);
-  for (const [name, value] of Object.entries(variables)) {
+  for (const name of names) {
     for (let at = block.indexOf(`\0${name}=`); at >= 0; at = block.indexOf(`\0${name}=`)) {
       block = Buffer.concat([block.subarray(0, at), block.subarray(block.indexOf(0, at + 1))]);
     }
-    block = Buffer.concat([block, Buffer.from(`${name}=${value}\0`)]);
   }
   return block.subarray(1);
 }
@@ -164,4 +172,20 @@ function withVariables(environment: Uint8Array, variables: Record<string, string
 function splitVariable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   return [text.slice(0, equals), text.slice(equals + 1)];
+}
+
+/** What is asked for in the target's environment must not change the worker: BUN_BE_BUN=1 makes it another program. */
+const HIDDEN = "ORCHESJOB_HIDDEN_";
+
+function hideFromBun([name, value]: [name: string, value: string]): [name: string, value: string] {
+  return [name.startsWith("BUN_") ? HIDDEN + name : name, value];
+}
+
+function revealAgain(environment: Uint8Array): Uint8Array {
+  const text = new TextDecoder().decode(environment);
+  if (!text.includes(HIDDEN)) return environment;
+  const entries = text.split("\0").filter((entry) => entry.startsWith(HIDDEN));
+  const names = new Set(entries.map((entry) => splitVariable(entry)[0]));
+  const shown = entries.map((entry) => splitVariable(entry.slice(HIDDEN.length)));
+  return withVariables(withoutVariables(environment, [...names]), Object.fromEntries(shown));
 }

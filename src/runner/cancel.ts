@@ -6,7 +6,7 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
-import { ancestorsOf } from "../os/process-tree.ts";
+import { companyOf } from "../os/process-tree.ts";
 import { SIGKILL, signalProcess } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
@@ -26,6 +26,8 @@ export interface CancelResult {
   readonly job: Job;
   /** Processes of the job that are alive all the same. */
   readonly survivors: readonly number[];
+  /** Somebody out of our sight (another PID namespace, another user) has the job's output open all the same. */
+  readonly unseen: boolean;
 }
 
 /** How much longer than the grace a worker that is well needs to answer, in ms. Then we do its work. */
@@ -38,27 +40,29 @@ export async function cancelJob(
   order: CancelOrder,
 ): Promise<CancelResult> {
   const { store, job } = await findJob(context, selector);
-  if (job.status === "LOST" && hasOrphans(new OrphanFinder(context).find(job))) {
-    return { job, survivors: await terminate(context, job, order.graceMs, ancestorsOf(process.pid)) };
-  }
-  if (!isActive(job.status)) throw notActive(job);
+  const ended = isActive(job.status) ? await endActive(context, store, job, order) : job;
+  // Its worker was dead, or died while it was asked.
+  if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
+    await terminate(context, ended, order.graceMs, companyOf(process.pid));
+  else if (ended === job) throw notActive(job);
+  const { seen, unseen } = findProcesses(context, ended, undefined, companyOf(process.pid));
+  return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
+}
 
+async function endActive(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
   // A process number means something in one namespace only.
   const pid = job.origin?.pidNamespace === context.origin.pidNamespace ? process.pid : 0;
   const requested = await store.requestCancel(job.jobId, { at: now(), ...order, pid });
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
   pokeOwner(lockFilePath(context.home, job.jobId));
-  let ended = await waitForJob(context, store, requested, isFinished, order.graceMs + WORKER_PATIENCE_MS);
-  if (!isFinished(ended)) ended = await cancelInstead(context, store, ended, order);
-  const survivors = findProcesses(context, ended, undefined, ancestorsOf(process.pid)).seen.map(
-    (entry) => entry.pid,
-  );
-  return { job: ended, survivors };
+  const patienceMs = order.graceMs + WORKER_PATIENCE_MS;
+  const asked = await waitForJob(context, store, requested, isFinished, patienceMs);
+  return isFinished(asked) ? asked : cancelInstead(context, store, asked, order);
 }
 
 /** The worker lives, but does not answer (it was stopped, or is a Python one): its work is done for it. */
 async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
-  await terminate(context, job, order.graceMs, ancestorsOf(process.pid));
+  await terminate(context, job, order.graceMs, companyOf(process.pid));
   const outcome = { exitCode: null, signal: null, error: null, failure: null };
   const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
   if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;

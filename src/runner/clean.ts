@@ -1,48 +1,73 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
+import { listLocks, probeLock } from "../os/lock.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
 const BATCH = 2_000;
 const PROGRESS_STEP = 10_000;
+/** No launcher takes so long between its lock and its job, in ms. */
+const STRAY_AGE_MS = 3_600_000;
 
 export interface CleanResult {
   readonly deleted: number;
   readonly errors: number;
 }
 
-export async function cleanJobs(context: Context, before: Instant, dryRun: boolean): Promise<CleanResult> {
+/** What is told of on the way. */
+export interface CleanOrder {
+  /** Jobs that finished before this time. */
+  readonly before: Instant;
+  /** Called with each job that would be deleted; then none is. */
+  readonly dryRun?: (job: Job) => void;
+}
+
+export async function cleanJobs(context: Context, { before, dryRun }: CleanOrder): Promise<CleanResult> {
   const store = context.openStore();
   if (store === undefined) return { deleted: 0, errors: 0 };
   const finder = new OrphanFinder(context);
-  let deleted = 0;
-  let errors = 0;
+  const result = { deleted: 0, errors: 0 };
   for await (const batch of batches(store, before)) {
-    // A LOST job whose command still runs is what keeps its key from running twice.
-    const jobs = batch.filter((job) => !hasOrphans(finder.find(job)));
-    for (const job of batch)
-      if (!jobs.includes(job)) context.notify(`job ${job.jobId} is kept: its command still runs`);
-    if (dryRun) {
-      for (const job of jobs) context.notify(`Would delete job ${job.jobId} (${job.runKey}, ${job.status})`);
-      deleted += jobs.length;
+    const jobs = batch.filter((job) => !isHeld(context, finder, job));
+    if (dryRun !== undefined) {
+      for (const job of jobs) dryRun(job);
+      result.deleted += jobs.length;
       continue;
     }
     const gone = jobs.filter((job) => deleteFiles(context, job));
-    errors += jobs.length - gone.length;
-    const before = deleted;
-    deleted += await store.remove(gone.map((job) => job.jobId));
-    if (Math.floor(before / PROGRESS_STEP) < Math.floor(deleted / PROGRESS_STEP))
-      context.progress(`deleted ${deleted} jobs`);
+    result.errors += jobs.length - gone.length;
+    const step = Math.floor(result.deleted / PROGRESS_STEP);
+    result.deleted += await store.remove(gone.map((job) => job.jobId));
+    if (step < Math.floor(result.deleted / PROGRESS_STEP)) context.progress(`deleted ${result.deleted} jobs`);
   }
-  if (!dryRun) {
+  if (dryRun === undefined) {
     await store.forgetRequests();
     await store.discardOldCopy();
+    await store.shrink();
+    await removeStrayLocks(context, store);
   }
-  return { deleted, errors };
+  return result;
+}
+
+/** A LOST job whose command still runs is what keeps its key from running twice. */
+function isHeld(context: Context, finder: OrphanFinder, job: Job): boolean {
+  if (!hasOrphans(finder.find(job))) return false;
+  context.notify(`job ${job.jobId} is kept: its command still runs`);
+  return true;
+}
+
+/** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
+async function removeStrayLocks(context: Context, store: JobStore): Promise<void> {
+  for (const jobId of listLocks(context.home.locks, STRAY_AGE_MS)) {
+    const path = lockFilePath(context.home, jobId);
+    const job = await store.find(jobId);
+    if ((job === undefined || !isActive(job.status)) && probeLock(path) === "free") removeFile(path);
+  }
 }
 
 async function* batches(store: JobStore, before: Instant): AsyncGenerator<readonly Job[]> {

@@ -1,7 +1,7 @@
 /** Copies a job's output as it comes, until the job ends; in constant memory. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, seek, writeAll } from "../os/file.ts";
+import { closeFile, openFile, readInto, seek, writeSome } from "../os/file.ts";
 import { GrowthWatch } from "../os/growth.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
@@ -42,10 +42,11 @@ export async function followJob(
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
       current = await reconcile(context, store, (await store.find(job.jobId)) ?? current);
+      if (interrupted()) return current;
       const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
-      if (interrupted() || (!isActive(current.status) && !copied)) return current;
+      if (!isActive(current.status) && !copied) return current;
       if (copied) growth.reset();
-      else growth.wait(owner.descriptor, SLOW_CHECK_MS);
+      else growth.wait(owner, SLOW_CHECK_MS);
       await turn();
     }
   } finally {
@@ -64,22 +65,27 @@ function turn(): Promise<void> {
 class Tap {
   readonly #buffer = new Uint8Array(CHUNK_BYTES);
   #log: number | undefined;
+  /** Read, but not written yet. */
+  #rest = new Uint8Array(0);
 
   constructor(
     readonly path: string,
     readonly route: Route,
   ) {}
 
-  /** Copies what is there, up to a few megabytes at a time; returns how many bytes. */
+  /** Copies what is there, up to a few megabytes at a time; returns how many bytes, 0 only where nothing is left. */
   copy(): number {
     this.#log ??= this.#open();
     if (this.#log === undefined) return 0;
     let total = 0;
     for (let rounds = 0; rounds < 16; rounds++) {
-      const count = readInto(this.#log, this.#buffer);
-      if (count === 0) break;
-      writeAll(this.route.descriptor, this.#buffer.subarray(0, count));
+      if (this.#rest.length === 0) this.#rest = this.#buffer.subarray(0, readInto(this.#log, this.#buffer));
+      if (this.#rest.length === 0) break;
+      const count = writeSome(this.route.descriptor, this.#rest);
+      this.#rest = this.#rest.subarray(count);
       total += count;
+      // A signal came while the reader was slow, and has to be heard.
+      if (this.#rest.length > 0) return Math.max(total, 1);
     }
     return total;
   }

@@ -1,21 +1,27 @@
 /** Jobs of many run keys at once. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import type { ListFilter } from "../store/store.ts";
+import type { JobStore, ListFilter } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { reconcile } from "./reconcile.ts";
 
-/** Newest first. A job that turns out to be lost while it is looked at is still in the list, as LOST. */
+/** Newest first. */
 export async function listJobs(context: Context, filter: ListFilter): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store === undefined) return [];
-  return Promise.all((await store.list(filter)).map((job) => reconcile(context, store, job)));
+  // Who asks for lost jobs means also those that nobody has looked at since.
+  await reconcileAll(context, store, await store.active());
+  const jobs = await reconcileAll(context, store, await store.list(filter));
+  return jobs.filter((job) => filter.statuses.length === 0 || filter.statuses.includes(job.status));
 }
 
 /** All active jobs, oldest first. */
 export async function listActive(context: Context): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store === undefined) return [];
-  const jobs = await Promise.all((await store.active()).map((job) => reconcile(context, store, job)));
-  return jobs.filter((job) => isActive(job.status));
+  return (await reconcileAll(context, store, await store.active())).filter((job) => isActive(job.status));
+}
+
+function reconcileAll(context: Context, store: JobStore, jobs: readonly Job[]): Promise<readonly Job[]> {
+  return Promise.all(jobs.map((job) => reconcile(context, store, job)));
 }

@@ -1,6 +1,6 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
 import type { Job } from "../job/job.ts";
-import { SIGHUP, SIGINT, SIGTERM } from "../os/signals.ts";
+import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
 import { acceptJob, type StartRequest } from "./start.ts";
@@ -20,8 +20,7 @@ export async function runJob(
   const store = context.createStore();
   let detachedBy: number | undefined;
   // Whatever is sent to us is about watching: the job goes on.
-  for (const [name, number] of Object.entries({ SIGINT, SIGTERM, SIGHUP }))
-    process.on(name, () => (detachedBy ??= number));
+  onInterruption((signal) => (detachedBy ??= signal));
   const { existing, job } = await acceptJob(context, store, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },

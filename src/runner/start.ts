@@ -100,19 +100,19 @@ export async function acceptJob(
     if (latest !== undefined) refuseOrphans(context, latest);
 
     const { directory, policy, ...asked } = request;
-    const job = {
+    const identity = {
       ...asked,
       jobId: Bun.randomUUIDv7(),
       attemptNo: (latest?.attemptNo ?? 0) + 1,
       cwd,
       origin: context.origin,
     };
-    const lockFile = lockFilePath(context.home, job.jobId);
+    const lockFile = lockFilePath(context.home, identity.jobId);
     // The witness of life is there before anybody can see the job, and passes on to the worker: at no moment is the job
     // without an owner. If the claim throws, it stays: a commit that reported an error may yet be found on the disk.
-    const worker = spawnWorker(context.home, job, createLock(lockFile), directory);
+    const worker = spawnWorker(context.home, identity, createLock(lockFile), directory);
     const accepted = await store.claim(
-      job,
+      { ...identity, worker: worker.identity },
       { expected: latest?.jobId, strict: policy.strict, useOverride },
       now(),
     );

@@ -5,8 +5,8 @@ import { now } from "../os/clock.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
-import { ancestorsOf } from "../os/process-tree.ts";
-import { readIdentity, readProcess } from "../os/self.ts";
+import { companyOf } from "../os/process-tree.ts";
+import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import {
@@ -134,14 +134,14 @@ class Stopper {
   ) {}
 
   stop(reason: "cancel" | "timeout", graceMs: number, bystanders?: ReadonlySet<number>): void {
-    const state = this.job.target === null ? undefined : readProcess(this.job.target.pid)?.state;
-    if (this.#reason !== undefined || state === undefined || state === "Z") return;
+    const { target } = this.job;
+    if (this.#reason !== undefined || target === null || !isLiving(readProcess(target.pid))) return;
     this.#reason = reason;
     this.#done = terminate(this.context, this.job, graceMs, bystanders);
   }
 
   cancel(request: CancelRequest): void {
-    this.stop("cancel", request.graceMs, ancestorsOf(request.pid));
+    this.stop("cancel", request.graceMs, companyOf(request.pid));
   }
 
   /** Once everything that was to end has ended: why, or undefined where nothing was. */

@@ -110,6 +110,8 @@ export interface JobStore {
   /** Deletes the copy that an upgrade has kept of an older version's database. */
   discardOldCopy(): Promise<void>;
 
+  /** Gives the space of what was deleted back to the file system. */
+  shrink(): Promise<void>;
   /** Moves what was written into its final place. Called by a process that nobody waits for any more. */
   tidy(): Promise<void>;
   close(): void;

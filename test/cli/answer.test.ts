@@ -2,7 +2,8 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
-import { hasOpen } from "../support/process.ts";
+import { runningJob } from "../support/jobs.ts";
+import { hasOpen } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const JOB_FIELDS = [
@@ -137,6 +138,10 @@ test("start --start-timeout 0 answers after the accept, and the job is known fro
   const answer = await box.json(["start", "--run-key", "k", "--start-timeout", "0", "--", ...gate.command]);
   expect(answer).toMatchObject({ accepted: true, mode: "async" });
   expect(["STARTING", "RUNNING"]).toContain(answer.status);
+  // The worker's before the command runs.
+  expect(answer.worker_pid).toBeGreaterThan(1);
+  expect(answer.pid).toBe(answer.target_pid ?? answer.worker_pid);
+  expect((await runningJob(box, "k")).worker_pid).toBe(answer.worker_pid);
   expect(await box.json(["status", "--job-id", answer.job_id])).toMatchObject({ job_id: answer.job_id });
 });
 

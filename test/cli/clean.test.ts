@@ -1,9 +1,11 @@
 /** clean: what it deletes, what it never touches, and that it tells what it could not delete. */
-import { expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { testWith } from "../support/needs.ts";
+import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
 
 const CLEAN_ALL = ["clean", "--before", "2100-01-01"];
 
@@ -112,4 +114,39 @@ test("after a clean the run key starts anew", async () => {
   const fresh = await runJob(box, "k");
   expect(fresh).toMatchObject({ accepted: true, status: "SUCCEEDED" });
   expect(fresh.job_id).not.toBe(old.job_id);
+});
+
+describe("many jobs", () => {
+  const MANY = 25_000;
+
+  /** A history of jobs whose logs are gone already. */
+  async function withHistory(box: Sandbox): Promise<void> {
+    await runJob(box, "k");
+    using database = new Database(`${box.home}/orchesjob.db`);
+    database.run(
+      `with recursive number(n) as (select 1 union all select n + 1 from number where n < ${MANY})
+       insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+       select 'old-' || n, 'key ' || n, 1, 'SUCCEEDED', '["true"]', '/', n * 1000000000, n * 1000000000, ''
+       from number`,
+    );
+  }
+
+  test("all go, and nothing is said where stderr is no terminal", async () => {
+    await using box = new Sandbox();
+    await withHistory(box);
+    const result = await box.run(["clean", "--before", "2026-01-01"]);
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(result.stdout)).toEqual({ deleted: MANY, errors: 0 });
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
+  });
+
+  testWith(["script"], "a terminal is told how far it is", async () => {
+    await using box = new Sandbox();
+    await withHistory(box);
+    const words = ["script", "-qec", `${BINARY} clean --before 2026-01-01 >answer`, "/dev/null"];
+    const { code, stdout } = await box.execute(words);
+    expect(code).toBe(0);
+    expect(stdout).toBe("orchesjob: deleted 10000 jobs\r\norchesjob: deleted 20000 jobs\r\n");
+    expect(await Bun.file(`${box.directory}/answer`).json()).toEqual({ deleted: MANY, errors: 0 });
+  });
 });

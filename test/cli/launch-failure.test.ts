@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hasOpen } from "../support/processes.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 
 /** `tools` is in PATH, and the working directory is the one above it. */
@@ -70,11 +71,13 @@ describe("FAILED with exit_code -1 and the reason", () => {
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run("begin immediate");
     const start = box.spawn([BINARY, "start", "--run-key", "k", "--", "pwd"], { cwd });
-    await until("the worker is there", () => box.processes().some((pid) => pid !== start.pid));
+    await until("the worker has the directory", () =>
+      box.processes().some((pid) => pid !== start.pid && hasOpen(pid, cwd)),
+    );
     rmSync(cwd, { recursive: true });
     database.run("commit");
-    const { code, stdout } = await box.finished(start);
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await box.finished(start);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(stdout)).toMatchObject({
       status: "FAILED",
       exit_code: -1,

@@ -3,7 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { testWith } from "../support/needs.ts";
+import { childrenOf } from "../support/processes.ts";
+import { Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
 /** Runs the same command in the same shell directly and as a job; returns what each of them printed. */
@@ -41,6 +43,26 @@ describe("inherited", () => {
     expect(direct).toContain("Max open files");
     expect(job).toBe(direct);
   });
+
+  testWith(
+    ["root", "unshare"],
+    "limits: those of a container that the caller enters from outside",
+    async () => {
+      await using box = new Sandbox();
+      await using gate = new Gate(box);
+      const unshare = ["unshare", "--pid", "--fork", "--mount-proc", ...gate.command];
+      const container = box.spawn(["sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh", ...unshare]);
+      // It has the name of unshare until the container is furnished.
+      const first = await until("the container's first process", () =>
+        childrenOf(container.pid).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "sh\n"),
+      );
+      const script = `ulimit -Sn 256; exec nsenter --target=${first} --pid --mount "$0" start --run-key k --sync -- sh -c "ulimit -Sn"`;
+      expect((await shell(box, script)).code).toBe(0);
+      expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("256\n");
+      gate.open();
+      await box.finished(container);
+    },
+  );
 
   test("niceness", async () => {
     await using box = new Sandbox();

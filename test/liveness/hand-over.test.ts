@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { startBeforeClaim, startBeforeRun } from "../support/hand-over.ts";
-import { killAndWait, openFiles, statusOf } from "../support/processes.ts";
+import { killAndWait, openFiles, statusOf, stop } from "../support/processes.ts";
 import { isAlive, Sandbox, until } from "../support/sandbox.ts";
 
 const marker = (box: Sandbox) => join(box.directory, "ran");
@@ -30,11 +30,24 @@ test("a launcher killed before its job is accepted leaves nothing, and its prepa
   await expectRunsAgain(box, 1);
 });
 
-test("a launcher that was killed right after its job was accepted leaves a job that runs", async () => {
+test("a prepared worker waits until its job is accepted, however long that takes", async () => {
+  await using box = new Sandbox();
+  const { launcher, worker, release } = await startBeforeClaim(box, "k", command(box));
+  for (let round = 0; round < 20; round++) {
+    expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+    expect(openFiles(worker).filter((path) => path.includes("orchesjob.db"))).toEqual([]);
+  }
+  release();
+  expect((await box.finished(launcher)).code).toBe(0);
+  await until("its end", async () => (await statusOf(box, "k")).status === "SUCCEEDED");
+  expect(readFileSync(marker(box), "utf8")).toBe("x\n");
+});
+
+test("a job whose launcher is gone as soon as it was accepted is not LOST, and runs", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", command(box));
   // The launcher is gone; the stopped worker is all that the job has, and it is not LOST.
-  expect(await statusOf(box, "k")).toMatchObject({ status: "STARTING", worker_pid: null, target_pid: null });
+  expect(await statusOf(box, "k")).toMatchObject({ status: "STARTING", pid: worker, target_pid: null });
   expect(await box.json(["start", "--run-key", "k", "--start-timeout", "0", "--", "true"])).toMatchObject({
     existing: true,
   });
@@ -50,7 +63,7 @@ test("when launcher and worker are gone before the command ran, the job is LOST 
   expect(await statusOf(box, "k")).toMatchObject({
     status: "LOST",
     lost_reason: "start_interrupted",
-    worker_pid: null,
+    worker_pid: worker,
     finished_at_detected: true,
   });
   await expectRunsAgain(box, 2);
@@ -98,4 +111,22 @@ test("a launch that cannot be recorded does not launch", async () => {
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", lost_reason: "start_interrupted" });
   expect(existsSync(marker(box))).toBe(false);
   await expectRunsAgain(box, 2);
+});
+
+test("a start that was overtaken by a whole other job runs once, in its caller's directory", async () => {
+  await using box = new Sandbox();
+  const { launcher, worker, release } = await startBeforeClaim(box, "k", ["sh", "-c", "pwd; echo x >> ran"]);
+  await stop(launcher.pid);
+  release();
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    attempt_no: 1,
+  });
+  process.kill(launcher.pid, "SIGCONT");
+  const { stdout } = await box.finished(launcher);
+  expect(JSON.parse(stdout)).toMatchObject({ existing: false, attempt_no: 2, cwd: box.directory });
+  await until("its end", async () => (await statusOf(box, "k")).status === "SUCCEEDED");
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe(`${box.directory}\n`);
+  expect(readFileSync(marker(box), "utf8")).toBe("x\n");
+  await until("the first worker ends", () => !isAlive(worker));
+  expect(locks(box)).toEqual([]);
 });

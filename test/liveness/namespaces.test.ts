@@ -1,64 +1,12 @@
 /** Workers in other PID namespaces (containers that share the state directory), and where nobody reaps the dead. */
 import { expect } from "bun:test";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
+import { enter, seenFromHere, startContainer } from "../support/container.ts";
 import { testWith } from "../support/needs.ts";
-import { childrenOf, killAndWait, stateOf, statusOf } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
-
-/** A PID namespace of its own, as a container has it, with a job running in it. */
-interface Container {
-  /** What start answered inside. */
-  readonly job: JobAnswer;
-  /** Pid, seen from here, of the first process inside. */
-  readonly init: number;
-  /** Runs orchesjob inside. */
-  run(args: readonly string[]): Promise<JobAnswer>;
-  /** Ends the first process, and the kernel all others. */
-  end(): Promise<void>;
-}
-
-/** `init` are shell words that the first process goes on as; it must not end by itself. */
-async function startContainer(box: Sandbox, command: readonly string[], init: string): Promise<Container> {
-  const answer = join(box.directory, "answer.json");
-  const script = `"$@" > ${answer}.part && mv ${answer}.part ${answer}; ${init}`;
-  const outside = box.spawn([
-    ...["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"],
-    ...[BINARY, "start", "--run-key", "k", "--", ...command],
-  ]);
-  await until("the job runs in the container", () => existsSync(answer));
-  const first = await until("the first process", () => childrenOf(outside.pid)[0]);
-  return {
-    job: JSON.parse(readFileSync(answer, "utf8")) as JobAnswer,
-    init: first,
-    run: (args) => runInside(box, first, args),
-    async end() {
-      await killAndWait(first);
-      await box.finished(outside);
-    },
-  };
-}
-
-/** Words in front of a command that is to run in the container of this process. */
-function enter(init: number): readonly string[] {
-  return ["nsenter", `--target=${init}`, "--pid", "--mount"];
-}
-
-async function runInside(box: Sandbox, init: number, args: readonly string[]): Promise<JobAnswer> {
-  const result = await box.execute([...enter(init), BINARY, ...args]);
-  if (result.code !== 0) throw new Error(result.stderr);
-  return JSON.parse(result.stdout) as JobAnswer;
-}
-
-/** The pid as it is seen from here of a process inside. */
-function seenFromHere(box: Sandbox, inside: number): number | undefined {
-  return box
-    .processes()
-    .find((pid) =>
-      new RegExp(`^NSpid:\\s+${pid}\\s+${inside}$`, "m").test(readFileSync(`/proc/${pid}/status`, "utf8")),
-    );
-}
+import { killAndWait, stateOf, statusOf } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 testWith(
   ["root", "unshare"],
@@ -104,6 +52,21 @@ testWith(
 );
 
 testWith(
+  ["root", "unshare"],
+  "a job of one container is told truly in another one, which sees nothing of its processes",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const container = await startContainer(box, ["sh", "-c", gate.wait], `read line < ${gate.path}`);
+    const other = ["unshare", "--pid", "--fork", "--mount-proc", BINARY, "status", "--run-key", "k"];
+    const seen = async () => JSON.parse((await box.execute(other)).stdout) as JobAnswer;
+    expect((await seen()).status).toBe("RUNNING");
+    await container.end();
+    expect(await seen()).toMatchObject({ status: "LOST", orphan_pids: [] });
+  },
+);
+
+testWith(
   ["root", "unshare", "machine"],
   "a container that is gone leaves no key stuck, also when the lock file was deleted",
   async () => {
@@ -129,9 +92,8 @@ testWith(
       const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
       const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
       if (deleteLock) rmSync(join(box.home, "locks", container.job.job_id));
-      process.kill(worker, "SIGKILL");
-      process.kill(target, "SIGKILL");
-      await until("both are dead", () => !isAlive(worker) && !isAlive(target));
+      await killAndWait(worker);
+      await killAndWait(target);
       expect(stateOf(worker)).toBe("Z");
       expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
         status: "LOST",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { killAndWait, killWorker, statusOf } from "../support/processes.ts";
+import { killAndWait, killWorker, openFiles, stateOf, statusOf } from "../support/processes.ts";
 import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
 
 const start = (box: Sandbox) => box.run(["start", "--run-key", "k", "--sync", "--", "true"]);
@@ -95,21 +95,50 @@ for (const [name, script] of Object.entries(WAYS_OUT)) {
   });
 }
 
+test("a descendant that shed name, session, environment and output is found by its living parent", async () => {
+  await using box = new Sandbox();
+  const gate = new Gate(box);
+  const pids = join(box.directory, "pids");
+  const me = join(box.directory, "descendant");
+  await Bun.write(me, `exec > /dev/null 2>&1; echo $$ > ${pids}; ${gate.wait}\n`);
+  const job = await box.json([
+    ...["start", "--run-key", "k", "--", "sh", "-c", `env -i setsid sh ${me} & ${gate.wait}`],
+  ]);
+  const descendant = await until("it runs", () => existsSync(pids) && Number(readFileSync(pids, "utf8")));
+  await killWorker(job);
+  await expectGuarded(box, [job.target_pid!, descendant], () => gate.open(2));
+});
+
+testWith(
+  ["python3"],
+  "a command whose first thread has ended and whose others go on is no zombie",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const script = [
+      "import ctypes, threading",
+      `threading.Thread(target=lambda: open("${gate.path}").readline()).start()`,
+      "ctypes.CDLL(None).pthread_exit(None)",
+    ].join("\n");
+    const job = await box.json(["start", "--run-key", "k", "--", "python3", "-c", script]);
+    await until("the first thread has ended", () => stateOf(job.target_pid!) === "Z");
+    await killWorker(job);
+    expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [job.target_pid!] });
+    expect((await start(box)).code).toBe(4);
+    gate.open();
+    await until("it is free", async () => (await start(box)).code === 0);
+  },
+);
+
 test("who only reads a lost job's output is no orphan", async () => {
   await using box = new Sandbox();
-  const job = await startWaiting(box, "k", new Gate(box));
+  const gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
   const reader = box.spawn(["tail", "-f", job.stdout_file]);
-  await until(
-    "the reader reads",
-    () =>
-      existsSync(`/proc/${reader.pid}/fd`) &&
-      reader.pid &&
-      readFileSync(`/proc/${reader.pid}/comm`, "utf8") === "tail\n",
-  );
+  await until("the reader reads", () => openFiles(reader.pid).includes(job.stdout_file));
   await killWorker(job);
-  await killAndWait(job.target_pid!);
-  expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [] });
-  expect((await start(box)).code).toBe(0);
+  // Not while another process is one, and not alone.
+  await expectGuarded(box, [job.target_pid!], () => gate.open());
   reader.kill();
   await box.finished(reader);
 });

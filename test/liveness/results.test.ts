@@ -33,24 +33,30 @@ async function expectStillRunning(box: Sandbox): Promise<void> {
   });
 }
 
-for (const error of ["ENOSPC", "EROFS", "EIO"]) {
-  testWith(
-    ["strace"],
-    `a worker that cannot write (${error}) keeps trying, and records the true result`,
-    async () => {
-      await using box = new Sandbox();
-      const gate = new Gate(box);
-      const job = await startWaiting(box, "k", gate, NOTE_END);
-      const faults = await injectFaults(box, job.worker_pid!, `pwrite64,fdatasync,ftruncate:error=${error}`);
-      gate.open();
-      // More than one attempt has failed: it did not give up after the first.
-      await until("it has failed again and again", () => faults.count() >= 4);
-      await expectStillRunning(box);
-      const healed = Date.now();
-      await faults.heal();
-      await expectTrueResult(box, healed);
-    },
-  );
+/** What fails in the worker while the command ends. */
+const FAULTS = [
+  ["the disk is full", "pwrite64,fsync,fdatasync,ftruncate:error=ENOSPC"],
+  ["the file system is read-only", "pwrite64,fsync,fdatasync,ftruncate:error=EROFS"],
+  ["the disk is broken for writing", "pwrite64,fsync,fdatasync,ftruncate:error=EIO"],
+  ["the disk is broken for reading and writing", "pread64,pwrite64,read,write,fsync,fdatasync:error=EIO"],
+  ["nothing can be opened", "pwrite64,openat,open:error=EMFILE"],
+  ["nothing can be locked", "fcntl,pwrite64:error=ENOLCK"],
+] as const;
+
+for (const [trouble, inject] of FAULTS) {
+  testWith(["strace"], `a worker keeps trying while ${trouble}, and records the true result`, async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const job = await startWaiting(box, "k", gate, NOTE_END);
+    const faults = await injectFaults(box, job.worker_pid!, inject);
+    gate.open();
+    // More than one attempt has failed: it did not give up after the first.
+    await until("it has failed again and again", () => faults.count() >= 4);
+    await expectStillRunning(box);
+    const healed = Date.now();
+    await faults.heal();
+    await expectTrueResult(box, healed);
+  });
 }
 
 testWith(["root"], "a full disk delays the result, and does not lose it", async () => {

@@ -2,8 +2,11 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { openDatabase } from "../support/database.ts";
+import { injectFaults } from "../support/faults.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
-import { statusOf } from "../support/processes.ts";
+import { testWith } from "../support/needs.ts";
+import { openFiles, statusOf } from "../support/processes.ts";
 import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const finished = (box: Sandbox): Promise<JobAnswer> =>
@@ -47,13 +50,36 @@ test("a command that handles SIGTERM and exits with 0 has succeeded", async () =
   expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("saved\n");
 });
 
-test("a signal that came before the command ran reaches it all the same", async () => {
+test("a signal that came before the worker could hear reaches the command all the same", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", ["sleep", "1000"]);
   process.kill(worker, "SIGTERM");
   process.kill(worker, "SIGCONT");
   expect(await finished(box)).toMatchObject({ status: "FAILED", exit_code: -15, signal: "SIGTERM" });
 });
+
+testWith(
+  ["strace"],
+  "a signal that came while the worker could not begin reaches the command all the same",
+  async () => {
+    await using box = new Sandbox();
+    const { worker } = await startBeforeRun(box, "k", ["sleep", "1000"]);
+    const database = openDatabase(box);
+    database.run("begin immediate");
+    process.kill(worker, "SIGCONT");
+    await until("the worker tries", () =>
+      openFiles(worker).some((path) => path.endsWith("orchesjob.db-wal")),
+    );
+    process.kill(worker, "SIGTERM");
+    // It has tried again and again since: it has heard the signal.
+    const requests = await injectFaults(box, worker, "fcntl:delay_enter=1");
+    await until("attempts were given up and made again", () => requests.count() > 40);
+    await requests.heal();
+    database.run("rollback");
+    database.close();
+    expect(await finished(box)).toMatchObject({ status: "FAILED", exit_code: -15, signal: "SIGTERM" });
+  },
+);
 
 test("a command killed by its own hand is told with its signal", async () => {
   await using box = new Sandbox();

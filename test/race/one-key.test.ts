@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
-import { hasOpen } from "../support/process.ts";
+import { hasOpen } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const CALLERS = 50;

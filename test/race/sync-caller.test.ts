@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
-import { cpuSeconds, sleeps } from "../support/process.ts";
+import { cpuSeconds, sleeps } from "../support/processes.ts";
 import { BINARY, isAlive, Sandbox } from "../support/sandbox.ts";
 
 describe("a caller that is ended while it waits leaves the job alone", () => {

@@ -17,6 +17,8 @@ export type OpenStore = (place: string) => JobStore;
 const at = (micros: number): Instant => 1_800_000_000_000_000 + micros;
 
 const ORIGIN = { host: "host", bootId: "boot", pidNamespace: "4026531836" };
+/** The worker as its launcher saw it, and as it sees itself. */
+const LAUNCHED = { pid: 90, startTicks: 900 };
 const WORKER = { pid: 100, startTicks: 1000 };
 const TARGET = { pid: 200, startTicks: 2000 };
 const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null };
@@ -82,6 +84,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     rerunOfJobId: null,
     rerunReason: null,
     origin: ORIGIN,
+    worker: LAUNCHED,
     ...fields,
   };
 }
@@ -136,7 +139,6 @@ export function testStore(name: string, openStore: OpenStore): void {
         lostReason: null,
         cancelRequest: null,
         cancelReason: null,
-        worker: null,
         target: null,
       });
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);

@@ -1,4 +1,5 @@
 /** Waiting for what happens to a job. */
+import { readFileSync } from "node:fs";
 import { type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
 /** Asks for the newest job of a key until it is as wanted; returns it. */
@@ -24,4 +25,11 @@ export function runningJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
 /** The job once it is finished, whatever its result. */
 export function finishedJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
   return jobThat(box, runKey, "is finished", (job) => job.status !== "RUNNING" && job.status !== "STARTING");
+}
+
+/** Starts a shell script that says `echo ready` at the point from which it may be meddled with, and waits for that. */
+export async function startReady(box: Sandbox, runKey: string, script: string): Promise<JobAnswer> {
+  const job = await box.json(["start", "--run-key", runKey, "--", "sh", "-c", script]);
+  await until(`${runKey} is ready`, () => /^ready$/m.test(readFileSync(job.stdout_file, "utf8")));
+  return job;
 }

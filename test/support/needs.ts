@@ -2,10 +2,19 @@
 import { test } from "bun:test";
 import { readlinkSync } from "node:fs";
 
+/** Where Debian and others have it, which is in no ordinary user's PATH. */
+export function sshdPath(): string | null {
+  return Bun.which("sshd", { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin` });
+}
+
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
   /** The PID namespace of the machine itself, which sees into all others. */
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
+  /** script(1), which gives a command a terminal. */
+  script: () => Bun.which("script") !== null,
+  sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
+  python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {

@@ -64,15 +64,39 @@ export function childrenOf(pid: number): number[] {
     });
 }
 
-/** The paths of all that a process has open. */
+/** The paths of all that a process has open; nothing where it is gone. */
 export function openFiles(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      return "";
-    }
-  });
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    // Closed meanwhile.
+    return "";
+  }
+}
+
+export function hasOpen(pid: number, path: string): boolean {
+  return openFiles(pid).includes(path);
+}
+
+/** Processor time that a process has used, in seconds. */
+export function cpuSeconds(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** How often a process went to sleep of its own accord, which a process that polls does again and again. */
+export function sleeps(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(text)?.[1]);
 }
 
 export async function statusOf(box: Sandbox, runKey: string): Promise<JobAnswer> {

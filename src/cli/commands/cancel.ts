@@ -28,16 +28,24 @@ export const cancel = defineCommand({
   ],
   async run({ options, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
-    const { job, survivors } = await cancelJob(context, toSelector(options), order);
+    const { job, survivors, unseen } = await cancelJob(context, toSelector(options), order);
     output.json({ ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors });
+    if (job.status !== "CANCELLED" && job.status !== "LOST") {
+      context.notify(`job ${job.jobId} ended by itself before it could be cancelled: ${job.status}`);
+      return EXIT_CODES.conflict;
+    }
     if (survivors.length > 0) {
       context.notify(
         `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, or belong to another user`,
       );
       return EXIT_CODES.conflict;
     }
-    if (job.status === "CANCELLED" || job.status === "LOST") return 0;
-    context.notify(`job ${job.jobId} ended by itself before it could be cancelled: ${job.status}`);
-    return EXIT_CODES.conflict;
+    if (unseen) {
+      context.notify(
+        `job ${job.jobId}: a process that cannot be seen from here (another container, or another user) still has its output open; end it where it runs`,
+      );
+      return EXIT_CODES.conflict;
+    }
+    return 0;
   },
 });

@@ -4,8 +4,7 @@ import { listJobs } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
 import { formatOption, type Output } from "../output.ts";
-import { parseInstant } from "../time.ts";
-import { oneOf, wholeNumber } from "../values.ts";
+import { instant, oneOf, wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
 
 /** Time between two pictures of --watch, in ms. */
@@ -32,8 +31,8 @@ export const list = defineCommand({
       (text) => text,
       "",
     ),
-    since: optional("--since", "DATETIME", "Only jobs started at this time or later", parseInstant),
-    until: optional("--until", "DATETIME", "Only jobs started before this time", parseInstant),
+    since: optional("--since", "DATETIME", "Only jobs started at this time or later", instant("--since")),
+    until: optional("--until", "DATETIME", "Only jobs started before this time", instant("--until")),
     limit: withDefault("--limit", "N", "At most so many (default: 50)", wholeNumber("--limit", 1), 50),
     format: formatOption,
     watch: flag("--watch", "Show the table anew every second, until Ctrl-C"),

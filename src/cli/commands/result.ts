@@ -21,7 +21,8 @@ export const result = defineCommand({
   examples: ["orchesjob result --job-id ID", "orchesjob result --run-key nightly-backup --max-bytes 1000"],
   async run({ options, context, output }) {
     const { job, stdout, stderr } = await readResult(context, toSelector(options), options.maxBytes);
-    const decoder = new TextDecoder();
+    // The output as it is, a mark of its byte order included.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     output.json({
       ...jobView(context.home, job, new OrphanFinder(context).find(job)),
       stdout: decoder.decode(stdout.bytes),

@@ -1,5 +1,6 @@
 import { passedOnExitCode } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
+import { isActive } from "../../job/status.ts";
 import { ERRNO, SystemError } from "../../os/libc.ts";
 import { SIGPIPE } from "../../os/signals.ts";
 import { runJob } from "../../runner/run.ts";
@@ -26,7 +27,7 @@ export const run = defineCommand({
       });
       if (detachedBy !== undefined) {
         context.notify(
-          `left job ${job.jobId}, which goes on; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
+          `left job ${job.jobId}, which ${isActive(job.status) ? "goes on" : "has ended meanwhile"}; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
         );
         return 128 + detachedBy;
       }

@@ -60,6 +60,8 @@ function prepareSchema(database: Database, path: string, { create, upgrade }: Op
   }
   if (tables.length > 0) throw notOurs(path);
   if (!create) return false;
+  // Has an effect only before the first table: space that clean frees can be given back (see shrink).
+  database.run("pragma auto_vacuum = incremental");
   database.run("pragma journal_mode = wal");
   transact(database, () => {
     // Another process may have been first.

@@ -165,7 +165,8 @@ function toCommand(text: string): string {
   return JSON.stringify([text]);
 }
 
-/** A Python worker that still runs will write its result in its own form (ISO text, or seconds); it is put into ours. */
+/** A Python worker that still runs will write its result in its own form (ISO text, or seconds); it is put into ours.
+ *  SQLite's clock knows milliseconds only: the six decimals, which Python leaves out where they are zero, are ours to add. */
 function acceptPythonResults(database: Database): void {
   database.run(`
     create trigger jobs_python_result after update of finished_at on jobs
@@ -173,8 +174,18 @@ function acceptPythonResults(database: Database): void {
       and (typeof(new.finished_at) = 'text' or new.finished_at < 100000000000)
     begin
       update jobs set finished_at = case typeof(new.finished_at)
-        when 'text' then cast(round(unixepoch(new.finished_at, 'subsec') * 1000000) as integer)
+        when 'text' then case substr(new.finished_at, 20, 1)
+          when '.' then unixepoch(substr(new.finished_at, 1, 19) || substr(new.finished_at, 27)) * 1000000
+            + cast(substr(new.finished_at, 21, 6) as integer)
+          else unixepoch(new.finished_at) * 1000000 end
         else new.finished_at * 1000000 end
       where seq = new.seq;
+    end`);
+  // Law 4: what we have decided meanwhile (the job was cancelled, say) stands.
+  database.run(`
+    create trigger jobs_python_final before update of status on jobs
+    when old.boot_id is null and old.status not in ('STARTING', 'RUNNING')
+    begin
+      select raise(ignore);
     end`);
 }

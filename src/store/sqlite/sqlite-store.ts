@@ -15,8 +15,11 @@ import { openDatabase, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
 
-/** A log this small is read in no time by the next process that opens the database. */
+/** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
+
+/** Pages that are moved at a time: a few ms. */
+const SHRINK_PAGES = 1_000;
 
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
@@ -35,9 +38,9 @@ export const QUERIES = {
   countFinishedBefore: `select count(*) as count from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, started_at, updated_at, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $at, $at, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = iif(cancel_requested_at is null, $reason, cancel_reason),
       cancel_grace_ms = coalesce(cancel_grace_ms, $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -133,6 +136,8 @@ class SqliteStore implements JobStore {
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
         at,
+        pid: job.worker.pid,
+        start: job.worker.startTicks,
         ...origin,
       });
       if (job.requestId !== null)
@@ -283,9 +288,21 @@ class SqliteStore implements JobStore {
     if (await copy.exists()) await copy.delete();
   }
 
+  async shrink(): Promise<void> {
+    const pages = () =>
+      this.#database.query<{ freelist_count: number }, []>("pragma freelist_count").get()!.freelist_count;
+    this.#attempt(() => {
+      // In steps, so that others get in between; it ends where a database cannot shrink (one of the Python orchesjob).
+      for (let free = pages(), before = free + 1; free > 0 && free < before; before = free, free = pages()) {
+        this.#database.query(`pragma incremental_vacuum(${SHRINK_PAGES})`).all();
+      }
+      this.#database.run("pragma wal_checkpoint(truncate)");
+    });
+  }
+
   async tidy(): Promise<void> {
     if (Bun.file(`${this.#path}-wal`).size < TIDY_WAL_BYTES) return;
-    this.#attempt(() => this.#database.run("pragma wal_checkpoint(passive)"));
+    this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
 
   close(): void {
@@ -301,11 +318,12 @@ class SqliteStore implements JobStore {
   }
 
   #unsynced<T>(work: () => T): T {
-    this.#database.run("pragma synchronous = normal");
+    // A pragma may have to read the schema, so it can fail as any statement can.
+    this.#attempt(() => this.#database.run("pragma synchronous = normal"));
     try {
       return work();
     } finally {
-      this.#database.run("pragma synchronous = full");
+      this.#attempt(() => this.#database.run("pragma synchronous = full"));
     }
   }
 

@@ -1,0 +1,71 @@
+/** Latency: each command as a whole process, interleaved with an empty executable, so that what the machine does between hits all. */
+import { fdatasyncSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { Row } from "./report.ts";
+import { median, time } from "./stopwatch.ts";
+
+export interface LatencyOptions {
+  readonly binary: string;
+  readonly empty: string;
+  readonly scratch: string;
+  readonly rounds: number;
+}
+
+interface Case {
+  readonly name: string;
+  /** Ratio to `empty` that is asked for; undefined: a floor, for orientation. */
+  readonly wanted?: number;
+  readonly argv: (round: number) => readonly string[];
+}
+
+export async function measureLatency({ binary, empty, scratch, rounds }: LatencyOptions): Promise<Row[]> {
+  const environment = { PATH: "/usr/bin:/bin", ORCHESJOB_HOME: join(scratch, "latency") };
+  const start = (name: string, ...words: string[]) => ({
+    argv: (round: number) => [binary, "start", "--run-key", `${name}-${round}`, ...words],
+  });
+  const python = Bun.which("python3", { PATH: "/usr/bin:/bin" });
+  const cases: Case[] = [
+    { name: "empty (floor)", argv: () => [empty] },
+    { name: "setsid true (floor)", argv: () => ["/usr/bin/setsid", "/bin/true"] },
+    ...(python === null
+      ? []
+      : [{ name: "python3 -S -c pass (floor)", argv: () => [python, "-S", "-c", "pass"] }]),
+    { name: "--version", wanted: 1.25, argv: () => [binary, "--version"] },
+    { name: "status", wanted: 1.6, argv: () => [binary, "status", "--run-key", "known"] },
+    { name: "list --limit 20", argv: () => [binary, "list", "--limit", "20"] },
+    { name: "logs of an empty log", argv: () => [binary, "logs", "--run-key", "known"] },
+    { name: "start", wanted: 3.2, ...start("start", "--", "true") },
+    { name: "start --start-timeout 0", wanted: 2.3, ...start("zero", "--start-timeout", "0", "--", "true") },
+    { name: "start --sync -- true", wanted: 3.8, ...start("sync", "--sync", "--", "true") },
+    { name: "run -- true", argv: (round) => [binary, "run", "--run-key", `run-${round}`, "--", "true"] },
+  ];
+  time([binary, "start", "--run-key", "known", "--sync", "--", "true"], environment);
+  const taken = cases.map((): number[] => []);
+  for (let round = -3; round < rounds; round++) {
+    for (const [index, each] of cases.entries()) {
+      const ms = time(each.argv(round), environment);
+      // The first rounds warm the caches up.
+      if (round >= 0) taken[index]!.push(ms);
+      // A job that was started goes on for some ms, and would be in the next one's way.
+      if (each.name.startsWith("start")) await Bun.sleep(25);
+    }
+  }
+  const floor = median(taken[0]!);
+  const rows = cases.map((each, index) => {
+    const ms = median(taken[index]!);
+    return { name: each.name, value: `${ms.toFixed(2)} ms`, ratio: ms / floor, wanted: each.wanted };
+  });
+  return [...rows, { name: "fdatasync of a page (floor)", value: `${measureSync(scratch).toFixed(2)} ms` }];
+}
+
+function measureSync(scratch: string): number {
+  const file = openSync(join(scratch, "page"), "w");
+  const page = new Uint8Array(4096);
+  const taken = Array.from({ length: 100 }, () => {
+    writeSync(file, page);
+    const begin = performance.now();
+    fdatasyncSync(file);
+    return performance.now() - begin;
+  });
+  return median(taken);
+}

@@ -1,0 +1,53 @@
+/** Times whole processes, from posix_spawn to the reaped child, with as little of our own as can be. */
+import { closeFile, openFile } from "../../src/os/file.ts";
+import { libc } from "../../src/os/libc.ts";
+import { moveUp } from "../../src/os/lock.ts";
+import { spawnProcess } from "../../src/os/spawn.ts";
+
+const encoder = new TextEncoder();
+
+function block(environment: Record<string, string>): Uint8Array {
+  return encoder.encode(
+    Object.entries(environment)
+      .map(([name, value]) => `${name}=${value}\0`)
+      .join(""),
+  );
+}
+
+/** Starts a command with everything at /dev/null; returns its pid. */
+export function launch(argv: readonly string[], environment: Record<string, string>): number {
+  const nothing = moveUp(openFile("/dev/null", "both"));
+  const pid = spawnProcess({
+    file: argv[0]!,
+    argv,
+    environment: block(environment),
+    descriptors: [nothing, nothing, nothing],
+    umask: 0o022,
+    fileLimit: undefined,
+    blocked: [],
+    directory: "/",
+  });
+  closeFile(nothing);
+  return pid;
+}
+
+/** Waits for a child; returns its exit code. */
+export function waitFor(pid: number): number {
+  const status = new Int32Array(1);
+  libc.waitpid(pid, status, 0);
+  return (status[0]! >> 8) & 0xff;
+}
+
+/** One run, in ms. Throws where it does not exit 0: a failure is fast. */
+export function time(argv: readonly string[], environment: Record<string, string>): number {
+  const begin = performance.now();
+  const code = waitFor(launch(argv, environment));
+  const took = performance.now() - begin;
+  if (code !== 0) throw new Error(`${argv.join(" ")}: exit ${code}`);
+  return took;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}

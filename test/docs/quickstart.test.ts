@@ -1,0 +1,54 @@
+/** `bun run quickstart` shows a first real job, says so with its exit code, and leaves nothing behind. */
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, Sandbox } from "../support/sandbox.ts";
+
+const QUICKSTART = [process.execPath, join(ROOT, "scripts/quickstart.ts"), "--no-build"];
+
+/** An empty home; what is left over in the temporary directory would be seen by the sandbox. */
+function environment(box: Sandbox): Record<string, string> {
+  return { HOME: box.directory, TMPDIR: box.directory };
+}
+
+test("the quickstart shows its commands with their answers and leaves no process and no directory", async () => {
+  await using box = new Sandbox();
+  const { code, stdout, stderr } = await box.execute(QUICKSTART, { env: environment(box) });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(stdout.match(/^\$ orchesjob \w+/gm)).toEqual([
+    "$ orchesjob start",
+    "$ orchesjob status",
+    "$ orchesjob logs",
+    "$ orchesjob start",
+    "$ orchesjob start",
+    "$ orchesjob cancel",
+  ]);
+  expect(stdout.match(/^ {2}"existing": \w+/gm)).toEqual([
+    '  "existing": false',
+    '  "existing": false',
+    '  "existing": true',
+  ]);
+  const scratch = /ORCHESJOB_HOME=(\S+)/.exec(stdout)![1]!;
+  expect(scratch).toStartWith(box.directory);
+  expect(existsSync(scratch)).toBe(false);
+  expect(box.processes()).toEqual([]);
+});
+
+test("the quickstart exits 1 and says why where an answer is not as promised", async () => {
+  await using box = new Sandbox();
+  const { code, stdout, stderr } = await box.execute(QUICKSTART, {
+    // The tour's own sha256sum is another's.
+    env: { ...environment(box), PATH: withImpostor(box) },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toBe("quickstart: not as promised: logs has what the command has written\n");
+  expect(existsSync(/ORCHESJOB_HOME=(\S+)/.exec(stdout)![1]!)).toBe(false);
+});
+
+function withImpostor(box: Sandbox): string {
+  const bin = join(box.directory, "bin");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "sha256sum"), "#!/bin/sh\necho wrong\n", { mode: 0o755 });
+  return `${bin}:${process.env["PATH"]}`;
+}

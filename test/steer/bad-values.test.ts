@@ -1,0 +1,126 @@
+/** A bad value of any option: exit 2 (125 where the job's own code is passed on), one sentence with the option and the value. */
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { expectFailure } from "../support/expect.ts";
+import { Sandbox } from "../support/sandbox.ts";
+
+const DURATIONS = [
+  "0",
+  "0s",
+  "-1s",
+  "5 minutes",
+  "",
+  "1e3",
+  "1.5h",
+  "1w",
+  "s",
+  "1h30m",
+  " 1s",
+  "999999999999d",
+  "٣",
+];
+
+const REFUSED: readonly [command: string, option: string, values: readonly string[]][] = [
+  ["start", "--timeout", DURATIONS],
+  ["wait", "--timeout", DURATIONS],
+  ["unlock", "--ttl", DURATIONS],
+  ["start", "--start-timeout", ["x", "-1", "", "1s", "1e3", "Infinity", "NaN"]],
+  ["cancel", "--grace-seconds", ["x", "-1", "", "5s", "99999999999"]],
+  ["cancel", "--reason", [""]],
+  ["list", "--limit", ["-1", "0", "x", "", "1.5", "1e3", "9999999999999999"]],
+  ["list", "--status", ["NOPE", "failed", "", "FAILED,LOST"]],
+  ["list", "--format", ["xml", "", "JSON"]],
+  ["status", "--format", ["xml"]],
+  ["list", "--since", ["yesterday", "", "2026-13-01", "12:00"]],
+  ["list", "--until", ["tomorrow"]],
+  ["clean", "--before", ["x"]],
+  ["logs", "--tail", ["x", "-1", "", "1.5"]],
+  ["logs", "--stream", ["both", ""]],
+  ["result", "--max-bytes", ["-1", "x", "64k", ""]],
+  ["start", "--label", ["x", "=x", "", "a b=x", "1=x", "é=x"]],
+  ["start", "--env", ["=x", "X", ""]],
+  ["start", "--request-id", [""]],
+  ["start", "--cwd", [""]],
+  ["start", "--if-succeeded", ["x", "", "RETURN"]],
+  ["start", "--if-failed", ["retry"]],
+  ["start", "--if-lost", ["retry"]],
+  ["rerun", "--reason", [""]],
+];
+
+/** What the command needs beside the option that is asked about. */
+const NEEDS: Record<string, { readonly options: readonly string[]; readonly command?: readonly string[] }> = {
+  start: { options: ["--run-key", "k"], command: ["--", "touch", "ran"] },
+  wait: { options: ["--run-key", "k"] },
+  unlock: { options: ["--run-key", "k"] },
+  cancel: { options: ["--run-key", "k"] },
+  rerun: { options: ["--run-key", "k"] },
+  logs: { options: ["--run-key", "k"] },
+  result: { options: ["--run-key", "k"] },
+  status: { options: ["--run-key", "k"] },
+  list: { options: [] },
+  clean: { options: [] },
+};
+
+describe.each(REFUSED)("%s %s", (command, option, values) => {
+  test(`${values.map((value) => JSON.stringify(value)).join(" ")}: exit 2, and nothing is done`, async () => {
+    await using box = new Sandbox();
+    const needs = NEEDS[command]!;
+    for (const value of values) {
+      // Both forms are one to the parser; every other value is enough for each.
+      const given = values.indexOf(value) % 2 === 0 ? [option, value] : [`${option}=${value}`];
+      const result = await box.run([command, ...needs.options, ...given, ...(needs.command ?? [])]);
+      expectFailure(result, 2, option);
+      if (value !== "") expect(result.stderr).toContain(JSON.stringify(value));
+    }
+    expect(existsSync(box.home)).toBe(false);
+  });
+});
+
+const CONTRADICTIONS: readonly [words: readonly string[], message: string][] = [
+  [["start", "--run-key", "k", "--strict", "--if-lost", "rerun", "--", "true"], "--strict"],
+  [["list", "--watch"], "terminal"],
+  [["status", "--running", "--run-key", "k"], "--running"],
+  [["status", "--running", "--all"], "--running"],
+  [["rerun", "--run-key", "k", "--job-id", "j"], "not both"],
+  [["rerun"], "--run-key KEY or --job-id ID is required"],
+  [["wait"], "--run-key KEY or --job-id ID is required"],
+  [["result", "--run-key", "k", "--job-id", "j"], "not both"],
+  [["unlock"], "--run-key KEY is required"],
+  [["unlock", "--run-key", "k", "--job-id", "j"], "no option --job-id"],
+  [["list", "extra"], 'no "extra"'],
+  [["cancel", "k"], 'no "k"'],
+  [["start", "--run-key", "k", "--request-id", "r".repeat(1025), "--", "true"], "1025 bytes"],
+  [["start", "--run-key", "k", "--label", `a=${"b".repeat(5000)}`, "--", "true"], "4096 bytes"],
+];
+
+test.each(CONTRADICTIONS)("%p: exit 2", async (words, message) => {
+  await using box = new Sandbox();
+  expectFailure(await box.run(words), 2, message);
+  expect(existsSync(box.home)).toBe(false);
+});
+
+describe("where the job's own code is passed on a bad value is 125", () => {
+  test.each([
+    [["run", "--run-key", "k", "--timeout", "0", "--", "touch", "ran"], "--timeout"],
+    [["run", "--run-key", "k", "--env", "=x", "--", "touch", "ran"], "--env"],
+    [["run", "--run-key", "k"], "command is required"],
+    [["run", "--", "touch", "ran"], "--run-key"],
+    [["run", "--run-key", "k", "--sync", "--", "touch", "ran"], "--sync"],
+    [
+      ["start", "--run-key", "k", "--sync", "--exit-status", "--timeout", "0", "--", "touch", "ran"],
+      "--timeout",
+    ],
+    [["start", "--run-key", "k", "--exit-status", "--", "touch", "ran"], "--sync"],
+    [["wait", "--run-key", "k", "--exit-status", "--timeout", "0"], "--timeout"],
+  ] as const)("%p", async (words, message) => {
+    await using box = new Sandbox();
+    expectFailure(await box.run(words), 125, message);
+    expect(existsSync(box.home)).toBe(false);
+  });
+
+  test("and --exit-status of the command's own is not ours", async () => {
+    await using box = new Sandbox();
+    const words = ["start", "--run-key", "", "--", "echo", "--exit-status"];
+    expectFailure(await box.run(words), 2, "run key is empty");
+  });
+});

@@ -1,0 +1,74 @@
+/** `cancel` never signals who is not of the job: the caller, its shell and pipeline, jobs of their own. */
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { finishedJob, runningJob, startReady } from "../support/jobs.ts";
+import { killWorker } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+
+/** A shell as of somebody who has set the variable by hand, a child of it, and a pipeline behind the answer. */
+async function cancelByHand(box: Sandbox, job: JobAnswer): Promise<void> {
+  const script = `sleep 0.01 & "$0" cancel --run-key k | { cat; echo pipeline goes on; }; wait $!; echo $?; echo shell goes on`;
+  const result = await shell(box, script, { env: { ORCHESJOB_JOB_ID: job.job_id } });
+  expect(result).toMatchObject({ code: 0, signal: null, stderr: "" });
+  expect(result.stdout).toEndWith("}\npipeline goes on\n0\nshell goes on\n");
+}
+
+test("a caller with the job's variable in its environment is spared, with its shell and its pipeline", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await cancelByHand(box, await startWaiting(box, "k", gate));
+  expect(await finishedJob(box, "k")).toMatchObject({ status: "CANCELLED" });
+});
+
+test("and also where the caller does the dead worker's work", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  await killWorker(job);
+  await cancelByHand(box, job);
+  expect(isAlive(job.target_pid!)).toBe(false);
+});
+
+test("a job that was started from within the job lives on; a run that only watches it does not", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const inner = `${BINARY} run --run-key inner -- sh -c '${gate.wait}'`;
+  await startReady(box, "k", `${inner} & echo ready; wait`);
+  const job = await runningJob(box, "inner");
+  expect(await box.json(["cancel", "--run-key", "k"])).toMatchObject({ status: "CANCELLED", survivors: [] });
+  expect(isAlive(job.target_pid!)).toBe(true);
+  gate.open();
+  expect(await finishedJob(box, "inner")).toMatchObject({ job_id: job.job_id, status: "SUCCEEDED" });
+});
+
+test("a job that cancels itself ends whole", async () => {
+  await using box = new Sandbox();
+  const trace = join(box.directory, "lived");
+  const script = `"$1" cancel --run-key k; touch ${trace}; sleep 600`;
+  await box.json(["start", "--run-key", "k", "--", "sh", "-c", script, "sh", BINARY]);
+  expect(await finishedJob(box, "k")).toMatchObject({ status: "CANCELLED", signal: "SIGTERM" });
+  await until("nothing is left", () => box.processes().length === 0, 5);
+  expect(existsSync(trace)).toBe(false);
+});
+
+test("a branch of the job in a session of its own that cancels it ends as well", async () => {
+  await using box = new Sandbox();
+  const branch = `(setsid sh -c '"$0" cancel --run-key k; sleep 600' "$1" &); sleep 600`;
+  await box.json(["start", "--run-key", "k", "--", "sh", "-c", branch, "sh", BINARY]);
+  expect(await finishedJob(box, "k")).toMatchObject({ status: "CANCELLED" });
+  await until("nothing is left", () => box.processes().length === 0, 5);
+});
+
+test("who reads the job's output is spared", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  const reader = box.spawn(["tail", "-f", job.stdout_file]);
+  expect(await box.json(["cancel", "--run-key", "k"])).toMatchObject({ status: "CANCELLED", survivors: [] });
+  expect(isAlive(reader.pid)).toBe(true);
+  reader.kill("SIGKILL");
+  await reader.exited;
+});

@@ -1,0 +1,127 @@
+/** `list` and `status --running`: which jobs they show, in which order, and that none of them is a false word. */
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { edit } from "../support/database.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { killAndWait, killWorker } from "../support/processes.ts";
+import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+
+const list = (box: Sandbox, ...words: readonly string[]) => box.json<JobAnswer[]>(["list", ...words]);
+const keys = async (box: Sandbox, ...words: readonly string[]) =>
+  (await list(box, ...words)).map((job) => job.run_key);
+
+const finish = (box: Sandbox, key: string, command: string) =>
+  box.json(["start", "--run-key", key, "--sync", "--", command]);
+
+test("the newest of all run keys first, with the fields of status", async () => {
+  await using box = new Sandbox();
+  for (const key of ["b", "a", "c", "a"]) await finish(box, key, "true");
+  const jobs = await list(box);
+  expect(jobs.map((job) => [job.run_key, job.attempt_no])).toEqual([
+    ["a", 2],
+    ["c", 1],
+    ["a", 1],
+    ["b", 1],
+  ]);
+  expect(jobs[0]).toEqual(await box.json(["status", "--run-key", "a"]));
+});
+
+test("--limit, 50 without", async () => {
+  await using box = new Sandbox();
+  for (let number = 1; number <= 3; number++) await finish(box, `k${number}`, "true");
+  expect(await keys(box, "--limit", "2")).toEqual(["k3", "k2"]);
+  expect(await keys(box, "--limit", "1000000")).toEqual(["k3", "k2", "k1"]);
+  // As a long history would leave it, without its hour of work.
+  edit(
+    box,
+    `with recursive n(i) as (select 1 union all select i + 1 from n where i < 60)
+     insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+     select 'job-' || i, 'many', i, 'SUCCEEDED', '["true"]', '/', 1, 1, 'h' from n`,
+  );
+  expect((await list(box)).length).toBe(50);
+  expect((await list(box, "--limit", "63")).length).toBe(63);
+});
+
+test("--run-key-prefix takes what is special elsewhere literally", async () => {
+  await using box = new Sandbox();
+  for (const key of ["a", "a%", "a%1", "a_1", "ab", "A", "日本", "日", "🎉"]) await finish(box, key, "true");
+  expect(await keys(box, "--run-key-prefix", "a%")).toEqual(["a%1", "a%"]);
+  expect(await keys(box, "--run-key-prefix", "a_")).toEqual(["a_1"]);
+  expect(await keys(box, "--run-key-prefix", "a")).toEqual(["ab", "a_1", "a%1", "a%", "a"]);
+  expect(await keys(box, "--run-key-prefix", "日")).toEqual(["日", "日本"]);
+  expect(await keys(box, "--run-key-prefix", "nothing")).toEqual([]);
+});
+
+test("--status may be repeated, and goes with the other filters", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await finish(box, "good", "true");
+  await finish(box, "bad", "false");
+  await startWaiting(box, "stopped", gate);
+  await box.json(["cancel", "--run-key", "stopped"]);
+  await startWaiting(box, "active", gate);
+  expect(await keys(box, "--status", "SUCCEEDED")).toEqual(["good"]);
+  expect(await keys(box, "--status", "FAILED", "--status", "CANCELLED")).toEqual(["stopped", "bad"]);
+  expect(await keys(box, "--status", "RUNNING")).toEqual(["active"]);
+  expect(await keys(box, "--status", "LOST")).toEqual([]);
+  expect(await keys(box, "--status", "FAILED", "--run-key-prefix", "b", "--limit", "1")).toEqual(["bad"]);
+  gate.open();
+  await box.json(["wait", "--run-key", "active"]);
+});
+
+test("--since counts its own instant, --until does not", async () => {
+  await using box = new Sandbox();
+  const [first, second] = [await finish(box, "first", "true"), await finish(box, "second", "true")];
+  expect(await keys(box, "--since", second.started_at)).toEqual(["second"]);
+  expect(await keys(box, "--until", second.started_at)).toEqual(["first"]);
+  expect(await keys(box, "--since", first.started_at, "--until", second.started_at)).toEqual(["first"]);
+  expect(await keys(box, "--since", "2000-01-01", "--until", "2000-01-02")).toEqual([]);
+});
+
+describe("a job whose worker died while nobody looked", () => {
+  test("is in --status LOST, and not in --status RUNNING", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    for (const key of ["one", "two"]) await killWorker(await startWaiting(box, key, gate));
+    expect(await keys(box, "--status", "RUNNING")).toEqual([]);
+    expect(await keys(box, "--status", "LOST")).toEqual(["two", "one"]);
+    for (const { orphan_pids: pids } of await list(box)) expect(pids.length).toBe(1);
+  });
+
+  test("is found by the first who asks for lost ones, however old it is", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    await killWorker(await startWaiting(box, "old", gate));
+    for (const key of ["x", "y"]) await finish(box, key, "true");
+    expect(await keys(box, "--status", "LOST", "--limit", "1")).toEqual(["old"]);
+  });
+
+  test("is not in status --running", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const [lost] = [await startWaiting(box, "a", gate), await startWaiting(box, "b", gate)];
+    for (const pid of [lost!.worker_pid!, lost!.target_pid!]) await killAndWait(pid);
+    const running = await box.json<JobAnswer[]>(["status", "--running"]);
+    expect(running.map((job) => job.run_key)).toEqual(["b"]);
+  });
+});
+
+test("status --running has the active jobs, the oldest first", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  for (const key of ["c", "a", "b"]) await startWaiting(box, key, gate);
+  await finish(box, "done", "true");
+  const running = await box.json<JobAnswer[]>(["status", "--running"]);
+  expect(running.map((job) => job.run_key)).toEqual(["c", "a", "b"]);
+  expect(running[0]).toEqual(await box.json<JobAnswer>(["status", "--run-key", "c"]));
+  gate.open();
+  for (const { job_id: id } of running) await box.json(["wait", "--job-id", id]);
+  expect(await box.json<unknown[]>(["status", "--running"])).toEqual([]);
+});
+
+test("where there is no state directory there are no jobs, and none is made", async () => {
+  await using box = new Sandbox();
+  expect(await list(box)).toEqual([]);
+  expect(await box.json<unknown[]>(["status", "--running"])).toEqual([]);
+  expect(existsSync(box.home)).toBe(false);
+});

@@ -1,0 +1,74 @@
+/** `result`: how a job ended and what it wrote, in one answer. */
+import { expect, test } from "bun:test";
+import { expectFailure } from "../support/expect.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+
+interface ResultAnswer extends JobAnswer {
+  readonly stdout: string;
+  readonly stdout_truncated: boolean;
+  readonly stderr: string;
+  readonly stderr_truncated: boolean;
+}
+
+async function resultOf(box: Sandbox, script: string, ...more: readonly string[]): Promise<ResultAnswer> {
+  await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", script]);
+  return box.json(["result", "--run-key", "k", ...more]);
+}
+
+test("the job as status has it, and both streams whole", async () => {
+  await using box = new Sandbox();
+  const answer = await resultOf(box, `printf 'a\\n"b"\\t\\033é'; echo err >&2; exit 3`);
+  expect(answer).toEqual({
+    ...(await box.json(["status", "--run-key", "k"])),
+    ...{ stdout: 'a\n"b"\t\u001bé', stdout_truncated: false, stderr: "err\n", stderr_truncated: false },
+  });
+  expect(answer.exit_code).toBe(3);
+});
+
+test("of a long stream the last 64 KiB", async () => {
+  await using box = new Sandbox();
+  const answer = await resultOf(box, "seq 100000; seq 9 >&2");
+  const all = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`).join("");
+  expect(answer.stdout).toBe(all.slice(-65_536));
+  expect(answer).toMatchObject({ stdout_truncated: true, stderr_truncated: false });
+});
+
+test.each([
+  [0, "", true],
+  [1, "\n", true],
+  [9, "23456789\n", false],
+  [10, "123456789\n", false],
+  [1_000_000, "123456789\n", false],
+] as const)("--max-bytes %d", async (max, text) => {
+  await using box = new Sandbox();
+  const answer = await resultOf(box, "echo 123456789", "--max-bytes", String(max));
+  expect(answer.stdout).toBe(text);
+  expect(answer.stdout_truncated).toBe(max < 10);
+  expect(answer).toMatchObject({ stderr: "", stderr_truncated: false });
+});
+
+test("bytes that are no text do not make the answer unreadable, and a byte order mark stays", async () => {
+  await using box = new Sandbox();
+  const answer = await resultOf(box, `printf '\\357\\273\\277a\\377\\000b'; printf '\\357\\273\\277c' >&2`);
+  expect([answer.stdout, answer.stderr]).toEqual(["\uFEFFa\uFFFD\0b", "\uFEFFc"]);
+});
+
+test("of a command that could not be launched: empty streams, and the error", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "k", "--sync", "--", "no-such-command"]);
+  const answer = await box.json<ResultAnswer>(["result", "--run-key", "k"]);
+  expect(answer).toMatchObject({ stdout: "", stderr: "", exit_code: -1, status: "FAILED" });
+  expect(answer.error).toContain("no-such-command");
+});
+
+test("not finished: exit 4, with the way to wait; no such job: exit 3", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  expectFailure(await box.run(["result", "--run-key", "k"]), 3, "no job of run key");
+  const job = await startWaiting(box, "k", gate);
+  expectFailure(await box.run(["result", "--run-key", "k"]), 4, `orchesjob wait --job-id ${job.job_id}`);
+  gate.open();
+  await box.json(["wait", "--run-key", "k"]);
+  expect((await box.run(["result", "--job-id", job.job_id])).code).toBe(0);
+});

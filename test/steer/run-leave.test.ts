@@ -1,0 +1,137 @@
+/** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { Gate } from "../support/gate.ts";
+import { finishedJob, runningJob } from "../support/jobs.ts";
+import { Reading } from "../support/reading.ts";
+import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+import { stateOf } from "../support/processes.ts";
+import { CTRL_C, onTerminal } from "../support/terminal.ts";
+
+describe("a signal to the caller detaches it", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("%s: exit %d, with the way back and the way to end the job", async (signal, code) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    // A group of its own, all of which gets the signal, as a terminal's foreground job.
+    const script = `echo begun; ${gate.wait}; echo end`;
+    const caller = box.spawn(["setsid", BINARY, "run", "--run-key", "k", "--", "sh", "-c", script]);
+    await new Reading(caller.stdout).until("begun\n");
+    const job = await runningJob(box, "k");
+    process.kill(-caller.pid, signal);
+    expect(await caller.exited).toBe(code);
+    const message = await new Response(caller.stderr).text();
+    expect(message).toMatch(/^orchesjob: left job [^\n]+\n$/);
+    expect(message).toContain("goes on");
+
+    // The first of the commands that it names works as it stands.
+    for (const verb of ["logs --follow", "cancel"])
+      expect(message).toContain(`orchesjob ${verb} --job-id ${job.job_id}`);
+    const watcher = box.spawn([BINARY, "logs", "--follow", "--job-id", job.job_id]);
+    gate.open();
+    expect((await box.finished(watcher)).stdout).toBe("begun\nend\n");
+    expect(await finishedJob(box, "k")).toMatchObject({
+      job_id: job.job_id,
+      status: "SUCCEEDED",
+      signal: null,
+    });
+  });
+});
+
+test("SIGKILL to the caller leaves the job alone, and a second run shows all of it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const words = ["run", "--run-key", "k", "--", "sh", "-c", `echo begun; ${gate.wait}; echo end; exit 4`];
+  const caller = box.spawn([BINARY, ...words]);
+  await new Reading(caller.stdout).until("begun\n");
+  caller.kill("SIGKILL");
+  await caller.exited;
+  const again = box.spawn([BINARY, ...words]);
+  const shown = new Reading(again.stdout);
+  await shown.until("begun\n");
+  gate.open();
+  expect(await shown.all()).toBe("begun\nend\n");
+  expect(await again.exited).toBe(4);
+  expect(await finishedJob(box, "k")).toMatchObject({ attempt_no: 1 });
+});
+
+test("a second signal does not do more than the first", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const caller = box.spawn([BINARY, "run", "--run-key", "k", "--", ...gate.command]);
+  const job = await runningJob(box, "k");
+  // Both are there before it can look.
+  process.kill(caller.pid, "SIGSTOP");
+  await until("the caller is stopped", () => stateOf(caller.pid) === "T");
+  for (const signal of ["SIGINT", "SIGINT", "SIGTERM"] as const) process.kill(caller.pid, signal);
+  process.kill(caller.pid, "SIGCONT");
+  expect([130, 143]).toContain(await caller.exited);
+  expect(await new Response(caller.stderr).text()).toContain("goes on");
+  expect(isAlive(job.target_pid!)).toBe(true);
+});
+
+test("a caller whose reader is slow hears the signal all the same", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  // More than a pipe holds, and nobody reads.
+  const script = `head -c 1000000 /dev/zero; ${gate.wait}`;
+  const reader = new Gate(box, "reader");
+  const caller = box.spawn([
+    ...["sh", "-c", `"$@" | { ${reader.wait}; }`, "sh"],
+    ...[BINARY, "run", "--run-key", "k", "--", "sh", "-c", script],
+  ]);
+  const run = await until("the caller waits in its pipe", () =>
+    box.processes().find((pid) => waitsInPipe(pid, "run")),
+  );
+  process.kill(run, "SIGTERM");
+  await until("the caller has left", () => !isAlive(run));
+  reader.open();
+  const { stderr } = await box.finished(caller);
+  expect(stderr).toContain("goes on");
+  gate.open();
+  expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED" });
+});
+
+/** Asleep in write(2), which a process that polls for its output is not. */
+function waitsInPipe(pid: number, verb: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return (
+      words[0] === BINARY &&
+      words[1] === verb &&
+      /pipe_write/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"))
+    );
+  } catch {
+    return false;
+  }
+}
+
+test("a reader that has seen enough ends the caller quietly, and not the job", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const words = ["run", "--run-key", "k", "--", "sh", "-c", `seq 100000; ${gate.wait}`];
+  const result = await shell(box, `{ "$0" "$@"; echo $? >&2; } | head -1`, { words });
+  expect(result).toMatchObject({ stdout: "1\n", stderr: "141\n" });
+  gate.open();
+  expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED" });
+});
+
+test("Ctrl-C on a terminal ends the caller and not the job; nothing on the screen is garbled", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const script = `echo one; echo two >&2; ${gate.wait}`;
+  const screen = onTerminal(box, ["run", "--run-key", "k", "--", "sh", "-c", script]);
+  await until("the output is shown", () => /one/.test(screen.shown()) && /two/.test(screen.shown()));
+  const job = await runningJob(box, "k");
+  screen.type(CTRL_C);
+  expect(await screen.ended()).toBe(130);
+  const lines = screen.shown().split("\r\n");
+  expect(lines.slice(0, 2).sort()).toEqual(["one", "two"]);
+  expect(lines[2]).toMatch(new RegExp(`^(\\^C)?orchesjob: left job ${job.job_id}, which goes on`));
+  expect(screen.shown()).not.toContain("\u001b");
+  expect(isAlive(job.target_pid!)).toBe(true);
+});

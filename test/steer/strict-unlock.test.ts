@@ -1,0 +1,143 @@
+/** `--strict`: one job per run key, ever; `unlock` allows exactly one more. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expectFailure } from "../support/expect.ts";
+import { Sandbox, until } from "../support/sandbox.ts";
+
+const STRICT = [
+  "start",
+  "--run-key",
+  "k",
+  "--strict",
+  "--sync",
+  "--",
+  "sh",
+  "-c",
+  "echo ran >> runs; exit 3",
+];
+
+function runs(box: Sandbox): number {
+  return readFileSync(join(box.directory, "runs"), "utf8").split("\n").length - 1;
+}
+
+interface Permission {
+  readonly run_key: string;
+  readonly allowed_at: string;
+  readonly expires_at: string | null;
+  readonly reason: string | null;
+}
+
+const unlock = (box: Sandbox, ...more: readonly string[]) =>
+  box.json<Permission>(["unlock", "--run-key", "k", ...more]);
+
+test("the first start runs, every later one gets that job, whatever its result", async () => {
+  await using box = new Sandbox();
+  const first = await box.json(STRICT);
+  expect(first).toMatchObject({ accepted: true, status: "FAILED" });
+  for (let round = 0; round < 3; round++)
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false, existing: true, job_id: first.job_id });
+  expect(runs(box)).toBe(1);
+});
+
+test("ten at once run it once", async () => {
+  await using box = new Sandbox();
+  const answers = await Promise.all(Array.from({ length: 10 }, () => box.json(STRICT)));
+  expect(new Set(answers.map((answer) => answer.job_id)).size).toBe(1);
+  expect(runs(box)).toBe(1);
+});
+
+describe("unlock", () => {
+  test("allows exactly one more, and tells what it has allowed", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    const permission = await unlock(box, "--reason", "input was corrected");
+    expect(permission).toMatchObject({ run_key: "k", expires_at: null, reason: "input was corrected" });
+    expect(Math.abs(Date.parse(permission.allowed_at) - Date.now())).toBeLessThan(60_000);
+    const second = await box.json(STRICT);
+    expect(second).toMatchObject({ accepted: true, attempt_no: 2 });
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false, job_id: second.job_id });
+    expect(runs(box)).toBe(2);
+  });
+
+  test("ten starts at once use it once", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    await unlock(box);
+    const answers = await Promise.all(Array.from({ length: 10 }, () => box.json(STRICT)));
+    expect(answers.filter((answer) => answer.accepted).length).toBe(1);
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+    expect(runs(box)).toBe(2);
+  });
+
+  test("given ten times before it is used it is still one", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    await Promise.all(Array.from({ length: 10 }, () => unlock(box)));
+    for (let round = 0; round < 3; round++) await box.json(STRICT);
+    expect(runs(box)).toBe(2);
+  });
+
+  test("given again after it was used it is one more", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    for (let round = 0; round < 2; round++) {
+      await unlock(box);
+      await box.json(STRICT);
+      await box.json(STRICT);
+    }
+    expect(runs(box)).toBe(3);
+  });
+
+  test("with a --ttl is worth nothing once that is over", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    const { allowed_at: from, expires_at: to } = await unlock(box, "--ttl", "1s");
+    expect(Date.parse(to!) - Date.parse(from)).toBe(1_000);
+    await until("it has expired", () => Date.now() > Date.parse(to!) + 10);
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+    await unlock(box, "--ttl", "1d");
+    expect(await box.json(STRICT)).toMatchObject({ accepted: true });
+    expect(runs(box)).toBe(2);
+  });
+
+  test("is not used up by a start that gets an active job", async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--strict", "--", "sleep", "600"]);
+    await unlock(box);
+    expect(await box.json(STRICT.filter((word) => word !== "--sync"))).toMatchObject({ status: "RUNNING" });
+    await box.json(["cancel", "--run-key", "k"]);
+    expect(await box.json(STRICT)).toMatchObject({ accepted: true });
+  });
+
+  test("is for its own key alone", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    await box.json(["unlock", "--run-key", "other"]);
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+  });
+});
+
+test("a key whose history was cleaned is still not free: exit 4, naming the way out, which works", async () => {
+  await using box = new Sandbox();
+  const { job_id: id } = await box.json(STRICT);
+  await box.run(["clean", "--before", "2100-01-01"]);
+  const refused = await box.run(STRICT);
+  expectFailure(refused, 4, id);
+  expect(refused.stderr).toContain('orchesjob unlock --run-key "k"');
+  await unlock(box);
+  expect(await box.json(STRICT)).toMatchObject({ accepted: true, existing: false });
+  expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+  expect(runs(box)).toBe(2);
+});
+
+test("a key that ran without --strict has run", async () => {
+  await using box = new Sandbox();
+  const first = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  expect(await box.json(STRICT)).toMatchObject({
+    accepted: false,
+    job_id: first.job_id,
+    command_matches: false,
+  });
+  expect(existsSync(join(box.directory, "runs"))).toBe(false);
+});

@@ -1,0 +1,133 @@
+/** Tables for people: they fit the terminal, show what matters, and nothing in them is dangerous. JSON stays the default. */
+import { describe, expect, test } from "bun:test";
+import { edit } from "../support/database.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { Sandbox, until } from "../support/sandbox.ts";
+import { CTRL_C, onTerminal, plainLines, type ScreenOptions } from "../support/terminal.ts";
+
+const WIDE = "日本語の長い名前".repeat(6);
+const LONG = ["echo", "x".repeat(300), "a b", "it's"];
+
+async function fill(box: Sandbox): Promise<void> {
+  await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "exit 3"]);
+  await box.json(["start", "--run-key", WIDE, "--sync", "--", ...LONG]);
+}
+
+async function table(box: Sandbox, words: readonly string[], options: ScreenOptions = {}): Promise<string> {
+  const screen = onTerminal(box, [...words, "--format", "table"], options);
+  expect(await screen.ended()).toBe(0);
+  return screen.shown();
+}
+
+describe("on a terminal", () => {
+  test.each([24, 30, 40, 60, 80, 100, 132, 200])("of %d columns no line is longer", async (columns) => {
+    await using box = new Sandbox();
+    await fill(box);
+    const lines = plainLines(await table(box, ["list"], { columns }));
+    expect(lines.length).toBe(3);
+    for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns);
+    expect(lines[0]).toMatch(/^RUN KEY +.*STATUS/);
+    expect(lines[1]).toMatch(/^日本.*SUCCEEDED/);
+    expect(lines[2]).toMatch(/^k .*FAILED/);
+  });
+
+  test("where there is room all is there, in columns, and what is cut is cut in the middle", async () => {
+    await using box = new Sandbox();
+    await fill(box);
+    const { job_id: id } = await box.json(["status", "--run-key", "k"]);
+    const [head, , row] = plainLines(await table(box, ["list"], { columns: 250 }));
+    expect(head).toMatch(/^RUN KEY +NO +STATUS +EXIT +STARTED +TOOK +JOB ID +COMMAND$/);
+    expect(row).toMatch(new RegExp(`^k +1 +FAILED +3 +\\d+s ago +0s +${id} +sh -c 'exit 3'$`));
+    const [, wide] = plainLines(await table(box, ["list"], { columns: 350 }));
+    expect(wide).toMatch(/echo x+…x+ 'a b' 'it'\\''s'$/);
+  });
+});
+
+describe("colour", () => {
+  const COLOR = "\u001b[31mFAILED";
+  test("on a terminal", async () => {
+    await using box = new Sandbox();
+    await fill(box);
+    expect(await table(box, ["status", "--run-key", "k"], { columns: 160 })).toContain(COLOR);
+    expect(await table(box, ["list"], { env: { NO_COLOR: "" } })).toContain(COLOR);
+  });
+
+  test("not with NO_COLOR, and not where there is no terminal", async () => {
+    await using box = new Sandbox();
+    await fill(box);
+    expect(await table(box, ["list"], { env: { NO_COLOR: "1" } })).not.toContain("\u001b");
+    const { stdout } = await box.run(["list", "--format", "table"], { env: { NO_COLOR: undefined } });
+    expect(stdout).toContain("FAILED");
+    expect(stdout).not.toContain("\u001b");
+  });
+});
+
+test("nothing in a command or a run key moves the cursor, colours, rings, or turns the line around", async () => {
+  await using box = new Sandbox();
+  const evil = "\u001b[2J\u001b]0;title\u0007\r\n\t\b\u009b31m\u202egnp.exe\u2066\u007f";
+  await box.json(["start", "--run-key", "k\u202e", "--sync", "--", "true", evil]);
+  for (const text of [
+    await table(box, ["list"], { columns: 200, env: { NO_COLOR: "1" } }),
+    (await box.run(["status", "--run-key", "k\u202e", "--format", "table"])).stdout,
+  ]) {
+    const lines = text.replaceAll("\r\n", "\n").trimEnd().split("\n");
+    expect(lines.length).toBe(2);
+    expect(lines[1]).toContain("gnp.exe");
+    expect(lines[1]).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
+  }
+});
+
+test("ages and durations are as a person says them", async () => {
+  await using box = new Sandbox();
+  await fill(box);
+  const micro = (seconds: number) => Math.round((Date.now() / 1000 - seconds) * 1e6);
+  const ages = [
+    [5, 3, "5s ago", "2s"],
+    [192, 0, "3m12s ago", "3m12s"],
+    [7_500, 3_900, "2h5m ago", "1h"],
+    [2 * 86_400 + 3 * 3_600 + 60, 2 * 86_400, "2d3h ago", "3h1m"],
+  ] as const;
+  for (const [from, to, age, took] of ages) {
+    edit(box, `update jobs set started_at = ${micro(from)}, finished_at = ${micro(to)} where run_key = 'k'`);
+    const [, row] = plainLines((await box.run(["status", "--run-key", "k", "--format", "table"])).stdout);
+    // A loaded machine may take a second for the way.
+    const late = age.replace(
+      /(\d+)s ago/,
+      (_, seconds) => `(${seconds}|${Number(seconds) + 1}|${Number(seconds) + 2})s ago`,
+    );
+    expect(row).toMatch(new RegExp(` ${late} +${took} `));
+  }
+});
+
+test("JSON stays the default, on a terminal as well", async () => {
+  await using box = new Sandbox();
+  await fill(box);
+  for (const words of [["list"], ["status", "--run-key", "k"], ["status", "--run-key", "k", "--all"]]) {
+    const screen = onTerminal(box, words);
+    expect(await screen.ended()).toBe(0);
+    expect(screen.shown().replaceAll("\r\n", "\n")).toBe((await box.run(words)).stdout);
+  }
+});
+
+test("an empty list is a table without rows", async () => {
+  await using box = new Sandbox();
+  const { stdout } = await box.run(["list", "--format", "table"]);
+  expect(plainLines(stdout)).toEqual([expect.stringMatching(/^RUN KEY/)]);
+});
+
+describe("list --watch", () => {
+  test("shows what changes, in place, until Ctrl-C", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    await startWaiting(box, "k", gate);
+    const screen = onTerminal(box, ["list", "--watch"]);
+    await until("it is shown to run", () => screen.shown().includes("RUNNING"));
+    gate.open();
+    await until("it is shown to have ended", () => screen.shown().includes("SUCCEEDED"));
+    screen.type(CTRL_C);
+    expect(await screen.ended()).toBe(0);
+    // In place: the cursor goes home for every picture, and the screen is never wiped whole.
+    expect(screen.shown().split("\u001b[H").length).toBeGreaterThan(2);
+    expect(screen.shown()).not.toContain("\u001b[2J");
+  });
+});

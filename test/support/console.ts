@@ -1,0 +1,112 @@
+/**
+ * Documents that cannot rot: the ```console blocks of a Markdown file are typed into one shell, from top to bottom, and
+ * what they show is compared with what comes. A line `…` stands for lines left out; ids, times and process numbers are
+ * any. A command must exit 0, unless the next one is `echo $?`; one without an answer in the text may answer anything.
+ */
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { BINARY, ROOT, type Sandbox } from "./sandbox.ts";
+
+export interface Step {
+  readonly command: string;
+  /** Lines shown below it. */
+  readonly expected: readonly string[];
+  /** Line number in the document. */
+  readonly line: number;
+}
+
+export interface Typed extends Step {
+  readonly output: string;
+  readonly code: number;
+}
+
+export function readDocument(name: string): string {
+  return readFileSync(join(ROOT, name), "utf8");
+}
+
+/** The commands of all console blocks, in order. A command goes on in lines that begin with `> `. */
+export function readSteps(markdown: string): Step[] {
+  const steps: { command: string; expected: string[]; line: number }[] = [];
+  let inside = false;
+  markdown.split("\n").forEach((text, index) => {
+    if (text.startsWith("```")) inside = text === "```console";
+    else if (!inside) return;
+    else if (text.startsWith("$ ")) steps.push({ command: text.slice(2), expected: [], line: index + 1 });
+    else if (text.startsWith("> ") && steps.at(-1)!.expected.length === 0)
+      steps.at(-1)!.command += `\n${text.slice(2)}`;
+    else steps.at(-1)!.expected.push(text);
+  });
+  return steps;
+}
+
+/** Where the documents' reader works, and the names that the text has for it. */
+const USER = "anna";
+
+const MARK = "\u001e";
+
+/** Types all commands into one shell, in a home directory with the example programs in it. */
+export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<Typed[]> {
+  const bin = join(box.directory, ".bin");
+  mkdirSync(bin);
+  symlinkSync(BINARY, join(bin, "orchesjob"));
+  cpSync(join(ROOT, "test/fixtures/docs"), box.directory, { recursive: true });
+  const script = steps
+    .map(({ command }) => `${command}\ncode=$?; printf '${MARK}%d${MARK}' "$code"; (exit "$code")`)
+    .join("\n");
+  const { stdout, code, signal } = await box.execute(["sh", "-c", `exec 2>&1\n${script}`], {
+    env: {
+      HOME: box.directory,
+      USER,
+      PATH: `${bin}:${process.env["PATH"]}`,
+      ORCHESJOB_HOME: undefined,
+      NO_COLOR: undefined,
+    },
+  });
+  const parts = stdout.split(MARK);
+  if (parts.length !== 2 * steps.length + 1)
+    throw new Error(`the shell ended early (${signal ?? code}) after ${JSON.stringify(stdout.slice(-2000))}`);
+  return steps.map((step, index) => ({
+    ...step,
+    output: (parts[2 * index] ?? "").replaceAll(box.directory, `/home/${USER}`),
+    code: Number(parts[2 * index + 1] ?? -1),
+  }));
+}
+
+/** Undefined where a step went as the document says; else what is wrong, for a person. */
+export function findDifference(step: Typed, next: Typed | undefined): string | undefined {
+  const where = `line ${step.line}: ${step.command}`;
+  if (step.code !== 0 && next?.command !== "echo $?")
+    return `${where}\nexits ${step.code}, and the text does not say so\n${step.output}`;
+  if (step.expected.length === 0) return undefined;
+  const real = step.output.replace(/\n$/, "").split("\n");
+  return matches(step.expected.map(mask), real.map(mask))
+    ? undefined
+    : `${where}\nanswers, and the text shows something else:\n${step.output}`;
+}
+
+const MASKS: readonly [RegExp, string][] = [
+  [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "ID"],
+  [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d/g, "TIME"],
+  [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME"],
+  [/("(?:pid|worker_pid|target_pid)": )\d+/g, "$1PID"],
+  [/^(\s+)\d+(,?)$/, "$1PID$2"],
+  [/(process(?:es)?) \d+(?:, \d+)*/g, "$1 PID"],
+  [/\b(?:\d+[smhd])+( ago|;|$)/g, "AGE$1"],
+  [/( ago +)(?:\d+[smhd])+/g, "$1AGE"],
+  [/("host": )"[^"]*"/g, '$1"HOST"'],
+  [/\(commit \w+, bun [\d.]+\)/g, "(BUILD)"],
+  [/\b\d+ +(orchesjob\.db|logs)/g, "SIZE $1"],
+  [/ {2,}/g, "  "],
+];
+
+function mask(line: string): string {
+  return MASKS.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), line.trimEnd());
+}
+
+function matches(expected: readonly string[], real: readonly string[]): boolean {
+  const [first, ...rest] = expected;
+  if (first === undefined) return real.length === 0;
+  if (first.trim() === "…")
+    return matches(rest, real) || (real.length > 0 && matches(expected, real.slice(1)));
+  return real.length > 0 && first === real[0] && matches(rest, real.slice(1));
+}

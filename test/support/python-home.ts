@@ -1,0 +1,96 @@
+/** State directories that the Python orchesjob really wrote, packed while their job `was-running` ran. */
+import { Database } from "bun:sqlite";
+import { spawnSync } from "bun";
+import { readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
+
+export const PYTHON_VERSIONS = ["1.0.0", "1.1.0"] as const;
+export type PythonVersion = (typeof PYTHON_VERSIONS)[number];
+
+/** A row of the Python table `jobs`; the fields that only 1.1 has are undefined in 1.0. */
+export interface PythonJob {
+  readonly job_id: string;
+  readonly run_key: string;
+  readonly worker_pid: number | null;
+  readonly target_pid: number | null;
+  readonly command: string;
+  readonly status: string;
+  readonly exit_code: number | null;
+  readonly started_at: string | number;
+  readonly finished_at: string | number | null;
+  readonly abort_reason?: string | null;
+  readonly rerun_of_job_id?: string | null;
+  readonly attempt_no?: number;
+  readonly rerun_reason?: string | null;
+}
+
+export interface PythonHome {
+  /** What the old database says, in the order of its rows. */
+  readonly jobs: readonly PythonJob[];
+  /** What the jobs wrote, by file name. */
+  log(jobId: string, stream: "stdout" | "stderr"): string;
+}
+
+/** Unpacks a directory of that version as the sandbox's state directory. */
+export function unpackPython(box: Sandbox, version: PythonVersion): PythonHome {
+  const archive = join(ROOT, `test/fixtures/python-${version}-home.tar.gz`);
+  spawnSync(["tar", "--no-same-owner", "-xzf", archive, "-C", box.directory]);
+  renameSync(join(box.directory, `python-${version}-home`), box.home);
+  using database = new Database(join(box.home, "orchesjob.db"));
+  const jobs = database.query<PythonJob, []>("select * from jobs order by rowid").all();
+  database.run("pragma wal_checkpoint(truncate)");
+  return { jobs, log: (jobId, stream) => readFileSync(join(box.home, "logs", `${jobId}.${stream}`), "utf8") };
+}
+
+/** Microseconds since 1970 of either form. */
+export function pythonInstant(value: string | number): number {
+  if (typeof value === "number") return value * 1e6;
+  return Number(Temporal.Instant.from(value).epochNanoseconds / 1000n);
+}
+
+/** Microseconds since 1970 of a time in our answers. */
+export function answeredInstant(value: string): number {
+  return Number(Temporal.Instant.from(value).epochNanoseconds / 1000n);
+}
+
+/** A process that looks like the Python worker of a job; it lives until it is killed. */
+export async function startPythonWorker(box: Sandbox, jobId: string): Promise<Bun.Subprocess> {
+  const script = join(box.directory, "orchesjob");
+  await Bun.write(script, "while :; do sleep 1000; done\n");
+  const worker = box.spawn(["sh", script, "_worker", "--job-id", jobId]);
+  await until("the Python worker runs", () =>
+    readFileSync(`/proc/${worker.pid}/cmdline`, "utf8").includes("_worker"),
+  );
+  return worker;
+}
+
+/** Ends it and what it started. */
+export async function endPythonWorker(box: Sandbox, worker: Bun.Subprocess): Promise<void> {
+  worker.kill("SIGKILL");
+  await worker.exited;
+  for (const pid of box.processes()) {
+    if (readFileSync(`/proc/${pid}/cmdline`, "utf8") === "sleep\u00001000\u0000")
+      process.kill(pid, "SIGKILL");
+  }
+}
+
+/** Puts a row of the old database into the present. */
+export function editPython(box: Sandbox, sql: string): void {
+  using database = new Database(join(box.home, "orchesjob.db"));
+  database.run(sql);
+}
+
+/** The job of each key, newest first, as we tell it. */
+export async function toldHistory(
+  box: Sandbox,
+  runKey: string,
+): Promise<readonly (JobAnswer & PythonExtras)[]> {
+  return box.json(["status", "--run-key", runKey, "--all"]);
+}
+
+interface PythonExtras {
+  readonly cancel_reason: string | null;
+  readonly rerun_of_job_id: string | null;
+  readonly rerun_reason: string | null;
+}

@@ -1,0 +1,128 @@
+/** A real sshd on loopback with keys of its own, and the ssh client that reaches it. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { sshdPath } from "./needs.ts";
+import { BINARY, type Finished, isAlive, type Sandbox, until } from "./sandbox.ts";
+
+export interface SshOptions {
+  /** As `ssh -tt` does: with a terminal, whose loss is a SIGHUP. */
+  readonly terminal?: boolean;
+}
+
+export class Ssh implements AsyncDisposable {
+  readonly #box: Sandbox;
+  readonly #server: ReturnType<Sandbox["spawn"]>;
+  readonly #client: readonly string[];
+
+  private constructor(box: Sandbox, server: ReturnType<Sandbox["spawn"]>, client: readonly string[]) {
+    this.#box = box;
+    this.#server = server;
+    this.#client = client;
+  }
+
+  static async start(box: Sandbox): Promise<Ssh> {
+    const file = (name: string) => join(box.directory, name);
+    for (const name of ["host-key", "user-key"])
+      await box.execute(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file(name)]);
+    const { port, server } = await startServer(box, file);
+    const hostKey = (await Bun.file(file("host-key.pub")).text()).split(" ").slice(0, 2).join(" ");
+    writeFileSync(file("known-hosts"), `[127.0.0.1]:${port} ${hostKey}\n`);
+    const client = [
+      ...["ssh", "-F", "none", "-p", String(port), "-i", file("user-key"), "-o", "BatchMode=yes"],
+      ...[
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "LogLevel=ERROR",
+        "-o",
+        `UserKnownHostsFile=${file("known-hosts")}`,
+      ],
+    ];
+    return new Ssh(box, server, client);
+  }
+
+  /** Starts orchesjob on the other side, as one quoted command line with the state directory before it. */
+  spawn(args: readonly string[], { terminal = false }: SshOptions = {}): ReturnType<Sandbox["spawn"]> {
+    const line = [`ORCHESJOB_HOME=${quote(this.#box.home)}`, ...[BINARY, ...args].map(quote)].join(" ");
+    const directory = `cd ${quote(this.#box.directory)} && `;
+    const options = terminal ? ["-tt"] : [];
+    return this.#box.spawn([...this.#client, ...options, "127.0.0.1", directory + line]);
+  }
+
+  /** As an orchestrator does it: the exit status first, and the answer only then. */
+  async run(args: readonly string[], options: SshOptions = {}): Promise<Finished> {
+    const child = this.spawn(args, options);
+    await child.exited;
+    return this.#box.finished(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.kill("SIGTERM");
+    await this.#box.finished(this.#server);
+  }
+}
+
+async function startServer(
+  box: Sandbox,
+  file: (name: string) => string,
+): Promise<{ readonly port: number; readonly server: ReturnType<Sandbox["spawn"]> }> {
+  for (;;) {
+    const port = freePort();
+    const settings = [
+      `Port ${port}`,
+      "ListenAddress 127.0.0.1",
+      `HostKey ${file("host-key")}`,
+      `AuthorizedKeysFile ${file("user-key.pub")}`,
+      "PidFile none",
+      "StrictModes no",
+      "UsePAM no",
+      "PasswordAuthentication no",
+      "PermitRootLogin prohibit-password",
+      "MaxStartups 100",
+      // Keeps bash from reading the user's .bashrc, which is not what is tested.
+      "SetEnv SHLVL=2",
+      // Quick ones: nobody listens in on loopback.
+      "KexAlgorithms curve25519-sha256",
+      "LogLevel ERROR",
+    ];
+    writeFileSync(file("sshd-config"), settings.map((line) => `${line}\n`).join(""));
+    const server = box.spawn([...asService([sshdPath()!, "-D", "-e", "-f", file("sshd-config")])]);
+    const isUp = await until("sshd listens, or has ended", async () => {
+      if (!isAlive(server.pid)) return "down" as const;
+      return (await isListening(port)) && ("up" as const);
+    });
+    if (isUp === "up") return { port, server };
+    const { stderr } = await box.finished(server);
+    // Somebody else was faster to take the port.
+    if (!/in use/.test(stderr)) throw new Error(`sshd: ${stderr}`);
+  }
+}
+
+/** sshd insists on an empty directory that only its system service makes; it gets one that nobody else sees. */
+function asService(command: readonly string[]): readonly string[] {
+  if (process.getuid?.() !== 0 || existsSync("/run/sshd")) return command;
+  const script = `mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"`;
+  return ["unshare", "--mount", "sh", "-c", script, "sh", ...command];
+}
+
+function freePort(): number {
+  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}
+
+async function isListening(port: number): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
+    socket.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A word as a shell takes it literally. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
