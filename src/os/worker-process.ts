@@ -75,9 +75,7 @@ export function spawnWorker(
     closeFile(gate.write);
     throw error;
   } finally {
-    // Back to the caller's directory: where another start was faster there may be a second worker.
-    libc.fchdir(callers);
-    closeAll([nothing, callers, closed, lock]);
+    closeAll([nothing, closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
