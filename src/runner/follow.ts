@@ -9,7 +9,7 @@ import { LockWatch } from "../os/lock.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import type { LogStream } from "./logs.ts";
-import { reconcile } from "./reconcile.ts";
+import { refresh } from "./reconcile.ts";
 
 /** Where a stream of the job goes. */
 export interface Route {
@@ -41,7 +41,7 @@ export async function followJob(
   try {
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
-      current = await reconcile(context, store, (await store.find(job.jobId)) ?? current);
+      current = await refresh(context, store, current);
       if (interrupted()) return current;
       const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
       if (!isActive(current.status) && !copied) return current;

@@ -1,4 +1,5 @@
 /** Turns an active job without an owner into LOST, and says which processes a LOST job has left behind. */
+import { OrchesjobError } from "../job/errors.ts";
 import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
@@ -20,6 +21,16 @@ export async function reconcile(context: Context, store: JobStore, job: Job): Pr
   if (lost === undefined) return (await store.find(job.jobId)) ?? job;
   removeFile(lockFile);
   return lost;
+}
+
+/** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */
+export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
+  const found = await store.find(job.jobId);
+  if (found !== undefined) return reconcile(context, store, found);
+  throw new OrchesjobError(
+    "not-found",
+    `job ${job.jobId} of run key ${JSON.stringify(job.runKey)} has ended and was deleted (orchesjob clean) before its result was read`,
+  );
 }
 
 function lostReason(job: Job, origin: Origin): LostReason {

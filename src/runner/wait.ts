@@ -4,7 +4,7 @@ import { lockFilePath } from "../os/home.ts";
 import { LockWatch } from "../os/lock.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { reconcile } from "./reconcile.ts";
+import { refresh } from "./reconcile.ts";
 
 /** The lock file tells the steps of a job; this is only for where somebody deleted it, in ms. */
 const SLOW_CHECK_MS = 2_000;
@@ -25,7 +25,7 @@ export async function waitForJob(
   let listened = false;
   try {
     for (;;) {
-      current = await reconcile(context, store, (await store.find(job.jobId)) ?? current);
+      current = await refresh(context, store, current);
       const rest = deadline - performance.now();
       if (wanted(current) || rest <= 0) return current;
       const starting = current.target === null;

@@ -80,25 +80,35 @@ export function checkNothingLost(before: readonly JobAnswer[], after: readonly J
   }
 }
 
-/** A history without active jobs, against what the executions themselves have testified. */
-export function checkHistory(history: readonly JobAnswer[], box: Sandbox): void {
-  const { started, ended, overlapping } = readTestimony(box);
-  expect(overlapping).toEqual([]);
+/** The whole history of a key, without active jobs, against what the executions themselves have testified. */
+export function checkHistory(history: readonly JobAnswer[], box: Sandbox, runKey = "k"): void {
+  const { started } = readTestimony(box, runKey);
   expect(history.map((job) => job.attempt_no)).toEqual(history.map((_, index) => history.length - index));
-  for (const job of history) {
-    const starts = started.filter((id) => id === job.job_id).length;
-    const ends = ended.filter((id) => id === job.job_id).length;
-    const told = `${job.status} ${job.lost_reason ?? job.exit_code}`;
-    expect(EXECUTIONS[told]?.(starts, ends), `${told}, and ${starts} starts, ${ends} ends`).toBe(true);
-  }
   const known = history.map((job) => job.job_id);
   expect(started.filter((id) => !known.includes(id))).toEqual([]);
+  checkExecutions(history, box, runKey);
+}
+
+/** Jobs of a key that are not active, likewise. */
+export function checkExecutions(jobs: readonly JobAnswer[], box: Sandbox, runKey: string): void {
+  const { started, ended, overlapping } = readTestimony(box, runKey);
+  expect(overlapping).toEqual([]);
+  expect(new Set(started).size).toBe(started.length);
+  for (const job of jobs) {
+    const starts = started.filter((id) => id === job.job_id).length;
+    const ends = ended.filter((id) => id === job.job_id).length;
+    const told =
+      job.status === "CANCELLED" ? job.status : `${job.status} ${job.lost_reason ?? job.exit_code}`;
+    expect(EXECUTIONS[told]?.(starts, ends), `${told}, and ${starts} starts, ${ends} ends`).toBe(true);
+  }
 }
 
 /** How often a job may have begun and ended, by what its record tells. Anything else is a false word. */
 const EXECUTIONS: Record<string, (starts: number, ends: number) => boolean> = {
   "SUCCEEDED 0": (starts, ends) => starts === 1 && ends === 1,
   "FAILED -1": (starts) => starts === 0,
+  "FAILED -9": (starts, ends) => starts <= 1 && ends === 0,
   "LOST start_interrupted": (starts) => starts === 0,
-  "LOST worker_killed": (starts, ends) => starts <= 1 && ends === starts,
+  "LOST worker_killed": (starts, ends) => starts <= 1 && ends <= starts,
+  CANCELLED: (starts, ends) => starts <= 1 && ends <= starts,
 };

@@ -3,19 +3,10 @@ import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "../support/sandbox.ts";
+import { type JobAnswer, ROOT } from "../support/sandbox.ts";
 import { strikeCommand } from "./acts.ts";
 import { Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
-
-const RUN_KEYS = [
-  "nightly-backup",
-  "schlüssel mit leerzeichen/2026",
-  "missing",
-  "signalled",
-  "lost",
-  "was-running",
-];
 
 function pythonDirectory(version: string): Scene {
   const scene = new Scene();
@@ -27,12 +18,11 @@ function pythonDirectory(version: string): Scene {
 
 /** What is known of all jobs, but for what an observer adds: where it looked, and when it found a loss. */
 async function knowledge(scene: Scene): Promise<unknown[]> {
-  const histories: unknown[] = [];
-  for (const key of RUN_KEYS) {
-    for (const { stdout_file, stderr_file, finished_at, ...job } of await scene.history(key))
-      histories.push({ ...job, finished_at: job.status === "LOST" ? "found" : finished_at });
-  }
-  return histories;
+  const jobs = await scene.json<JobAnswer[]>(["list"]);
+  return jobs.map(({ stdout_file, stderr_file, finished_at, ...job }) => ({
+    ...job,
+    finished_at: job.status === "LOST" ? "found" : finished_at,
+  }));
 }
 
 function rows(path: string): unknown[] {

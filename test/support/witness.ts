@@ -6,10 +6,10 @@ import { type Sandbox, until } from "./sandbox.ts";
 /** The lock of the key is the kernel's: it is held as long as a process of the execution lives, however that ends. */
 const TESTIMONY = (middle: string) => `
   exec 9>>"witness.$ORCHESJOB_RUN_KEY"
-  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>testimony
-  echo "start $ORCHESJOB_JOB_ID $$" >>testimony
+  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"
+  echo "start $ORCHESJOB_JOB_ID $$" >>"testimony.$ORCHESJOB_RUN_KEY"
   ${middle}
-  echo "end $ORCHESJOB_JOB_ID" >>testimony`;
+  echo "end $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"`;
 
 /** The command; `middle` is what it does in between, in sh. To be started in the sandbox's directory. */
 export function witness(middle: string): string[] {
@@ -24,8 +24,9 @@ export interface Testimony {
   readonly overlapping: readonly string[];
 }
 
-export function readTestimony(box: Sandbox): Testimony {
-  const lines = readIfAny(join(box.directory, "testimony")).split("\n");
+/** All executions of a run key, in their order. */
+export function readTestimony(box: Sandbox, runKey: string): Testimony {
+  const lines = readIfAny(join(box.directory, `testimony.${runKey}`)).split("\n");
   const words = (event: string) =>
     lines.filter((line) => line.startsWith(`${event} `)).map((line) => line.split(" ")[1]!);
   return { started: words("start"), ended: words("end"), overlapping: words("overlap") };
