@@ -7,7 +7,7 @@ import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { SIGKILL, signalProcess } from "../os/signals.ts";
+import { SIGKILL, signalProcess, SIGSTOP } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
@@ -60,16 +60,25 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order);
 }
 
-/** The worker lives, but does not answer (it was stopped, its lock file was deleted, it is a Python one): its work is done for it. */
+/**
+ * The worker lives, but does not answer (it was stopped, its lock file was deleted, it is a Python one): its work is done
+ * for it. It is held meanwhile, so that it cannot launch the command behind our back.
+ */
 async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
-  await terminate(context, job, order.graceMs, companyOf(process.pid));
-  const outcome = { exitCode: null, signal: null, error: null, failure: null };
-  const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
-  if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;
-  if (job.worker !== null && job.origin?.pidNamespace === context.origin.pidNamespace)
-    signalProcess(job.worker, SIGKILL);
-  removeFile(lockFilePath(context.home, job.jobId));
-  return cancelled;
+  const { worker, origin } = job;
+  if (origin !== null && origin.pidNamespace !== context.origin.pidNamespace) return job;
+  const ours = origin === null ? null : worker;
+  if (ours !== null) signalProcess(ours, SIGSTOP);
+  try {
+    await terminate(context, job, order.graceMs, companyOf(process.pid));
+    const outcome = { exitCode: null, signal: null, error: null, failure: null };
+    const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
+    if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;
+    removeFile(lockFilePath(context.home, job.jobId));
+    return cancelled;
+  } finally {
+    if (ours !== null) signalProcess(ours, SIGKILL);
+  }
 }
 
 function notActive(job: Job): OrchesjobError {
