@@ -90,8 +90,9 @@ const start =
   async (turn) => {
     const asked = turn.model.ask();
     const result = await turn.scene.run(startWords(turn, ...options));
-    checkManners(result, [0, 4]);
-    if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held)/);
+    checkManners(result, [0, 3, 4]);
+    if (result.code === 3) expect(turn.model.forgetful && result.stderr).toMatch(/has ended and was deleted/);
+    else if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held)/);
     else turn.model.learnStart(asked, JSON.parse(result.stdout) as JobAnswer);
   };
 
