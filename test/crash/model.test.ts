@@ -117,6 +117,7 @@ const clean: Step = async ({ scene, model }) => {
 };
 
 const killLauncher: Step = async (turn) => {
+  turn.model.interrupted.add(turn.runKey);
   const launcher = turn.scene.spawn([BINARY, ...startWords(turn)]);
   // A death at a random moment of its life, which is about so long.
   await Bun.sleep(turn.random() * 25);
