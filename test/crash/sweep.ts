@@ -8,8 +8,8 @@ import { judge, Scene, slowestRetry } from "./scene.ts";
 
 const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
 const STEP = EVERYTHING ? 1 : 5;
-/** Up to about here every call is visited, then ever fewer: a look through /proc opens hundreds of files. */
-const DENSE = EVERYTHING ? 50 : 4;
+/** From about a hundred on ever fewer are visited: a look through /proc opens hundreds of files. */
+const DENSE = EVERYTHING ? 50 : 20;
 const TIMEOUT_MS = EVERYTHING ? 1_800_000 : 180_000;
 
 /** Calls at which a death is of interest: they change the disk, take locks, or make processes. */
