@@ -18,7 +18,7 @@ import { createOutput, type Output } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
-import { checkHome, createHome, homeAt, resolveHome } from "./os/home.ts";
+import { checkHome, createHome, homeAt, refuseLostDatabase, resolveHome } from "./os/home.ts";
 import { ERRNO, SystemError } from "./os/libc.ts";
 import { findInvalidArgument, readOrigin } from "./os/self.ts";
 import type { Context } from "./runner/context.ts";
@@ -131,6 +131,7 @@ function createContext(
     openStore: () => (checkHome(home) ? open(false) : undefined),
     createStore() {
       createHome(home);
+      refuseLostDatabase(home);
       return open(true)!;
     },
     stderr: diagnostics.descriptor,

@@ -2,6 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { type FileFacts, makeDirectory, readTextIfAny, statPath, syncDirectory } from "./file.ts";
 import { libc, SystemError } from "./libc.ts";
+import { listLocks, probeLock } from "./lock.ts";
 
 export const DEFAULT_HOME = "/var/lib/orchesjob";
 
@@ -76,6 +77,18 @@ export function checkHome(home: Home): boolean {
     checkOwner(home.database, database);
   }
   return true;
+}
+
+/** Throws `conflict` where jobs still run whose database is gone: they would not be found, and could run a second time. */
+export function refuseLostDatabase(home: Home): void {
+  if (look(home.database) !== undefined) return;
+  const running = listLocks(home.locks, 0).filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
+  // Another start may have made the database, and begun a job, while we looked.
+  if (running.length === 0 || look(home.database) !== undefined) return;
+  throw new OrchesjobError(
+    "conflict",
+    `${home.database} is gone, but jobs that it knew still run (${running.join(", ")}); put it back, or wait for their end, so that none runs twice`,
+  );
 }
 
 /** Makes what is missing of the directory, durably. Safe to call by many at once. */

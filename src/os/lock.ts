@@ -74,8 +74,8 @@ export function announceRunning(lock: number): void {
   writeAll(lock, new Uint8Array(1));
 }
 
-/** Lets the owner look at the store: somebody has a wish. No owner, no poke. */
-export function pokeOwner(path: string): void {
+/** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */
+export function pokeOwner(path: string): boolean {
   try {
     const fd = openFile(path, "poke");
     try {
@@ -83,8 +83,10 @@ export function pokeOwner(path: string): void {
     } finally {
       closeFile(fd);
     }
+    return true;
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
+    if (error instanceof SystemError) return false;
+    throw error;
   }
 }
 

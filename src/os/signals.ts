@@ -10,6 +10,7 @@ export const SIGKILL = 9;
 export const SIGPIPE = 13;
 export const SIGTERM = 15;
 export const SIGCONT = 18;
+export const SIGSTOP = 19;
 
 /** `SIGTERM` for 15, as signal(7) has them. */
 export function signalName(number: number): string {

@@ -2,7 +2,7 @@
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import type { Home } from "./home.ts";
-import { ERRNO, libc, SystemError } from "./libc.ts";
+import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readEnvironment, readIdentity } from "./self.ts";
@@ -14,6 +14,7 @@ export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
 
+const PR_SET_NAME = 15;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
@@ -80,9 +81,11 @@ export function spawnWorker(
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
-/** Called first by a worker: what it has inherited is its own, and not its target's. */
-export function adoptDescriptors(): void {
+/** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
+export function becomeWorker(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  // Started by way of /proc/self/exe, we are "exe" to ps and top.
+  libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
 }
 
 /** Blocks until the launcher has released us, or is gone. */

@@ -7,7 +7,7 @@ import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { SIGKILL, signalProcess } from "../os/signals.ts";
+import { SIGKILL, signalProcess, SIGSTOP } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
@@ -45,7 +45,7 @@ export async function cancelJob(
   if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
     await terminate(context, ended, order.graceMs, companyOf(process.pid));
   else if (ended === job) throw notActive(job);
-  const { seen, unseen } = findProcesses(context, ended, undefined, companyOf(process.pid));
+  const { seen, unseen } = findProcesses(context, ended, { bystanders: companyOf(process.pid) });
   return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
 }
 
@@ -54,22 +54,31 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   const pid = job.origin?.pidNamespace === context.origin.pidNamespace ? process.pid : 0;
   const requested = await store.requestCancel(job.jobId, { at: now(), ...order, pid });
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
-  pokeOwner(lockFilePath(context.home, job.jobId));
-  const patienceMs = order.graceMs + WORKER_PATIENCE_MS;
+  const reached = pokeOwner(lockFilePath(context.home, job.jobId));
+  const patienceMs = reached ? order.graceMs + WORKER_PATIENCE_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, patienceMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order);
 }
 
-/** The worker lives, but does not answer (it was stopped, or is a Python one): its work is done for it. */
+/**
+ * The worker lives, but does not answer (it was stopped, its lock file was deleted, it is a Python one): its work is done
+ * for it. It is held meanwhile, so that it cannot launch the command behind our back.
+ */
 async function cancelInstead(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
-  await terminate(context, job, order.graceMs, companyOf(process.pid));
-  const outcome = { exitCode: null, signal: null, error: null, failure: null };
-  const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
-  if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;
-  if (job.worker !== null && job.origin?.pidNamespace === context.origin.pidNamespace)
-    signalProcess(job.worker, SIGKILL);
-  removeFile(lockFilePath(context.home, job.jobId));
-  return cancelled;
+  const { worker, origin } = job;
+  if (origin !== null && origin.pidNamespace !== context.origin.pidNamespace) return job;
+  const ours = origin === null ? null : worker;
+  if (ours !== null) signalProcess(ours, SIGSTOP);
+  try {
+    await terminate(context, job, order.graceMs, companyOf(process.pid));
+    const outcome = { exitCode: null, signal: null, error: null, failure: null };
+    const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
+    if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;
+    removeFile(lockFilePath(context.home, job.jobId));
+    return cancelled;
+  } finally {
+    if (ours !== null) signalProcess(ours, SIGKILL);
+  }
 }
 
 function notActive(job: Job): OrchesjobError {

@@ -9,12 +9,7 @@ import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
-import {
-  adoptDescriptors,
-  type TargetSettings,
-  waitForRelease,
-  WORKER_LOCK_FD,
-} from "../os/worker-process.ts";
+import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
@@ -29,7 +24,7 @@ export interface WorkerRequest {
 const CLAIM_PATIENCE_MS = 120_000;
 
 export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
-  adoptDescriptors();
+  becomeWorker();
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);
@@ -108,14 +103,21 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   });
 
   const { status, endedAt } = await ended;
-  const reason = await stopper.finished();
   const outcome = toOutcome(status);
+  const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
   if (reason === "timeout") {
     const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
     return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
   }
   return { event: outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, endedAt };
+}
+
+/** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
+async function findUnheardCancel(ledger: Ledger, job: Job, outcome: Outcome): Promise<"cancel" | undefined> {
+  if (outcome.signal === null) return undefined;
+  const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
+  return cancelRequest === null ? undefined : "cancel";
 }
 
 function toOutcome(status: ExitStatus): Outcome {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { childrenOf } from "../support/processes.ts";
+import { childrenOf, readProc } from "../support/processes.ts";
 import { Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
@@ -54,7 +54,7 @@ describe("inherited", () => {
       const container = box.spawn(["sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh", ...unshare]);
       // It has the name of unshare until the container is furnished.
       const first = await until("the container's first process", () =>
-        childrenOf(container.pid).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "sh\n"),
+        childrenOf(container.pid).find((pid) => readProc(pid, "comm") === "sh\n"),
       );
       const script = `ulimit -Sn 256; exec nsenter --target=${first} --pid --mount "$0" start --run-key k --sync -- sh -c "ulimit -Sn"`;
       expect((await shell(box, script)).code).toBe(0);

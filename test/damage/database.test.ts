@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { openDatabase } from "../support/database.ts";
 import { testWith } from "../support/needs.ts";
 import { findProcesses } from "../support/processes.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
@@ -51,8 +52,11 @@ async function withHistory(): Promise<Sandbox> {
   for (const word of ["one", "two"])
     await box.json(["start", "--run-key", "k", "--sync", "--", "echo", word]);
   await until("the workers end", () => findProcesses(box, "_worker").length === 0);
-  const database = new Database(pathOf(box));
-  database.run("pragma wal_checkpoint(truncate)");
+  const database = openDatabase(box);
+  await until("all is in one file", () => {
+    const result = database.query<{ busy: number }, []>("pragma wal_checkpoint(truncate)").get();
+    return result?.busy === 0;
+  });
   database.close();
   return box;
 }

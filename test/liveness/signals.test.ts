@@ -1,12 +1,12 @@
 /** A signalled worker tells the truth: the signal goes to its command's whole group, whose own outcome is recorded. */
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { injectFaults } from "../support/faults.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { testWith } from "../support/needs.ts";
-import { openFiles, statusOf } from "../support/processes.ts";
+import { openFiles, readProc, statusOf } from "../support/processes.ts";
 import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const finished = (box: Sandbox): Promise<JobAnswer> =>
@@ -25,7 +25,7 @@ for (const [signal, number] of [
     // A program of the group ignores what it was not asked to by its shell; here all are at their default.
     const job = await box.json(["start", "--run-key", "k", "--", "perl", "-e", "fork; sleep 1000"]);
     const group = await until("both run", () => {
-      const found = box.processes().filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8") === "perl\n");
+      const found = box.processes().filter((pid) => readProc(pid, "comm") === "perl\n");
       return found.length === 2 && found;
     });
     process.kill(job.worker_pid!, signal);

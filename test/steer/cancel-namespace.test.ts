@@ -38,7 +38,6 @@ testWith(
     const { code, stdout } = await box.execute([...INSIDE, "cancel", "--run-key", "k"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout) as JobAnswer).toMatchObject({ status: "CANCELLED", survivors: [] });
-    gate.open();
     await container.end();
   },
 );

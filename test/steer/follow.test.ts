@@ -1,10 +1,10 @@
 /** `logs --tail` and `--follow`. */
 import { describe, expect, test } from "bun:test";
-import { truncateSync } from "node:fs";
+import { readFileSync, truncateSync } from "node:fs";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
 describe("--tail N gives the last N lines", () => {
@@ -45,7 +45,8 @@ describe("--follow", () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const script = `seq 3; echo aside >&2; ${gate.wait}; echo 4; ${gate.wait}; printf 5`;
-    await box.json(["start", "--run-key", "k", "--", "sh", "-c", script]);
+    const job = await box.json(["start", "--run-key", "k", "--", "sh", "-c", script]);
+    await until("three lines are there", () => readFileSync(job.stdout_file, "utf8") === "1\n2\n3\n");
     const follow = ["logs", "--run-key", "k", "--follow"];
     const [all, tail, none, stderr] = [
       follow,

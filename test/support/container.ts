@@ -1,7 +1,7 @@
 /** PID namespaces of their own, as containers that share the state directory have them. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { childrenOf, killAndWait } from "./processes.ts";
+import { childrenOf, killAndWait, readProc } from "./processes.ts";
 import { BINARY, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
 /** A PID namespace of its own, as a container has it, with a job running in it. */
@@ -56,7 +56,5 @@ async function runInside(box: Sandbox, init: number, args: readonly string[]): P
 export function seenFromHere(box: Sandbox, inside: number): number | undefined {
   return box
     .processes()
-    .find((pid) =>
-      new RegExp(`^NSpid:\\s+${pid}\\s+${inside}$`, "m").test(readFileSync(`/proc/${pid}/status`, "utf8")),
-    );
+    .find((pid) => new RegExp(`^NSpid:\\s+${pid}\\s+${inside}$`, "m").test(readProc(pid, "status")));
 }

@@ -2,6 +2,15 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
+/** A file of /proc about a process; empty where it is gone, as it may be at any moment. */
+export function readProc(pid: number, name: "cmdline" | "comm" | "status"): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** Sends SIGKILL and waits for the end. */
 export async function killAndWait(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
@@ -39,12 +48,8 @@ export async function stop(pid: number): Promise<void> {
 /** The processes of the sandbox whose command line contains all words. */
 export function findProcesses(box: Sandbox, ...words: readonly string[]): number[] {
   return box.processes().filter((pid) => {
-    try {
-      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      return words.every((word) => line.includes(word));
-    } catch {
-      return false;
-    }
+    const line = readProc(pid, "cmdline").split("\0");
+    return words.every((word) => line.includes(word));
   });
 }
 

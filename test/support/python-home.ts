@@ -1,8 +1,9 @@
 /** State directories that the Python orchesjob really wrote, packed while their job `was-running` ran. */
 import { Database } from "bun:sqlite";
 import { spawnSync } from "bun";
-import { readFileSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import { readProc } from "./processes.ts";
 import { type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
 
 export const PYTHON_VERSIONS = ["1.0.0", "1.1.0"] as const;
@@ -38,9 +39,28 @@ export function unpackPython(box: Sandbox, version: PythonVersion): PythonHome {
   spawnSync(["tar", "--no-same-owner", "-xzf", archive, "-C", box.directory]);
   renameSync(join(box.directory, `python-${version}-home`), box.home);
   using database = new Database(join(box.home, "orchesjob.db"));
+  giveRunningJobOwnId(box, database);
   const jobs = database.query<PythonJob, []>("select * from jobs order by rowid").all();
   database.run("pragma wal_checkpoint(truncate)");
   return { jobs, log: (jobId, stream) => readFileSync(join(box.home, "logs", `${jobId}.${stream}`), "utf8") };
+}
+
+/**
+ * A Python worker is known by the job id in its command line, which does not name the directory. The copies of other
+ * tests hold the same job at the same time, so that theirs would be ours.
+ */
+function giveRunningJobOwnId(box: Sandbox, database: Database): void {
+  const running = "select job_id from jobs where run_key = 'was-running'";
+  const from = database.query<{ job_id: string }, []>(running).get()!.job_id;
+  const to = crypto.randomUUID();
+  database.run("update run_keys set job_id = ? where job_id = ?", [to, from]);
+  const rename = `update jobs set job_id = $to, stdout_file = replace(stdout_file, $from, $to),
+    stderr_file = replace(stderr_file, $from, $to) where job_id = $from`;
+  database.query(rename).run({ $to: to, $from: from });
+  for (const stream of ["stdout", "stderr"]) {
+    const log = (jobId: string) => join(box.home, "logs", `${jobId}.${stream}`);
+    if (existsSync(log(from))) renameSync(log(from), log(to));
+  }
 }
 
 /** Microseconds since 1970 of either form. */
@@ -70,8 +90,7 @@ export async function endPythonWorker(box: Sandbox, worker: Bun.Subprocess): Pro
   worker.kill("SIGKILL");
   await worker.exited;
   for (const pid of box.processes()) {
-    if (readFileSync(`/proc/${pid}/cmdline`, "utf8") === "sleep\u00001000\u0000")
-      process.kill(pid, "SIGKILL");
+    if (readProc(pid, "cmdline") === "sleep\u00001000\u0000") process.kill(pid, "SIGKILL");
   }
 }
 

@@ -1,4 +1,5 @@
 import { EXIT_CODES } from "../../job/errors.ts";
+import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../runner/cancel.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
@@ -30,13 +31,19 @@ export const cancel = defineCommand({
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
     const { job, survivors, unseen } = await cancelJob(context, toSelector(options), order);
     output.json({ ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors });
+    if (isActive(job.status)) {
+      context.notify(
+        `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,
+      );
+      return EXIT_CODES.conflict;
+    }
     if (job.status !== "CANCELLED" && job.status !== "LOST") {
       context.notify(`job ${job.jobId} ended by itself before it could be cancelled: ${job.status}`);
       return EXIT_CODES.conflict;
     }
     if (survivors.length > 0) {
       context.notify(
-        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, or belong to another user`,
+        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, belong to another user, or only have a session number in common with the job`,
       );
       return EXIT_CODES.conflict;
     }

@@ -1,0 +1,39 @@
+/** Files of the state directory that somebody deleted under running jobs. */
+import { expect, test } from "bun:test";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+
+test("a job whose lock file was deleted is cancelled all the same, and said to be", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  rmSync(join(box.home, "locks", job.job_id));
+  const cancelled = await box.json<JobAnswer & { survivors: number[] }>(["cancel", "--run-key", "k"]);
+  expect(cancelled).toMatchObject({ status: "CANCELLED", survivors: [] });
+  expect(isAlive(job.target_pid!)).toBe(false);
+  await until("the worker ends", () => !isAlive(job.worker_pid!));
+  expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "CANCELLED" });
+});
+
+test("while a job runs whose database was deleted nothing starts, and with the database back all is as before", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  const away = join(box.directory, "away");
+  const names = ["orchesjob.db", "orchesjob.db-wal", "orchesjob.db-shm"].filter((name) =>
+    existsSync(join(box.home, name)),
+  );
+  for (const name of names) renameSync(join(box.home, name), `${away}.${name}`);
+  const refused = await box.run(["start", "--run-key", "k", "--", "true"]);
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toContain(`orchesjob.db is gone, but jobs that it knew still run (${job.job_id})`);
+  for (const name of names) renameSync(`${away}.${name}`, join(box.home, name));
+  expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
+    existing: true,
+    job_id: job.job_id,
+  });
+  gate.open();
+  expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
+});
