@@ -2,17 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { writeAll } from "../os/file.ts";
-import { optional } from "./command.ts";
 import { jobTable } from "./table.ts";
-import { oneOf } from "./values.ts";
-
-export const FORMATS = ["json", "table"] as const;
-export const formatOption = optional(
-  "--format",
-  "FORMAT",
-  "json (default), or table: for people",
-  oneOf("--format", FORMATS),
-);
 
 export interface Output {
   /** Descriptor, for what is copied there as it is. */

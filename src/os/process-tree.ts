@@ -15,6 +15,16 @@ const TICKS_PER_SECOND = 100;
 /** How far a legacy target's start may lie from its row's started_at, in seconds: Python noted the one before the other. */
 const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
 
+export interface Evidence {
+  /** Those of the job's log files that are locked. */
+  readonly heldLogs: readonly string[];
+  /** Processes that need a better witness than their environment. */
+  readonly bystanders: ReadonlySet<number>;
+  /** Whether the number of a session is witness enough, though its leader, the target, may be dead: a daemon that got the
+   *  number later looks the same. Enough to keep a key from running; not enough to kill. */
+  readonly trustSession: boolean;
+}
+
 export class ProcessTable {
   readonly #processes: readonly ProcessStat[];
   readonly #origin: Origin;
@@ -25,12 +35,9 @@ export class ProcessTable {
     this.#processes = readProcesses().filter((entry) => entry.pid !== process.pid);
   }
 
-  /**
-   * The living processes of a job, but for its worker, oldest first. `heldLogs`: those of its log files that are locked.
-   * `bystanders` need a better witness than their environment.
-   */
-  ofJob(job: Job, heldLogs: readonly string[], bystanders: ReadonlySet<number>): readonly ProcessStat[] {
-    const session = this.#liveSession(job);
+  /** The living processes of a job, but for its worker, oldest first. */
+  ofJob(job: Job, { heldLogs, bystanders, trustSession }: Evidence): readonly ProcessStat[] {
+    const session = trustSession ? this.#liveSession(job) : undefined;
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
       if (this.#isWorker(entry, job)) continue;
@@ -45,6 +52,12 @@ export class ProcessTable {
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
+  }
+
+  /** Whether the target itself is there: then whatever is in its session is the job's. */
+  seesTarget(job: Job): boolean {
+    const holder = this.#processes.find((entry) => entry.pid === job.target?.pid);
+    return holder !== undefined && this.#liveSession(job) !== undefined;
   }
 
   /** The target's session, if its number still means what it meant when the job noted it. */

@@ -62,13 +62,39 @@ export function readEnvironment(): Uint8Array {
   return readBytes("/proc/self/environ");
 }
 
-/** The soft limit of open files that the caller had. Bun has raised our own to the hard one by now, so the parent's is
- *  the nearest witness; undefined where it cannot be read. */
+/**
+ * The soft limit of open files that the caller had; undefined where nobody can tell. Bun has raised our own to the hard one
+ * by now, so the parent is the nearest witness; where that is systemd, which sets limits on the way to us, systemd itself is.
+ */
 export function readCallerFileLimit(): bigint | undefined {
   // A parent out of sight (`docker exec`) has the number 0. The container's first process was given the same limits.
   const witness = process.ppid || 1;
-  const line = /^Max open files +(\d+)/m.exec(readTextIfAny(`/proc/${witness}/limits`) ?? "");
-  return line?.[1] === undefined ? undefined : BigInt(line[1]);
+  if (readTextIfAny(`/proc/${witness}/comm`) === "systemd\n") return readUnitFileLimit(witness);
+  const text = readTextIfAny(`/proc/${witness}/limits`) ?? "";
+  return toLimit(text.slice(text.indexOf(FILE_LIMIT_LINE) + FILE_LIMIT_LINE.length));
+}
+
+const FILE_LIMIT_LINE = "Max open files";
+/** systemd's DefaultLimitNOFILE= where nobody has set another: systemd-system.conf(5). */
+const SYSTEMD_DEFAULT_FILE_LIMIT = 1024n;
+
+/** What systemd has set for the unit that we are in. */
+function readUnitFileLimit(manager: number): bigint {
+  const unit = (readTextIfAny("/proc/self/cgroup") ?? "").trim().split("/").at(-1) ?? "";
+  const scope = manager === 1 ? "--system" : "--user";
+  const show = ["systemctl", scope, "show", "--property=LimitNOFILESoft", "--value", "--", unit];
+  try {
+    const { stdout } = Bun.spawnSync(show, { stdin: "ignore", stderr: "ignore" });
+    return toLimit(stdout.toString()) ?? SYSTEMD_DEFAULT_FILE_LIMIT;
+  } catch {
+    return SYSTEMD_DEFAULT_FILE_LIMIT;
+  }
+}
+
+/** The number that a text begins with; undefined for none, as in `unlimited`. */
+function toLimit(text: string): bigint | undefined {
+  const number = Number.parseInt(text, 10);
+  return Number.isSafeInteger(number) ? BigInt(number) : undefined;
 }
 
 function splitAtNul(bytes: Uint8Array): Uint8Array[] {

@@ -45,7 +45,7 @@ export async function cancelJob(
   if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
     await terminate(context, ended, order.graceMs, companyOf(process.pid));
   else if (ended === job) throw notActive(job);
-  const { seen, unseen } = findProcesses(context, ended, undefined, companyOf(process.pid));
+  const { seen, unseen } = findProcesses(context, ended, { bystanders: companyOf(process.pid) });
   return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
 }
 

@@ -15,14 +15,17 @@ export interface JobProcesses {
 
 const NOBODY: ReadonlySet<number> = new Set();
 
-export function findProcesses(
-  context: Context,
-  job: Job,
-  table = new ProcessTable(context.origin),
-  bystanders = NOBODY,
-): JobProcesses {
+export interface Search {
+  readonly table?: ProcessTable;
+  /** See Evidence. */
+  readonly bystanders?: ReadonlySet<number>;
+  readonly trustSession?: boolean;
+}
+
+export function findProcesses(context: Context, job: Job, search: Search = {}): JobProcesses {
+  const { table = new ProcessTable(context.origin), bystanders = NOBODY, trustSession = true } = search;
   const { stdout, stderr } = logFiles(context.home, job.jobId);
   const heldLogs = [stdout, stderr].filter((path) => probeLock(path) === "held");
-  const seen = table.ofJob(job, heldLogs, bystanders);
+  const seen = table.ofJob(job, { heldLogs, bystanders, trustSession });
   return { seen, unseen: seen.length === 0 && heldLogs.length > 0 };
 }

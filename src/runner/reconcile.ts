@@ -61,7 +61,7 @@ export class OrphanFinder {
     if (job.status !== "LOST" || (job.origin !== null && areDifferentBoots(job.origin, origin)))
       return NO_ORPHANS;
     this.#table ??= new ProcessTable(origin);
-    const { seen, unseen } = findProcesses(this.context, job, this.#table);
+    const { seen, unseen } = findProcesses(this.context, job, { table: this.#table });
     const oldest = seen[0];
     return {
       pids: seen.map((entry) => entry.pid),

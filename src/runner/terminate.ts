@@ -1,5 +1,6 @@
 /** Ends every process of a job: TERM, a grace, KILL; and proves it by looking again. */
 import type { Job } from "../job/job.ts";
+import { ProcessTable } from "../os/process-tree.ts";
 import { SIGCONT, SIGKILL, signalProcess, SIGTERM } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { findProcesses } from "./processes.ts";
@@ -11,14 +12,21 @@ const KILL_PATIENCE_MS = 5_000;
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 50;
 
-/** Returns the pids that are still alive afterwards: none, unless the kernel or another user holds them. */
+/** Returns the pids that are still alive afterwards: none, unless the kernel or another user holds them. Processes that only
+ *  their session's number names are spared. */
 export async function terminate(
   context: Context,
   job: Job,
   graceMs: number,
   bystanders: ReadonlySet<number> = new Set(),
 ): Promise<readonly number[]> {
-  const look = () => findProcesses(context, job, undefined, bystanders).seen;
+  let trustSession = false;
+  const look = () => {
+    const table = new ProcessTable(context.origin);
+    // Once the target was seen its session's number is not another's, for as long as we find somebody in it.
+    trustSession ||= table.seesTarget(job);
+    return findProcesses(context, job, { table, bystanders, trustSession }).seen;
+  };
   const termed = new Set<string>();
   const killAt = performance.now() + graceMs;
   const giveUpAt = killAt + KILL_PATIENCE_MS;

@@ -50,6 +50,25 @@ test("every import points to the right", async () => {
   expect(broken).toEqual([]);
 });
 
+test("no file imports itself by way of others", async () => {
+  const imports = new Map<string, string[]>();
+  for (const file of files) {
+    const paths = (await importsOf(file)).filter((path) => path.startsWith("."));
+    imports.set(
+      file,
+      paths.map((path) => relative(SOURCE, join(SOURCE, dirname(file), path))),
+    );
+  }
+  const reaches = (from: string, goal: string, seen = new Set<string>()): boolean =>
+    (imports.get(from) ?? []).some((next) => {
+      if (next === goal) return true;
+      if (seen.has(next)) return false;
+      seen.add(next);
+      return reaches(next, goal, seen);
+    });
+  expect(files.filter((file) => reaches(file, file))).toEqual([]);
+});
+
 test("only store/sqlite knows bun:sqlite, and only os knows the C library, processes and files", async () => {
   const homes: Record<string, string> = {
     "bun:sqlite": "store/sqlite",

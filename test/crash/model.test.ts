@@ -90,8 +90,9 @@ const start =
   async (turn) => {
     const asked = turn.model.ask();
     const result = await turn.scene.run(startWords(turn, ...options));
-    checkManners(result, [0, 4]);
-    if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held)/);
+    checkManners(result, [0, 3, 4]);
+    if (result.code === 3) expect(turn.model.forgetful && result.stderr).toMatch(/has ended and was deleted/);
+    else if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held)/);
     else turn.model.learnStart(asked, JSON.parse(result.stdout) as JobAnswer);
   };
 
@@ -116,6 +117,7 @@ const clean: Step = async ({ scene, model }) => {
 };
 
 const killLauncher: Step = async (turn) => {
+  turn.model.interrupted.add(turn.runKey);
   const launcher = turn.scene.spawn([BINARY, ...startWords(turn)]);
   // A death at a random moment of its life, which is about so long.
   await Bun.sleep(turn.random() * 25);

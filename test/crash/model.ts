@@ -15,8 +15,10 @@ export class Model {
   readonly #accepted = new Set<string>();
   #clock = 0;
 
-  /** Jobs whose worker was killed: only these may be LOST. */
+  /** Jobs whose worker was killed: only these may be LOST; */
   readonly killed = new Set<string>();
+  /** and jobs of run keys of which a launcher was killed, where its last words came to light only later: they never ran. */
+  readonly interrupted = new Set<string>();
   /** Run keys that a cancel was asked for: only their jobs may be CANCELLED. */
   readonly cancelled = new Set<string>();
   /** Whether history may have gone, by a clean. */
@@ -35,11 +37,17 @@ export class Model {
       if (isOver(earlier.job) && isOver(job)) expect(essence(job)).toEqual(essence(earlier.job));
       if (earlier.at < asked) expect(progress(job)).toBeGreaterThanOrEqual(progress(earlier.job));
     }
-    if (job.status === "LOST")
-      expect(this.killed, `LOST, and its worker was not killed ${JSON.stringify(job)}`).toContain(job.job_id);
+    if (job.lost_reason !== null) expect(this.#mayBeLost(job), JSON.stringify(job)).toBe(true);
     if (job.status === "CANCELLED") expect(this.cancelled).toContain(job.run_key);
     if (earlier === undefined || progress(job) >= progress(earlier.job))
       this.#known.set(job.job_id, { job, at: ++this.#clock });
+  }
+
+  #mayBeLost(job: JobAnswer): boolean {
+    return (
+      this.killed.has(job.job_id) ||
+      (job.lost_reason === "start_interrupted" && this.interrupted.has(job.run_key))
+    );
   }
 
   learnStart(asked: number, answer: JobAnswer): void {

@@ -1,15 +1,15 @@
 /**
  * The sweep: a command is struck at its first, second, third … system call of each kind, until a run survives untouched;
- * so new code is covered by itself. After each the judge decides. Every third in the normal run, all in test:crash.
+ * so new code is covered by itself. After each the judge decides. Every fifth in the normal run, all in test:crash.
  */
 import { testWith } from "../support/needs.ts";
 import type { Fault } from "../support/strace.ts";
 import { judge, Scene, slowestRetry } from "./scene.ts";
 
 const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
-const STEP = EVERYTHING ? 1 : 3;
-/** Up to about here every call is visited, then ever fewer: a look through /proc opens hundreds of files. */
-const DENSE = EVERYTHING ? 50 : 5;
+const STEP = EVERYTHING ? 1 : 5;
+/** From about a hundred on ever fewer are visited: a look through /proc opens hundreds of files. */
+const DENSE = EVERYTHING ? 50 : 20;
 const TIMEOUT_MS = EVERYTHING ? 1_800_000 : 180_000;
 
 /** Calls at which a death is of interest: they change the disk, take locks, or make processes. */

@@ -1,7 +1,9 @@
 /** A worker that is struck at any system call: its command never runs twice, and its record says what happened. */
+import { expect } from "bun:test";
 import type { JobAnswer } from "../support/sandbox.ts";
 import { type Fault, strikeWorker } from "../support/strace.ts";
-import { checkManners, type Scene } from "./scene.ts";
+import { checkManners, judge, type Scene } from "./scene.ts";
+import { readTestimony } from "../support/witness.ts";
 import { testSweep } from "./sweep.ts";
 
 /** Strikes the worker of a start. `whenRunning` is done once its command runs; the scene is left when the worker is dead. */
@@ -22,6 +24,11 @@ testSweep("a worker that is killed leaves an orphan that is seen, or none", "kil
 
 testSweep("a worker whose calls fail records the true result", "failing", {
   strike: strikeWorkerAnd((scene) => scene.gate.open()),
+  async judge(scene) {
+    const [job] = await scene.history();
+    if (readTestimony(scene, "k").ended.length > 0) expect(job).toMatchObject({ status: "SUCCEEDED" });
+    await judge(scene);
+  },
 });
 
 testSweep("a worker whose calls fail, and that is killed then, leaves an orphan that is seen", "failing", {

@@ -1,10 +1,11 @@
 /** `cancel` never signals who is not of the job: the caller, its shell and pipeline, jobs of their own. */
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob, runningJob, startReady } from "../support/jobs.ts";
-import { killWorker } from "../support/processes.ts";
+import { killAndWait, killWorker } from "../support/processes.ts";
 import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
@@ -71,4 +72,32 @@ test("who reads the job's output is spared", async () => {
   expect(isAlive(reader.pid)).toBe(true);
   reader.kill("SIGKILL");
   await reader.exited;
+});
+
+test("a daemon that only has the dead target's session number is told as an orphan, and not killed", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  await killWorker(job);
+  await killAndWait(job.target_pid!);
+  // As a daemon comes to be: a session of its own, whose leader has ended. The row is given its number.
+  const note = join(box.directory, "daemon");
+  await box.execute([
+    "setsid",
+    "sh",
+    "-c",
+    `sh -c 'echo $$ > ${note}.part && mv ${note}.part ${note}; exec sleep 600' > /dev/null 2>&1 & exit`,
+  ]);
+  const daemon = Number(await until("the daemon runs", () => existsSync(note) && readFileSync(note, "utf8")));
+  const session = Number(readFileSync(`/proc/${daemon}/stat`, "utf8").split(" ")[5]);
+  edit(box, `update jobs set target_pid = ${session}`);
+  expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
+    status: "LOST",
+    orphan_pids: [daemon],
+  });
+  const result = await box.run(["cancel", "--run-key", "k", "--grace-seconds", "0"]);
+  expect(result.code).toBe(4);
+  expect(JSON.parse(result.stdout)).toMatchObject({ survivors: [daemon] });
+  expect(isAlive(daemon)).toBe(true);
+  await killAndWait(daemon);
 });

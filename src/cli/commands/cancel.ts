@@ -43,7 +43,7 @@ export const cancel = defineCommand({
     }
     if (survivors.length > 0) {
       context.notify(
-        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, or belong to another user`,
+        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, belong to another user, or only have a session number in common with the job`,
       );
       return EXIT_CODES.conflict;
     }

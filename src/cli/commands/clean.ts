@@ -2,7 +2,7 @@ import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
 import { cleanJobs } from "../../runner/clean.ts";
 import { defineCommand, flag, required } from "../command.ts";
-import { formatOption } from "../output.ts";
+import { formatOption } from "../format-option.ts";
 import { instant } from "../values.ts";
 
 export const clean = defineCommand({

@@ -3,7 +3,8 @@ import { STATUSES } from "../../job/status.ts";
 import { listJobs } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
-import { formatOption, type Output } from "../output.ts";
+import { formatOption } from "../format-option.ts";
+import type { Output } from "../output.ts";
 import { instant, oneOf, wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
 

@@ -4,7 +4,7 @@ import { findHistory, findJob } from "../../runner/find.ts";
 import { listActive } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
-import { formatOption } from "../output.ts";
+import { formatOption } from "../format-option.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { jobView } from "../views.ts";
 

@@ -53,7 +53,12 @@ export function toJob(row: JobRow): Job {
     command: JSON.parse(row.command) as string[],
     cwd: row.cwd,
     startedAt: row.started_at,
-    finishedAt: row.finished_at === null ? null : toInstant(row.finished_at),
+    finishedAt:
+      row.finished_at === null
+        ? null
+        : row.boot_id === null
+          ? toInstant(row.finished_at)
+          : Number(row.finished_at),
     exitCode: row.exit_code,
     signal: row.signal,
     error: row.error,
