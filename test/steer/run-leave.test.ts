@@ -1,12 +1,12 @@
 /** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
 import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
-import { stateOf } from "../support/processes.ts";
+import { findProcesses, stateOf } from "../support/processes.ts";
 import { CTRL_C, onTerminal } from "../support/terminal.ts";
 
 describe("a signal to the caller detaches it", () => {
@@ -77,37 +77,36 @@ test("a second signal does not do more than the first", async () => {
 test("a caller whose reader is slow hears the signal all the same", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  // More than a pipe holds, and nobody reads.
-  const script = `head -c 1000000 /dev/zero; ${gate.wait}`;
+  await using more = new Gate(box, "more");
   const reader = new Gate(box, "reader");
+  // As much as a pipe holds, and then one byte that waits for a reader, of whom there is none.
+  const script = `head -c 65536 /dev/zero; ${more.wait}; printf x; ${gate.wait}`;
   const caller = box.spawn([
     ...["sh", "-c", `"$@" | { ${reader.wait}; }`, "sh"],
     ...[BINARY, "run", "--run-key", "k", "--", "sh", "-c", script],
   ]);
-  const run = await until("the caller waits in its pipe", () =>
-    box.processes().find((pid) => waitsInPipe(pid, "run")),
-  );
+  await runningJob(box, "k");
+  // Not the shell, which has the same words.
+  const isOurs = (pid: number) => readlinkSync(`/proc/${pid}/exe`) === realpathSync(BINARY);
+  const run = await until("the caller is there", () => findProcesses(box, BINARY, "run").find(isOurs));
+  await until("the pipe is full", () => bytesWritten(run) >= 65_536);
+  more.open(1);
+  await until("the caller waits in its pipe", () => waitsInPipe(run));
   process.kill(run, "SIGTERM");
   await until("the caller has left", () => !isAlive(run));
   reader.open();
-  const { stderr } = await box.finished(caller);
-  expect(stderr).toContain("goes on");
+  expect((await box.finished(caller)).stderr).toContain("goes on");
   gate.open();
   expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED" });
 });
 
-/** Asleep in write(2), which a process that polls for its output is not. */
-function waitsInPipe(pid: number, verb: string): boolean {
-  try {
-    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    return (
-      words[0] === BINARY &&
-      words[1] === verb &&
-      /pipe_write/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"))
-    );
-  } catch {
-    return false;
-  }
+function bytesWritten(pid: number): number {
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
+}
+
+/** Asleep in write(2), which a process that looks for more output is not. */
+function waitsInPipe(pid: number): boolean {
+  return /pipe_write/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"));
 }
 
 test("a reader that has seen enough ends the caller quietly, and not the job", async () => {
