@@ -97,7 +97,7 @@ export async function acceptJob(
         await store.bindRequest(request.runKey, request.requestId, latest.jobId);
       return { existing: true, job: latest };
     }
-    if (latest !== undefined) refuseOrphans(context, latest);
+    if (latest !== undefined) await refuseOrphans(context, latest);
 
     const { directory, policy, ...asked } = request;
     const identity = {
@@ -164,9 +164,17 @@ function alreadyActive(job: Job): OrchesjobError {
   );
 }
 
+const UNSEEN_LOOKS = 5;
+const UNSEEN_PAUSE_MS = 20;
+
 /** Law 6: LOST does not mean free. */
-function refuseOrphans(context: Context, job: Job): void {
-  const orphans = new OrphanFinder(context).find(job);
+async function refuseOrphans(context: Context, job: Job): Promise<void> {
+  let orphans = new OrphanFinder(context).find(job);
+  // A process that is just dying, or just coming to be, holds files and cannot be seen yet or any more.
+  for (let looks = 0; orphans.unseen && looks < UNSEEN_LOOKS; looks++) {
+    await Bun.sleep(UNSEEN_PAUSE_MS);
+    orphans = new OrphanFinder(context).find(job);
+  }
   if (!hasOrphans(orphans)) return;
   const { pids, ageSeconds = 0 } = orphans;
   const wayOut = `wait for its end, or end it: orchesjob cancel --job-id ${job.jobId}`;
