@@ -99,6 +99,11 @@ export class LockWatch {
     this.#descriptor = openIfAny(path) ?? -1;
   }
 
+  /** How long to sleep at most before looking again, in ms: seldom where the owner's end wakes us, soon where nothing does. */
+  get slowCheckMs(): number {
+    return this.#descriptor >= 0 ? 15_000 : 1_000;
+  }
+
   /**
    * Blocks until the owner is gone (or the command runs, where that is of interest), another descriptor (-1: none) is
    * readable, a signal came, or the time (ms) is over. Whatever it was: look again.

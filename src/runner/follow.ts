@@ -20,8 +20,6 @@ export interface Route {
 }
 
 const CHUNK_BYTES = 262_144;
-/** For what no file tells, in ms. */
-const SLOW_CHECK_MS = 1_000;
 
 /**
  * Follows until the job has ended and everything is copied, or `interrupted` says so; returns the job as it is then.
@@ -46,7 +44,12 @@ export async function followJob(
       const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
       if (!isActive(current.status) && !copied) return current;
       if (copied) growth.reset();
-      else growth.wait(owner, SLOW_CHECK_MS);
+      else {
+        // What came while we looked would not end the sleep.
+        await turn();
+        if (interrupted()) return current;
+        growth.wait(owner, owner.slowCheckMs);
+      }
       await turn();
     }
   } finally {

@@ -6,8 +6,6 @@ import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { refresh } from "./reconcile.ts";
 
-/** The lock file tells the steps of a job; this is only for where somebody deleted it, in ms. */
-const SLOW_CHECK_MS = 2_000;
 const QUICK_CHECK_MS = 50;
 
 /** Waits until the job is as wanted, or `timeoutMs` is over; returns it as it is then. */
@@ -30,7 +28,7 @@ export async function waitForJob(
       if (wanted(current) || rest <= 0) return current;
       const starting = current.target === null;
       watch.wait(
-        Math.min(rest, starting && listened ? QUICK_CHECK_MS : SLOW_CHECK_MS),
+        Math.min(rest, starting && listened ? QUICK_CHECK_MS : watch.slowCheckMs),
         starting && !listened,
       );
       listened ||= starting;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { cpuSeconds, killWorker } from "../support/processes.ts";
+import { cpuSeconds, killWorker, sleeps } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
 
 test("wait prints what status prints, when the job has ended", async () => {
@@ -85,11 +85,14 @@ describe("waiting costs next to nothing, and the end is noticed", () => {
     const children = callers.map((words) => box.spawn([BINARY, ...words]));
     // The start-up of a process is not what is asked about.
     await Bun.sleep(1_000);
-    const before = children.map(({ pid }) => cpuSeconds(pid));
+    const before = children.map(({ pid }) => ({ cpu: cpuSeconds(pid), sleeps: sleeps(pid) }));
     await Bun.sleep(3_000);
-    // A tick is 10 ms, and a busy loop 300 of them.
-    for (const [index, { pid }] of children.entries())
-      expect(cpuSeconds(pid) - before[index]!).toBeLessThanOrEqual(0.04);
+    for (const [index, { pid }] of children.entries()) {
+      // A tick is 10 ms, and a busy loop 300 of them.
+      expect(cpuSeconds(pid) - before[index]!.cpu).toBeLessThanOrEqual(0.04);
+      // Who looks every second sleeps three times, and an hour of it costs seconds.
+      expect(sleeps(pid) - before[index]!.sleeps).toBeLessThanOrEqual(1);
+    }
     gate.open();
     for (const child of children) expect((await box.finished(child)).code).toBe(0);
   });
