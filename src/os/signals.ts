@@ -1,6 +1,6 @@
 /** Signals: their names, sending them to exactly the process that is meant, and being told of a poke. */
 import type { ProcessIdentity } from "../job/job.ts";
-import { closeFile } from "./file.ts";
+import { closeFile, readTextIfAny } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./libc.ts";
 import { readProcess } from "./self.ts";
 
@@ -69,9 +69,16 @@ export function onWritten(fifo: number, callback: () => void): void {
 /** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */
 export const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;
 
-/** Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then. */
+/**
+ * Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then.
+ * What our caller has us ignore (nohup) stays ignored.
+ */
 export function onInterruption(callback: (signal: number) => void): void {
+  const ignored = BigInt(
+    `0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(readTextIfAny("/proc/self/status") ?? "")?.[1] ?? "0"}`,
+  );
   for (const [name, number] of Object.entries(PASSED_ON)) {
+    if (((ignored >> BigInt(number - 1)) & 1n) === 1n) continue;
     process.on(name, () => callback(number));
     libc.siginterrupt(number, 1);
   }

@@ -59,6 +59,19 @@ test("SIGKILL to the caller leaves the job alone, and a second run shows all of 
   expect(await finishedJob(box, "k")).toMatchObject({ attempt_no: 1 });
 });
 
+test("under nohup the end of the session does not detach it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const command = [BINARY, "run", "--run-key", "k", "--", "sh", "-c", `echo begun; ${gate.wait}; echo end`];
+  const caller = box.spawn(["nohup", ...command]);
+  const shown = new Reading(caller.stdout);
+  await shown.until("begun\n");
+  caller.kill("SIGHUP");
+  gate.open();
+  expect(await shown.all()).toBe("begun\nend\n");
+  expect(await caller.exited).toBe(0);
+});
+
 test("a second signal does not do more than the first", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
