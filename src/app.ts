@@ -49,11 +49,13 @@ export interface Streams {
   readonly stderr: number;
   /** Columns of the terminal that stdout is; undefined where it is none. */
   columns(): number | undefined;
+  /** Its rows. */
+  rows(): number | undefined;
 }
 
 /** Runs the program; returns its exit code. */
 export async function runApp(argv: readonly string[], streams: Streams): Promise<number> {
-  const output = createOutput(streams.stdout, streams.columns);
+  const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const [name, ...words] = argv;
   const command = [...COMMANDS, worker].find(

@@ -9,6 +9,7 @@ export interface Output {
   readonly descriptor: number;
   /** Columns of the terminal; undefined where it is none. */
   columns(): number | undefined;
+  rows(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
   table(jobs: readonly Job[]): void;
@@ -18,7 +19,11 @@ export interface Output {
 
 const encoder = new TextEncoder();
 
-export function createOutput(descriptor: number, columns: () => number | undefined): Output {
+export function createOutput(
+  descriptor: number,
+  columns: () => number | undefined,
+  rows: () => number | undefined = () => undefined,
+): Output {
   const text = (value: string) => writeAll(descriptor, encoder.encode(value));
   const tableText = (jobs: readonly Job[]) => {
     // 0 where the terminal does not know.
@@ -29,6 +34,7 @@ export function createOutput(descriptor: number, columns: () => number | undefin
   return {
     descriptor,
     columns,
+    rows,
     text,
     json: (value) => text(`${JSON.stringify(value, null, 2)}\n`),
     table: (jobs) => text(tableText(jobs)),

@@ -130,4 +130,17 @@ describe("list --watch", () => {
     expect(screen.shown().split("\u001b[H").length).toBeGreaterThan(2);
     expect(screen.shown()).not.toContain("\u001b[2J");
   });
+
+  test("shows no more than the terminal is high, the newest jobs", async () => {
+    await using box = new Sandbox();
+    for (let number = 1; number <= 6; number++)
+      await box.json(["start", "--run-key", `k${number}`, "--sync", "--", "true"]);
+    const screen = onTerminal(box, ["list", "--watch"], { rows: 5 });
+    await until("two pictures are shown", () => screen.shown().split("k6").length > 2);
+    screen.type(CTRL_C);
+    expect(await screen.ended()).toBe(0);
+    // What ends a picture clears the rest of the screen.
+    const picture = screen.shown().split("\u001b[H")[2]!.split("\u001b[J")[0]!;
+    expect(plainLines(picture).map((line) => line.split(" ")[0])).toEqual(["RUN", "k6", "k5", "k4"]);
+  });
 });

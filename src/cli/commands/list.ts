@@ -65,10 +65,14 @@ async function watchTable(load: () => ReturnType<typeof listJobs>, output: Outpu
   process.on("SIGINT", () => (stopped = true));
   output.text(CURSOR_HOME + CLEAR_BELOW);
   while (!stopped) {
-    const jobs = await load();
-    output.text(
-      CURSOR_HOME + output.tableText(jobs).replaceAll("\n", `${CLEAR_TO_LINE_END}\n`) + CLEAR_BELOW,
-    );
+    // A picture higher than the terminal would scroll. The last row is left for the cursor.
+    const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
+    const lines = output
+      .tableText(await load())
+      .trimEnd()
+      .split("\n")
+      .slice(0, height);
+    output.text(CURSOR_HOME + lines.map((line) => `${line}${CLEAR_TO_LINE_END}\n`).join("") + CLEAR_BELOW);
     await Bun.sleep(WATCH_STEP_MS);
   }
   return 0;
