@@ -101,6 +101,8 @@ test.concurrent("numbers in the row that others have by now: nobody of them is s
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await stop(job.worker_pid!);
+  // A process is known by its number and the tick (10 ms) of its start: nobody gets both again.
+  await Bun.sleep(50);
   // Two that are not of the job, each the leader of its group and session, as worker and target are.
   const innocents = [0, 1].map(() =>
     Bun.spawn(["sleep", "600"], { detached: true, env: { HERE: box.directory } }),
