@@ -4,7 +4,7 @@ import { ANSWERS } from "../job/policy.ts";
 import { checkRunKey } from "../job/request.ts";
 import type { StartRequest } from "../runner/start.ts";
 import { flag, optional, type Option, repeated, required } from "./command.ts";
-import { duration, labels, oneOf, shortText, variable } from "./values.ts";
+import { duration, labels, oneOf, token, variable } from "./values.ts";
 
 export const startOptions = {
   runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", checkRunKey),
@@ -12,7 +12,7 @@ export const startOptions = {
     "--request-id",
     "ID",
     "Your retry token: the same key and id always give the same job",
-    shortText("--request-id"),
+    token("--request-id"),
   ),
   strict: flag("--strict", "One job per run key, ever; see unlock"),
   ifSucceeded: optional(

@@ -45,6 +45,15 @@ export function shortText(option: string): (text: string) => string {
   };
 }
 
+/** A word for programs: short, and nothing in it moves a cursor. */
+export function token(option: string): (text: string) => string {
+  const short = shortText(option);
+  return (text) => {
+    if (!/[\u0000-\u001f\u007f-\u009f]/.test(text)) return short(text);
+    throw usage(`${option} contains a control character: ${JSON.stringify(text)}`);
+  };
+}
+
 /** NAME=VALUE for the environment, as it is. */
 export function variable(option: string): (text: string) => string {
   return (text) => {

@@ -1,7 +1,7 @@
 /**
  * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
- * the job's id in its environment, the session or group of the target, a parent that belongs to the job, and the lock
- * on the job's log files, which whoever inherited them holds.
+ * the job's id in its environment, the session or group of the target, a parent that belongs to the job (the worker for
+ * those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
  */
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { readLink, readTextIfAny } from "./file.ts";
@@ -38,6 +38,7 @@ export class ProcessTable {
   /** The living processes of a job, but for its worker, oldest first. */
   ofJob(job: Job, { heldLogs, bystanders, trustSession }: Evidence): readonly ProcessStat[] {
     const session = trustSession ? this.#liveSession(job) : undefined;
+    const keeper = this.#livingWorker(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
       if (this.#isWorker(entry, job)) continue;
@@ -45,13 +46,29 @@ export class ProcessTable {
       // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
         session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
-      const isMember = () => inSession || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
+      // The worker is given those whose parents died.
+      const isKept = keeper !== undefined && entry.parentPid === keeper;
+      const isMember = () => inSession || isKept || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
       // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
       const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
       if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
+  }
+
+  /** The worker's pid, where it lives and its number means something here. */
+  #livingWorker({ worker, origin }: Job): number | undefined {
+    if (worker === null || origin === null || !this.#isOurs(origin)) return undefined;
+    const isSelf = worker.pid === process.pid && worker.startTicks === readProcess(process.pid)?.startTicks;
+    const isThere = (entry: ProcessStat) =>
+      entry.pid === worker.pid && entry.startTicks === worker.startTicks;
+    return isSelf || this.#processes.some(isThere) ? worker.pid : undefined;
+  }
+
+  /** Whether numbers of that origin mean something here. */
+  #isOurs(origin: Origin): boolean {
+    return !areDifferentBoots(origin, this.#origin) && origin.pidNamespace === this.#origin.pidNamespace;
   }
 
   /** Whether the target itself is there: then whatever is in its session is the job's. */
@@ -66,8 +83,7 @@ export class ProcessTable {
     if (target === null) return undefined;
     const holder = this.#processes.find((entry) => entry.pid === target.pid);
     if (origin === null) return holder && isLegacyTarget(holder, job) ? target.pid : undefined;
-    if (areDifferentBoots(origin, this.#origin) || origin.pidNamespace !== this.#origin.pidNamespace)
-      return undefined;
+    if (!this.#isOurs(origin)) return undefined;
     // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
     const leader = holder ?? readProcess(target.pid);
     return leader === undefined || leader.startTicks === target.startTicks ? target.pid : undefined;

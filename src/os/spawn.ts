@@ -115,13 +115,19 @@ const WNOHANG = 1;
 /** How a child of ours ended: its exit code, or the number of the signal that ended it. */
 export type ExitStatus = { readonly code: number } | { readonly signal: number };
 
-/** Reaps the child if it has ended; undefined while it runs. */
-export function reap(pid: number): ExitStatus | undefined {
+const ANY_CHILD = -1;
+
+/**
+ * Reaps children that have ended until it comes to one of them, and says how that ended; undefined while it runs. The
+ * others are descendants of it that the kernel has given to us (see becomeWorker).
+ */
+function reapUntil(pid: number): ExitStatus | undefined {
   const status = new Int32Array(1);
   for (;;) {
-    const result = libc.waitpid(pid, status, WNOHANG);
+    const result = libc.waitpid(ANY_CHILD, status, WNOHANG);
+    if (result === pid) return decodeStatus(status[0]!);
     if (result === 0) return undefined;
-    if (result > 0) return decodeStatus(status[0]!);
+    if (result > 0) continue;
     const errno = lastErrno();
     if (errno !== ERRNO.EINTR) throw new SystemError(`cannot wait for process ${pid}`, errno);
   }
@@ -135,7 +141,7 @@ function decodeStatus(status: number): ExitStatus {
 /** Calls back once with how the child ended. Keeps the process alive until then; costs nothing meanwhile. */
 export function onExit(pid: number, callback: (status: ExitStatus) => void): void {
   const check = () => {
-    const status = reap(pid);
+    const status = reapUntil(pid);
     if (status === undefined) return;
     process.off("SIGCHLD", check);
     clearInterval(keepAlive);

@@ -1,4 +1,5 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
+import type { Pointer } from "bun:ffi";
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import type { Home } from "./home.ts";
@@ -15,6 +16,7 @@ export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
 
 const PR_SET_NAME = 15;
+const PR_SET_CHILD_SUBREAPER = 36;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
@@ -86,6 +88,8 @@ export function becomeWorker(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   // Started by way of /proc/self/exe, we are "exe" to ps and top.
   libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
+  // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
+  libc.prctl(PR_SET_CHILD_SUBREAPER, 1 as Pointer, 0n, 0n, 0n);
 }
 
 /** Blocks until the launcher has released us, or is gone. */

@@ -14,7 +14,7 @@ import { findJob, type JobSelector } from "./find.ts";
 import { findProcesses } from "./processes.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
-import { terminate } from "./terminate.ts";
+import { Deadline, terminate } from "./terminate.ts";
 import { waitForJob } from "./wait.ts";
 
 export interface CancelOrder {
@@ -43,7 +43,7 @@ export async function cancelJob(
   const ended = isActive(job.status) ? await endActive(context, store, job, order) : job;
   // Its worker was dead, or died while it was asked.
   if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
-    await terminate(context, ended, order.graceMs, companyOf(process.pid));
+    await terminate(context, ended, new Deadline(order.graceMs), companyOf(process.pid));
   else if (ended === job) throw notActive(job);
   const { seen, unseen } = findProcesses(context, ended, { bystanders: companyOf(process.pid) });
   return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
@@ -70,7 +70,7 @@ async function cancelInstead(context: Context, store: JobStore, job: Job, order:
   const ours = origin === null ? null : worker;
   if (ours !== null) signalProcess(ours, SIGSTOP);
   try {
-    await terminate(context, job, order.graceMs, companyOf(process.pid));
+    await terminate(context, job, new Deadline(order.graceMs), companyOf(process.pid));
     const outcome = { exitCode: null, signal: null, error: null, failure: null };
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now());
     if (cancelled === undefined) return (await store.find(job.jobId)) ?? job;

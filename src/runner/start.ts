@@ -128,7 +128,8 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
   if (request.requestId === null) return undefined;
   const known = await store.findRequest(request.runKey, request.requestId);
   if (known === undefined) return undefined;
-  if (!isSameCommand(known, request)) {
+  // A job that was only given back for this id may have another command: that was said then, and is said again.
+  if (known.requestId === request.requestId && !isSameCommand(known, request)) {
     throw new OrchesjobError(
       "conflict",
       `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another; use a new --request-id for a new command`,

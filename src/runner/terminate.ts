@@ -12,12 +12,27 @@ const KILL_PATIENCE_MS = 5_000;
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 50;
 
+/** When TERM has had its time and KILL follows. */
+export class Deadline {
+  /** On the clock of performance.now(), which does not jump. */
+  killAt: number;
+
+  constructor(graceMs: number) {
+    this.killAt = performance.now() + graceMs;
+  }
+
+  /** Somebody has less patience. */
+  shorten(graceMs: number): void {
+    this.killAt = Math.min(this.killAt, performance.now() + graceMs);
+  }
+}
+
 /** Returns the pids that are still alive afterwards: none, unless the kernel or another user holds them. Processes that only
  *  their session's number names are spared. */
 export async function terminate(
   context: Context,
   job: Job,
-  graceMs: number,
+  deadline: Deadline,
   bystanders: ReadonlySet<number> = new Set(),
 ): Promise<readonly number[]> {
   let trustSession = false;
@@ -28,11 +43,11 @@ export async function terminate(
     return findProcesses(context, job, { table, bystanders, trustSession }).seen;
   };
   const termed = new Set<string>();
-  const killAt = performance.now() + graceMs;
-  const giveUpAt = killAt + KILL_PATIENCE_MS;
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
     const alive = look();
     const time = performance.now();
+    const { killAt } = deadline;
+    const giveUpAt = killAt + KILL_PATIENCE_MS;
     if (alive.length === 0 || time >= giveUpAt) return alive.map((entry) => entry.pid);
     for (const entry of alive) {
       const key = `${entry.pid} ${entry.startTicks}`;

@@ -13,7 +13,7 @@ import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } fro
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
-import { DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
+import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
@@ -128,6 +128,7 @@ function toOutcome(status: ExitStatus): Outcome {
 /** Ends the target before its time, for the first reason that comes, unless it has ended by itself. */
 class Stopper {
   #reason: "cancel" | "timeout" | undefined;
+  #deadline: Deadline | undefined;
   #done: Promise<unknown> | undefined;
 
   constructor(
@@ -136,10 +137,12 @@ class Stopper {
   ) {}
 
   stop(reason: "cancel" | "timeout", graceMs: number, bystanders?: ReadonlySet<number>): void {
+    this.#deadline?.shorten(graceMs);
     const { target } = this.job;
     if (this.#reason !== undefined || target === null || !isLiving(readProcess(target.pid))) return;
     this.#reason = reason;
-    this.#done = terminate(this.context, this.job, graceMs, bystanders);
+    this.#deadline = new Deadline(graceMs);
+    this.#done = terminate(this.context, this.job, this.#deadline, bystanders);
   }
 
   cancel(request: CancelRequest): void {

@@ -50,7 +50,8 @@ export interface CleanCandidate {
 export interface JobStore {
   /**
    * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not the expected one, or is active
-   * (law 1), or the override that is counted on is gone: the caller must look again. Durable when it returns (law 3).
+   * (law 1), or the override that is counted on is gone, or the job's request id stands for a job already: the caller must
+   * look again. Durable when it returns (law 3).
    */
   claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined>;
 
@@ -92,7 +93,7 @@ export interface JobStore {
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
-  /** Asks for the end of an active job. The first who asks is heard; undefined where the job is not active. */
+  /** Asks for the end of an active job. The first who asks is heard, and the shortest grace; undefined where the job is not active. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
   /** Notes which process the command became. */

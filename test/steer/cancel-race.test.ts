@@ -27,7 +27,7 @@ test(`a job that ends by itself at the same time, ${ROUNDS} times`, async () => 
       expect(JSON.parse(stdout)).toMatchObject({ status, exit_code: exitCode, survivors: [] });
     } else {
       expect({ code, status, exitCode }).toEqual({ code: 4, status: "FAILED", exitCode: 7 });
-      expect(stderr).toMatch(/ended by itself before it could be cancelled: FAILED|it is FAILED already/);
+      expect(stderr).toMatch(/ended before it could be cancelled: FAILED|it is FAILED already/);
     }
   }
   // Otherwise the two never met.

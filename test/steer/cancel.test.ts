@@ -1,12 +1,13 @@
 /** `cancel` is a kill with proof: afterwards nothing of the job is alive, wherever it went. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { openDatabase } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, stateOf, statusOf, stop } from "../support/processes.ts";
-import { type JobAnswer, ROOT, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, ROOT, Sandbox, until } from "../support/sandbox.ts";
 
 interface CancelAnswer extends JobAnswer {
   readonly survivors: readonly number[];
@@ -36,6 +37,10 @@ describe("nothing of the job is alive afterwards", () => {
     [
       "a daemon whose environment was cleared",
       `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} &" &); echo ready; ${sleeper}`,
+    ],
+    [
+      "a daemon that shed every witness but the worker's care: environment, session, output, parent",
+      `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} >/dev/null 2>&1 &" &); echo ready; ${sleeper}`,
     ],
     ["a new child for each that ends", `echo ready; while :; do sleep 600; done`],
     [
@@ -123,4 +128,16 @@ describe("what is not active cannot be cancelled: exit 4, and nothing changes", 
     await startWaiting(box, "k", gate);
     expect(await box.json(["abort", "--run-key", "k"])).toMatchObject({ status: "CANCELLED" });
   });
+});
+
+test("a second cancel with less patience is heard at once", async () => {
+  await using box = new Sandbox();
+  await startReady(box, "k", `trap '' TERM; echo ready; while :; do sleep 0.05; done`);
+  const patient = box.spawn([BINARY, "cancel", "--run-key", "k", "--grace-seconds", "3600"]);
+  await until("the first is heard", async () => {
+    using database = openDatabase(box);
+    return database.query("select 1 from jobs where cancel_requested_at is not null").get();
+  });
+  expect(await cancel(box, "--grace-seconds", "0")).toMatchObject({ status: "CANCELLED", survivors: [] });
+  expect((await box.finished(patient)).code).toBe(0);
 });

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
-import { Gate } from "../support/gate.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
@@ -90,6 +90,19 @@ test("an id that came while the key was active means that job from then on", asy
   gate.open();
   expect(JSON.parse((await box.finished(waiting)).stdout)).toMatchObject({ job_id: first.job_id });
   expect(await box.json(attached)).toMatchObject({ job_id: first.job_id, existing: true });
+});
+
+test("and a retry with another command than that job's gets the same answer as the first", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  const ask = () => box.json(["start", "--run-key", "k", "--request-id", "late", "--", "true"]);
+  const expected = { job_id: job.job_id, existing: true, command_matches: false };
+  expect(await ask()).toMatchObject(expected);
+  expect(await ask()).toMatchObject(expected);
+  gate.open();
+  await finishedJob(box, "k");
+  expect(await ask()).toMatchObject(expected);
 });
 
 test("an id goes before every policy", async () => {

@@ -144,6 +144,24 @@ export function testStore(name: string, openStore: OpenStore): void {
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
     });
 
+    testWith(
+      "is refused where the request id stands for a job already, until that job is removed",
+      async (store) => {
+        const first = newJob({ requestId: "r" });
+        await claim(store, first, undefined, at(1));
+        await VERBS.run(store, first.jobId);
+        await VERBS.succeed(store, first.jobId);
+        const again = newJob({ requestId: "r", attemptNo: 2 });
+        expect(await claim(store, again, first.jobId, at(2))).toBeUndefined();
+        expect(await store.findRequest("k", "r")).toMatchObject({ jobId: first.jobId });
+        expect(await claim(store, { ...again, requestId: "s" }, first.jobId, at(3))).toMatchObject({
+          requestId: "s",
+        });
+        await store.remove([first.jobId]);
+        expect(await store.findRequest("k", "r")).toBeUndefined();
+      },
+    );
+
     testWith("is refused while a job of the key is active, whatever is expected", async (store) => {
       const first = newJob();
       await claim(store, first, undefined, at(1));

@@ -38,7 +38,9 @@ export const cancel = defineCommand({
       return EXIT_CODES.conflict;
     }
     if (job.status !== "CANCELLED" && job.status !== "LOST") {
-      context.notify(`job ${job.jobId} ended by itself before it could be cancelled: ${job.status}`);
+      context.notify(
+        `job ${job.jobId} ended before it could be cancelled: ${job.status}${job.error === null ? "" : ` (${job.error})`}`,
+      );
       return EXIT_CODES.conflict;
     }
     if (survivors.length > 0) {

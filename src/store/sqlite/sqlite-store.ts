@@ -43,7 +43,7 @@ export const QUERIES = {
       $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = iif(cancel_requested_at is null, $reason, cancel_reason),
-      cancel_grace_ms = coalesce(cancel_grace_ms, $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
+      cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
   findRequest: `select jobs.* from requests join jobs using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
@@ -121,6 +121,8 @@ class SqliteStore implements JobStore {
       const { jobId, runKey, origin } = job;
       const latest = this.#row("latest", { runKey });
       if (latest?.job_id !== terms.expected || (latest !== undefined && isActive(latest.status)))
+        return undefined;
+      if (job.requestId !== null && this.#row("findRequest", { runKey, requestId: job.requestId }))
         return undefined;
       if (terms.useOverride && this.#execute("useOverride", { runKey, at }) === 0) return undefined;
       const row = this.#row("insert", {
