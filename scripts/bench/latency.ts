@@ -1,6 +1,7 @@
 /** Latency: each command as a whole process, interleaved with an empty executable, so that what the machine does between hits all. */
 import { fdatasyncSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { setVariable } from "../../src/os/environment.ts";
 import type { Row } from "./report.ts";
 import { median, time } from "./stopwatch.ts";
 
@@ -19,7 +20,7 @@ interface Case {
 }
 
 export async function measureLatency({ binary, empty, scratch, rounds }: LatencyOptions): Promise<Row[]> {
-  const environment = { PATH: "/usr/bin:/bin", ORCHESJOB_HOME: join(scratch, "latency") };
+  setVariable("ORCHESJOB_HOME", join(scratch, "latency"));
   const start = (name: string, ...words: string[]) => ({
     argv: (round: number) => [binary, "start", "--run-key", `${name}-${round}`, ...words],
   });
@@ -39,11 +40,11 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
     { name: "start --sync -- true", wanted: 3.8, ...start("sync", "--sync", "--", "true") },
     { name: "run -- true", argv: (round) => [binary, "run", "--run-key", `run-${round}`, "--", "true"] },
   ];
-  time([binary, "start", "--run-key", "known", "--sync", "--", "true"], environment);
+  time([binary, "start", "--run-key", "known", "--sync", "--", "true"]);
   const taken = cases.map((): number[] => []);
   for (let round = -3; round < rounds; round++) {
     for (const [index, each] of cases.entries()) {
-      const ms = time(each.argv(round), environment);
+      const ms = time(each.argv(round));
       // The first rounds warm the caches up.
       if (round >= 0) taken[index]!.push(ms);
       // A job that was started goes on for some ms, and would be in the next one's way.

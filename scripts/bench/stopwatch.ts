@@ -4,23 +4,12 @@ import { libc } from "../../src/os/libc.ts";
 import { moveUp } from "../../src/os/lock.ts";
 import { spawnProcess } from "../../src/os/spawn.ts";
 
-const encoder = new TextEncoder();
-
-function block(environment: Record<string, string>): Uint8Array {
-  return encoder.encode(
-    Object.entries(environment)
-      .map(([name, value]) => `${name}=${value}\0`)
-      .join(""),
-  );
-}
-
 /** Starts a command with everything at /dev/null; returns its pid. */
-export function launch(argv: readonly string[], environment: Record<string, string>): number {
+export function launch(argv: readonly string[]): number {
   const nothing = moveUp(openFile("/dev/null", "both"));
   const pid = spawnProcess({
     file: argv[0]!,
     argv,
-    environment: block(environment),
     descriptors: [nothing, nothing, nothing],
     umask: 0o022,
     fileLimit: undefined,
@@ -39,9 +28,9 @@ export function waitFor(pid: number): number {
 }
 
 /** One run, in ms. Throws where it does not exit 0: a failure is fast. */
-export function time(argv: readonly string[], environment: Record<string, string>): number {
+export function time(argv: readonly string[]): number {
   const begin = performance.now();
-  const code = waitFor(launch(argv, environment));
+  const code = waitFor(launch(argv));
   const took = performance.now() - begin;
   if (code !== 0) throw new Error(`${argv.join(" ")}: exit ${code}`);
   return took;

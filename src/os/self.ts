@@ -57,11 +57,6 @@ export function findInvalidArgument(argv: readonly string[]): number {
   return 1 + own.findIndex((word) => !isUtf8(word));
 }
 
-/** The environment as its caller gave it, byte for byte: NAME=VALUE entries, a NUL after each. */
-export function readEnvironment(): Uint8Array {
-  return readBytes("/proc/self/environ");
-}
-
 /**
  * The soft limit of open files that the caller had; undefined where nobody can tell. Bun has raised our own to the hard one
  * by now, so the parent is the nearest witness; where that is systemd, which sets limits on the way to us, systemd itself is.

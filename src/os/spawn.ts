@@ -1,8 +1,10 @@
 /**
  * Starting processes with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it at
- * the same time. A child leads a session of its own, has every signal at its default, and only the descriptors given.
+ * the same time. A child gets our environment,
+ * leads a session of its own, has every signal at its default, and only the descriptors given.
  */
 import { ptr } from "bun:ffi";
+import { environment } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
@@ -10,8 +12,6 @@ export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
   readonly file: string;
   readonly argv: readonly string[];
-  /** NAME=VALUE entries, a NUL after each. */
-  readonly environment: Uint8Array;
   /** The child's descriptors 0, 1, 2, …; each number here must be above them all (see moveUp). */
   readonly descriptors: readonly number[];
   readonly umask: number;
@@ -45,10 +45,9 @@ export function spawnProcess(request: SpawnRequest): number {
   request.descriptors.forEach((fd, position) => libc.posix_spawn_file_actions_adddup2(actions, fd, position));
 
   const argv = request.argv.map(cstring);
-  const environment = blockVector(request.environment);
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
-    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment),
+    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment()),
   );
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
@@ -98,16 +97,6 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
 /** A NULL-terminated array of pointers to C strings, which must stay referenced while it is used. */
 function vector(strings: readonly Uint8Array[]): BigUint64Array {
   return BigUint64Array.from([...strings.map((bytes) => BigInt(ptr(bytes))), 0n]);
-}
-
-/** The same for a block of entries with a NUL after each. Numbers, not BigInts: this is on the way of every start. */
-function blockVector(block: Uint8Array): Uint32Array {
-  const base = ptr(block) as number;
-  const words: number[] = [];
-  for (let start = 0, end = block.indexOf(0); end >= 0; start = end + 1, end = block.indexOf(0, start)) {
-    words.push((base + start) % 2 ** 32, Math.floor((base + start) / 2 ** 32));
-  }
-  return Uint32Array.from([...words, 0, 0]);
 }
 
 const WNOHANG = 1;

@@ -1,12 +1,13 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
 import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
-import type { NewJob, ProcessIdentity } from "../job/job.ts";
+import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
+import { getVariable, setVariable } from "./environment.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
-import { readCallerFileLimit, readEnvironment, readIdentity } from "./self.ts";
+import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
@@ -14,6 +15,11 @@ import { closeAll, spawnProcess } from "./spawn.ts";
 export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
+
+const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
+const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
+/** What the target finds of ours in its environment, whatever was asked for. */
+const OWN_VARIABLES: readonly string[] = [JOB_ID_VARIABLE, RUN_KEY_VARIABLE, ATTEMPT_VARIABLE];
 
 const PR_SET_NAME = 15;
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -38,7 +44,7 @@ export interface PreparedWorker {
  */
 export function spawnWorker(
   home: Home,
-  job: Pick<NewJob, "jobId" | "runKey" | "attemptNo" | "env">,
+  job: Pick<NewJob, "jobId" | "runKey" | "attemptNo">,
   lock: number,
   directory: string | undefined,
 ): PreparedWorker {
@@ -52,6 +58,9 @@ export function spawnWorker(
   const nothing = openNothing();
   callersDirectory ??= moveUp(openFile(".", "directory"));
   const closed = moveUp(gate.read);
+  setVariable(JOB_ID_VARIABLE, job.jobId);
+  setVariable(RUN_KEY_VARIABLE, job.runKey);
+  setVariable(ATTEMPT_VARIABLE, String(job.attemptNo));
   let pid: number;
   try {
     pid = spawnProcess({
@@ -61,12 +70,6 @@ export function spawnWorker(
         ...(compiled ? ["orchesjob"] : [process.execPath, Bun.main]),
         ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
       ],
-      environment: withVariables(readEnvironment(), {
-        ...Object.fromEntries(job.env.map(splitVariable).map(hideFromBun)),
-        [JOB_ID_VARIABLE]: job.jobId,
-        ORCHESJOB_RUN_KEY: job.runKey,
-        ORCHESJOB_ATTEMPT: String(job.attemptNo),
-      }),
       descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
       umask: callersUmask,
       fileLimit,
@@ -105,12 +108,16 @@ export interface TargetSettings {
   readonly directory: string | undefined;
 }
 
-/** Launches the target of a job: the worker's own environment is already the target's. Returns its pid; throws SystemError. */
+/** Launches the target of a job: the worker's own environment, with what was asked for, is the target's. Returns its pid;
+ *  throws SystemError. */
 export function spawnTarget(
-  command: readonly string[],
+  { command, env }: Pick<Job, "command" | "env">,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
+  // Only now, so that nothing that is meant for the target (BUN_BE_BUN=1, say) makes the worker another program.
+  for (const [name, value] of env.map(splitVariable))
+    if (!OWN_VARIABLES.includes(name)) setVariable(name, value);
   const nothing = openNothing();
   const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
   try {
@@ -120,7 +127,6 @@ export function spawnTarget(
     return spawnProcess({
       file: command[0]!,
       argv: command,
-      environment: revealAgain(readEnvironment()),
       descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
@@ -138,7 +144,9 @@ export function statCommand(file: string, { directory }: TargetSettings): FileFa
   const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
   const fromThere = (path: string) => statPath(path.startsWith("/") ? path : `${base}/${path}`);
   if (file.includes("/")) return fromThere(file);
-  const places = (process.env["PATH"] ?? "").split(":").map((place) => fromThere(`${place || "."}/${file}`));
+  const places = getVariable("PATH")
+    .split(":")
+    .map((place) => fromThere(`${place || "."}/${file}`));
   return places.find((facts) => facts !== undefined);
 }
 
@@ -156,41 +164,8 @@ function openNothing(): number {
   return moveUp(openFile("/dev/null", "both"));
 }
 
-/** The same entries byte for byte, with ours in place of those of the same name. */
-function withVariables(environment: Uint8Array, variables: Record<string, string>): Uint8Array {
-  const added = Object.entries(variables).map(([name, value]) => `${name}=${value}\0`);
-  return Buffer.concat([withoutVariables(environment, Object.keys(variables)), Buffer.from(added.join(""))]);
-}
-
-function withoutVariables(environment: Uint8Array, names: readonly string[]): Uint8Array {
-  // A NUL in front, so that each entry stands between two of them.
-  let block = Buffer.concat([Buffer.from([0]), environment]);
-  for (const name of names) {
-    for (let at = block.indexOf(`\0${name}=`); at >= 0; at = block.indexOf(`\0${name}=`)) {
-      block = Buffer.concat([block.subarray(0, at), block.subarray(block.indexOf(0, at + 1))]);
-    }
-  }
-  return block.subarray(1);
-}
-
 /** The name and the value of NAME=VALUE. */
 function splitVariable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   return [text.slice(0, equals), text.slice(equals + 1)];
-}
-
-/** What is asked for in the target's environment must not change the worker: BUN_BE_BUN=1 makes it another program. */
-const HIDDEN = "ORCHESJOB_HIDDEN_";
-
-function hideFromBun([name, value]: [name: string, value: string]): [name: string, value: string] {
-  return [name.startsWith("BUN_") ? HIDDEN + name : name, value];
-}
-
-function revealAgain(environment: Uint8Array): Uint8Array {
-  const text = new TextDecoder().decode(environment);
-  if (!text.includes(HIDDEN)) return environment;
-  const entries = text.split("\0").filter((entry) => entry.startsWith(HIDDEN));
-  const names = new Set(entries.map((entry) => splitVariable(entry)[0]));
-  const shown = entries.map((entry) => splitVariable(entry.slice(HIDDEN.length)));
-  return withVariables(withoutVariables(environment, [...names]), Object.fromEntries(shown));
 }

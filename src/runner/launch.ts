@@ -36,7 +36,7 @@ export function launch(context: Context, job: Job, settings: TargetSettings): nu
       // Held by whatever inherits it, so that a descendant is seen for as long as it has the output open.
       lockDescriptor(fd, path);
     }
-    return spawnTarget(job.command, outputs, settings);
+    return spawnTarget(job, outputs, settings);
   } catch (error) {
     throw error instanceof SystemError ? explain(job, settings, error) : error;
   } finally {
