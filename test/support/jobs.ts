@@ -12,6 +12,7 @@ export function jobThat(
   return until(`job of ${runKey} ${what}`, async () => {
     const result = await box.run(["status", "--run-key", runKey]);
     if (result.code === 3) return undefined;
+    if (result.code !== 0) throw new Error(`status: exit ${result.code} ${result.signal}: ${result.stderr}`);
     const job = JSON.parse(result.stdout) as JobAnswer;
     return wanted(job) && job;
   });
