@@ -31,12 +31,14 @@ export function openDatabase(path: string, options: OpenOptions): Database | und
 }
 
 function openFile(path: string, create: boolean): Database | undefined {
+  const open = () => new Database(path, { readwrite: true, create, strict: true });
   try {
-    return new Database(path, { readwrite: true, create, strict: true });
+    return open();
   } catch (error) {
-    // The file is looked for only now, after SQLite did not find it: the common case pays nothing.
-    if (!create && isError(error, "SQLITE_CANTOPEN") && !Bun.file(path).size) return undefined;
-    throw error;
+    if (create || !isError(error, "SQLITE_CANTOPEN")) throw error;
+    // The file is looked for only now, after SQLite did not find it: the common case pays nothing. If it is there, another
+    // process has just made it.
+    return Bun.file(path).size ? open() : undefined;
   }
 }
 
