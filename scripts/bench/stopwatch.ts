@@ -13,6 +13,7 @@ export function launch(argv: readonly string[]): number {
     descriptors: [nothing, nothing, nothing],
     umask: 0o022,
     fileLimit: undefined,
+    fileSizeLimit: 2n ** 64n - 1n,
     blocked: [],
     directory: "/",
   });

@@ -3,25 +3,21 @@
  * because it is text, and a value that is not UTF-8 would change on its way.
  */
 import { dlopen, type Pointer, read } from "bun:ffi";
-import { cstring, libc } from "./libc.ts";
-
-/** Where `dlsym` is: in the C library since glibc 2.34, beside it before; musl has it in its only file. */
-const LIBRARIES = ["libc.so.6", "libdl.so.2", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
+import { cstring, libc, libraryPath } from "./libc.ts";
 
 /** Address of the variable `environ`; looked up by those who start something. */
 let address: Pointer | undefined;
 
+/** `dlsym` is in the C library since glibc 2.34, and in a file beside it before. */
 function findVariable(name: string): Pointer {
-  for (const library of LIBRARIES) {
-    try {
-      const { dlsym } = dlopen(library, { dlsym: { args: ["ptr", "ptr"], returns: "ptr" } }).symbols;
-      const found = dlsym(null, cstring(name));
-      if (found !== null) return found as Pointer;
-    } catch {
-      // Not there; the next one.
-    }
+  const beside = `${libraryPath.slice(0, libraryPath.lastIndexOf("/"))}/libdl.so.2`;
+  const lookup = { dlsym: { args: ["ptr", "ptr"], returns: "ptr" } } as const;
+  const open = (path: string) => dlopen(path, lookup).symbols.dlsym(null, cstring(name)) as Pointer;
+  try {
+    return open(libraryPath);
+  } catch {
+    return open(beside);
   }
-  throw new Error(`the C library has no ${name}`);
 }
 
 /** A NULL-terminated array of NAME=VALUE, as execve(2) takes it. Valid until the next change. */

@@ -53,21 +53,54 @@ const SYMBOLS = {
   posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
 } as const;
 
-/** The C library's file names: glibc, musl on x64 and on arm64. */
-const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
+/**
+ * Where the C library is: glibc on Debian's and on others' systems, musl. Absolute, because Bun looks for any other name in
+ * the current directory as well (law 9).
+ */
+const PLACES = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/usr/lib/libc.so.6",
+  "/lib/ld-musl-x86_64.so.1",
+  "/lib/ld-musl-aarch64.so.1",
+];
 
 function openLibrary() {
-  for (const name of LIBRARIES.slice(0, -1)) {
+  for (const place of PLACES) {
     try {
-      return dlopen(name, SYMBOLS).symbols;
+      return { path: place, symbols: dlopen(place, SYMBOLS).symbols };
     } catch {
-      // The next name; the last one reports why.
+      // The next place.
     }
   }
-  return dlopen(LIBRARIES[LIBRARIES.length - 1]!, SYMBOLS).symbols;
+  try {
+    const path = findMapped();
+    return { path, symbols: dlopen(path, SYMBOLS).symbols };
+  } catch (error) {
+    return leave(error);
+  }
 }
 
-export const libc = openLibrary();
+/** The C library that our own process was started with, wherever the system keeps it. */
+function findMapped(): string {
+  const maps = process.getBuiltinModule("node:fs").readFileSync("/proc/self/maps", "utf8");
+  return /\/\S*\/(libc\.so\.6|libc-2\.\d+\.so|ld-musl-\S+)$/m.exec(maps)![0];
+}
+
+/** Without the C library nothing of ours can run, not even what would report it. */
+function leave(error: unknown): never {
+  const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+  console.error(`orchesjob: cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+  process.exit(1);
+}
+
+const library = openLibrary();
+
+/** Its absolute path. */
+export const libraryPath: string = library.path;
+
+export const libc = library.symbols;
 
 export const ERRNO = {
   EPERM: 1,

@@ -9,7 +9,8 @@ const FIRST_PID_NAMESPACE = "4026531836";
 
 export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean {
   const lock = probeLock(lockFile);
-  if (lock !== "missing") return lock === "free";
+  if (lock === "held") return false;
+  if (lock === "free") return !isThere(job, origin);
   // No witness: somebody deleted the lock file, or the Python orchesjob wrote the job. What the row says must do.
   if (job.origin === null) return !seesWorker(job.jobId);
   if (areDifferentBoots(job.origin, origin)) return true;
@@ -17,6 +18,25 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   // Another PID namespace may be out of sight, but not from the first one: it sees into all others.
   if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;
   // Ours is in sight, unless /proc hides the process, and then its number shows.
-  const holder = job.worker === null ? undefined : readProcess(job.worker.pid);
-  return !isLiving(holder) || holder.startTicks !== job.worker?.startTicks;
+  return !seesIdentity(job);
+}
+
+/** A worker that dies lets go of its lock some moments before it is gone, in ms. */
+const DYING_MS = 100;
+const DYING_STEP_MS = 5;
+
+/** In a copy of the state directory nobody holds a lock, though the worker may live: it is asked for by its number. */
+function isThere(job: Job, origin: Origin): boolean {
+  if (job.origin === null || areDifferentBoots(job.origin, origin)) return false;
+  if (job.origin.pidNamespace !== origin.pidNamespace) return false;
+  for (let waited = 0; seesIdentity(job); waited += DYING_STEP_MS) {
+    if (waited >= DYING_MS) return true;
+    Bun.sleepSync(DYING_STEP_MS);
+  }
+  return false;
+}
+
+function seesIdentity({ worker }: Job): boolean {
+  const holder = worker === null ? undefined : readProcess(worker.pid);
+  return isLiving(holder) && holder.startTicks === worker?.startTicks;
 }

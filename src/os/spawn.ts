@@ -6,6 +6,7 @@
 import { ptr } from "bun:ffi";
 import { environment } from "./environment.ts";
 import { closeFile } from "./file.ts";
+import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
 export interface SpawnRequest {
@@ -17,6 +18,8 @@ export interface SpawnRequest {
   readonly umask: number;
   /** Soft limit of open files; undefined: as ours. */
   readonly fileLimit: bigint | undefined;
+  /** Soft limit of the size of files. */
+  readonly fileSizeLimit: bigint;
   /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
   readonly blocked: readonly number[];
   /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
@@ -68,27 +71,22 @@ export function unblock(signals: readonly number[]): void {
   libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }
 
-const RLIMIT_NOFILE = 7;
 const ROOT = cstring("/");
 
 /** What a child can only inherit is set on ourselves for the moment of the spawn. */
 function withAttributes(request: SpawnRequest, spawn: () => number): number {
-  const limit = new BigUint64Array(2);
-  libc.getrlimit(RLIMIT_NOFILE, limit);
-  const { fileLimit } = request;
-  const ownUmask = libc.umask(request.umask);
   const { directory } = request;
   if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
-    const errno = lastErrno();
-    libc.umask(ownUmask);
-    throw new SystemError("cannot enter the working directory", errno, "enter");
+    throw new SystemError("cannot enter the working directory", lastErrno(), "enter");
   }
-  if (fileLimit !== undefined && fileLimit < limit[1]!)
-    libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([fileLimit, limit[1]!]));
+  const ownUmask = libc.umask(request.umask);
+  const restoreFiles = setSoftLimit(RLIMIT_NOFILE, request.fileLimit);
+  const restoreSize = setSoftLimit(RLIMIT_FSIZE, request.fileSizeLimit);
   try {
     return spawn();
   } finally {
-    libc.setrlimit(RLIMIT_NOFILE, limit);
+    restoreSize();
+    restoreFiles();
     libc.umask(ownUmask);
     libc.chdir(ROOT);
   }

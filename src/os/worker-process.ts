@@ -5,6 +5,7 @@ import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
 import { getVariable, setVariable } from "./environment.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
+import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
@@ -28,6 +29,9 @@ const FD_CLOEXEC = 1;
 
 /** Our own files are the owner's alone; the caller's umask is kept for the target. */
 const callersUmask = libc.umask(0o077);
+
+/** A limit of file sizes is meant for the target; ours would one day be too small for the database. */
+const callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
 
 /** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
 let callersDirectory: number | undefined;
@@ -73,6 +77,7 @@ export function spawnWorker(
       descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
       umask: callersUmask,
       fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
       // A signal that comes before the worker can pass it on waits, and does not end the worker.
       blocked: Object.values(PASSED_ON),
       directory: "/",
@@ -130,6 +135,7 @@ export function spawnTarget(
       descriptors: [nothing, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
       blocked: [],
       directory: entered,
     });

@@ -7,7 +7,8 @@ import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { pokeOwner } from "../os/lock.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { SIGKILL, signalProcess, SIGSTOP } from "../os/signals.ts";
+import { isLiving, readProcess } from "../os/self.ts";
+import { SIGCONT, SIGKILL, signalProcess, SIGSTOP } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
@@ -32,6 +33,9 @@ export interface CancelResult {
 
 /** How much longer than the grace a worker that is well needs to answer, in ms. Then we do its work. */
 const WORKER_PATIENCE_MS = 10_000;
+
+/** For a worker that goes on after having been stopped, in ms. */
+const LAST_WORD_MS = 3_000;
 
 /** Throws `not-found`, and `conflict` where the job is not active and has no process left. */
 export async function cancelJob(
@@ -68,6 +72,12 @@ async function cancelInstead(context: Context, store: JobStore, job: Job, order:
   const { worker, origin } = job;
   if (origin !== null && origin.pidNamespace !== context.origin.pidNamespace) return job;
   const ours = origin === null ? null : worker;
+  if (ours !== null && job.target !== null && !isLiving(readProcess(job.target.pid))) {
+    // The command has ended by itself, and only the worker knows how: let it say so.
+    signalProcess(ours, SIGCONT);
+    const recorded = await waitForJob(context, store, job, isFinished, LAST_WORD_MS);
+    if (isFinished(recorded)) return recorded;
+  }
   if (ours !== null) signalProcess(ours, SIGSTOP);
   try {
     await terminate(context, job, new Deadline(order.graceMs), companyOf(process.pid));

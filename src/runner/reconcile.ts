@@ -11,12 +11,28 @@ import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { findProcesses } from "./processes.ts";
 
-/** The job as it is in truth: the same, or LOST with the reason. */
-export async function reconcile(context: Context, store: JobStore, job: Job): Promise<Job> {
+/**
+ * The job as it is in truth: the same, or LOST with the reason. Where that cannot be recorded now (full disk, read-only,
+ * locked) it is told all the same, and recorded by who can; `mustRecord`: that is an error.
+ */
+export async function reconcile(
+  context: Context,
+  store: JobStore,
+  job: Job,
+  mustRecord = false,
+): Promise<Job> {
   if (!isActive(job.status)) return job;
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
-  const lost = await store.lose(job.jobId, lostReason(job, context.origin), now());
+  const reason = lostReason(job, context.origin);
+  const at = now();
+  let lost: Job | undefined;
+  try {
+    lost = await store.lose(job.jobId, reason, at);
+  } catch (error) {
+    if (mustRecord || !(error instanceof OrchesjobError)) throw error;
+    return { ...job, status: "LOST", lostReason: reason, finishedAt: at };
+  }
   // Refused: the owner had just recorded its result, which stands.
   if (lost === undefined) return (await store.find(job.jobId)) ?? job;
   removeFile(lockFile);

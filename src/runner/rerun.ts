@@ -17,6 +17,12 @@ export async function rerunJob(
   if (isActive(job.status)) {
     throw new OrchesjobError("conflict", `cannot rerun job ${job.jobId}: it is ${job.status}`);
   }
+  if (job.command.length === 0) {
+    throw new OrchesjobError(
+      "conflict",
+      `cannot rerun job ${job.jobId}: its row in the database has no command`,
+    );
+  }
   if (job.cwd.includes("\uFFFD")) {
     throw new OrchesjobError(
       "conflict",

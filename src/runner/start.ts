@@ -145,7 +145,7 @@ async function findPlace(
   { runKey, policy }: StartRequest,
 ): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
   const found = await store.latest(runKey);
-  const latest = found && (await reconcile(context, store, found));
+  const latest = found && (await reconcile(context, store, found, true));
   if (!policy.strict || (latest !== undefined && isActive(latest.status)))
     return { latest, useOverride: false };
   const { strictJobId, override } = await store.strictness(runKey, now());

@@ -122,3 +122,15 @@ test.concurrent("numbers in the row that others have by now: nobody of them is s
     await killAndWait(job.worker_pid!);
   }
 });
+
+test("a stopped worker whose command had ended by itself is let go on, and tells the command's own end", async () => {
+  await using box = new Sandbox();
+  const gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate, "exit 3");
+  await stop(job.worker_pid!);
+  gate.open();
+  await until("the command ends", () => !isAlive(job.target_pid!));
+  const result = await box.run(["cancel", "--run-key", "k", "--grace-seconds", "0"]);
+  expect(result.code).toBe(4);
+  expect(JSON.parse(result.stdout)).toMatchObject({ status: "FAILED", exit_code: 3, signal: null });
+});

@@ -113,8 +113,15 @@ describe("unlock", () => {
   test("is for its own key alone", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
+    await box.json(["start", "--run-key", "other", "--sync", "--", "true"]);
     await box.json(["unlock", "--run-key", "other"]);
     expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+  });
+
+  test("of a key that never ran is refused: a mistyped one would lie in wait", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    expectFailure(await box.run(["unlock", "--run-key", "K"]), 3, '"K" has never run');
   });
 });
 

@@ -50,7 +50,7 @@ export function toJob(row: JobRow): Job {
     runKey: row.run_key,
     attemptNo: row.attempt_no,
     status: row.status,
-    command: JSON.parse(row.command) as string[],
+    command: parse(row.command, isStrings, [row.command]),
     cwd: row.cwd,
     startedAt: row.started_at,
     finishedAt:
@@ -64,8 +64,8 @@ export function toJob(row: JobRow): Job {
     error: row.error,
     failure: row.failure,
     lostReason: row.lost_reason,
-    env: row.env === null ? [] : (JSON.parse(row.env) as string[]),
-    labels: row.labels === null ? {} : (JSON.parse(row.labels) as Record<string, string>),
+    env: parse(row.env, isStrings, []),
+    labels: parse(row.labels, isTexts, {}),
     timeoutMs: row.timeout_ms,
     requestId: row.request_id,
     cancelRequest: toCancelRequest(row),
@@ -76,6 +76,25 @@ export function toJob(row: JobRow): Job {
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start),
   };
+}
+
+/** What a hand has written into the row is taken as it is meant, or left out; it must not keep the others from being read. */
+function parse<T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: T): T {
+  if (text === null) return otherwise;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isMeant(value) ? value : otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((word) => typeof word === "string");
+}
+
+function isTexts(value: unknown): value is Record<string, string> {
+  return typeof value === "object" && value !== null && isStrings(Object.values(value));
 }
 
 function toCancelRequest(row: JobRow): CancelRequest | null {

@@ -1,0 +1,77 @@
+/** What is true is told also where it cannot be recorded, and what a hand has written does not keep the rest from being read. */
+import { expect, test } from "bun:test";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { edit } from "../support/database.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { testWith } from "../support/needs.ts";
+import { killAndWait, killWorker } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+
+testWith(
+  ["strace"],
+  "look-ups answer on a full disk, though a loss cannot be recorded; a start does not go on from it",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const job = await startWaiting(box, "k", gate);
+    // As long as some worker has the database open, opening it writes nothing.
+    await startWaiting(box, "other", gate);
+    await killWorker(job);
+    await killAndWait(job.target_pid!);
+    const full = [
+      "strace",
+      "-f",
+      "-qq",
+      "-o",
+      "/dev/null",
+      "-e",
+      "trace=pwrite64",
+      "-e",
+      "inject=pwrite64:error=ENOSPC",
+      BINARY,
+    ];
+    const status = await box.execute([...full, "status", "--run-key", "k"]);
+    expect(status).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(status.stdout)).toMatchObject({ status: "LOST", lost_reason: "worker_killed" });
+    expect((await box.execute([...full, "list"])).code).toBe(0);
+    expect(await box.execute([...full, "start", "--run-key", "k", "--", "true"])).toMatchObject({
+      code: 1,
+      stdout: "",
+    });
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
+      job_id: job.job_id,
+      status: "LOST",
+    });
+  },
+);
+
+test("in a copy of the state directory a job that runs is RUNNING, though nobody holds the copy's locks", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await startWaiting(box, "k", gate);
+  const copy = join(box.directory, "copy");
+  cpSync(box.home, copy, { recursive: true, filter: (path) => !path.includes("/locks/") });
+  await box.execute([
+    "sh",
+    "-c",
+    `for f in "$0"/locks/*; do mkfifo "$1/locks/\${f##*/}"; done`,
+    box.home,
+    copy,
+  ]);
+  const there = { env: { ORCHESJOB_HOME: copy } };
+  expect(await box.json(["status", "--run-key", "k"], there)).toMatchObject({ status: "RUNNING" });
+  expect(await box.json(["start", "--run-key", "k", "--", "true"], there)).toMatchObject({ existing: true });
+});
+
+test("a row that a hand has spoilt is shown as well as it can be, and the others as ever", async () => {
+  await using box = new Sandbox();
+  for (const key of ["a", "b"])
+    await box.json(["start", "--run-key", key, "--sync", "--label", "x=1", "--", "true"]);
+  edit(box, "update jobs set command = 'not json', labels = '[', env = '{}' where run_key = 'a'");
+  const jobs = await box.json<JobAnswer[]>(["list"]);
+  expect(jobs.map((job) => job.command)).toEqual([["true"], ["not json"]]);
+  expect((await box.run(["list", "--format", "table"])).code).toBe(0);
+  edit(box, "update jobs set command = '[]' where run_key = 'a'");
+  expect((await box.run(["rerun", "--run-key", "a"])).code).toBe(4);
+});
