@@ -16,6 +16,7 @@ import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
 import { createOutput, type Output } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
+import type { Origin } from "./job/job.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
 import { checkHome, createHome, homeAt, refuseLostDatabase, resolveHome } from "./os/home.ts";
@@ -127,9 +128,13 @@ function createContext(
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean) => openSqliteStore(home.database, { create, patienceMs, notify, progress });
+  let origin: Origin | undefined;
   return {
     home,
-    origin: readOrigin(),
+    // Three files of /proc that a look at a finished job does not need.
+    get origin() {
+      return (origin ??= readOrigin());
+    },
     openStore: () => (checkHome(home) ? open(false) : undefined),
     createStore() {
       createHome(home);

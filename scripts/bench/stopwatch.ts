@@ -1,7 +1,6 @@
 /** Times whole processes, from posix_spawn to the reaped child, with as little of our own as can be. */
-import { closeFile, openFile } from "../../src/os/file.ts";
+import { closeFile, moveUp, openFile } from "../../src/os/file.ts";
 import { libc } from "../../src/os/libc.ts";
-import { moveUp } from "../../src/os/lock.ts";
 import { spawnProcess } from "../../src/os/spawn.ts";
 
 /** Starts a command with everything at /dev/null; returns its pid. */

@@ -29,6 +29,20 @@ export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
   return retryCall(`cannot open ${path}`, () => libc.open(name, OPEN_FLAGS[how] | O_CLOEXEC, 0o600));
 }
 
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Descriptors for children are moved here and above, so that laying them out at 0, 1, … never overwrites one. */
+const FIRST_HIGH_DESCRIPTOR = 20;
+
+/** A descriptor of the same open file at a number that no layout of a child uses; the old one is closed. */
+export function moveUp(fd: number): number {
+  const high = retryCall("cannot duplicate a descriptor", () =>
+    libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
+  );
+  closeFile(fd);
+  return high;
+}
+
 export function closeFile(fd: number): void {
   libc.close(fd);
 }

@@ -21,7 +21,6 @@ const SYMBOLS = {
   umask: { args: ["u32"], returns: "u32" },
   chdir: { args: ["ptr"], returns: "i32" },
   fchdir: { args: ["i32"], returns: "i32" },
-  fchmod: { args: ["i32", "u32"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },

@@ -1,22 +1,28 @@
 /**
  * The witness of life (law 5). A job's lock file is locked from before its row exists until its result is recorded:
  * first by the launcher, then, through the inherited descriptor, by the worker. The kernel frees the lock the moment
- * the last of them is gone, however it went, and shows it across PID namespaces; so a free lock is proof of death.
+ * the last of them is gone, however it went, and shows it across PID namespaces; so a free lock is proof of death, but for a copy of the state directory (see liveness.ts).
  *
  * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs,
  * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
  */
 import { OrchesjobError } from "../job/errors.ts";
-import { closeFile, makeFifo, openFile, POLL_ENDED, POLLIN, pollFor, removeFile, writeAll } from "./file.ts";
-import { describeErrno, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
+import {
+  closeFile,
+  makeFifo,
+  moveUp,
+  openFile,
+  POLL_ENDED,
+  POLLIN,
+  pollFor,
+  removeFile,
+  writeAll,
+} from "./file.ts";
+import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const F_DUPFD_CLOEXEC = 1030;
-
-/** Descriptors for children are moved here and above, so that laying them out at 0, 1, … never overwrites one. */
-const FIRST_HIGH_DESCRIPTOR = 20;
 
 /** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
 export function createLock(path: string): number {
@@ -132,15 +138,6 @@ function openIfAny(path: string): number | undefined {
       return undefined;
     throw error;
   }
-}
-
-/** A descriptor of the same open file at a number that no layout of a child uses; the old one is closed. */
-export function moveUp(fd: number): number {
-  const high = retryCall("cannot duplicate a descriptor", () =>
-    libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
-  );
-  closeFile(fd);
-  return high;
 }
 
 /** False where LOCK_NB was asked and another holds it. */

@@ -1,7 +1,7 @@
 /**
  * Starting processes with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it at
- * the same time. A child gets our environment,
- * leads a session of its own, has every signal at its default, and only the descriptors given.
+ * the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
+ * descriptors given.
  */
 import { ptr } from "bun:ffi";
 import { environment } from "./environment.ts";

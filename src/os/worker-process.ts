@@ -1,12 +1,11 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
-import { closeFile, type FileFacts, makePipe, openFile, readInto, statFd, statPath } from "./file.ts";
+import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
 import { getVariable, setVariable } from "./environment.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
-import { moveUp } from "./lock.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";

@@ -1,9 +1,9 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
-import { type FileFacts, makeDirectory, openFile } from "../os/file.ts";
+import { type FileFacts, makeDirectory, moveUp, openFile } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
-import { lockDescriptor, moveUp } from "../os/lock.ts";
+import { lockDescriptor } from "../os/lock.ts";
 import { closeAll } from "../os/spawn.ts";
 import { spawnTarget, statCommand, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";

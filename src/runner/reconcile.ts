@@ -72,10 +72,10 @@ export class OrphanFinder {
   constructor(readonly context: Context) {}
 
   find(job: Job): Orphans {
+    if (job.status !== "LOST") return NO_ORPHANS;
     const { origin } = this.context;
     // Nothing outlives a reboot.
-    if (job.status !== "LOST" || (job.origin !== null && areDifferentBoots(job.origin, origin)))
-      return NO_ORPHANS;
+    if (job.origin !== null && areDifferentBoots(job.origin, origin)) return NO_ORPHANS;
     this.#table ??= new ProcessTable(origin);
     const { seen, unseen } = findProcesses(this.context, job, { table: this.#table });
     const oldest = seen[0];

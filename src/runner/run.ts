@@ -7,7 +7,6 @@ import { acceptJob, type StartRequest } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
-  readonly existing: boolean;
   /** The signal that made us leave before the job's end; undefined: we saw it end. */
   readonly detachedBy: number | undefined;
 }
@@ -21,11 +20,11 @@ export async function runJob(
   let detachedBy: number | undefined;
   // Whatever is sent to us is about watching: the job goes on.
   onInterruption((signal) => (detachedBy ??= signal));
-  const { existing, job } = await acceptJob(context, store, request);
+  const { job } = await acceptJob(context, store, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
   ] as const;
   const ended = await followJob(context, store, job, routes, () => detachedBy !== undefined);
-  return { job: ended, existing, detachedBy };
+  return { job: ended, detachedBy };
 }

@@ -101,8 +101,6 @@ export interface JobStore {
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
-  /** Number of finished jobs that ended before a time. */
-  countFinishedBefore(before: Instant): Promise<number>;
   /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
   remove(jobIds: readonly string[]): Promise<number>;
 

@@ -35,7 +35,6 @@ export const QUERIES = {
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
   finishedBefore: `select * from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
-  countFinishedBefore: `select count(*) as count from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
       rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
@@ -263,14 +262,6 @@ class SqliteStore implements JobStore {
       position: row.seq,
       job: toJob(row),
     }));
-  }
-
-  async countFinishedBefore(before: Instant): Promise<number> {
-    return this.#attempt(() => {
-      return this.#database
-        .query<{ count: number }, SQLQueryBindings>(QUERIES.countFinishedBefore)
-        .get({ before })!.count;
-    });
   }
 
   async remove(jobIds: readonly string[]): Promise<number> {
