@@ -127,7 +127,8 @@ function createContext(
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };
-  const open = (create: boolean) => openSqliteStore(home.database, { create, patienceMs, notify, progress });
+  const open = (create: boolean) =>
+    openSqliteStore(home.database, { create, patienceMs, acceptNewer: isWorker, notify, progress });
   let origin: Origin | undefined;
   return {
     home,

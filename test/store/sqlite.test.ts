@@ -10,7 +10,12 @@ import { testStore } from "./conformance.ts";
 const SILENT = { notify: () => {}, progress: () => {} };
 
 function open(place: string) {
-  return openSqliteStore(join(place, "orchesjob.db"), { create: true, patienceMs: 10_000, ...SILENT })!;
+  return openSqliteStore(join(place, "orchesjob.db"), {
+    create: true,
+    patienceMs: 10_000,
+    acceptNewer: false,
+    ...SILENT,
+  })!;
 }
 
 testStore("SQLite", open);
@@ -18,7 +23,12 @@ testStore("SQLite", open);
 test("where there is no database none is made by looking", () => {
   const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
   expect(
-    openSqliteStore(join(place, "orchesjob.db"), { create: false, patienceMs: 10, ...SILENT }),
+    openSqliteStore(join(place, "orchesjob.db"), {
+      create: false,
+      patienceMs: 10,
+      acceptNewer: false,
+      ...SILENT,
+    }),
   ).toBeUndefined();
   expect([...new Bun.Glob("*").scanSync(place)]).toEqual([]);
   rmSync(place, { recursive: true });

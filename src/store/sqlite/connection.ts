@@ -1,16 +1,24 @@
 /** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
 import { Database, SQLiteError } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
-import schema from "./migrations/0001-jobs.sql" with { type: "text" };
+import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
 
 /** `pragma application_id` of our databases: "ojob". */
 const APPLICATION_ID = 0x6f6a6f62;
-const SCHEMA_VERSION = 1;
+
+/**
+ * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds (columns with a
+ * default, tables, indexes), because workers of the version before may still run and write.
+ */
+const MIGRATIONS: readonly string[] = [jobs];
+const SCHEMA_VERSION = MIGRATIONS.length;
 
 export interface OpenOptions {
   readonly create: boolean;
   /** How long to wait while another process is in the way, in ms. */
   readonly patienceMs: number;
+  /** Go on where a newer version has migrated the database: for a worker, which was there before, and has a result to tell. */
+  readonly acceptNewer: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
@@ -43,15 +51,22 @@ function openFile(path: string, create: boolean): Database | undefined {
 }
 
 /** True where the schema is ours now. Whatever is not ours is left as it is. */
-function prepareSchema(database: Database, path: string, { create, upgrade }: OpenOptions): boolean {
+function prepareSchema(database: Database, path: string, options: OpenOptions): boolean {
+  const { create, acceptNewer, upgrade } = options;
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
   if (version > SCHEMA_VERSION) {
     if (readApplication(database) !== APPLICATION_ID) throw notOurs(path);
+    if (acceptNewer) return true;
     throw new OrchesjobError(
       "conflict",
       `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`,
     );
+  }
+  if (version > 0) {
+    if (readApplication(database) !== APPLICATION_ID) throw notOurs(path);
+    transact(database, () => migrate(database));
+    return true;
   }
   const tables = database
     .query<{ name: string }, []>("select name from sqlite_schema where type = 'table'")
@@ -65,11 +80,17 @@ function prepareSchema(database: Database, path: string, { create, upgrade }: Op
   // Has an effect only before the first table: space that clean frees can be given back (see shrink).
   database.run("pragma auto_vacuum = incremental");
   database.run("pragma journal_mode = wal");
-  transact(database, () => {
-    // Another process may have been first.
-    if (readVersion(database) === 0) createSchema(database);
-  });
+  transact(database, () => migrate(database));
   return true;
+}
+
+/** Brings the schema up to date, or leaves it where another process has been first. Runs inside a transaction. */
+export function migrate(database: Database): void {
+  const version = readVersion(database);
+  if (version >= SCHEMA_VERSION) return;
+  for (const migration of MIGRATIONS.slice(version)) database.run(migration);
+  if (version === 0) database.run(`pragma application_id = ${APPLICATION_ID}`);
+  database.run(`pragma user_version = ${SCHEMA_VERSION}`);
 }
 
 /** Whether table `jobs` is the Python orchesjob's, and not that of any other program. */
@@ -90,13 +111,6 @@ function isPython(database: Database): boolean {
 
 function readApplication(database: Database): number {
   return database.query<{ application_id: number }, []>("pragma application_id").get()!.application_id;
-}
-
-/** Runs inside a transaction. */
-export function createSchema(database: Database): void {
-  database.run(schema);
-  database.run(`pragma application_id = ${APPLICATION_ID}`);
-  database.run(`pragma user_version = ${SCHEMA_VERSION}`);
 }
 
 export function readVersion(database: Database): number {

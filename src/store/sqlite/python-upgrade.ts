@@ -6,7 +6,7 @@
 import type { Database } from "bun:sqlite";
 import type { JobStatus } from "../../job/status.ts";
 import { STATUSES } from "../../job/status.ts";
-import { createSchema, readVersion, transact } from "./connection.ts";
+import { migrate, readVersion, transact } from "./connection.ts";
 import { toInstant } from "./rows.ts";
 
 /** Name of the copy, behind the database's own. */
@@ -48,7 +48,7 @@ export function upgradePython(database: Database, path: string, reporter: Report
     database.run("alter table jobs rename to python_jobs");
     const overrides = hasTable(database, "strict_overrides");
     if (overrides) database.run("alter table strict_overrides rename to python_overrides");
-    createSchema(database);
+    migrate(database);
     upgraded = copyJobs(database, reporter);
     if (overrides) {
       database.run(

@@ -11,7 +11,7 @@ import type {
 } from "../../job/job.ts";
 import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
 import type { ClaimTerms, CleanCandidate, JobStore, ListFilter, Strictness } from "../store.ts";
-import { openDatabase, transact, translateErrors } from "./connection.ts";
+import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
 
@@ -84,12 +84,13 @@ function eventStatements(columns: Record<JobEvent, string>): Record<JobEvent, st
 /** Opens the store in a database file; undefined where there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
-  options: { readonly create: boolean; readonly patienceMs: number } & Reporter,
+  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer"> & Reporter,
 ): JobStore | undefined {
-  const { create, patienceMs } = options;
+  const { create, patienceMs, acceptNewer } = options;
   const database = openDatabase(path, {
     create,
     patienceMs,
+    acceptNewer,
     upgrade: (db) => upgradePython(db, path, options),
   });
   return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
