@@ -229,7 +229,9 @@ describe("files without a job", () => {
     const paths: string[] = [];
     for (const name of names) paths.push(await withFile(box, `logs/${name}`, 100));
     paths.push(await withFile(box, "locks/README", 100));
-    mkdirSync(join(box.home, "logs", `${ID}.stderr`));
+    const directory = join(box.home, "logs", `${ID}.stderr`);
+    mkdirSync(directory);
+    utimesSync(directory, 1_000_000, 1_000_000);
     expect(await clean(box, "--before", "2999-01-01")).toEqual({ deleted: 1, errors: 0, stray_files: 0 });
     expect(paths.map(existsSync)).toEqual(paths.map(() => true));
   });
@@ -279,10 +281,18 @@ sys.stdin.read()`;
 
   test("more log files than are remembered by name are deleted all the same", async () => {
     await using box = new Sandbox();
-    const job = await runJob(box, "k");
-    for (let count = 0; count < 50_001; count++)
-      closeSync(openSync(join(box.home, "logs", `other-${count}`), "w"));
-    expect(await clean(box, "--keep", "0")).toEqual({ deleted: 1, errors: 0, stray_files: 0 });
-    expect([job.stdout_file, job.stderr_file].map(existsSync)).toEqual([false, false]);
+    await runJob(box, "k");
+    edit(
+      box,
+      `with recursive number(n) as (select 1 union all select n + 1 from number where n < 300)
+       insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+       select 'old-' || n, 'key ' || n, 1, 'SUCCEEDED', '["true"]', '/', n, n, '' from number`,
+    );
+    const touch = (name: string) => closeSync(openSync(join(box.home, "logs", name), "w"));
+    for (let count = 1; count <= 300; count++) touch(`old-${count}.stdout`);
+    for (let count = 0; count < 60_000; count++) touch(`other-${count}`);
+    expect(await clean(box, "--keep", "0")).toMatchObject({ deleted: 301, errors: 0 });
+    const left = readdirSync(join(box.home, "logs"));
+    expect(left.filter((name) => !name.startsWith("other-"))).toEqual([]);
   });
 });
