@@ -76,6 +76,14 @@ export function variable(option: string): (text: string) => string {
   };
 }
 
+/** NAME=VALUE of a unit, in systemd's notation; what it means systemd knows. */
+export function property(option: string): (text: string) => string {
+  return (text) => {
+    if (/^[A-Za-z][A-Za-z0-9]*=[^\u0000-\u001f\u007f]*$/.test(text)) return shortText(option)(text);
+    throw usage(`${option} is NAME=VALUE, e.g. ${option} MemoryMax=2G, not ${JSON.stringify(text)}`);
+  };
+}
+
 /** Labels as one object; the last of a name counts. */
 export function labels(given: readonly string[]): Readonly<Record<string, string>> {
   const pairs = given.map((text) => {

@@ -20,7 +20,8 @@ export async function runJob(
   let detachedBy: number | undefined;
   // Whatever is sent to us is about watching: the job goes on.
   onInterruption((signal) => (detachedBy ??= signal));
-  const { job } = await acceptJob(context, store, request);
+  const { job, warnings } = await acceptJob(context, store, request, true);
+  for (const warning of warnings) context.notify(warning);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },

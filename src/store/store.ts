@@ -82,7 +82,7 @@ export interface JobStore {
   run(
     jobId: string,
     worker: ProcessIdentity,
-    origin: NewJob["origin"],
+    place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined>;
   /** Durable when it returns. */

@@ -44,9 +44,9 @@ export const QUERIES = {
     where not exists (select 1 from jobs where job_id = value)`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, scope, properties, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -70,7 +70,7 @@ export const QUERIES = {
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
   ...eventStatements({
-    run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace",
+    run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
     succeed: OUTCOME,
     fail: OUTCOME,
     cancel: OUTCOME,
@@ -144,6 +144,8 @@ class SqliteStore implements JobStore {
         requestId: job.requestId,
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
+        scope: job.scope === "auto" ? null : job.scope,
+        properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
@@ -218,12 +220,12 @@ class SqliteStore implements JobStore {
   async run(
     jobId: string,
     worker: ProcessIdentity,
-    origin: NewJob["origin"],
+    { origin, unit }: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined> {
     // Not synced: if the power fails now, the job is lost either way, and the accept before it was synced.
     return this.#unsynced(() =>
-      this.#change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, at }),
+      this.#change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, unit, at }),
     );
   }
 
