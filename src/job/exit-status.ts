@@ -14,7 +14,7 @@ export function passedOnExitCode(job: Job): number {
   if (job.failure === "not_executable") return NOT_EXECUTABLE;
   if (
     job.status === "LOST" ||
-    job.failure !== null ||
+    (job.failure !== null && job.failure !== "out_of_memory") ||
     (job.exitCode === null && job.status !== "CANCELLED")
   ) {
     return OWN_FAILURE;

@@ -20,7 +20,8 @@ export async function runJob(
   const store = context.createStore();
   const heard = new Set<number>();
   onInterruption((signal) => heard.add(signal));
-  const { existing, job } = await acceptJob(context, store, request);
+  const { existing, job, warnings } = await acceptJob(context, store, request, true);
+  for (const warning of warnings) context.notify(warning);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },

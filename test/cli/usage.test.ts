@@ -36,7 +36,11 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["--all without a run key", ["status", "--all", "--job-id", "j"], "--all needs --run-key"],
   ["a word too many", ["status", "--run-key", "k", "extra"], 'takes no "extra"'],
   ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout or stderr"],
-  ["clean without a time", ["clean"], "--before DATETIME is required"],
+  [
+    "clean without a limit",
+    ["clean"],
+    "needs a limit: --before DATETIME, --older-than DURATION, --keep N or",
+  ],
   ["clean with no time", ["clean", "--before", ""], "not a date or time"],
 ];
 

@@ -1,0 +1,280 @@
+/**
+ * Moving a worker into a scope of its own, a unit of systemd that nothing but its own end ends. Loaded only where there is a
+ * systemd that would end the worker, or where a scope was asked for. Everything that systemd is asked has a limit of time.
+ */
+import { CString, dlopen, type Pointer, read } from "bun:ffi";
+import { hasController, isInUnit, unitOf } from "./control-group.ts";
+import { readTextIfAny, statPath } from "./file.ts";
+import { libc, libraryPath } from "./libc.ts";
+
+/** Why there is no scope: the message is for people, without a full stop. */
+export class ScopeError extends Error {
+  override readonly name = "ScopeError";
+
+  constructor(
+    message: string,
+    /** `refused`: systemd does not know a property, or not this value of it. */
+    readonly kind: "refused" | "impossible" = "impossible",
+  ) {
+    super(message);
+  }
+}
+
+/** How long systemd may take for a scope, in ms. */
+const PATIENCE_MS = 5_000;
+
+const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
+const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
+
+/**
+ * The unit that will one day take the worker with it, if it stays in this group: the service that we are in, the login
+ * session where logind kills the processes of its user, or somebody's service manager. Undefined: nobody will.
+ * `supervised`: the caller waits for the job's end, so a service that ends the job with the caller is what it is for.
+ */
+export function findReaper(group: string, supervised: boolean): string | undefined {
+  if (!isSystemd()) return undefined;
+  const unit = unitOf(group);
+  if (unit?.endsWith(".service")) return supervised ? undefined : unit;
+  const session = SESSION.exec(group);
+  if (session !== null) return killsUserProcesses(Number(session[1])) ? session[2] : undefined;
+  const user = SERVICE_OF_USER.exec(group)?.[1];
+  // A scope of a user's service manager lives as long as that does; see findEnd.
+  return user !== undefined && isRoot() && !supervised ? `user@${user}.service` : undefined;
+}
+
+/** Where the processes of a user's service manager end before the job may: why, for people; undefined where they do not. */
+export function findEnd(group: string): string | undefined {
+  const uid = Number(SERVICE_OF_USER.exec(group)?.[1]);
+  if (!isSystemd() || Number.isNaN(uid) || isRoot()) return undefined;
+  const name = userName(uid);
+  if (statPath(`/var/lib/systemd/linger/${name}`) !== undefined) return undefined;
+  return `the job ends with the last login session of ${name}, who does not linger; to let it go on: loginctl enable-linger ${name}`;
+}
+
+function isRoot(): boolean {
+  return libc.geteuid() === 0;
+}
+
+/** Whether systemd runs the system that we are in: sd_booted(3), and that its process numbers are ours, too. */
+function isSystemd(): boolean {
+  // Where /proc hides the first process (hidepid=), the directory alone must do.
+  const first = readTextIfAny("/proc/1/comm") ?? "systemd\n";
+  return first === "systemd\n" && statPath("/run/systemd/system") !== undefined;
+}
+
+/** Whether logind ends what a user has left behind at the end of a session: logind.conf(5). */
+function killsUserProcesses(uid: number): boolean {
+  const settings = readLogindSettings();
+  if (!/^(1|y|yes|t|true|on)$/i.test(settings.get("KillUserProcesses") ?? "")) return false;
+  const names = (setting: string, otherwise: string) =>
+    (settings.get(setting) ?? otherwise).split(/\s+/).filter((word) => word !== "");
+  const name = userName(uid);
+  const only = names("KillOnlyUsers", "");
+  return !names("KillExcludeUsers", "root").includes(name) && (only.length === 0 || only.includes(name));
+}
+
+const CONFIGURATION = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+
+function readLogindSettings(): ReadonlyMap<string, string> {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  const settings = new Map<string, string>();
+  const main = CONFIGURATION.map((place) => readTextIfAny(`${place}/systemd/logind.conf`));
+  // The file as it was delivered has the settings that were built in as comments.
+  const text = main.find((each) => each !== undefined) ?? "";
+  addSettings(settings, text.replace(/^[#;](?=\w+=)/gm, ""));
+  addSettings(settings, text);
+  const dropIns = new Map<string, string>();
+  for (const place of CONFIGURATION.toReversed()) {
+    try {
+      const folder = `${place}/systemd/logind.conf.d`;
+      for (const name of readdirSync(folder))
+        if (name.endsWith(".conf")) dropIns.set(name, `${folder}/${name}`);
+    } catch {
+      // There is none.
+    }
+  }
+  for (const [, path] of [...dropIns].sort(([a], [b]) => (a < b ? -1 : 1)))
+    addSettings(settings, readTextIfAny(path) ?? "");
+  return settings;
+}
+
+function addSettings(settings: Map<string, string>, text: string): void {
+  for (const [, name, value] of text.matchAll(/^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$/gm))
+    settings.set(name!, value!);
+}
+
+/** The name of a user, wherever the system keeps it; the number where it has none. */
+function userName(uid: number): string {
+  const lookup = { getpwuid: { args: ["u32"], returns: "ptr" } } as const;
+  const entry = dlopen(libraryPath, lookup).symbols.getpwuid(uid);
+  if (entry === null) return String(uid);
+  // struct passwd begins with the name.
+  return String(new CString(read.ptr(entry, 0) as Pointer));
+}
+
+export interface ScopeRequest {
+  readonly unit: string;
+  /** For people who look at the units. */
+  readonly description: string;
+  readonly pid: number;
+  /** NAME=VALUE, as systemd-run takes them. */
+  readonly properties: readonly string[];
+  /** A directory that must be there as long as the scope: at a shutdown its file system goes after the scope. */
+  readonly directory: string;
+}
+
+/** Returns when the process is in its scope, with all that was asked for in force. Throws ScopeError. */
+export async function moveToScope(request: ScopeRequest): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  const manager = findManager();
+  // systemd before 253 does not know it of scopes; then nothing but the kernel acts when the memory is out.
+  const own = ["OOMPolicy=continue", ...(isRoot() ? mountsFor(request.directory) : [])];
+  let answer = await ask(manager, request, own, deadline);
+  if (
+    answer.includes("OOMPolicy") &&
+    !request.properties.some((property) => property.startsWith("OOMPolicy="))
+  )
+    answer = await ask(manager, request, own.slice(1), deadline);
+  if (answer !== "") throw explain(answer, request);
+  while (!isInUnit(request.pid, request.unit)) {
+    if (readTextIfAny(`/proc/${request.pid}/cgroup`) === undefined) return;
+    if (performance.now() > deadline) throw tooSlow();
+    await Bun.sleep(1);
+  }
+  for (const property of request.properties) checkController(property, request);
+}
+
+interface Manager {
+  readonly option: "--system" | "--user";
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Who may make a scope for us: the system's manager for root, one's own for anybody else. Throws ScopeError. */
+function findManager(): Manager {
+  if (!isSystemd()) throw new ScopeError("systemd does not run here");
+  // Nothing of the caller's environment: it may lead to another bus, or another program of that name (law 9).
+  const env = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
+  if (isRoot()) return { option: "--system", env };
+  const uid = libc.geteuid();
+  const runtime = `/run/user/${uid}`;
+  if (statPath(`${runtime}/systemd/private`) === undefined) {
+    const name = userName(uid);
+    throw new ScopeError(
+      `${name} has no service manager of its own running; to have one always: loginctl enable-linger ${name}`,
+    );
+  }
+  const bus = `unix:path=${runtime}/bus`;
+  return { option: "--user", env: { ...env, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: bus } };
+}
+
+/** So that the file system is not unmounted under the job; left out where systemd would not take the path. */
+function mountsFor(directory: string): readonly string[] {
+  return /^(\/(?!\.\.?(\/|$))[\w.@+:,-]+)+$/.test(directory) ? [`RequiresMountsFor=${directory}`] : [];
+}
+
+const MANAGER_OBJECT = [
+  "org.freedesktop.systemd1",
+  "/org/freedesktop/systemd1",
+  "org.freedesktop.systemd1.Manager",
+];
+
+/** What systemd has to say against it; empty: nothing. */
+function ask(
+  manager: Manager,
+  request: ScopeRequest,
+  own: readonly string[],
+  deadline: number,
+): Promise<string> {
+  const { unit, pid, properties, description } = request;
+  const call = ["busctl", manager.option, "call", ...MANAGER_OBJECT];
+  if (properties.length === 0) {
+    const settings = own.map((property) => property.split("=", 2) as [string, string]);
+    const words = [
+      ...[
+        "Description",
+        "s",
+        description,
+        "CollectMode",
+        "s",
+        "inactive-or-failed",
+        "PIDs",
+        "au",
+        "1",
+        `${pid}`,
+      ],
+      ...settings.flatMap(([name, value]) => [name, ...(LISTS.has(name) ? ["as", "1"] : ["s"]), value]),
+    ];
+    const count = String(3 + settings.length);
+    const arguments_ = ["StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", count, ...words, "0"];
+    return execute([...call, ...arguments_], manager, deadline);
+  }
+  // Properties in systemd's own notation only systemd-run understands, and it moves nobody but itself. So the first process
+  // of the scope is a call that lets the worker in, which has to be a delegated one for that; no controller is.
+  const attach = [...call, "AttachProcessesToUnit", "ssau", unit, "", "1", `${pid}`];
+  const options = [...own, ...properties, "Delegate="].map((property) => `--property=${property}`);
+  return execute(
+    [
+      ...["systemd-run", manager.option, "--scope", "--quiet", "--collect", "--no-ask-password"],
+      ...[`--unit=${unit}`, `--description=${description}`, ...options, "--", ...attach],
+    ],
+    manager,
+    deadline,
+  );
+}
+
+const LISTS: ReadonlySet<string> = new Set(["RequiresMountsFor"]);
+
+/** What a program says that fails; empty where it does not. Throws ScopeError where it takes too long, or is not there. */
+async function execute(command: readonly string[], manager: Manager, deadline: number): Promise<string> {
+  let child: Bun.Subprocess<"ignore", "ignore", "pipe">;
+  try {
+    child = Bun.spawn([...command], {
+      env: manager.env,
+      cwd: "/",
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+  } catch {
+    throw new ScopeError(`there is no ${command[0]} in ${manager.env["PATH"]}`);
+  }
+  const alarm = setTimeout(() => child.kill("SIGKILL"), Math.max(0, deadline - performance.now()));
+  const said = (await new Response(child.stderr).text()).trim();
+  await child.exited;
+  clearTimeout(alarm);
+  if (child.exitCode === 0) return "";
+  if (child.signalCode === "SIGKILL") throw tooSlow();
+  return said || `${command[0]} failed with exit code ${child.exitCode}`;
+}
+
+function tooSlow(): ScopeError {
+  return new ScopeError(`systemd did not answer within ${PATIENCE_MS / 1000} seconds`);
+}
+
+/** Failures that have nothing to do with what was asked for. */
+const OUT_OF_REACH = /\bbus\b|connect|^Call failed|denied|Permission|authenti|not permitted|Too many/i;
+
+function explain(answer: string, { properties }: ScopeRequest): ScopeError {
+  const words = `systemd says: ${answer.replace(/\s*\n\s*/g, "; ").replace(/\.$/, "")}`;
+  const isRefusal = properties.length > 0 && !OUT_OF_REACH.test(answer);
+  return new ScopeError(words, isRefusal ? "refused" : "impossible");
+}
+
+/** What a property needs of the kernel, by the first words of its name: systemd.resource-control(5). */
+const CONTROLLERS: readonly (readonly [prefix: RegExp, controller: string])[] = [
+  [/^(Startup)?Memory/, "memory"],
+  [/^(Startup)?CPU(Weight|Shares|Quota)/, "cpu"],
+  [/^(Startup)?Allowed(CPUs|MemoryNodes)/, "cpuset"],
+  [/^(Startup)?IO(Weight|DeviceWeight|Read|Write|DeviceLatency)/, "io"],
+  [/^TasksMax/, "pids"],
+];
+
+/** A limit that systemd has noted and nobody enforces would be a false word. */
+function checkController(property: string, { pid, unit }: ScopeRequest): void {
+  const controller = CONTROLLERS.find(([prefix]) => prefix.test(property))?.[1];
+  if (controller === undefined || hasController(pid, unit, controller)) return;
+  const whose = isRoot() ? "here" : "for your service manager";
+  throw new ScopeError(
+    `${property} would have no effect: the kernel's ${controller} controller is not available ${whose} (see systemd.resource-control(5))`,
+  );
+}
