@@ -1,9 +1,10 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
 import type { Job } from "../job/job.ts";
+import { getVariable } from "../os/environment.ts";
 import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
-import type { RunSignals } from "./run-signals.ts";
+import type { RunSignals } from "./run-in-unit.ts";
 import { acceptJob, type StartRequest } from "./start.ts";
 
 export interface RunResult {
@@ -30,7 +31,7 @@ export async function runJob(
   let signals: RunSignals | undefined;
   const ended = await followJob(context, store, job, routes, {
     async isLeaving(current) {
-      if (heard.size > 0) signals ??= new (await import("./run-signals.ts")).RunSignals(context, !existing);
+      if (heard.size > 0) signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing);
       for (const signal of heard) {
         heard.delete(signal);
         if (signals?.leavesOn(signal, current) === true) detachedBy ??= signal;
@@ -40,5 +41,8 @@ export async function runJob(
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
   });
+  // What systemd gives to each process of a unit: systemd.exec(5).
+  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "")
+    await (await import("./run-in-unit.ts")).outlastWorker(ended);
   return { job: ended, detachedBy };
 }

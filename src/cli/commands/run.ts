@@ -35,7 +35,7 @@ export const run = defineCommand({
       if (remark !== undefined) context.notify(remark);
       const code = passedOnExitCode(job);
       if (job.signal !== null || job.status === "CANCELLED")
-        (await import("../../runner/run-signals.ts")).endAsCommand(code - SIGNAL_BASE);
+        (await import("../../runner/run-in-unit.ts")).endAsCommand(code - SIGNAL_BASE);
       return code;
     } catch (error) {
       // The reader has seen enough. The job goes on, as after every other way to leave.

@@ -1,11 +1,12 @@
 /**
- * What a signal to `run` means. To somebody who watches it means: leave, the job goes on. To the main process of a systemd
- * unit it means the job: there `run` is the command, is stopped as the command, and stays until the command has ended.
- * Loaded only when a signal has come.
+ * `run` as the main process of a systemd unit. To somebody who watches a job a signal means: leave, the job goes on. Here it
+ * means the job: `run` is the command, is stopped as the command, stays until it has ended, and ends as it did.
+ * Loaded only in a unit, and where a signal has come.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
-import { isInUnit } from "../os/control-group.ts";
+import { isInUnit, readControlGroup, unitOf } from "../os/control-group.ts";
+import { isLiving, readProcess } from "../os/self.ts";
 import { PASSED_ON, signalProcess } from "../os/signals.ts";
 import { askUnit, dieOf, type Unit } from "../os/unit.ts";
 import { cancelJob } from "./cancel.ts";
@@ -56,6 +57,23 @@ export class RunSignals {
       // It has ended meanwhile.
       if (!(error instanceof OrchesjobError) || error.code !== "conflict") throw error;
     }
+  }
+}
+
+const FIRST_LOOK_MS = 2;
+const LONGEST_LOOK_MS = 100;
+
+/**
+ * Waits until the worker of a job that has ended is gone, where it is in the service that we are in: systemd kills what is
+ * left of a service when its main process ends, and the worker may still have something to do.
+ */
+export async function outlastWorker({ worker }: Job): Promise<void> {
+  const unit = unitOf(readControlGroup("self"));
+  if (worker === null || unit?.endsWith(".service") !== true || !isInUnit(worker.pid, unit)) return;
+  for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
+    const holder = readProcess(worker.pid);
+    if (!isLiving(holder) || holder.startTicks !== worker.startTicks) return;
+    await Bun.sleep(pause);
   }
 }
 
