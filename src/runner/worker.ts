@@ -18,13 +18,15 @@ import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
+  /** Variables that are in our environment, and not the command's. */
+  readonly unset: readonly string[];
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
 
-export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
-  becomeWorker();
+export async function runWorker(context: Context, { jobId, settings, unset }: WorkerRequest): Promise<void> {
+  becomeWorker(unset);
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);
