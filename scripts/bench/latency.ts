@@ -6,7 +6,7 @@
 import { copyFileSync, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setVariable } from "../../src/os/environment.ts";
-import type { Row } from "./report.ts";
+import type { Row, Section } from "./report.ts";
 import { median, time } from "./stopwatch.ts";
 
 export interface LatencyOptions {
@@ -79,6 +79,20 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
     return { name: each.name, value: `${ms.toFixed(2)} ms`, ratio: ms / floor, wanted: each.wanted };
   });
   return [...rows, { name: "fdatasync of a page (floor)", value: `${measureSync(scratch).toFixed(2)} ms` }];
+}
+
+/** The same with what could not be measured. */
+export async function latencySection(options: LatencyOptions): Promise<Section> {
+  const rows = await measureLatency(options);
+  const missing = Bun.which("python3", { PATH: "/usr/bin:/bin" }) === null ? ["python3"] : [];
+  return {
+    title: "Latency: whole processes, against an empty executable",
+    rows,
+    notes: [
+      `Medians of ${options.rounds} interleaved runs.`,
+      ...missing.map((name) => `NOT MEASURED: ${name}, which is not installed here.`),
+    ],
+  };
 }
 
 function measureSync(scratch: string): number {
