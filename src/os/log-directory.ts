@@ -76,6 +76,9 @@ export interface LogFacts {
   readonly size: number;
   /** Last write, in ms since 1970. */
   readonly modifiedAt: number;
+  readonly uid: number;
+  /** Permission bits, 0o7777. */
+  readonly mode: number;
 }
 
 /** Facts about a log file; undefined where none is there, or something else than a file. */
@@ -83,5 +86,10 @@ export function lookAtLog(path: string): LogFacts | undefined {
   const { lstatSync } = process.getBuiltinModule("node:fs");
   const facts = lstatSync(path, { throwIfNoEntry: false });
   if (facts === undefined || !facts.isFile()) return undefined;
-  return { size: facts.size, modifiedAt: facts.mtimeMs };
+  return {
+    size: facts.size,
+    modifiedAt: facts.mtimeMs,
+    uid: facts.uid,
+    mode: facts.mode & 0o7777,
+  };
 }

@@ -23,6 +23,8 @@ export class ScopeError extends Error {
 /** How long systemd may take for a scope, in ms. */
 const PATIENCE_MS = 5_000;
 
+const SYSTEM_PATH = "/usr/bin:/bin:/run/current-system/sw/bin";
+
 const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
 
@@ -56,7 +58,7 @@ function isRoot(): boolean {
 }
 
 /** Whether systemd runs the system that we are in: sd_booted(3), and that its process numbers are ours, too. */
-function isSystemd(): boolean {
+export function isSystemd(): boolean {
   // Where /proc hides the first process (hidepid=), the directory alone must do.
   const first = readTextIfAny("/proc/1/comm") ?? "systemd\n";
   return first === "systemd\n" && statPath("/run/systemd/system") !== undefined;
@@ -144,6 +146,33 @@ export async function moveToScope(request: ScopeRequest): Promise<void> {
   for (const property of request.properties) checkController(property, request);
 }
 
+/** Why nobody would make a scope for us, for people; undefined: somebody would. Nothing is made. */
+export function findObstacle(): string | undefined {
+  try {
+    const { env } = findManager();
+    const missing = ["busctl", "systemd-run"].find((name) => Bun.which(name, env) === null);
+    return missing === undefined ? undefined : `there is no ${missing} in ${env["PATH"]}`;
+  } catch (error) {
+    if (error instanceof ScopeError) return error.message;
+    throw error;
+  }
+}
+
+/** What systemd does at the end of a service with what is left of it: systemd.kill(5), KillMode=. Undefined: it does not say. */
+export async function readKillMode(unit: string): Promise<string | undefined> {
+  const env = { PATH: SYSTEM_PATH, LC_ALL: "C" };
+  try {
+    const show = ["systemctl", "show", "--property=KillMode", "--value", "--", unit];
+    const child = Bun.spawn(show, { env, cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+    const alarm = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+    const said = (await new Response(child.stdout).text()).trim();
+    clearTimeout(alarm);
+    return said || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 interface Manager {
   readonly option: "--system" | "--user";
   readonly env: Readonly<Record<string, string>>;
@@ -153,7 +182,7 @@ interface Manager {
 function findManager(): Manager {
   if (!isSystemd()) throw new ScopeError("systemd does not run here");
   // Nothing of the caller's environment: it may lead to another bus, or another program of that name (law 9).
-  const env = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
+  const env = { PATH: SYSTEM_PATH, LC_ALL: "C" };
   if (isRoot()) return { option: "--system", env };
   const uid = libc.geteuid();
   const runtime = `/run/user/${uid}`;

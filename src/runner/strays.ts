@@ -29,6 +29,8 @@ export interface SweepOrder {
 
 export interface SweepResult {
   readonly strayFiles: number;
+  /** Logs that belong to no job either, and stay: they are young, or somebody has them open. */
+  readonly keptStrays: number;
   readonly errors: number;
   /** Bytes of the logs that do belong to jobs. */
   readonly logBytes: number;
@@ -39,7 +41,7 @@ export async function sweepStrays(
   store: JobStore,
   { before, dryRun }: SweepOrder,
 ): Promise<SweepResult> {
-  const result = { strayFiles: 0, errors: 0, logBytes: 0 };
+  const result = { strayFiles: 0, keptStrays: 0, errors: 0, logBytes: 0 };
   const drop = (path: string) => {
     if (dryRun !== undefined) dryRun(path);
     else if (!removeFile(path)) return;
@@ -55,6 +57,7 @@ export async function sweepStrays(
       attempt(context, result, () => {
         if (!strays.has(jobId)) result.logBytes += lookAtLog(path)?.size ?? 0;
         else if (isOld(path, before) && isUnused(context, jobId, path)) drop(path);
+        else result.keptStrays += 1;
       });
     }
   }

@@ -121,7 +121,8 @@ describe("help and version", () => {
     ["start", ["--run-key KEY", "--sync", "--start-timeout", "COMMAND [ARGS...]"]],
     ["status", ["--run-key KEY", "--job-id ID", "--all"]],
     ["logs", ["--run-key KEY", "--job-id ID", "--stream"]],
-    ["clean", ["--before DATETIME", "--dry-run"]],
+    ["clean", ["--before DATETIME", "--older-than", "--keep N", "--max-log-bytes SIZE", "--dry-run"]],
+    ["doctor", ["--fix", "--format"]],
   ])("%s --help has its options and an example", async (command, words) => {
     await using box = new Sandbox();
     const result = await box.run([command, "--help"]);

@@ -183,7 +183,7 @@ testWith(["systemd"], "they are as tight as README.md says", async () => {
   const units = ["orchesjob-clean", "orchesjob@greet", "orchesjob@strict"];
   const figures = units.map(async (unit) => {
     const { stdout } = await machine.run(["systemd-analyze", "security", "--no-pager", `${unit}.service`]);
-    return /exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1];
+    return /exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1] ?? "";
   });
   expect(said!.slice(2)).toEqual(await Promise.all(figures));
 });
