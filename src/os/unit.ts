@@ -62,10 +62,16 @@ export function isHeardBy(process: ProcessStat): boolean {
 function show(unit: string, manager: "--system" | "--user"): ReadonlyMap<string, string> | undefined {
   const names = "MainPID,ControlPID,ActiveState,StateChangeTimestampMonotonic,KillMode,TimeoutStopUSec";
   const command = ["systemctl", manager, "show", `--property=${names}`, "--", unit];
+  // Nothing of the caller's environment: it may lead to another bus, or another program of that name.
+  const env = {
+    PATH: "/usr/bin:/bin:/run/current-system/sw/bin",
+    LC_ALL: "C",
+    XDG_RUNTIME_DIR: `/run/user/${libc.geteuid()}`,
+  };
   for (let tried = 0; tried < TRIES; tried++) {
     try {
       const options = { stdin: "ignore", stderr: "ignore", timeout: PATIENCE_MS } as const;
-      const { exitCode, stdout } = Bun.spawnSync(command, options);
+      const { exitCode, stdout } = Bun.spawnSync(command, { ...options, env });
       const lines = stdout.toString().trim().split("\n");
       if (exitCode === 0)
         return new Map(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]));

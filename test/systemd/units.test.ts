@@ -172,6 +172,20 @@ testWith(
   },
 );
 
+testWith(["systemd"], "the recipe of README.md works as it stands", async () => {
+  const recipe = /^## In systemd\n[\s\S]*?^```sh\n([\s\S]*?)^```/m.exec(readDocument("README.md"))![1]!;
+  machine.writeFile("/root/backup.sh", "#!/bin/sh\necho copied\n", 0o755);
+  const answer = await machine.must(["sh", "-ec", recipe], { cwd: "/root" });
+  expect(answer).toContain('"run_key": "backup"');
+  expect(await finished("backup")).toMatchObject({ status: "SUCCEEDED" });
+  await until("its output is there", async () =>
+    (await machine.journal("orchesjob@backup")).includes("copied\n"),
+  );
+  expect(await machine.must(["systemctl", "list-timers", "--plain", "--no-legend"])).toContain(
+    "orchesjob@backup.timer",
+  );
+});
+
 testWith(["systemd"], "they are as tight as README.md says", async () => {
   // Every version of systemd counts in its own way.
   const version = /^systemd (\d+)/.exec(await machine.must(["systemctl", "--version"]))?.[1];
