@@ -24,6 +24,8 @@ const RESTART = ["Restart=on-failure", "RestartSec=0"];
 /** Services, each of which runs a command under the run key of its own name. */
 const SERVICES: Record<string, readonly [command: string, ...settings: string[]]> = {
   report: [`sh -c 'echo to-stdout; echo to-stderr >&2; exit 3'`, "Type=oneshot"],
+  oneshot: [SLEEP, "Type=oneshot", "SuccessExitStatus=SIGTERM"],
+  unasked: ["/opt/say-signals 0", "KillMode=mixed", "InaccessiblePaths=/run/dbus /run/systemd/private"],
   foreign: [SLEEP],
   reload: ["/opt/say-signals 0", "KillMode=mixed", "ExecReload=kill -HUP $MAINPID"],
   notify: [
@@ -113,11 +115,24 @@ testWith(["systemd"], "its exit code is the unit's, and its output the journal's
 });
 
 describe("systemctl stop", () => {
+  let scoped: JobAnswer;
+
   if (has("systemd")) {
     beforeAll(async () => {
       const names = Object.keys(SERVICES).filter((name) => /^(plain|polite|failing|stubborn)-/.test(name));
-      await start(...names);
-      const started = await Promise.all(names.map((name) => ready(name)));
+      names.push("oneshot", "unasked");
+      await start("--no-block", ...names);
+      scoped = await machine.json([
+        "start",
+        "--run-key",
+        "scoped",
+        "--scope",
+        "always",
+        "--",
+        "/opt/say-signals",
+        "0",
+      ]);
+      const started = await Promise.all([...names, "scoped"].map((name) => ready(name)));
       // A command that began at the very moment of the stop may hear it twice.
       const pids = started.map((job) => job.target_pid).join(",");
       await until("all are some moments old", async () => {
@@ -128,7 +143,7 @@ describe("systemctl stop", () => {
           .map(Number)
           .every((age) => age >= 1);
       });
-      await stop(...names);
+      await stop(...names, (scoped as JobAnswer & { unit: string }).unit);
     }, 60_000);
   }
 
@@ -169,6 +184,26 @@ describe("systemctl stop", () => {
       },
     );
   }
+
+  testWith(
+    ["systemd"],
+    "is a clean end of a Type=oneshot unit, too, where SuccessExitStatus= has SIGTERM",
+    async () => {
+      expect(await ending("oneshot")).toBe("inactive success");
+      expect((await jobs("oneshot"))[0]).toMatchObject({ status: "FAILED", signal: "SIGTERM" });
+    },
+  );
+
+  testWith(["systemd"], "ends the command also where systemd cannot be asked about the unit", async () => {
+    expect(await ending("unasked")).toBe("inactive success");
+    expect((await jobs("unasked"))[0]).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
+  });
+
+  testWith(["systemd"], "of a job's own scope is heard once by the command", async () => {
+    const [job] = await jobs("scoped");
+    expect(job).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
+    expect(written(job!)).toBe("ready\nheard TERM\n");
+  });
 
   testWith(["systemd"], "leaves a job alone that somebody else has started", async () => {
     const words = ["--", "sh", "-c", "echo ready; exec sleep 600"];
