@@ -135,16 +135,21 @@ testWith(
   "clean deletes what is older than 30 days, and spares a LOST job of which a process lives",
   async () => {
     await machine.json(["start", "--run-key", "old", "--sync", "--", "true"]);
-    // The orphan of another user, which only a privilege of root's can see.
-    const orphan = ["setpriv", `--reuid=${TESTER.uid}`, "--clear-groups", "sleep", "600"];
-    const lost = await machine.json(["start", "--run-key", "lost", "--", ...orphan]);
-    await machine.must(["kill", "-9", String(lost.worker_pid)]);
+    // Of another user, in a session of its own, without the output: only a privilege of root's sees that it is the job's.
+    const other = `setpriv --reuid=${TESTER.uid} --clear-groups setsid sleep 600 >/dev/null 2>&1`;
+    const script = `${other} & echo started; exec sleep 600`;
+    const lost = await machine.json(["start", "--run-key", "lost", "--", "sh", "-c", script]);
+    await until("its orphan is there", async () => {
+      const { code } = await machine.run(["pgrep", "-u", String(TESTER.uid), "-x", "sleep"]);
+      return code === 0;
+    });
+    await machine.must(["kill", "-9", String(lost.worker_pid), String(lost.target_pid)]);
     await until("it is lost", async () => (await newest("lost"))?.status === "LOST");
     const database = "/var/lib/orchesjob/orchesjob.db";
     const age =
       "update jobs set finished_at = finished_at - 31 * 86400000000 where run_key in ('old', 'lost')";
-    const script = `import sqlite3; d = sqlite3.connect("${database}"); d.execute("${age}"); d.commit()`;
-    await machine.must(["python3", "-c", script]);
+    const update = `import sqlite3; d = sqlite3.connect("${database}"); d.execute("${age}"); d.commit()`;
+    await machine.must(["python3", "-c", update]);
     await machine.must(["systemctl", "start", "orchesjob-clean"]);
     expect(await machine.journal("orchesjob-clean")).toContain('"deleted": 1,');
     expect(await newest("old")).toBeUndefined();
