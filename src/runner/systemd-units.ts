@@ -75,9 +75,10 @@ Environment=ORCHESJOB_HOME=/var/lib/orchesjob
 # It has only this to write to. Not StateDirectory=, which would give the directory to root where it is another user's.
 ProtectSystem=strict
 ReadWritePaths=-/var/lib/orchesjob
-# Of all its powers root keeps one: to see whose processes belong to a LOST job, which must not be forgotten while one lives.
+# Of all its powers root keeps those that see which processes of other users belong to a LOST job: it must not be forgotten
+# while one lives.
 # For the same reason /proc is whole (no ProtectProc=, ProcSubset=, PrivateUsers=).
-CapabilityBoundingSet=CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
 NoNewPrivileges=yes
 PrivateNetwork=yes
 IPAddressDeny=any
