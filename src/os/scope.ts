@@ -238,13 +238,18 @@ async function execute(command: readonly string[], manager: Manager, deadline: n
   } catch {
     throw new ScopeError(`there is no ${command[0]} in ${manager.env["PATH"]}`);
   }
-  const alarm = setTimeout(() => child.kill("SIGKILL"), Math.max(0, deadline - performance.now()));
+  let isLate = false;
+  const end = () => {
+    isLate = true;
+    child.kill("SIGKILL");
+  };
+  const alarm = setTimeout(end, Math.max(0, deadline - performance.now()));
   const said = (await new Response(child.stderr).text()).trim();
   await child.exited;
   clearTimeout(alarm);
   if (child.exitCode === 0) return "";
-  if (child.signalCode === "SIGKILL") throw tooSlow();
-  return said || `${command[0]} failed with exit code ${child.exitCode}`;
+  if (isLate) throw tooSlow();
+  return said || `${command[0]} ended with ${child.signalCode ?? child.exitCode}; is a limit too small?`;
 }
 
 function tooSlow(): ScopeError {
