@@ -137,6 +137,35 @@ describe("an asynchronous start", () => {
     });
   });
 
+  inSystemd("writes its result before the file system goes that the state directory is on", async () => {
+    await machine.must(["mkdir", "-p", "-m", "700", "/root/disk", "/srv/jobs"]);
+    await machine.units({
+      "srv-jobs.mount": "[Mount]\nWhat=/root/disk\nWhere=/srv/jobs\nOptions=bind\n",
+    });
+    await machine.must(["systemctl", "start", "srv-jobs.mount"]);
+    const slow = `trap "trap '' TERM; sleep 0.3; exit 3" TERM; echo ready; while :; do sleep 0.01; done`;
+    const there = { env: { ORCHESJOB_HOME: "/srv/jobs" } };
+    const { unit } = await machine.json<ScopedJob>(
+      ["start", "--run-key", "disk", "--scope", "always", "--", "sh", "-c", slow],
+      there,
+    );
+    await until(
+      "the trap is set",
+      async () => (await machine.must([PROGRAM, "logs", "--run-key", "disk"], there)) === "ready\n",
+    );
+    // As at a shutdown: all that has to go, in one transaction.
+    await machine.units({ "end.target": `[Unit]\nConflicts=srv-jobs.mount ${unit}\n` });
+    await machine.must(["systemctl", "start", "end.target"]);
+    await until("both are stopped", async () => {
+      const states = await Promise.all(["srv-jobs.mount", unit!].map(isActive));
+      return states.every((state) => state === "inactive" || state === "failed");
+    });
+    expect((await machine.run(["mountpoint", "-q", "/srv/jobs"])).code).not.toBe(0);
+    expect(
+      await machine.json(["status", "--run-key", "disk"], { env: { ORCHESJOB_HOME: "/root/disk" } }),
+    ).toMatchObject({ status: "FAILED", exit_code: 3 });
+  });
+
   inSystemd("tells the truth when its scope is stopped", async () => {
     const { unit } = await machine.json<ScopedJob>([
       ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
@@ -343,6 +372,22 @@ describe("a user who is not root", () => {
     expect(await machine.journal("ending.service")).toContain(
       `"the job stays in ending.service and ends with it: tester has no service manager of its own running; to have one always: loginctl enable-linger tester"`,
     );
+    // As cron and sshd are: what they have started goes on, so there is nothing to warn of.
+    await machine.units({
+      "going.service": service(
+        "oneshot",
+        ["start --run-key going -- sleep 600"],
+        [...settings, "KillMode=process"],
+      ),
+    });
+    await machine.must(["systemctl", "start", "going.service"]);
+    expect(await machine.journal("going.service")).toContain('"warnings": []');
+    expect(await machine.json(["status", "--run-key", "going"], asTester)).toMatchObject({
+      status: "RUNNING",
+      unit: null,
+    });
+    await machine.json(["cancel", "--run-key", "going"], asTester);
+
     const refused = await machine.run(
       [PROGRAM, "start", "--run-key", "demanded", "--scope", "always", "--", "sleep", "600"],
       asTester,
