@@ -2,7 +2,7 @@
  * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here share;
  * each has units, run keys and users of its own.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { has, testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -166,6 +166,18 @@ describe("an asynchronous start", () => {
     ).toMatchObject({ status: "FAILED", exit_code: 3 });
   });
 
+  inSystemd("of root's within a user's service manager gets a scope of the system", async () => {
+    await machine.startUserManager();
+    const group = `user.slice/user-${TESTER.uid}.slice/user@${TESTER.uid}.service/app.slice/terminal.scope`;
+    const enter = `cd /sys/fs/cgroup; [ -e cgroup.procs ] || cd unified; mkdir -p ${group}; echo $$ > ${group}/cgroup.procs`;
+    const script = `${enter}; "$@"; exit $?`;
+    const start = [PROGRAM, "start", "--run-key", "sudo", "--", "sleep", "600"];
+    await machine.must(["sh", "-c", script, "sh", ...start]);
+    const { unit, worker_pid } = await job("sudo");
+    expect(await groupOf(worker_pid)).toBe(`/system.slice/${unit}`);
+    await cancel("sudo");
+  });
+
   inSystemd("tells the truth when its scope is stopped", async () => {
     const { unit } = await machine.json<ScopedJob>([
       ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
@@ -263,6 +275,19 @@ describe("properties", () => {
     expect(await machine.must(["ls", "/var/lib/orchesjob/locks"])).toBe("");
   });
 
+  inSystemd("for all jobs come from a drop-in", async () => {
+    const file = "/etc/systemd/system/orchesjob-.scope.d/all.conf";
+    machine.writeFile(file, "[Scope]\nMemoryMax=300M\n");
+    await machine.must(["systemctl", "daemon-reload"]);
+    const { unit } = await machine.json<ScopedJob>([
+      ...["start", "--run-key", "all", "--scope", "always", "--", "sleep", "600"],
+    ]);
+    expect(await machine.property(unit!, "MemoryMax")).toBe(String(300 * 1024 * 1024));
+    await cancel("all");
+    await machine.must(["rm", file]);
+    await machine.must(["systemctl", "daemon-reload"]);
+  });
+
   inSystemd("no limit is noted that nobody would keep", async () => {
     await machine.startUserManager();
     const home = { ORCHESJOB_HOME: `${TESTER.home}/limits` };
@@ -279,26 +304,36 @@ describe("properties", () => {
 describe("memory", () => {
   const HOG = `python3 -c "x = bytearray(300 << 20)"`;
 
-  test.each([
-    ["that was the command itself", HOG.replace("python3", "exec python3"), 137, { signal: "SIGKILL" }],
-    ["of the command, which ends by itself", `${HOG}; exit 7`, 7, { exit_code: 7, signal: null }],
-  ] as const)(
-    "a limit that has killed a process %s is in the job's error",
-    async (_, script, code, fields) => {
-      if (!has("systemd") || !has("python3")) return;
-      const key = `memory-${code}`;
-      const result = await machine.run([
-        ...[PROGRAM, "run", "--run-key", key, "--property", "MemoryMax=64M", "--", "sh", "-c", script],
-      ]);
-      expect(result.code).toBe(code);
-      const words = "out of memory (MemoryMax=64M): the kernel has killed a process of the job";
-      expect(result.stderr).toEndWith(`: ${words}\n`);
-      expect(await job(key)).toMatchObject({
-        status: "FAILED",
-        error: words,
-        failure: "out_of_memory",
-        ...fields,
-      });
+  const HITS = [
+    ["the command itself", HOG.replace("python3", "exec python3"), 137, { signal: "SIGKILL" }],
+    ["a process of a command that ends by itself", `${HOG}; exit 7`, 7, { exit_code: 7, signal: null }],
+  ] as const;
+  for (const [whom, script, code, fields] of HITS) {
+    testWith(
+      ["systemd", "python3"],
+      `a limit that has killed ${whom} is in the job's error`,
+      async () => {
+        const key = `memory-${code}`;
+        const limited = ["run", "--run-key", key, "--property", "MemoryMax=64M"];
+        const result = await machine.run([PROGRAM, ...limited, "--", "sh", "-c", script]);
+        expect(result.code).toBe(code);
+        const words = "out of memory (MemoryMax=64M): the kernel has killed a process of the job";
+        expect(result.stderr).toEndWith(`: ${words}\n`);
+        const expected = { status: "FAILED", error: words, failure: "out_of_memory", ...fields };
+        expect(await job(key)).toMatchObject(expected);
+      },
+      TEST_TIMEOUT_MS,
+    );
+  }
+
+  testWith(
+    ["systemd", "python3"],
+    "a command that bears the loss of a child has succeeded",
+    async () => {
+      const script = `${HOG}; true`;
+      const limited = ["run", "--run-key", "bears", "--property", "MemoryMax=64M", "--", "sh", "-c", script];
+      expect((await machine.run([PROGRAM, ...limited])).code).toBe(0);
+      expect(await job("bears")).toMatchObject({ status: "SUCCEEDED", error: null, failure: null });
     },
     TEST_TIMEOUT_MS,
   );
