@@ -23,8 +23,6 @@ export class ScopeError extends Error {
 /** How long systemd may take for a scope, in ms. */
 const PATIENCE_MS = 5_000;
 
-const SYSTEM_PATH = "/usr/bin:/bin:/run/current-system/sw/bin";
-
 const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
 
@@ -57,11 +55,16 @@ function isRoot(): boolean {
   return libc.geteuid() === 0;
 }
 
-/** Whether systemd runs the system that we are in: sd_booted(3), and that its process numbers are ours, too. */
+/** Whether systemd is the first process here, so that its process numbers are ours, too. */
 export function isSystemd(): boolean {
-  // Where /proc hides the first process (hidepid=), the directory alone must do.
-  const first = readTextIfAny("/proc/1/comm") ?? "systemd\n";
-  return first === "systemd\n" && statPath("/run/systemd/system") !== undefined;
+  // Where /proc hides it (hidepid=), its directory must do: sd_booted(3).
+  const first = readTextIfAny("/proc/1/comm");
+  return first === undefined ? isInReach() : first === "systemd\n";
+}
+
+/** Whether we see its files: not in a service with a root directory of its own. */
+function isInReach(): boolean {
+  return statPath("/run/systemd/system") !== undefined;
 }
 
 /** Whether logind ends what a user has left behind at the end of a session: logind.conf(5). */
@@ -130,7 +133,9 @@ export async function moveToScope(request: ScopeRequest): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   const manager = findManager();
   // systemd before 253 does not know it of scopes; then nothing but the kernel acts when the memory is out.
-  const own = ["OOMPolicy=continue", ...(isRoot() ? mountsFor(request.directory) : [])];
+  const own: Setting[] = [["OOMPolicy", "continue"]];
+  const mounts = isRoot() ? mountsOf(request.directory) : [];
+  if (mounts.length > 0) own.push(["After", mounts]);
   let answer = await ask(manager, request, own, deadline);
   if (
     answer.includes("OOMPolicy") &&
@@ -158,21 +163,6 @@ export function findObstacle(): string | undefined {
   }
 }
 
-/** What systemd does at the end of a service with what is left of it: systemd.kill(5), KillMode=. Undefined: it does not say. */
-export async function readKillMode(unit: string): Promise<string | undefined> {
-  const env = { PATH: SYSTEM_PATH, LC_ALL: "C" };
-  try {
-    const show = ["systemctl", "show", "--property=KillMode", "--value", "--", unit];
-    const child = Bun.spawn(show, { env, cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "ignore" });
-    const alarm = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
-    const said = (await new Response(child.stdout).text()).trim();
-    clearTimeout(alarm);
-    return said || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 interface Manager {
   readonly option: "--system" | "--user";
   readonly env: Readonly<Record<string, string>>;
@@ -181,24 +171,42 @@ interface Manager {
 /** Who may make a scope for us: the system's manager for root, one's own for anybody else. Throws ScopeError. */
 function findManager(): Manager {
   if (!isSystemd()) throw new ScopeError("systemd does not run here");
-  // Nothing of the caller's environment: it may lead to another bus, or another program of that name (law 9).
-  const env = { PATH: SYSTEM_PATH, LC_ALL: "C" };
-  if (isRoot()) return { option: "--system", env };
+  if (!isInReach()) throw new ScopeError("systemd is out of reach: there is no /run/systemd/system");
+  if (isRoot()) return { option: "--system", env: environment() };
   const uid = libc.geteuid();
-  const runtime = `/run/user/${uid}`;
-  if (statPath(`${runtime}/systemd/private`) === undefined) {
+  if (statPath(`${runtimeDirectory(uid)}/systemd/private`) === undefined) {
     const name = userName(uid);
     throw new ScopeError(
       `${name} has no service manager of its own running; to have one always: loginctl enable-linger ${name}`,
     );
   }
-  const bus = `unix:path=${runtime}/bus`;
-  return { option: "--user", env: { ...env, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: bus } };
+  return { option: "--user", env: environment() };
 }
 
-/** So that the file system is not unmounted under the job; left out where systemd would not take the path. */
-function mountsFor(directory: string): readonly string[] {
-  return /^(\/(?!\.\.?(\/|$))[\w.@+:,-]+)+$/.test(directory) ? [`RequiresMountsFor=${directory}`] : [];
+/** Nothing of the caller's environment: it may lead to another bus, or to another program of that name (law 9). */
+function environment(): Readonly<Record<string, string>> {
+  const own = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
+  if (isRoot()) return own;
+  const runtime = runtimeDirectory(libc.geteuid());
+  return { ...own, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: `unix:path=${runtime}/bus` };
+}
+
+function runtimeDirectory(uid: number): string {
+  return `/run/user/${uid}`;
+}
+
+type Setting = readonly [name: string, value: string | readonly string[]];
+
+/**
+ * The units of the mounts that a directory may be on. A scope that is ordered after them is stopped before they are: at a
+ * shutdown the result can still be written. Ordered only, so that none is mounted for it. Names that would have to be escaped
+ * are left out.
+ */
+function mountsOf(directory: string): readonly string[] {
+  const parts = directory.split("/").slice(1);
+  const plain = parts.findIndex((part) => !/^\w[\w.]*$/.test(part));
+  const usable = plain < 0 ? parts : parts.slice(0, plain);
+  return usable.map((_, index) => `${usable.slice(0, index + 1).join("-")}.mount`);
 }
 
 const MANAGER_OBJECT = [
@@ -211,36 +219,31 @@ const MANAGER_OBJECT = [
 function ask(
   manager: Manager,
   request: ScopeRequest,
-  own: readonly string[],
+  own: readonly Setting[],
   deadline: number,
 ): Promise<string> {
   const { unit, pid, properties, description } = request;
   const call = ["busctl", manager.option, "call", ...MANAGER_OBJECT];
   if (properties.length === 0) {
-    const settings = own.map((property) => property.split("=", 2) as [string, string]);
     const words = [
-      ...[
-        "Description",
-        "s",
-        description,
-        "CollectMode",
-        "s",
-        "inactive-or-failed",
-        "PIDs",
-        "au",
-        "1",
-        `${pid}`,
-      ],
-      ...settings.flatMap(([name, value]) => [name, ...(LISTS.has(name) ? ["as", "1"] : ["s"]), value]),
+      ...["Description", "s", description],
+      ...["CollectMode", "s", "inactive-or-failed"],
+      ...["PIDs", "au", "1", `${pid}`],
+      ...own.flatMap(([name, value]) =>
+        typeof value === "string" ? [name, "s", value] : [name, "as", String(value.length), ...value],
+      ),
     ];
-    const count = String(3 + settings.length);
+    const count = String(3 + own.length);
     const arguments_ = ["StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", count, ...words, "0"];
     return execute([...call, ...arguments_], manager, deadline);
   }
   // Properties in systemd's own notation only systemd-run understands, and it moves nobody but itself. So the first process
   // of the scope is a call that lets the worker in, which has to be a delegated one for that; no controller is.
   const attach = [...call, "AttachProcessesToUnit", "ssau", unit, "", "1", `${pid}`];
-  const options = [...own, ...properties, "Delegate="].map((property) => `--property=${property}`);
+  const defaults = own.map(
+    ([name, value]) => `${name}=${typeof value === "string" ? value : value.join(" ")}`,
+  );
+  const options = [...defaults, ...properties, "Delegate="].map((property) => `--property=${property}`);
   return execute(
     [
       ...["systemd-run", manager.option, "--scope", "--quiet", "--collect", "--no-ask-password"],
@@ -251,7 +254,26 @@ function ask(
   );
 }
 
-const LISTS: ReadonlySet<string> = new Set(["RequiresMountsFor"]);
+/** For an answer that only spares a warning, in ms. */
+const SHORT_PATIENCE_MS = 1_000;
+
+/** Whether a unit's end is the end of what is in it: not with KillMode=process, as cron and sshd often have it. */
+export function endsWithUnit(unit: string, group: string): boolean {
+  if (!unit.endsWith(".service")) return true;
+  const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
+  try {
+    const { stdout } = Bun.spawnSync(["systemctl", manager, "show", "--property=KillMode", "--value", unit], {
+      env: environment(),
+      stdin: "ignore",
+      stderr: "ignore",
+      timeout: SHORT_PATIENCE_MS,
+      killSignal: "SIGKILL",
+    });
+    return !/^(process|none)$/m.test(stdout.toString());
+  } catch {
+    return true;
+  }
+}
 
 /** What a program says that fails; empty where it does not. Throws ScopeError where it takes too long, or is not there. */
 async function execute(command: readonly string[], manager: Manager, deadline: number): Promise<string> {
@@ -267,13 +289,18 @@ async function execute(command: readonly string[], manager: Manager, deadline: n
   } catch {
     throw new ScopeError(`there is no ${command[0]} in ${manager.env["PATH"]}`);
   }
-  const alarm = setTimeout(() => child.kill("SIGKILL"), Math.max(0, deadline - performance.now()));
+  let isLate = false;
+  const end = () => {
+    isLate = true;
+    child.kill("SIGKILL");
+  };
+  const alarm = setTimeout(end, Math.max(0, deadline - performance.now()));
   const said = (await new Response(child.stderr).text()).trim();
   await child.exited;
   clearTimeout(alarm);
   if (child.exitCode === 0) return "";
-  if (child.signalCode === "SIGKILL") throw tooSlow();
-  return said || `${command[0]} failed with exit code ${child.exitCode}`;
+  if (isLate) throw tooSlow();
+  return said || `${command[0]} ended with ${child.signalCode ?? child.exitCode}; is a limit too small?`;
 }
 
 function tooSlow(): ScopeError {

@@ -36,7 +36,7 @@ export async function beginMove(
   if (job.scope === "never") return NO_MOVE;
   const group = demanded ? "/" : readControlGroup("self");
   if (!demanded && unitOf(group) === undefined) return NO_MOVE;
-  const { findEnd, findReaper, moveToScope } = await import("../os/scope.ts");
+  const { endsWithUnit, findEnd, findReaper, moveToScope } = await import("../os/scope.ts");
   const reaper = demanded ? undefined : findReaper(group, supervised);
   if (!demanded && reaper === undefined) {
     const end = supervised ? undefined : findEnd(group);
@@ -55,6 +55,7 @@ export async function beginMove(
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (demanded) throw refusal(why, error);
+      if (reaper === undefined || !endsWithUnit(reaper, group)) return AT_HOME;
       return { unit: null, warnings: [`the job stays in ${reaper} and ends with it: ${why}`] };
     }
     const end = findEnd(readControlGroup(worker));

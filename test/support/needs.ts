@@ -23,6 +23,8 @@ const CHECKS = {
     Bun.spawnSync(["bash", `${import.meta.dir}/../fixtures/systemd/machine.sh`, "check"], {
       stdio: ["ignore", "ignore", "ignore"],
     }).exitCode === 0,
+  /** What makes a login a session of logind. */
+  pam_systemd: () => new Bun.Glob("lib/*/security/pam_systemd.so").scanSync("/usr").next().done === false,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],
