@@ -2,10 +2,10 @@
  * Moving a worker into a scope of its own, a unit of systemd that nothing but its own end ends. Loaded only where there is a
  * systemd that would end the worker, or where a scope was asked for. Everything that systemd is asked has a limit of time.
  */
-import { CString, dlopen, type Pointer, read } from "bun:ffi";
+import { CString, type Pointer, read } from "bun:ffi";
 import { hasController, isInUnit, unitOf } from "./control-group.ts";
 import { readTextIfAny, statPath } from "./file.ts";
-import { libc, libraryPath } from "./libc.ts";
+import { libc } from "./libc.ts";
 
 /** Why there is no scope: the message is for people, without a full stop. */
 export class ScopeError extends Error {
@@ -110,8 +110,7 @@ function addSettings(settings: Map<string, string>, text: string): void {
 
 /** The name of a user, wherever the system keeps it; the number where it has none. */
 function userName(uid: number): string {
-  const lookup = { getpwuid: { args: ["u32"], returns: "ptr" } } as const;
-  const entry = dlopen(libraryPath, lookup).symbols.getpwuid(uid);
+  const entry = libc.getpwuid(uid);
   if (entry === null) return String(uid);
   // struct passwd begins with the name.
   return String(new CString(read.ptr(entry, 0) as Pointer));
