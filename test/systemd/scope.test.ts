@@ -384,6 +384,8 @@ describe("a user who is not root", () => {
     await machine.units({
       "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),
     });
+    // Who would soon stop a manager that nobody needs.
+    await machine.must(["systemctl", "stop", "systemd-logind.service"]);
     await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
     await machine.must(["systemctl", "start", "ending.service"]);
     expect(await machine.journal("ending.service")).toContain(
@@ -419,6 +421,7 @@ describe("a user who is not root", () => {
     );
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toContain("tester has no service manager of its own running");
+    await machine.must(["systemctl", "start", "systemd-logind.service"]);
   });
 });
 
