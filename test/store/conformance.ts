@@ -381,7 +381,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const [a, b, c, d] = await endedAt(store, [300, 100, 400, 200]);
       await jobIn(store, "RUNNING");
       const found = async (before: number) =>
-        (await store.finishedBefore(at(before), 10)).map((candidate) => candidate.job.jobId);
+        (await store.finishedBefore(at(before), 10)).map((candidate) => candidate.jobId);
       expect(await found(401)).toEqual([b!, d!, a!, c!]);
       expect(await found(400)).toEqual([b!, d!, a!]);
       expect(await found(100)).toEqual([]);
@@ -396,12 +396,51 @@ export function testStore(name: string, openStore: OpenStore): void {
         const page = await store.finishedBefore(at(100), 3, cursor);
         if (page.length === 0) break;
         expect(page.length).toBeLessThanOrEqual(3);
-        seen.push(...page.map((candidate) => candidate.job.jobId));
+        seen.push(...page.map((candidate) => candidate.jobId));
         // Some are deleted while the pages are turned, as clean does.
-        await store.remove(page.slice(0, 2).map((candidate) => candidate.job.jobId));
+        await store.remove(page.slice(0, 2).map((candidate) => candidate.jobId));
         cursor = page.at(-1);
       }
       expect(seen).toEqual(ids);
+    });
+
+    testWith("finishedBefore: as much of a job as clean needs", async (store) => {
+      const job = await jobIn(store, "SUCCEEDED");
+      const [candidate] = await store.finishedBefore(at(100), 10);
+      const { jobId, runKey, attemptNo, status } = job;
+      const position = candidate!.position;
+      expect(candidate).toEqual({ jobId, runKey, attemptNo, status, endedAt: at(60), position });
+    });
+
+    testWith("firstKept: the oldest of the newest finished ones of each key", async (store) => {
+      let latest: string | undefined;
+      for (let attemptNo = 1; attemptNo <= 5; attemptNo++) {
+        const job = newJob({ attemptNo });
+        await claim(store, job, latest, at(attemptNo));
+        if (attemptNo < 5) await store.lose(job.jobId, "unknown", at(attemptNo));
+        latest = job.jobId;
+      }
+      const other = await jobIn(store, "SUCCEEDED");
+      const asked = ["k", other.runKey, "nobody's"];
+      // The fifth is active.
+      expect(await store.firstKept(asked, 1)).toEqual(
+        new Map([
+          ["k", 4],
+          [other.runKey, 1],
+        ]),
+      );
+      expect([...(await store.firstKept(asked, 3))]).toEqual([["k", 2]]);
+      expect([...(await store.firstKept(asked, 5))]).toEqual([]);
+      expect([...(await store.firstKept([], 1))]).toEqual([]);
+    });
+
+    testWith("unknown: the ids that no job has", async (store) => {
+      const [a, b] = await endedAt(store, [1, 2]);
+      const active = await jobIn(store, "RUNNING");
+      expect(await store.unknown(["x", a!, active.jobId, b!, "y"])).toEqual(["x", "y"]);
+      await store.remove([a!]);
+      expect(await store.unknown([a!, b!])).toEqual([a!]);
+      expect(await store.unknown([])).toEqual([]);
     });
 
     testWith("remove: finished jobs, counted, and never an active one", async (store, open) => {

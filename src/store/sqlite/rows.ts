@@ -48,6 +48,11 @@ export interface JobRow {
   readonly unit: string | null;
 }
 
+/** As much of a row as clean needs. */
+export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
+  readonly ended_at: number;
+}
+
 export function toJob(row: JobRow): Job {
   return {
     jobId: row.job_id,
