@@ -185,11 +185,12 @@ describe("a caller that waits", () => {
     await machine.units({
       "sync.service": service("exec", ["start --run-key sync --sync -- sleep 600"]),
       "run.service": service("exec", ["run --run-key run -- sleep 600"]),
-      "apart.service": service("exec", ["run --run-key apart --scope always -- sleep 600"]),
+      "apart.service": service("exec", ["start --run-key apart --sync --scope always -- sleep 600"]),
+      "inside.service": service("exec", ["run --run-key inside --property MemoryMax=1G -- sleep 600"]),
     });
-    const units = ["sync.service", "run.service", "apart.service"];
+    const units = ["sync.service", "run.service", "apart.service", "inside.service"];
     await machine.must(["systemctl", "start", ...units]);
-    for (const key of ["sync", "run", "apart"])
+    for (const key of ["sync", "run", "apart", "inside"])
       await until(`${key} runs`, async () => {
         const found = await machine.run([PROGRAM, "status", "--run-key", key]);
         return found.code === 0 && (JSON.parse(found.stdout) as JobAnswer).target_pid !== null;
@@ -202,6 +203,12 @@ describe("a caller that waits", () => {
         signal: "SIGTERM",
         unit: null,
       });
+    // run is the command to its unit, wherever that lives; start is only somebody who waits.
+    expect(await machine.json(["wait", "--run-key", "inside"])).toMatchObject({
+      status: "FAILED",
+      signal: "SIGTERM",
+      unit: expect.stringMatching(/^orchesjob-/),
+    });
     expect(await runningUnit("apart")).toStartWith("orchesjob-");
     await cancel("apart");
   });
