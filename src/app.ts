@@ -2,6 +2,7 @@
 import type { Command } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
+import { doctor } from "./cli/commands/doctor.ts";
 import { list } from "./cli/commands/list.ts";
 import { rerun } from "./cli/commands/rerun.ts";
 import { result } from "./cli/commands/result.ts";
@@ -11,6 +12,7 @@ import { wait } from "./cli/commands/wait.ts";
 import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
+import { systemd } from "./cli/commands/systemd.ts";
 import { worker } from "./cli/commands/worker.ts";
 import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
@@ -37,6 +39,8 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+  systemd,
+  doctor,
 ];
 
 /** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
@@ -139,6 +143,10 @@ function createContext(
       createHome(home);
       refuseLostDatabase(home);
       return open(true)!;
+    },
+    async examineStore() {
+      const { examineDatabase } = await import("./store/sqlite/examine.ts");
+      return examineDatabase(home.database, patienceMs, () => open(false)!);
     },
     stderr: diagnostics.descriptor,
     notify,
