@@ -12,6 +12,7 @@ import { wait } from "./cli/commands/wait.ts";
 import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
+import { systemd } from "./cli/commands/systemd.ts";
 import { worker } from "./cli/commands/worker.ts";
 import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
@@ -38,6 +39,7 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+  systemd,
   doctor,
 ];
 
