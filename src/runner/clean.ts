@@ -17,6 +17,8 @@ const BATCH = 5_000;
 const PROGRESS_STEP = 10_000;
 /** Up to so many log files are known by name, so that none is asked for that is not there. */
 const LISTED_LOGS = 50_000;
+/** Larger than any step that a clock is set back by, but by hand, in ms. */
+const LATELY_MS = 3_600_000;
 /** Run keys whose newest jobs are remembered. */
 const REMEMBERED_KEYS = 20_000;
 
@@ -134,7 +136,7 @@ class Cleaner {
       const doomed: CleanCandidate[] = [];
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
-        const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate.jobId);
+        const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Its end would make no room.
         if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
         if (await this.#isHeld(candidate)) continue;
@@ -172,25 +174,29 @@ class Cleaner {
     return true;
   }
 
-  #deleteFiles({ jobId }: CleanCandidate): boolean {
+  #deleteFiles(candidate: CleanCandidate): boolean {
     try {
-      this.#files.remove(jobId);
+      this.#files.remove(candidate);
       return true;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       // What is left of it counts.
-      if (this.limits.maxLogBytes !== undefined) this.#logBytes += this.#files.sizeOf(jobId);
-      this.context.notify(`job ${jobId} is kept: ${error.message}`);
+      if (this.limits.maxLogBytes !== undefined) this.#logBytes += this.#files.sizeOf(candidate);
+      this.context.notify(`job ${candidate.jobId} is kept: ${error.message}`);
       return false;
     }
   }
 }
 
-/** The files of finished jobs: no more come to be, so those that are not there at first need not be asked for. */
+/**
+ * The files of finished jobs. They are listed once, so that none is asked for that is not there; but for jobs that ended
+ * lately: their files may have come to be after the list.
+ */
 class JobFiles {
   readonly #locks: ReadonlySet<string>;
   /** The names of all log files; undefined where they are too many to remember. */
   readonly #logs: ReadonlySet<string> | undefined;
+  readonly #listedUntil = timeAgo(LATELY_MS);
 
   constructor(readonly context: Context) {
     this.#locks = new Set(listLocks(context.home.locks, 0));
@@ -198,22 +204,27 @@ class JobFiles {
   }
 
   /** Bytes of both logs. */
-  sizeOf(jobId: string): number {
-    return this.#present(jobId).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
+  sizeOf(candidate: CleanCandidate): number {
+    return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
   }
 
   /** Throws SystemError. */
-  remove(jobId: string): void {
-    for (const path of this.#present(jobId)) removeFile(path);
-    if (this.#locks.has(jobId)) removeFile(lockFilePath(this.context.home, jobId));
+  remove(candidate: CleanCandidate): void {
+    for (const path of this.#presentLogs(candidate)) removeFile(path);
+    if (this.#isListed(candidate) && !this.#locks.has(candidate.jobId)) return;
+    removeFile(lockFilePath(this.context.home, candidate.jobId));
   }
 
-  #present(jobId: string): readonly string[] {
-    const { stdout, stderr } = logFiles(this.context.home, jobId);
+  #presentLogs(candidate: CleanCandidate): readonly string[] {
+    const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
     const known = this.#logs;
-    if (known === undefined) return [stdout, stderr];
+    if (known === undefined || !this.#isListed(candidate)) return [stdout, stderr];
     const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));
     return [stdout, stderr].filter(isThere);
+  }
+
+  #isListed({ endedAt }: CleanCandidate): boolean {
+    return endedAt < this.#listedUntil;
   }
 }
 

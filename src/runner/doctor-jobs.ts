@@ -5,7 +5,7 @@ import { isOwnerGone } from "../os/liveness.ts";
 import { lookAtLog } from "../os/log-directory.ts";
 import { readProcess } from "../os/self.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
-import { type Finding, listText, ok, warning } from "./finding.ts";
+import { type Finding, listText, ok, SHOWN, warning } from "./finding.ts";
 import { isFinding, type Patient } from "./patient.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { sweepStrays } from "./strays.ts";
@@ -103,11 +103,11 @@ export async function checkLogs(patient: Patient): Promise<Finding> {
     // Without a command there is nothing to be lost: it was cancelled, or its worker lost, before it began.
     if (job === undefined || job.target === null) continue;
     count += 1;
-    if (missing.length < 10) missing.push(nameOf(job));
+    if (missing.length < SHOWN) missing.push(nameOf(job));
   }
   if (count === 0) return ok("every finished job has its logs");
   return warning(
-    `${count} finished jobs have lost a log: ${listText(missing)}`,
+    `${count} finished jobs have lost a log: ${listText(missing, count)}`,
     "find out who deletes files in logs/ (orchesjob clean takes the job with them); nothing brings them back",
   );
 }

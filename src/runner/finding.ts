@@ -50,10 +50,10 @@ export function bytesText(bytes: number): string {
   return `${step > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[step]}`;
 }
 
-const SHOWN = 5;
+export const SHOWN = 5;
 
-/** The first few of many. */
-export function listText(items: readonly string[]): string {
-  const rest = items.length - SHOWN;
+/** The first few of many; `count` says of how many where not all are given. */
+export function listText(items: readonly string[], count = items.length): string {
+  const rest = count - SHOWN;
   return items.slice(0, SHOWN).join(", ") + (rest > 0 ? `, and ${rest} more` : "");
 }

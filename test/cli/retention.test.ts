@@ -14,8 +14,8 @@ import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { killWorker } from "../support/processes.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { childrenOf, killWorker } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 interface Cleaned {
   readonly deleted: number;
@@ -182,6 +182,30 @@ test("a LOST job of which a process still runs is kept by every limit", async ()
   await until("the orphan ends", () => box.processes().length === 0);
   expect(await clean(box, "--keep", "0")).toMatchObject({ deleted: 1 });
 });
+
+testWith(
+  ["strace"],
+  "a job that ends while clean is under way loses its files before its row, too",
+  async () => {
+    await using box = new Sandbox();
+    await runJob(box, "first");
+    // Stopped where it has just listed the folders of locks and logs: two calls each, the last of which find nothing more.
+    const inject = "inject=getdents64:signal=SIGSTOP:when=4";
+    const trace = join(box.directory, "trace");
+    const strace = ["strace", "-qq", "-o", trace, "-e", "trace=getdents64", "-e", inject];
+    const cleaning = box.spawn([...strace, BINARY, "clean", "--before", "2999-01-01"]);
+    await until("clean is stopped", async () => {
+      const file = Bun.file(trace);
+      return (await file.exists()) && (await file.text()).includes("stopped by SIGSTOP");
+    });
+    const [pid] = childrenOf(cleaning.pid);
+    await runJob(box, "second");
+    process.kill(pid!, "SIGCONT");
+    const { code, stdout } = await box.finished(cleaning);
+    expect({ code, answer: JSON.parse(stdout) }).toMatchObject({ code: 0, answer: { deleted: 2 } });
+    expect(readdirSync(join(box.home, "logs"))).toEqual([]);
+  },
+);
 
 describe("files without a job", () => {
   const ID = "01a20fd5-7297-7304-a49c-f362d95bc29b";

@@ -5,13 +5,11 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  openSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
@@ -67,20 +65,23 @@ test("a page that was overwritten, and one that is missing", async () => {
 
 test("an index that does not agree with its table, which no command notices", async () => {
   await using box = await withHistory();
-  using database = openDatabase(box);
-  // The index is emptied behind SQLite's back.
-  database.run("pragma writable_schema = on");
-  const index = database
-    .query<{ rootpage: number }, []>("select rootpage from sqlite_schema where name = 'jobs_attempts'")
-    .get()!;
+  await box.json(["start", "--run-key", "unmistakable", "--sync", "--", "true"]);
+  await until("the worker ends", () => box.processes().length === 0);
+  const database = openDatabase(box);
+  database.run("pragma wal_checkpoint(truncate)");
+  const query = "select rootpage from sqlite_schema where name = 'jobs_attempts'";
+  const { rootpage } = database.query<{ rootpage: number }, []>(query).get()!;
   database.close();
-  const file = openSync(pathOf(box), "r+");
-  // The number of cells of a leaf of an index: file format, 1.6.
-  writeSync(file, new Uint8Array([0, 0]), 0, 2, (index.rootpage - 1) * 4096 + 3);
+  // Another key in the index, and in the table still the old one.
+  const bytes = readFileSync(pathOf(box));
+  const key = bytes.indexOf("unmistakable", (rootpage - 1) * 4096);
+  expect(key).toBeLessThan(rootpage * 4096);
+  writeFileSync(pathOf(box), Buffer.from(bytes).fill("unmistakably", key, key + 12));
   expect((await box.run(["list"])).code).toBe(0);
   const found = await lookTwice(box);
   expect(found.of("database")).toMatchObject({ status: "problem" });
-  expect(found.of("database").message).toMatch(/is damaged: .*jobs_attempts/);
+  expect(found.of("database").message).toMatch(/is damaged: row \d missing from index jobs_attempts/);
+  expect(found.of("workers").message).toBe("not looked at: the database cannot be used");
 });
 
 test("a newer schema is refused, an older one is left as it is", async () => {
@@ -97,13 +98,19 @@ test("a newer schema is refused, an older one is left as it is", async () => {
   expect(database.query("pragma user_version").get()).toEqual({ user_version: 1 });
 });
 
-for (const journal of ["delete", "wal"]) {
-  test(`another program's database (journal mode ${journal})`, async () => {
+for (const [journal, version] of [
+  ["delete", 0],
+  ["wal", 0],
+  ["wal", 1],
+  ["wal", 7],
+] as const) {
+  test(`another program's database (journal mode ${journal}, schema ${version})`, async () => {
     await using box = new Sandbox();
     mkdirSync(box.home, { mode: 0o700 });
     const database = new Database(pathOf(box), { create: true });
     database.run(`pragma journal_mode = ${journal}`);
     database.run("create table photos (id integer primary key)");
+    database.run(`pragma user_version = ${version}`);
     database.close();
     chmodSync(pathOf(box), 0o600);
     const found = await lookTwice(box);

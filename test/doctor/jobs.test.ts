@@ -92,6 +92,13 @@ test("finished jobs without their logs are told of, but not those that never had
   const found = (await diagnose(box, ["--fix"])).of("job_logs");
   expect(found).toMatchObject({ status: "warning", fixed: null });
   expect(found.message).toBe(`1 finished jobs have lost a log: ${job.job_id} ("k")`);
+  const many = `with recursive number(n) as (select 1 union all select n + 1 from number where n < 99)
+    insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, target_pid, host)
+    select 'old-' || n, 'old', n, 'SUCCEEDED', '["true"]', '/', n, 1, '' from number`;
+  edit(box, many);
+  expect((await diagnose(box)).of("job_logs").message).toMatch(
+    /^100 finished jobs have lost a log: (old-\d \("old"\), ){5}and 95 more$/,
+  );
 });
 
 test("a clock that went back is told of", async () => {
