@@ -1,5 +1,5 @@
 /** The composition root: chooses the command, builds what it needs, and turns every failure into a sentence and a number. */
-import type { Command } from "./cli/command.ts";
+import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
 import { list } from "./cli/commands/list.ts";
@@ -24,7 +24,7 @@ import { ERRNO, SystemError } from "./os/libc.ts";
 import { findInvalidArgument, readOrigin } from "./os/self.ts";
 import type { Context } from "./runner/context.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { VERSION_LINE } from "./version.ts";
+import { COMMIT, VERSION, VERSION_LINE } from "./version.ts";
 
 export const COMMANDS: readonly Command[] = [
   start,
@@ -40,10 +40,16 @@ export const COMMANDS: readonly Command[] = [
   clean,
 ];
 
+/** Not for people. */
+const HIDDEN: readonly Command[] = [worker];
+
+const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
+
 /** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
  *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 12_000;
 const WORKER_PATIENCE_MS = 100;
+const PEEK_PATIENCE_MS = 100;
 
 export interface Streams {
   readonly stdout: number;
@@ -59,7 +65,7 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
   const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const [name, ...words] = argv;
-  const command = [...COMMANDS, worker].find(
+  const command = [...COMMANDS, ...HIDDEN].find(
     (each) => each.name === name || each.aliases?.includes(name ?? ""),
   );
   // As long as the options are not known: a bad one must not look like the job's own exit code 2.
@@ -75,6 +81,7 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
       ...parsed,
       context: createContext(command, parsed.options, diagnostics),
       output,
+      program: PROGRAM,
     });
   } catch (error) {
     const code = report(error, diagnostics);
@@ -122,13 +129,21 @@ function createContext(
 ): Context {
   const isWorker = command === worker;
   const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
-  const patienceMs = isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS;
+  const peeks = command.peeks === true;
+  const patienceMs = isWorker ? WORKER_PATIENCE_MS : peeks ? PEEK_PATIENCE_MS : PATIENCE_MS;
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean) =>
-    openSqliteStore(home.database, { create, patienceMs, acceptNewer: isWorker, notify, progress });
+    openSqliteStore(home.database, {
+      create,
+      patienceMs,
+      acceptNewer: isWorker,
+      upgrades: !peeks,
+      notify,
+      progress,
+    });
   let origin: Origin | undefined;
   return {
     home,
