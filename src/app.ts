@@ -2,7 +2,11 @@
 import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
+import { complete } from "./cli/commands/complete.ts";
+import { completion } from "./cli/commands/completion.ts";
 import { list } from "./cli/commands/list.ts";
+import { man } from "./cli/commands/man.ts";
+
 import { rerun } from "./cli/commands/rerun.ts";
 import { result } from "./cli/commands/result.ts";
 import { run } from "./cli/commands/run.ts";
@@ -38,10 +42,13 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+
+  completion,
+  man,
 ];
 
 /** Not for people. */
-const HIDDEN: readonly Command[] = [worker];
+const HIDDEN: readonly Command[] = [worker, complete];
 
 const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
 

@@ -105,6 +105,6 @@ function printable(word: string): string {
 }
 
 /** Nothing may move the cursor, or turn the direction of writing. */
-function harmless(text: string): string {
+export function harmless(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "·");
 }

@@ -1,11 +1,13 @@
 /** Tests that need something of the machine. Where it is missing they are skipped, counted, and the reason is said. */
 import { test } from "bun:test";
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 
 /** Where Debian and others have it, which is in no ordinary user's PATH. */
 export function sshdPath(): string | null {
   return Bun.which("sshd", { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin` });
 }
+
+export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
 
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
@@ -14,6 +16,14 @@ const CHECKS = {
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
+  bash: () => Bun.which("bash") !== null,
+  /** Completes command lines in the middle of others. */
+  "bash-completion": () => existsSync(BASH_COMPLETION),
+  zsh: () => Bun.which("zsh") !== null,
+  fish: () => Bun.which("fish") !== null,
+  man: () => Bun.which("man") !== null && Bun.which("groff") !== null,
+  mandoc: () => Bun.which("mandoc") !== null,
+  promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
   unshare: () =>
