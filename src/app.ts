@@ -6,7 +6,7 @@ import { complete } from "./cli/commands/complete.ts";
 import { completion } from "./cli/commands/completion.ts";
 import { list } from "./cli/commands/list.ts";
 import { man } from "./cli/commands/man.ts";
-
+import { metrics } from "./cli/commands/metrics.ts";
 import { rerun } from "./cli/commands/rerun.ts";
 import { result } from "./cli/commands/result.ts";
 import { run } from "./cli/commands/run.ts";
@@ -42,7 +42,7 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
-
+  metrics,
   completion,
   man,
 ];
