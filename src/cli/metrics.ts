@@ -37,7 +37,8 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
     ...labelsOf(style.labels.map((label) => job.labels[label] ?? "")),
   });
   const ages = active.map((job) => ({ job, age: Math.max(0, seconds(at - job.startedAt)) }));
-  const groups = [...figures.groups, ...zeros(figures.groups, style)];
+  // The zeros first: their order is the same every time.
+  const groups = [...zeros(figures.groups, style), ...figures.groups];
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
     name: `orchesjob_${name}`,
     type: "gauge",

@@ -1,14 +1,15 @@
 /** `metrics`: the figures are true, Prometheus understands them, and their number is bounded. */
 import { describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { readDocument } from "../support/console.ts";
 import { edit } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
 import { type Exposition, parseExposition, valueOf } from "../support/exposition.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox } from "../support/sandbox.ts";
 
 async function scrape(box: Sandbox, ...words: readonly string[]): Promise<Exposition> {
   const { stdout, stderr, code } = await box.run(["metrics", ...words]);
@@ -345,4 +346,23 @@ test("where the state directory cannot be read there are no figures, and no fals
   chmodSync(box.home, 0o777);
   expectFailure(await box.run(["metrics"]), 4, "chmod 700");
   chmodSync(box.home, 0o700);
+});
+
+test("the line of README.md writes the file at once, and leaves the old one where there are no figures", async () => {
+  await using box = new Sandbox();
+  await finish(box, "k", "true");
+  const directory = join(box.directory, "collector");
+  mkdirSync(directory);
+  const line = /^\* \* \* \* \* (.*)$/m.exec(readDocument("README.md"))![1]!;
+  const command = line
+    .replace("/var/lib/prometheus/node-exporter", directory)
+    .replace("/usr/local/bin/orchesjob", BINARY);
+  const file = join(directory, "orchesjob.prom");
+  expect(await box.execute(["sh", "-c", command])).toMatchObject({ code: 0, stderr: "" });
+  const written = readFileSync(file, "utf8");
+  expect(jobs(parseExposition(written), "SUCCEEDED")).toBe(1);
+  chmodSync(box.home, 0o777);
+  expect((await box.execute(["sh", "-c", command])).code).toBe(4);
+  chmodSync(box.home, 0o700);
+  expect(readFileSync(file, "utf8")).toBe(written);
 });

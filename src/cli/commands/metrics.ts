@@ -31,7 +31,7 @@ export const metrics = defineCommand({
     noLogBytes: flag("--no-log-bytes", "Leave out the size of all log files, for which each is looked at"),
   },
   examples: [
-    "orchesjob metrics > /var/lib/prometheus/node-exporter/orchesjob.prom.tmp && mv /var/lib/prometheus/node-exporter/orchesjob.prom.tmp /var/lib/prometheus/node-exporter/orchesjob.prom",
+    "cd /var/lib/prometheus/node-exporter && orchesjob metrics > orchesjob.prom.tmp && mv orchesjob.prom.tmp orchesjob.prom",
     "orchesjob metrics --label team --limit 100",
   ],
   async run({ options, context, output, program }) {
