@@ -3,17 +3,23 @@
 #
 # Nothing of a run key is expanded or executed: keys go into arrays, and compadd quotes them.
 
+# What is typed of the value, without its quotes; the opening one is not in PREFIX.
+_orchesjob_typed() {
+  local quote=$compstate[quote]
+  print -r -- "${(Q):-$quote$PREFIX$quote}"
+}
+
 _orchesjob_run_keys() {
   local expl
   local -a keys
-  keys=(${(f)"$(command orchesjob _complete run-key "${(Q)PREFIX}" 2>/dev/null </dev/null)"})
+  keys=(${(f)"$(command orchesjob _complete run-key "$(_orchesjob_typed)" 2>/dev/null </dev/null)"})
   _wanted run-keys expl 'run key' compadd -a keys
 }
 
 _orchesjob_job_ids() {
   local expl
   local -a lines ids shown
-  lines=(${(f)"$(command orchesjob _complete job-id "${(Q)PREFIX}" 2>/dev/null </dev/null)"})
+  lines=(${(f)"$(command orchesjob _complete job-id "$(_orchesjob_typed)" 2>/dev/null </dev/null)"})
   ids=("${(@)lines%%$'\t'*}")
   shown=("${(@)lines/$'\t'/  }")
   _wanted -V job-ids expl 'job id' compadd -l -d shown -a ids

@@ -87,6 +87,9 @@ for (const name of SHELLS) {
       await expectWords(shell, [
         ...lines,
         [`status --run-key weekly\\ r${TAB}`, ["status", "--run-key", "weekly report"]],
+        [`status --run-key it\\'s\\ \\$\\(t${TAB}`, ["status", "--run-key", keys.it]],
+        [`status --run-key "it's \\$(t${TAB}`, ["status", "--run-key", keys.it]],
+        [`status --run-key 'say "hi" & touch${TAB}`, ["status", "--run-key", keys.say]],
         [`status --job-id ${jobId.slice(0, -1)}${TAB}`, ["status", "--job-id", jobId]],
       ]);
       expect(readdirSync(box.directory).filter((file) => !/^(shown|lines|\.)/.test(file))).toEqual(before);

@@ -84,7 +84,10 @@ export class InteractiveShell implements AsyncDisposable {
     this.#child.terminal!.write(`show ${keys}\r`);
     await this.#ready(before + 1);
     const path = join(this.#box.directory, "shown");
-    if (!existsSync(path)) throw new Error(`nothing was shown: ${JSON.stringify(this.#screen.slice(-2000))}`);
+    if (!existsSync(path))
+      throw new Error(
+        `nothing was shown: ${JSON.stringify(Bun.stripANSI(this.#screen).replace(/ {3,}/g, " … ").slice(-1000))}`,
+      );
     return readFileSync(path, "utf8").replace(/\n$/, "").split("\n");
   }
 
@@ -101,7 +104,9 @@ export class InteractiveShell implements AsyncDisposable {
         return count >= lines && count;
       });
     } catch (error) {
-      throw new Error(`${String(error)}: ${JSON.stringify(this.#screen.slice(-2000))}`);
+      throw new Error(
+        `${String(error)}: ${JSON.stringify(Bun.stripANSI(this.#screen).replace(/ {3,}/g, " … ").slice(-1000))}`,
+      );
     }
   }
 
