@@ -46,8 +46,9 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
   const { version, defaultHome, usage, help, helpOption, environment, exitCodes } = facts;
   const lines = [
     `.TH ORCHESJOB 1 "" "orchesjob ${escape(version)}" "User Commands"`,
-    // Command lines are copied from here: no word of them may be divided.
+    // Command lines are copied from here: no word of them may be divided, and no space between them be made wider.
     ".nh",
+    ".ad l",
     ".SH NAME",
     text("orchesjob - run a command once per run key, detached, and keep its history"),
     ".SH SYNOPSIS",

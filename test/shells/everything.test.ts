@@ -137,10 +137,10 @@ describe("the man page", () => {
   testWith(["man"], "is rendered without a warning, and has every command with every option", async () => {
     await using box = new Sandbox();
     await writePage(box);
-    const quiet = await box.execute(["groff", "-ww", "-man", "-Tutf8", "-rLL=100n", page(box)], {
-      env: environment,
-    });
-    expect(quiet).toMatchObject({ stderr: "", code: 0 });
+    for (const width of ["-rLL=78n", "-rLL=40n"]) {
+      const groff = ["groff", "-ww", "-man", "-Tutf8", width, page(box)];
+      expect(await box.execute(groff, { env: environment })).toMatchObject({ stderr: "", code: 0 });
+    }
     const { stdout, stderr, code } = await box.execute(["man", "-l", "--warnings=w", page(box)], {
       env: { ...environment, MANWIDTH: "100", MANPAGER: "cat", MAN_KEEP_FORMATTING: undefined },
     });
