@@ -1,6 +1,5 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { STATUSES } from "../../job/status.ts";
-import { readFigures } from "../../runner/figures.ts";
 import { defineCommand, flag, repeated, withDefault } from "../command.ts";
 import { labelName, wholeNumber } from "../values.ts";
 
@@ -36,7 +35,8 @@ export const metrics = defineCommand({
   ],
   async run({ options, context, output, program }) {
     // Asked for once a minute, and of no use to any other command.
-    const [{ metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
+    const [{ readFigures }, { metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
+      import("../../runner/figures.ts"),
       import("../metrics.ts"),
       import("../exposition.ts"),
     ]);

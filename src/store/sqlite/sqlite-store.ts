@@ -23,7 +23,6 @@ import type {
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type JobRow, toJob } from "./rows.ts";
-import { readStatistics } from "./statistics.ts";
 
 /** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
@@ -240,6 +239,8 @@ class SqliteStore implements JobStore {
   }
 
   async statistics(request: StatisticsRequest): Promise<Statistics> {
+    // Its statements are of use to nobody else, so they are loaded here.
+    const { readStatistics } = await import("./statistics.ts");
     return this.#attempt(() => readStatistics(this.#database, request));
   }
 
