@@ -25,7 +25,7 @@ export const rerun = defineCommand({
     property: repeated(
       "--property",
       "NAME=VALUE",
-      "As for start, instead of all that the job had; may be repeated",
+      "As for start, instead of all that the job had",
       property("--property"),
     ),
   },
