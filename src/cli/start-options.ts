@@ -46,7 +46,7 @@ export const startOptions = {
   scope: withDefault(
     "--scope",
     "MODE",
-    "A systemd scope of the job's own: auto (default: where the job would end with its starter), always, never",
+    "When the job gets a systemd scope of its own (default: auto, where it would end with what started it)",
     oneOf("--scope", SCOPE_MODES),
     "auto",
   ),

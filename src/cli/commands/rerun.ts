@@ -19,7 +19,7 @@ export const rerun = defineCommand({
     scope: optional(
       "--scope",
       "MODE",
-      "As for start; default: as the job had it",
+      "As for start (default: as the job had it)",
       oneOf("--scope", SCOPE_MODES),
     ),
     property: repeated(
