@@ -2,6 +2,8 @@
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import type { Instant } from "../job/job.ts";
+import { checkRunKey } from "../job/request.ts";
+import type { Completes, ValueReader } from "./command.ts";
 import { parseInstant } from "./time.ts";
 
 const MAX_TEXT_BYTES = 1024;
@@ -84,13 +86,23 @@ export function property(option: string): (text: string) => string {
   };
 }
 
+const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.\/-]*$/;
+
+/** The name of a label alone. */
+export function labelName(option: string): ValueReader<string> {
+  return (text) => {
+    if (LABEL_NAME.test(text)) return text;
+    throw usage(`${option} is the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
+  };
+}
+
 /** Labels as one object; the last of a name counts. */
 export function labels(given: readonly string[]): Readonly<Record<string, string>> {
   const pairs = given.map((text) => {
-    const match = /^([A-Za-z_][A-Za-z0-9_.\/-]*)=(.*)$/s.exec(text);
-    if (match === null)
+    const equals = text.indexOf("=");
+    if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))
       throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
-    return [match[1]!, match[2]!] as const;
+    return [text.slice(0, equals), text.slice(equals + 1)] as const;
   });
   const object = Object.fromEntries(pairs);
   if (Buffer.byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
@@ -99,10 +111,20 @@ export function labels(given: readonly string[]): Readonly<Record<string, string
 }
 
 /** A choice of words. */
-export function oneOf<T extends string>(option: string, words: readonly T[]): (text: string) => T {
-  return (text) => {
+export function oneOf<T extends string>(option: string, words: readonly T[]): ValueReader<T> {
+  const read = (text: string) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
   };
+  return Object.assign(read, { choices: words });
 }
+
+/** The same text, of which a shell knows what may stand there. */
+export function textThat(completes: Completes): ValueReader<string> {
+  return Object.assign((text: string) => text, { completes });
+}
+
+export const runKeyValue: ValueReader<string> = Object.assign((text: string) => checkRunKey(text), {
+  completes: "run-key" as const,
+});

@@ -2,10 +2,10 @@
  * Moving a worker into a scope of its own, a unit of systemd that nothing but its own end ends. Loaded only where there is a
  * systemd that would end the worker, or where a scope was asked for. Everything that systemd is asked has a limit of time.
  */
-import { CString, dlopen, type Pointer, read } from "bun:ffi";
+import { CString, type Pointer, read } from "bun:ffi";
 import { hasController, isInUnit, unitOf } from "./control-group.ts";
 import { readTextIfAny, statPath } from "./file.ts";
-import { libc, libraryPath } from "./libc.ts";
+import { libc } from "./libc.ts";
 
 /** Why there is no scope: the message is for people, without a full stop. */
 export class ScopeError extends Error {
@@ -22,6 +22,10 @@ export class ScopeError extends Error {
 
 /** How long systemd may take for a scope, in ms. */
 const PATIENCE_MS = 5_000;
+/** For an answer that only makes a word more exact, in ms. */
+const SHORT_PATIENCE_MS = 2_000;
+
+const SYSTEM_PATH = "/usr/bin:/bin:/run/current-system/sw/bin";
 
 const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
@@ -110,8 +114,7 @@ function addSettings(settings: Map<string, string>, text: string): void {
 
 /** The name of a user, wherever the system keeps it; the number where it has none. */
 function userName(uid: number): string {
-  const lookup = { getpwuid: { args: ["u32"], returns: "ptr" } } as const;
-  const entry = dlopen(libraryPath, lookup).symbols.getpwuid(uid);
+  const entry = libc.getpwuid(uid);
   if (entry === null) return String(uid);
   // struct passwd begins with the name.
   return String(new CString(read.ptr(entry, 0) as Pointer));
@@ -163,6 +166,36 @@ export function findObstacle(): string | undefined {
   }
 }
 
+/**
+ * What systemd does at the end of a service with what is left of it: systemd.kill(5), KillMode=. Undefined: it does not say.
+ * `group`: ours, which the service is around.
+ */
+export async function readKillMode(unit: string, group: string): Promise<string | undefined> {
+  const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
+  const show = ["systemctl", manager, "show", "--property=KillMode", "--value", "--", unit];
+  try {
+    const child = Bun.spawn(show, {
+      env: environment(),
+      cwd: "/",
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+    });
+    const alarm = setTimeout(() => child.kill("SIGKILL"), SHORT_PATIENCE_MS);
+    const said = (await new Response(child.stdout).text()).trim();
+    clearTimeout(alarm);
+    return said || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a unit's end is the end of what is in it: not with KillMode=process, as cron and sshd often have it. */
+export async function endsWithUnit(unit: string, group: string): Promise<boolean> {
+  const killMode = unit.endsWith(".service") ? await readKillMode(unit, group) : undefined;
+  return killMode !== "process" && killMode !== "none";
+}
+
 interface Manager {
   readonly option: "--system" | "--user";
   readonly env: Readonly<Record<string, string>>;
@@ -185,7 +218,7 @@ function findManager(): Manager {
 
 /** Nothing of the caller's environment: it may lead to another bus, or to another program of that name (law 9). */
 function environment(): Readonly<Record<string, string>> {
-  const own = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
+  const own = { PATH: SYSTEM_PATH, LC_ALL: "C" };
   if (isRoot()) return own;
   const runtime = runtimeDirectory(libc.geteuid());
   return { ...own, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: `unix:path=${runtime}/bus` };
@@ -252,27 +285,6 @@ function ask(
     manager,
     deadline,
   );
-}
-
-/** For an answer that only spares a warning, in ms. */
-const SHORT_PATIENCE_MS = 1_000;
-
-/** Whether a unit's end is the end of what is in it: not with KillMode=process, as cron and sshd often have it. */
-export function endsWithUnit(unit: string, group: string): boolean {
-  if (!unit.endsWith(".service")) return true;
-  const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
-  try {
-    const { stdout } = Bun.spawnSync(["systemctl", manager, "show", "--property=KillMode", "--value", unit], {
-      env: environment(),
-      stdin: "ignore",
-      stderr: "ignore",
-      timeout: SHORT_PATIENCE_MS,
-      killSignal: "SIGKILL",
-    });
-    return !/^(process|none)$/m.test(stdout.toString());
-  } catch {
-    return true;
-  }
 }
 
 /** What a program says that fails; empty where it does not. Throws ScopeError where it takes too long, or is not there. */

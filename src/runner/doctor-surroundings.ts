@@ -2,31 +2,29 @@
 import { now } from "../os/clock.ts";
 import { readControlGroup } from "../os/control-group.ts";
 import { isClockKept } from "../os/file-system.ts";
-import { endsWithUnit, findEnd, findObstacle, findReaper, isSystemd } from "../os/scope.ts";
+import { findEnd, findObstacle, findReaper, isSystemd, readKillMode } from "../os/scope.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 import { isFinding, type Patient } from "./patient.ts";
 
-export function checkSystemd(): Finding {
+export async function checkSystemd(): Promise<Finding> {
   if (!isSystemd()) return ok("not under systemd: no service manager ends a worker");
   const group = readControlGroup("self");
   const end = findEnd(group);
-  if (end !== undefined) return warning(`started from here, ${end}`, remedyOf(end) ?? "see loginctl(1)");
+  const wayOut = (text: string) => /: (loginctl .*)$/.exec(text)?.[1];
+  if (end !== undefined) return warning(`started from here, ${end}`, wayOut(end) ?? "see loginctl(1)");
   const reaper = findReaper(group, false);
   if (reaper === undefined) return ok(`nothing ends a worker that is started from here (in ${group})`);
+  const killMode = reaper.endsWith(".service") ? await readKillMode(reaper, group) : undefined;
+  const unit = `${reaper}${killMode === undefined ? "" : ` (KillMode=${killMode})`}`;
+  if (killMode === "process" || killMode === "none")
+    return ok(`started from here, a worker outlives ${unit}`);
   const obstacle = findObstacle();
   if (obstacle === undefined)
-    return ok(`started from here, a worker gets a scope of its own, so that it outlives ${reaper}`);
-  if (!endsWithUnit(reaper, group))
-    return ok(`started from here, a worker outlives ${reaper}, which leaves its processes alone (KillMode=)`);
+    return ok(`started from here, a worker gets a scope of its own, so that it outlives ${unit}`);
   return warning(
-    `started from here, a worker ends with ${reaper}, for it gets no scope of its own: ${obstacle}`,
-    remedyOf(obstacle) ?? "KillMode=process in the unit; or orchesjob run, where the unit is to be the job",
+    `started from here, a worker ends with ${unit}, for it gets no scope of its own: ${obstacle}`,
+    wayOut(obstacle) ?? "KillMode=process in the unit; or orchesjob run, where the unit is to be the job",
   );
-}
-
-/** The command at the end of a sentence that has one. */
-function remedyOf(text: string): string | undefined {
-  return /: (loginctl .*)$/.exec(text)?.[1];
 }
 
 /** A clock may be a little behind what it showed before it was set right, in microseconds. */

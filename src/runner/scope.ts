@@ -55,7 +55,7 @@ export async function beginMove(
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (demanded) throw refusal(why, error);
-      if (reaper === undefined || !endsWithUnit(reaper, group)) return AT_HOME;
+      if (reaper === undefined || !(await endsWithUnit(reaper, group))) return AT_HOME;
       return { unit: null, warnings: [`the job stays in ${reaper} and ends with it: ${why}`] };
     }
     const end = findEnd(readControlGroup(worker));

@@ -168,14 +168,17 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
 async function findPlace(
   context: Context,
   store: JobStore,
-  { runKey, policy }: StartRequest,
+  request: StartRequest,
 ): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
+  const { runKey, policy } = request;
   const found = await store.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
   if (!policy.strict || (latest !== undefined && isActive(latest.status)))
     return { latest, useOverride: false };
   const { strictJobId, override } = await store.strictness(runKey, now());
   if (latest === undefined && strictJobId !== undefined && !override) {
+    // Or it has begun to run just now, between our two looks.
+    if ((await store.latest(runKey)) !== undefined) return findPlace(context, store, request);
     throw new OrchesjobError(
       "conflict",
       `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; to run it once more: orchesjob unlock --run-key ${JSON.stringify(runKey)}`,

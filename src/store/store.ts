@@ -49,6 +49,51 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly endedAt: Instant;
 }
 
+export interface StatisticsRequest {
+  /** Upper bounds of the durations that are counted together, in µs, ascending; the last class has no bound. */
+  readonly durationBounds: readonly number[];
+  /** Names of labels, by whose values the jobs are told apart. */
+  readonly labels: readonly string[];
+  /** At most so many combinations of these values, and so many run keys, are told apart. */
+  readonly limit: number;
+}
+
+/** Jobs that have the status and the labels' values in common. */
+export interface JobGroup {
+  readonly status: JobStatus;
+  /** In the order in which they were asked for; `""` for a job without the label. Undefined: all that is beyond the limit. */
+  readonly labelValues: readonly string[] | undefined;
+  readonly count: number;
+  /** How many of them took how long, one number for each class; jobs that have not ended, or were lost, are in none. */
+  readonly durations: readonly number[];
+  /** All these durations together, in µs. */
+  readonly totalDuration: number;
+}
+
+export interface RunKeySummary {
+  readonly newest: Job;
+  /** How the newest finished job ended; undefined where there is none. */
+  readonly lastResult: JobStatus | undefined;
+  /** When the newest success ended; undefined where there is none. */
+  readonly lastSuccess: Instant | undefined;
+}
+
+export interface Statistics {
+  readonly groups: readonly JobGroup[];
+  /** How many combinations of labels' values were beyond the limit. */
+  readonly mergedLabelValues: number;
+  /** The run keys that were started last, the newest first. */
+  readonly runKeys: readonly RunKeySummary[];
+  /** How many were beyond the limit. */
+  readonly omittedRunKeys: number;
+}
+
+export interface Size {
+  readonly bytes: number;
+  /** What was written and is not in its final place yet. */
+  readonly pendingBytes: number;
+}
+
 export interface JobStore {
   /**
    * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not the expected one, or is active
@@ -76,6 +121,16 @@ export interface JobStore {
   active(): Promise<readonly Job[]>;
   /** Jobs of all run keys, newest first. */
   list(filter: ListFilter): Promise<readonly Job[]>;
+
+  /** Run keys that begin so, in order. */
+  runKeys(prefix: string, limit: number): Promise<readonly string[]>;
+  /** Jobs whose ids begin so, the newest ids first. */
+  jobsById(prefix: string, limit: number): Promise<readonly Job[]>;
+
+  /** Figures about all jobs, as they are at one instant. */
+  statistics(request: StatisticsRequest): Promise<Statistics>;
+  /** What the store takes on disk. */
+  size(): Promise<Size>;
 
   // Events of the state machine. Each is guarded by the table in job/status.ts and returns the job as it is
   // afterwards, or undefined where the guard refused it: then somebody else has decided.

@@ -478,4 +478,91 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.find(job.jobId)).toEqual(job);
     });
   });
+
+  describe(`${name}: figures and suggestions`, () => {
+    const REQUEST = { durationBounds: [10, 100], labels: [], limit: 100 };
+
+    testWith("an empty store has none", async (store) => {
+      expect(await store.statistics(REQUEST)).toEqual({
+        groups: [],
+        mergedLabelValues: 0,
+        runKeys: [],
+        omittedRunKeys: 0,
+      });
+      expect(await store.runKeys("", 10)).toEqual([]);
+      expect(await store.jobsById("", 10)).toEqual([]);
+      expect((await store.size()).bytes).toBeGreaterThan(0);
+    });
+
+    testWith("every status is counted, and how long those took whose end is known", async (store) => {
+      for (const status of STATUSES) await jobIn(store, status);
+      const { groups, runKeys } = await store.statistics(REQUEST);
+      const byStatus = new Map(groups.map((group) => [group.status, group]));
+      expect([...byStatus.keys()].sort()).toEqual([...STATUSES].sort());
+      for (const status of STATUSES) {
+        // Accepted at 10, ended at 60: see VERBS.
+        const timed = ["SUCCEEDED", "FAILED", "CANCELLED"].includes(status);
+        expect(byStatus.get(status)).toEqual({
+          status,
+          labelValues: [],
+          count: 1,
+          durations: timed ? [0, 1, 0] : [0, 0, 0],
+          totalDuration: timed ? 50 : 0,
+        });
+      }
+      const results = new Map(runKeys.map((key) => [key.newest.status, key]));
+      expect(results.get("SUCCEEDED")).toMatchObject({ lastResult: "SUCCEEDED", lastSuccess: at(60) });
+      expect(results.get("LOST")).toMatchObject({ lastResult: "LOST", lastSuccess: undefined });
+      expect(results.get("RUNNING")).toMatchObject({ lastResult: undefined, lastSuccess: undefined });
+    });
+
+    testWith("the newest job of a key, its last result and its last success are three", async (store) => {
+      const [first, second, third] = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
+      await claim(store, first, undefined, at(1));
+      await VERBS.run(store, first.jobId);
+      await finish(store, first.jobId, SUCCESS, TARGET, at(100));
+      await claim(store, second, first.jobId, at(200));
+      await VERBS.run(store, second.jobId);
+      await finish(store, second.jobId, FAILURE, TARGET, at(300));
+      await claim(store, third, second.jobId, at(400));
+      const { runKeys } = await store.statistics(REQUEST);
+      expect(runKeys).toHaveLength(1);
+      expect(runKeys[0]).toMatchObject({
+        newest: { jobId: third.jobId, startedAt: at(400) },
+        lastResult: "FAILED",
+        lastSuccess: at(100),
+      });
+    });
+
+    testWith("jobs are told apart by the values of labels, up to a limit", async (store) => {
+      const teams = ["red", "red", "red", "blue", "blue", "", "green"];
+      for (const [index, team] of teams.entries()) {
+        const labels: Record<string, string> = team === "" ? {} : { 'a."b': "x", team };
+        await claim(store, newJob({ runKey: `k${index}`, labels }), undefined, at(index));
+      }
+      const count = async (labels: readonly string[], limit: number) => {
+        const { groups, mergedLabelValues } = await store.statistics({ ...REQUEST, labels, limit });
+        return [mergedLabelValues, ...groups.map(({ labelValues, count }) => [labelValues, count])];
+      };
+      expect(await count(["team"], 10)).toEqual([0, [["red"], 3], [["blue"], 2], [[""], 1], [["green"], 1]]);
+      expect(await count(["team"], 2)).toEqual([2, [["red"], 3], [["blue"], 2], [undefined, 2]]);
+      expect(await count(["team"], 1)).toEqual([3, [["red"], 3], [undefined, 4]]);
+      expect(await count(["none", "team"], 1)).toEqual([3, [["", "red"], 3], [undefined, 4]]);
+    });
+
+    testWith("keys and ids by their beginning", async (store) => {
+      const ids = [];
+      for (const runKey of ["b", "a", "a%", "a_", "ab", "\u{10fffe}"]) {
+        const job = newJob({ runKey });
+        ids.unshift(job.jobId);
+        await claim(store, job, undefined, at(1));
+      }
+      expect(await store.runKeys("", 10)).toEqual(["a", "a%", "a_", "ab", "b", "\u{10fffe}"]);
+      expect(await store.runKeys("a", 10)).toEqual(["a", "a%", "a_", "ab"]);
+      expect(await store.runKeys("a%", 10)).toEqual(["a%"]);
+      expect(await store.runKeys("a", 2)).toEqual(["a", "a%"]);
+      expect((await store.jobsById("job-", 2)).map((job) => job.jobId)).toEqual(ids.slice(0, 2));
+      expect((await store.jobsById(ids[3]!, 10)).map((job) => job.jobId)).toEqual([ids[3]!]);
+    });
+  });
 }

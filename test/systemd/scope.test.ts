@@ -7,13 +7,6 @@ import { has, testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
 
-interface ScopedJob extends JobAnswer {
-  readonly unit: string | null;
-  readonly properties: readonly string[];
-  readonly failure: string | null;
-  readonly warnings: readonly string[];
-}
-
 const TEST_TIMEOUT_MS = 60_000;
 
 let box: Sandbox;
@@ -41,8 +34,8 @@ function service(type: string, calls: readonly string[], settings: readonly stri
   return ["[Service]", `Type=${type}`, ...lines, ...settings, ""].join("\n");
 }
 
-function job(key: string): Promise<ScopedJob> {
-  return machine.json<ScopedJob>(["status", "--run-key", key]);
+function job(key: string): Promise<JobAnswer> {
+  return machine.json(["status", "--run-key", key]);
 }
 
 /** The newest job of the key, which must run; its unit. */
@@ -75,7 +68,7 @@ describe("an asynchronous start", () => {
     expect(unit).toBe(`orchesjob-${job_id}.scope`);
     expect(await runningUnit("one")).toBe(unit);
     for (const pid of [worker_pid, target_pid]) expect(await groupOf(pid)).toBe(`/system.slice/${unit}`);
-    const answer = JSON.parse(/^\{$.*^\}$/ms.exec(await machine.journal("one.service"))![0]) as ScopedJob;
+    const answer = JSON.parse(/^\{$.*^\}$/ms.exec(await machine.journal("one.service"))![0]) as JobAnswer;
     expect(answer).toMatchObject({ status: "RUNNING", unit, warnings: [] });
     expect(await machine.property(unit!, "Description")).toBe("orchesjob: one");
 
@@ -109,7 +102,7 @@ describe("an asynchronous start", () => {
       await machine.json(["start", "--run-key", "again", "--sync", "--", "sh", "-c", later]);
       await machine.must(["systemctl", "start", "group.service", "mixed.service"]);
       const jobs = await until("both run", async () => {
-        const found = await machine.json<ScopedJob[]>(["status", "--running"]);
+        const found = await machine.json<JobAnswer[]>(["status", "--running"]);
         return found.length === 2 && found.every((each) => each.target_pid !== null) && found;
       });
       await machine.must(["systemctl", "restart", "group.service", "mixed.service"]);
@@ -145,7 +138,7 @@ describe("an asynchronous start", () => {
     await machine.must(["systemctl", "start", "srv-jobs.mount"]);
     const slow = `trap "trap '' TERM; sleep 0.3; exit 3" TERM; echo ready; while :; do sleep 0.01; done`;
     const there = { env: { ORCHESJOB_HOME: "/srv/jobs" } };
-    const { unit } = await machine.json<ScopedJob>(
+    const { unit } = await machine.json(
       ["start", "--run-key", "disk", "--scope", "always", "--", "sh", "-c", slow],
       there,
     );
@@ -179,7 +172,7 @@ describe("an asynchronous start", () => {
   });
 
   inSystemd("tells the truth when its scope is stopped", async () => {
-    const { unit } = await machine.json<ScopedJob>([
+    const { unit } = await machine.json([
       ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
     ]);
     await machine.must(["systemctl", "stop", unit!]);
@@ -192,11 +185,12 @@ describe("a caller that waits", () => {
     await machine.units({
       "sync.service": service("exec", ["start --run-key sync --sync -- sleep 600"]),
       "run.service": service("exec", ["run --run-key run -- sleep 600"]),
-      "apart.service": service("exec", ["run --run-key apart --scope always -- sleep 600"]),
+      "apart.service": service("exec", ["start --run-key apart --sync --scope always -- sleep 600"]),
+      "inside.service": service("exec", ["run --run-key inside --property MemoryMax=1G -- sleep 600"]),
     });
-    const units = ["sync.service", "run.service", "apart.service"];
+    const units = ["sync.service", "run.service", "apart.service", "inside.service"];
     await machine.must(["systemctl", "start", ...units]);
-    for (const key of ["sync", "run", "apart"])
+    for (const key of ["sync", "run", "apart", "inside"])
       await until(`${key} runs`, async () => {
         const found = await machine.run([PROGRAM, "status", "--run-key", key]);
         return found.code === 0 && (JSON.parse(found.stdout) as JobAnswer).target_pid !== null;
@@ -209,6 +203,12 @@ describe("a caller that waits", () => {
         signal: "SIGTERM",
         unit: null,
       });
+    // run is the command to its unit, wherever that lives; start is only somebody who waits.
+    expect(await machine.json(["wait", "--run-key", "inside"])).toMatchObject({
+      status: "FAILED",
+      signal: "SIGTERM",
+      unit: expect.stringMatching(/^orchesjob-/),
+    });
     expect(await runningUnit("apart")).toStartWith("orchesjob-");
     await cancel("apart");
   });
@@ -217,7 +217,7 @@ describe("a caller that waits", () => {
 describe("properties", () => {
   inSystemd("are in force for the command, and again in a rerun, until others are given", async () => {
     const show = `cat /proc/self/cgroup; sleep 600`;
-    const limited = await machine.json<ScopedJob>([
+    const limited = await machine.json([
       ...["start", "--run-key", "limited", "--property", "MemoryMax=200M", "--property=Slice=batch.slice"],
       ...["--property", `Documentation=man:sleep(1)`, "--", "sh", "-c", show],
     ]);
@@ -230,15 +230,15 @@ describe("properties", () => {
     );
     await cancel("limited");
 
-    const again = await machine.json<ScopedJob>(["rerun", "--run-key", "limited"]);
+    const again = await machine.json(["rerun", "--run-key", "limited"]);
     expect(again).toMatchObject({ properties, warnings: [] });
     expect(await machine.property(again.unit!, "MemoryMax")).toBe(String(200 * 1024 * 1024));
     await cancel("limited");
-    const other = await machine.json<ScopedJob>(["rerun", "--run-key", "limited", "--property=MemoryMax=1G"]);
+    const other = await machine.json(["rerun", "--run-key", "limited", "--property=MemoryMax=1G"]);
     expect(other.properties).toEqual(["MemoryMax=1G"]);
     expect(await groupOf(other.target_pid)).toBe(`/system.slice/${other.unit}`);
     await cancel("limited");
-    const bare = await machine.json<ScopedJob>(["rerun", "--run-key", "limited", "--scope", "never"]);
+    const bare = await machine.json(["rerun", "--run-key", "limited", "--scope", "never"]);
     expect(bare).toMatchObject({ properties: [], unit: null });
     await cancel("limited");
   });
@@ -279,7 +279,7 @@ describe("properties", () => {
     const file = "/etc/systemd/system/orchesjob-.scope.d/all.conf";
     machine.writeFile(file, "[Scope]\nMemoryMax=300M\n");
     await machine.must(["systemctl", "daemon-reload"]);
-    const { unit } = await machine.json<ScopedJob>([
+    const { unit } = await machine.json([
       ...["start", "--run-key", "all", "--scope", "always", "--", "sleep", "600"],
     ]);
     expect(await machine.property(unit!, "MemoryMax")).toBe(String(300 * 1024 * 1024));
@@ -368,10 +368,7 @@ describe("a user who is not root", () => {
       "user.service": service("oneshot", ["start --run-key user -- sleep 600"], settings),
     });
     await machine.must(["systemctl", "start", "user.service"]);
-    const { unit, worker_pid, status } = await machine.json<ScopedJob>(
-      ["status", "--run-key", "user"],
-      asTester,
-    );
+    const { unit, worker_pid, status } = await machine.json(["status", "--run-key", "user"], asTester);
     expect(status).toBe("RUNNING");
     expect(await groupOf(worker_pid)).toEndWith(`/user@${TESTER.uid}.service/app.slice/${unit}`);
     expect(await machine.journal("user.service")).toContain('"warnings": []');
@@ -384,7 +381,7 @@ describe("a user who is not root", () => {
       ],
       asTester,
     );
-    const own = await machine.json<ScopedJob>(["status", "--run-key", "own"], asTester);
+    const own = await machine.json(["status", "--run-key", "own"], asTester);
     expect(own).toMatchObject({ status: "RUNNING", unit: `orchesjob-${own.job_id}.scope` });
     for (const key of ["user", "own"]) await machine.json(["cancel", "--run-key", key], asTester);
   });
@@ -394,6 +391,8 @@ describe("a user who is not root", () => {
     await machine.units({
       "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),
     });
+    // Who would soon stop a manager that nobody needs.
+    await machine.must(["systemctl", "stop", "systemd-logind.service"]);
     await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
     await machine.must(["systemctl", "start", "ending.service"]);
     expect(await machine.journal("ending.service")).toContain(
@@ -429,6 +428,7 @@ describe("a user who is not root", () => {
     );
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toContain("tester has no service manager of its own running");
+    await machine.must(["systemctl", "start", "systemd-logind.service"]);
   });
 });
 
@@ -481,14 +481,14 @@ describe("a login session", () => {
       await prepare();
       const start = `ORCHESJOB_HOME=$HOME/logins ${PROGRAM} start --run-key`;
       const status = async (key: string) =>
-        machine.json<ScopedJob>(["status", "--run-key", key], {
+        machine.json(["status", "--run-key", key], {
           asTester: true,
           env: { ORCHESJOB_HOME: `${TESTER.home}/logins` },
         });
       const where = "sh -c 'grep ^0:: /proc/self/cgroup >&2; exec sleep 600'";
 
       // The default of most distributions: nobody is killed.
-      const stays = JSON.parse(await login(`${start} stays -- ${where}`)) as ScopedJob;
+      const stays = JSON.parse(await login(`${start} stays -- ${where}`)) as JobAnswer;
       await everybodyLeft();
       expect(stays).toMatchObject({ unit: null, warnings: [] });
       expect((await status("stays")).status).toBe("RUNNING");
@@ -496,9 +496,9 @@ describe("a login session", () => {
 
       machine.writeFile("/etc/systemd/logind.conf.d/kill.conf", "[Login]\nKillUserProcesses=yes\n");
       await machine.must(["systemctl", "restart", "systemd-logind.service"]);
-      const moved = JSON.parse(await login(`${start} moved -- ${where}`)) as ScopedJob;
+      const moved = JSON.parse(await login(`${start} moved -- ${where}`)) as JobAnswer;
       const watched = JSON.parse(await login(`sleep 599 >/dev/null 2>&1 & ${start} watched --sync -- true`));
-      expect(watched).toMatchObject({ unit: `orchesjob-${(watched as ScopedJob).job_id}.scope` });
+      expect(watched).toMatchObject({ unit: `orchesjob-${(watched as JobAnswer).job_id}.scope` });
       await everybodyLeft();
       // What was left behind beside it shows that the session was really swept.
       await until(
@@ -515,7 +515,7 @@ describe("a login session", () => {
         `[Login]\nKillOnlyUsers=root daemon\n# KillOnlyUsers=${TESTER.name}\n`,
       );
       await machine.must(["systemctl", "restart", "systemd-logind.service"]);
-      const spared = JSON.parse(await login(`${start} spared -- sleep 600`)) as ScopedJob;
+      const spared = JSON.parse(await login(`${start} spared -- sleep 600`)) as JobAnswer;
       await everybodyLeft();
       expect(spared).toMatchObject({ unit: null, warnings: [] });
       expect((await status("spared")).status).toBe("RUNNING");

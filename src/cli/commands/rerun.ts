@@ -19,13 +19,13 @@ export const rerun = defineCommand({
     scope: optional(
       "--scope",
       "MODE",
-      "As for start; default: as the job had it",
+      "As for start (default: as the job had it)",
       oneOf("--scope", SCOPE_MODES),
     ),
     property: repeated(
       "--property",
       "NAME=VALUE",
-      "As for start, instead of all that the job had; may be repeated",
+      "As for start, instead of all that the job had",
       property("--property"),
     ),
   },

@@ -20,6 +20,8 @@ export interface OpenOptions {
   readonly patienceMs: number;
   /** Go on where a newer version has migrated the database: for a worker, which was there before, and has a result to tell. */
   readonly acceptNewer: boolean;
+  /** False: a database of an older version is left as it is, as if there were none. Default: true. */
+  readonly upgrades?: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
@@ -53,9 +55,10 @@ function openFile(path: string, create: boolean): Database | undefined {
 
 /** True where the schema is ours now. Whatever is not ours is left as it is. */
 function prepareSchema(database: Database, path: string, options: OpenOptions): boolean {
-  const { create, acceptNewer, upgrade } = options;
+  const { create, acceptNewer, upgrades = true, upgrade } = options;
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
+  if (version < SCHEMA_VERSION && !upgrades) return false;
   if (version > SCHEMA_VERSION) {
     if (!isOurs(database)) throw notOurs(path);
     if (acceptNewer) return true;

@@ -125,7 +125,7 @@ function toIdentity(pid: number | null, startTicks: number | null): ProcessIdent
 }
 
 /** Anything below is seconds: in microseconds it would be the first hours of 1970. */
-const SMALLEST_MICROSECONDS = 100_000_000_000;
+export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
 export function toInstant(value: number | string): Instant {

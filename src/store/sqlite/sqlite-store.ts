@@ -10,7 +10,16 @@ import type {
   ProcessIdentity,
 } from "../../job/job.ts";
 import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
-import type { ClaimTerms, CleanCandidate, JobStore, ListFilter, Strictness } from "../store.ts";
+import type {
+  ClaimTerms,
+  CleanCandidate,
+  JobStore,
+  ListFilter,
+  Size,
+  Statistics,
+  StatisticsRequest,
+  Strictness,
+} from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type CandidateRow, type JobRow, toJob } from "./rows.ts";
@@ -69,6 +78,14 @@ export const QUERIES = {
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+  // The next key is looked up behind each: a long history costs no more than a short one.
+  runKeys: `with recursive keys (run_key) as (
+      select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
+      union all
+      select (select min(run_key) from jobs where run_key > keys.run_key and run_key < $prefixEnd) from keys
+        where run_key is not null
+    ) select run_key from keys where run_key is not null limit $limit`,
+  jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
   ...eventStatements({
     run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
     succeed: OUTCOME,
@@ -91,13 +108,14 @@ function eventStatements(columns: Record<JobEvent, string>): Record<JobEvent, st
 /** Opens the store in a database file; undefined where there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
-  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer"> & Reporter,
+  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
-  const { create, patienceMs, acceptNewer } = options;
+  const { create, patienceMs, acceptNewer, upgrades = true } = options;
   const database = openDatabase(path, {
     create,
     patienceMs,
     acceptNewer,
+    upgrades,
     upgrade: (db) => upgradePython(db, path, options),
   });
   return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
@@ -110,6 +128,11 @@ function onlyNamed(bindings: Bindings, statement: string): Bindings {
   return Object.fromEntries(
     Object.entries(bindings).filter(([name]) => new RegExp(`\\$${name}\\b`).test(statement)),
   );
+}
+
+/** Sorts behind every text that begins with the prefix. */
+function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
 }
 
 class SqliteStore implements JobStore {
@@ -207,14 +230,31 @@ class SqliteStore implements JobStore {
     ].filter((condition) => condition !== undefined);
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
     const { since = null, until = null, limit, runKeyPrefix: prefix } = filter;
-    // U+10FFFF sorts behind every text that begins with the prefix.
-    const bindings = { since, until, limit, prefix, prefixEnd: `${prefix}\u{10ffff}` };
+    const bindings = { since, until, limit, prefix, prefixEnd: endOf(prefix) };
     return this.#attempt(() =>
       this.#database
         .query<JobRow, SQLQueryBindings>(`select * from jobs ${where} order by seq desc limit $limit`)
         .all(onlyNamed(bindings, `${where} $limit`))
         .map(toJob),
     );
+  }
+
+  async runKeys(prefix: string, limit: number): Promise<readonly string[]> {
+    return this.#all("runKeys", { prefix, prefixEnd: endOf(prefix), limit }).map((row) => row.run_key);
+  }
+
+  async jobsById(prefix: string, limit: number): Promise<readonly Job[]> {
+    return this.#all("jobIds", { prefix, prefixEnd: endOf(prefix), limit }).map(toJob);
+  }
+
+  async statistics(request: StatisticsRequest): Promise<Statistics> {
+    // Its statements are of use to nobody else, so they are loaded here.
+    const { readStatistics } = await import("./statistics.ts");
+    return this.#attempt(() => readStatistics(this.#database, request));
+  }
+
+  async size(): Promise<Size> {
+    return { bytes: Bun.file(this.#path).size, pendingBytes: Bun.file(`${this.#path}-wal`).size };
   }
 
   async run(
