@@ -1,6 +1,7 @@
 /** The composition root: chooses the command, builds what it needs, and turns every failure into a sentence and a number. */
 import type { Command } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
+import { hook } from "./cli/commands/hook.ts";
 import { cancel } from "./cli/commands/cancel.ts";
 import { list } from "./cli/commands/list.ts";
 import { rerun } from "./cli/commands/rerun.ts";
@@ -40,6 +41,9 @@ export const COMMANDS: readonly Command[] = [
   clean,
 ];
 
+/** Those that we start ourselves, and nobody waits for. */
+const HIDDEN: readonly Command[] = [worker, hook];
+
 /** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
  *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 12_000;
@@ -59,7 +63,7 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
   const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const [name, ...words] = argv;
-  const command = [...COMMANDS, worker].find(
+  const command = [...COMMANDS, ...HIDDEN].find(
     (each) => each.name === name || each.aliases?.includes(name ?? ""),
   );
   // As long as the options are not known: a bad one must not look like the job's own exit code 2.
@@ -120,7 +124,7 @@ function createContext(
   options: Readonly<Record<string, unknown>>,
   diagnostics: Output,
 ): Context {
-  const isWorker = command === worker;
+  const isWorker = HIDDEN.includes(command);
   const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
   const patienceMs = isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS;
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);

@@ -19,6 +19,11 @@ export interface Output {
 
 const encoder = new TextEncoder();
 
+/** As every answer is printed. */
+export function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
 export function createOutput(
   descriptor: number,
   columns: () => number | undefined,
@@ -36,7 +41,7 @@ export function createOutput(
     columns,
     rows,
     text,
-    json: (value) => text(`${JSON.stringify(value, null, 2)}\n`),
+    json: (value) => text(toJson(value)),
     table: (jobs) => text(tableText(jobs)),
     tableText,
   };

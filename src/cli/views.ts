@@ -1,8 +1,10 @@
 /** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
 import type { Job } from "../job/job.ts";
-import { type Home, logFiles } from "../os/home.ts";
-import type { Orphans } from "../runner/reconcile.ts";
+import { type Home, hookFiles, logFiles } from "../os/home.ts";
+import type { Context } from "../runner/context.ts";
+import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
+import { toJson } from "./output.ts";
 import { formatInstant } from "./time.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
@@ -34,8 +36,25 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     request_id: job.requestId,
     labels: job.labels,
     timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
+    ...hookView(home, job),
     cwd: job.cwd,
     host: job.origin?.host ?? "",
+  };
+}
+
+/** What a hook reads: the job as `status` prints it. */
+export function describeForHook(context: Context, job: Job): string {
+  return toJson(jobView(context.home, job, new OrphanFinder(context).find(job)));
+}
+
+function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
+  const result = onExit?.result ?? null;
+  return {
+    on_exit: onExit?.command ?? null,
+    on_exit_file: onExit === null ? null : hookFiles(home, jobId).log,
+    on_exit_code: result?.exitCode ?? null,
+    on_exit_error: result?.error ?? null,
+    on_exit_finished_at: result === null ? null : formatInstant(result.finishedAt),
   };
 }
 
@@ -56,6 +75,7 @@ export function startView(
     ...(shortened === undefined ? {} : { command: shortened }),
     error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
+    on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,

@@ -1,8 +1,9 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
+import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
-import { lockFilePath, logFiles } from "../os/home.ts";
+import { HOOK_SUFFIX, hookFiles, lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks, probeLock } from "../os/lock.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
@@ -33,7 +34,9 @@ export async function cleanJobs(context: Context, { before, dryRun }: CleanOrder
   const finder = new OrphanFinder(context);
   const result = { deleted: 0, errors: 0 };
   for await (const batch of batches(store, before)) {
-    const jobs = batch.filter((job) => !isHeld(context, finder, job));
+    const jobs = batch.filter((job) => !isHeld(context, finder, job) && !hasHookDue(context, job));
+    const overdue = batch.filter(isHookDue);
+    if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
     if (dryRun !== undefined) {
       for (const job of jobs) dryRun(job);
       result.deleted += jobs.length;
@@ -61,12 +64,21 @@ function isHeld(context: Context, finder: OrphanFinder, job: Job): boolean {
   return true;
 }
 
+/** What its hook is told of must be there when it looks. */
+function hasHookDue(context: Context, job: Job): boolean {
+  if (!isHookDue(job)) return false;
+  context.notify(`job ${job.jobId} is kept: its --on-exit command has not ended yet`);
+  return true;
+}
+
 /** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
 async function removeStrayLocks(context: Context, store: JobStore): Promise<void> {
-  for (const jobId of listLocks(context.home.locks, STRAY_AGE_MS)) {
-    const path = lockFilePath(context.home, jobId);
-    const job = await store.find(jobId);
-    if ((job === undefined || !isActive(job.status)) && probeLock(path) === "free") removeFile(path);
+  for (const name of listLocks(context.home.locks, STRAY_AGE_MS)) {
+    const path = lockFilePath(context.home, name);
+    const ofHook = name.endsWith(HOOK_SUFFIX);
+    const job = await store.find(ofHook ? name.slice(0, -HOOK_SUFFIX.length) : name);
+    const isOver = job === undefined || (!isActive(job.status) && !(ofHook && isHookDue(job)));
+    if (isOver && probeLock(path) === "free") removeFile(path);
   }
 }
 
@@ -81,9 +93,11 @@ async function* batches(store: JobStore, before: Instant): AsyncGenerator<readon
 }
 
 function deleteFiles(context: Context, job: Job): boolean {
-  const logs = logFiles(context.home, job.jobId);
+  const { stdout, stderr } = logFiles(context.home, job.jobId);
+  const files = [stdout, stderr, lockFilePath(context.home, job.jobId)];
+  if (job.onExit !== null) files.push(...Object.values(hookFiles(context.home, job.jobId)));
   try {
-    for (const path of [logs.stdout, logs.stderr, lockFilePath(context.home, job.jobId)]) removeFile(path);
+    for (const path of files) removeFile(path);
     return true;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

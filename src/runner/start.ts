@@ -16,7 +16,15 @@ import { waitForJob } from "./wait.ts";
 
 export interface StartRequest extends Pick<
   NewJob,
-  "runKey" | "command" | "env" | "labels" | "timeoutMs" | "requestId" | "rerunOfJobId" | "rerunReason"
+  | "runKey"
+  | "command"
+  | "env"
+  | "labels"
+  | "timeoutMs"
+  | "requestId"
+  | "rerunOfJobId"
+  | "rerunReason"
+  | "onExit"
 > {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */

@@ -1,7 +1,7 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { formatDuration } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
-import { now } from "../os/clock.ts";
+import { after, now } from "../os/clock.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
@@ -9,7 +9,13 @@ import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
-import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } from "../os/worker-process.ts";
+import {
+  becomeWorker,
+  type TargetSettings,
+  waitForRelease,
+  WORKER_DIRECTORY_FD,
+  WORKER_LOCK_FD,
+} from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
@@ -18,12 +24,17 @@ import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
+  /** The job as `status` prints it, for its hook. */
+  readonly describe: (job: Job) => string;
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
 
-export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
+export async function runWorker(
+  context: Context,
+  { jobId, settings, describe }: WorkerRequest,
+): Promise<void> {
   becomeWorker();
   const signals = new SignalRelay();
   const pokes = new Pokes();
@@ -38,6 +49,7 @@ export async function runWorker(context: Context, { jobId, settings }: WorkerReq
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
     return store.run(jobId, worker, context.origin, now());
   }, CLAIM_PATIENCE_MS);
+  let hookLock: number | undefined;
   if (job !== undefined) {
     const { event, outcome, target, endedAt } = await execute({
       context,
@@ -47,11 +59,19 @@ export async function runWorker(context: Context, { jobId, settings }: WorkerReq
       job,
       settings,
     });
+    // Held before anybody can know that the hook is due: nobody else starts it then.
+    if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
     await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
   await ledger.tidy();
+  // Only now: those who waited for the job know its end already, and its key is free.
+  if (hookLock !== undefined) {
+    const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
+    const { runHook } = await import("./hook.ts");
+    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
+  }
 }
 
 interface Execution {
@@ -199,12 +219,4 @@ class Pokes {
     this.#listener = listener;
     if (this.#missed) listener();
   }
-}
-
-const LONGEST_TIMER_MS = 2_000_000_000;
-
-/** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */
-function after(ms: number, callback: () => void): void {
-  if (ms <= LONGEST_TIMER_MS) setTimeout(callback, ms).unref();
-  else setTimeout(() => after(ms - LONGEST_TIMER_MS, callback), LONGEST_TIMER_MS).unref();
 }

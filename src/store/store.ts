@@ -5,6 +5,7 @@
  */
 import type {
   CancelRequest,
+  HookResult,
   Instant,
   Job,
   LostReason,
@@ -96,12 +97,15 @@ export interface JobStore {
   /** Asks for the end of an active job. The first who asks is heard, and the shortest grace; undefined where the job is not active. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
+  /** Notes how the hook of a finished job ended. The first word stands. */
+  recordHook(jobId: string, result: HookResult): Promise<void>;
+
   /** Notes which process the command became. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void>;
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
-  /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
+  /** Deletes finished jobs; returns how many there were. Never deleted: active ones, and such whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;
 
   /** Forgets the retry tokens of jobs that were deleted. */

@@ -83,6 +83,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     requestId: null,
     rerunOfJobId: null,
     rerunReason: null,
+    onExit: null,
     origin: ORIGIN,
     worker: LAUNCHED,
     ...fields,
@@ -125,10 +126,12 @@ export function testStore(name: string, openStore: OpenStore): void {
         attemptNo: 7,
         command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
         cwd: "/a dir/'quoted'",
+        onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
         ...job,
+        onExit: { ...job.onExit!, result: null },
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,

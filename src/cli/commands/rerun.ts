@@ -2,6 +2,7 @@ import { OrphanFinder } from "../../runner/reconcile.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
+import { hookOptions, toHookOrder } from "../start-options.ts";
 import { shortText } from "../values.ts";
 import { startView } from "../views.ts";
 
@@ -14,6 +15,7 @@ export const rerun = defineCommand({
     ...selectorOptions,
     sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
     reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
+    ...hookOptions,
   },
   examples: [
     `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
@@ -23,7 +25,13 @@ export const rerun = defineCommand({
     const patience = options.sync
       ? ({ until: "finished" } as const)
       : ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const);
-    const result = await rerunJob(context, toSelector(options), options.reason ?? null, patience);
+    const result = await rerunJob(
+      context,
+      toSelector(options),
+      options.reason ?? null,
+      patience,
+      toHookOrder(options),
+    );
     output.json(
       startView(
         context.home,

@@ -2,6 +2,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
+import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
 
 /** `pragma application_id` of our databases: "ojob". */
 const APPLICATION_ID = 0x6f6a6f62;
@@ -10,7 +11,7 @@ const APPLICATION_ID = 0x6f6a6f62;
  * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds (columns with a
  * default, tables, indexes), because workers of the version before may still run and write.
  */
-const MIGRATIONS: readonly string[] = [jobs];
+const MIGRATIONS: readonly string[] = [jobs, hooks];
 const SCHEMA_VERSION = MIGRATIONS.length;
 
 export interface OpenOptions {

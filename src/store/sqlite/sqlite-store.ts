@@ -2,6 +2,7 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type {
   CancelRequest,
+  HookResult,
   Instant,
   Job,
   LostReason,
@@ -35,11 +36,12 @@ export const QUERIES = {
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
   finishedBefore: `select * from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
-  remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
+  remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -62,6 +64,8 @@ export const QUERIES = {
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+  recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
   ...eventStatements({
     run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace",
     succeed: OUTCOME,
@@ -137,6 +141,8 @@ class SqliteStore implements JobStore {
         requestId: job.requestId,
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
+        onExit: job.onExit?.command ?? null,
+        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
@@ -240,6 +246,11 @@ class SqliteStore implements JobStore {
       start: target?.startTicks ?? null,
       at,
     });
+  }
+
+  async recordHook(jobId: string, result: HookResult): Promise<void> {
+    // Not synced: if the power fails now the hook runs again, which it must be able to bear.
+    this.#unsynced(() => this.#attempt(() => this.#execute("recordHook", { jobId, ...result })));
   }
 
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {
