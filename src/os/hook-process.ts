@@ -67,6 +67,7 @@ export interface HookSettings {
  * SystemError.
  */
 export function spawnHook(
+  home: Home,
   { jobId, runKey, attemptNo, status, exitCode, env }: Job,
   command: string,
   { input, output }: { readonly input: number; readonly output: number },
@@ -78,6 +79,8 @@ export function spawnHook(
     [RUN_KEY_VARIABLE, runKey],
     [ATTEMPT_VARIABLE, String(attemptNo)],
     [HOOK_VARIABLE, jobId],
+    // Absolute, so that the hook finds its job from wherever it is run.
+    ["ORCHESJOB_HOME", home.path],
     ["ORCHESJOB_STATUS", status],
     ["ORCHESJOB_EXIT_CODE", exitCode === null ? "" : String(exitCode)],
   ]);

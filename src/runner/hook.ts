@@ -112,7 +112,7 @@ async function execute(
   const input = moveUp(pipe.read);
   let pid: number;
   try {
-    pid = spawnHook(job, hook.command, { input, output }, stage.settings);
+    pid = spawnHook(stage.context.home, job, hook.command, { input, output }, stage.settings);
   } catch (error) {
     closeFile(pipe.write);
     if (!(error instanceof SystemError)) throw error;
