@@ -3,6 +3,7 @@ import type { Job } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { writeAll } from "../os/file.ts";
 import { jobTable } from "./table.ts";
+import { toJson } from "./views.ts";
 
 export interface Output {
   /** Descriptor, for what is copied there as it is. */
@@ -18,11 +19,6 @@ export interface Output {
 }
 
 const encoder = new TextEncoder();
-
-/** As every answer is printed. */
-export function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
 
 export function createOutput(
   descriptor: number,

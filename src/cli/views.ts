@@ -4,7 +4,6 @@ import { type Home, hookFiles, logFiles } from "../os/home.ts";
 import type { Context } from "../runner/context.ts";
 import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
-import { toJson } from "./output.ts";
 import { formatInstant } from "./time.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
@@ -40,6 +39,11 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     cwd: job.cwd,
     host: job.origin?.host ?? "",
   };
+}
+
+/** As every answer is printed, indented by two. */
+export function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** What a hook reads: the job as `status` prints it. */

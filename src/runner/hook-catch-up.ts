@@ -10,13 +10,18 @@ import type { Context } from "./context.ts";
 const LANES = 4;
 const JOBS_PER_LANE = 200;
 
+/** Those that this process has started somebody for: what comes of it is for the next command to see. */
+const started = new Set<string>();
+
 /** Returns at once: the hooks run in processes of their own. Says nothing where that fails: the next command tries again. */
 export function catchUpHooks(context: Context, jobs: readonly Job[]): void {
   try {
     const idle = jobs
-      .filter((job) => isHookDue(job) && probeLock(hookFiles(context.home, job.jobId).lock) !== "held")
+      .filter((job) => isHookDue(job) && !started.has(job.jobId))
+      .filter((job) => probeLock(hookFiles(context.home, job.jobId).lock) !== "held")
       .slice(0, LANES * JOBS_PER_LANE)
       .map((job) => job.jobId);
+    for (const jobId of idle) started.add(jobId);
     for (let lane = 0; lane < Math.min(LANES, idle.length); lane++) {
       spawnHookRunner(
         context.home,

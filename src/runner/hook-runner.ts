@@ -1,4 +1,5 @@
 /** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
+import { makeDirectory } from "../os/file.ts";
 import { hookFiles } from "../os/home.ts";
 import { takeLock } from "../os/lock.ts";
 import { nameProcess } from "../os/worker-process.ts";
@@ -33,6 +34,7 @@ export async function runOverdueHooks(
 /** Undefined where somebody else has it, or it cannot be taken: then the next who looks at the job tries. */
 export function takeHookLock(context: Context, jobId: string): number | undefined {
   try {
+    makeDirectory(context.home.locks);
     return takeLock(hookFiles(context.home, jobId).lock);
   } catch {
     // A worker has a result to record, whatever becomes of the hook.

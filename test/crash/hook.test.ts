@@ -10,14 +10,18 @@ import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
 import { join } from "node:path";
 
-const HOOK = witness("cat > /dev/null")[2]!;
+/** Testifies in the sandbox, also where the job's directory cannot be entered. */
+const ENTER = `cd "$ORCHESJOB_HOME/.." || exit\n`;
+const HOOK = `${ENTER}${witness("cat > /dev/null")[2]!}`;
 
-function start(hook: string): string[] {
-  return ["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"];
+function start(hook: string, ...command: readonly string[]): string[] {
+  return ["start", "--run-key", "k", "--on-exit", hook, "--", ...command];
 }
 
 async function strikeTheWorker(scene: Scene, fault: Fault): Promise<void> {
-  const { launcher, hit } = await strikeWorker(scene, fault, start(HOOK));
+  // The command waits until the worker is in the hands of strace.
+  const { launcher, hit } = await strikeWorker(scene, fault, start(HOOK, ...scene.gate.command));
+  scene.gate.open();
   scene.hit = await hit;
   checkManners(await launcher, [0]);
 }
@@ -25,8 +29,8 @@ async function strikeTheWorker(scene: Scene, fault: Fault): Promise<void> {
 /** A process that runs an overdue hook: the first run, and its worker, were killed. */
 async function strikeTheRunner(scene: Scene, fault: Fault): Promise<void> {
   await using gate = new Gate(scene, "hook-gate");
-  const hook = `test -e begun || { echo $$ > begun; ${gate.wait}; exit; }\n${HOOK}`;
-  const job: JobAnswer = await scene.json(start(hook));
+  const hook = `${ENTER}test -e begun || { echo $$ > begun; ${gate.wait}; exit; }\n${HOOK}`;
+  const job: JobAnswer = await scene.json(start(hook, "true"));
   const shell = Number(await lineIn(join(scene.directory, "begun")));
   await killWorker(job);
   await killAndWait(shell);

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
-import { findProcesses, killAndWait, killWorker } from "../support/processes.ts";
+import { findProcesses, killAndWait, killWorker, stop } from "../support/processes.ts";
 import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { readTestimony, witness } from "../support/witness.ts";
 
@@ -40,8 +40,10 @@ test.each([
   const result = await box.run(args("k"));
   expect(result).toMatchObject({ code: 0 });
   if (args("k")[0] !== "clean") expect(result.stderr).toBe("");
+  const log = () => readFileSync(join(box.home, `logs/${job_id}.hook`), "utf8");
+  await until("the hook has run", () => log().endsWith("again\n"));
   await until("nobody is left", () => box.processes().length === 0);
-  expect(readFileSync(join(box.home, `logs/${job_id}.hook`), "utf8")).toBe(`${box.directory}\nagain\n`);
+  expect(log()).toBe(`${box.directory}\nagain\n`);
 });
 
 test("a command that starts an overdue hook keeps its own directory and environment for what it starts itself", async () => {
@@ -166,4 +168,17 @@ test("a lock file of a hook that was deleted is no second run", async () => {
   await until("nobody is left", () => box.processes().length === 0);
   expect(readTestimony(box, "k")).toMatchObject({ overlapping: [] });
   expect(readTestimony(box, "k").started).toHaveLength(1);
+});
+
+test("who cancels in place of a worker that cannot has the hook run, too", async () => {
+  await using box = new Sandbox();
+  const hook = 'echo "$ORCHESJOB_STATUS"';
+  const job = await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", "sleep", "600"]);
+  rmSync(join(box.home, "locks"), { recursive: true });
+  await stop(job.worker_pid!);
+  await box.json(["cancel", "--run-key", "k"]);
+  const log = join(box.home, `logs/${job.job_id}.hook`);
+  expect(await lineIn(log)).toBe("CANCELLED\n");
+  await until("nobody is left", () => box.processes().length === 0);
+  expect(await hookedJob(box, "k")).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
 });

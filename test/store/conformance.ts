@@ -100,6 +100,15 @@ async function jobIn(store: JobStore, status: JobStatus): Promise<Job> {
   return result!;
 }
 
+const HOOK = { command: "./notify.sh", timeoutMs: 1_000 };
+
+async function finishedWithHook(store: JobStore): Promise<Job> {
+  const job = newJob({ onExit: HOOK });
+  await claim(store, { ...job, runKey: job.jobId }, undefined, at(10));
+  await VERBS.run(store, job.jobId);
+  return (await VERBS.fail(store, job.jobId))!;
+}
+
 export function testStore(name: string, openStore: OpenStore): void {
   /** A test of a store at a new place; `open` opens it once more. */
   const testWith = (title: string, body: (store: JobStore, open: () => JobStore) => Promise<void>) =>
@@ -118,6 +127,24 @@ export function testStore(name: string, openStore: OpenStore): void {
         rmSync(place, { recursive: true });
       }
     });
+
+  describe(`${name}: hooks`, () => {
+    testWith("how a hook ended is noted once, and nothing else of the job changes", async (store, open) => {
+      const job = await finishedWithHook(store);
+      expect(job.onExit).toEqual({ ...HOOK, result: null });
+      const result = { exitCode: 3, error: "exit code 3: no", finishedAt: at(80) };
+      await store.recordHook(job.jobId, result);
+      await open().recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      expect(await store.find(job.jobId)).toEqual({ ...job, onExit: { ...HOOK, result } });
+    });
+
+    testWith("an active job's hook has not ended", async (store) => {
+      const job = newJob({ onExit: HOOK });
+      await claim(store, job, undefined, at(1));
+      await store.recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(2) });
+      expect((await store.find(job.jobId))!.onExit!.result).toBeNull();
+    });
+  });
 
   describe(`${name}: claim`, () => {
     testWith("makes a job that is STARTING, with everything that was given", async (store, open) => {
@@ -410,6 +437,13 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await other.active()).toHaveLength(2);
       expect(await store.remove([])).toBe(0);
       expect(await store.remove(finished)).toBe(1);
+    });
+
+    testWith("remove: never a job whose hook has yet to run", async (store) => {
+      const { jobId } = await finishedWithHook(store);
+      expect(await store.remove([jobId])).toBe(0);
+      await store.recordHook(jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      expect(await store.remove([jobId])).toBe(1);
     });
 
     testWith("remove: thousands at once", async (store) => {
