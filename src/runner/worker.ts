@@ -6,7 +6,7 @@ import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { isLiving, readIdentity, readProcess } from "../os/self.ts";
+import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import {
@@ -26,16 +26,21 @@ export interface WorkerRequest {
   readonly settings: TargetSettings;
   /** The job as `status` prints it, for its hook. */
   readonly describe: (job: Job) => string;
+  /** Variables that are in our environment, and not the command's. */
+  readonly unset: readonly string[];
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
 
+/** A command that has not ended by then takes long: from there on the worker only waits, in as little memory as it can. */
+const SETTLED_MS = 1_000;
+
 export async function runWorker(
   context: Context,
-  { jobId, settings, describe }: WorkerRequest,
+  { jobId, settings, unset, describe }: WorkerRequest,
 ): Promise<void> {
-  becomeWorker();
+  becomeWorker(unset);
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);
@@ -122,7 +127,12 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     if (cancelRequest !== null) stopper.cancel(cancelRequest);
   });
 
+  const settle = setTimeout(() => {
+    ledger.rest();
+    releaseMemory();
+  }, SETTLED_MS);
   const { status, endedAt } = await ended;
+  clearTimeout(settle);
   const outcome = toOutcome(status);
   const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
