@@ -70,13 +70,13 @@ export async function runWorker(
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
-  await ledger.tidy();
   // Only now: those who waited for the job know its end already, and its key is free.
   if (hookLock !== undefined) {
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
     const { runHook } = await import("./hook.ts");
     await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
+  await ledger.tidy();
 }
 
 interface Execution {
