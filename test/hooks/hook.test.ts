@@ -1,6 +1,6 @@
 /** `--on-exit`: what a hook is given, when it runs, and what is recorded of it. */
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -118,6 +118,8 @@ test("who waits for a job is not kept by its hook, and the key is free", async (
   const jobs = await box.json<HookedJob[]>(["status", "--run-key", "k", "--all"]);
   expect(jobs.map((job) => job.on_exit_finished_at)).toEqual([null, null, null]);
   for (const job of jobs) expect(await lineIn(job.on_exit_file!)).toBe("ran\n");
+  // What waiters sleep on is gone before a hook begins; they would look now and then all the same.
+  expect(readdirSync(join(box.home, "locks")).sort()).toEqual(jobs.map((job) => `${job.job_id}.hook`).sort());
 });
 
 test("a hook of a lost job that runs for long does not keep the key, and cancel does not end it", async () => {
@@ -178,11 +180,11 @@ test("a hook that hangs is ended with all its processes, and recorded", async ()
   await using box = new Sandbox();
   const hook = `trap "" TERM; echo stuck; sleep 600 & setsid sleep 600 & wait; wait`;
   await box.json([
-    ...["start", "--sync", "--run-key", "k", "--on-exit-timeout", "1", "--on-exit", hook],
+    ...["start", "--sync", "--run-key", "k", "--on-exit-timeout", "2", "--on-exit", hook],
     ...["--", "true"],
   ]);
   expect(await hookedJob(box, "k")).toMatchObject({
-    ...{ status: "SUCCEEDED", on_exit_code: -9, on_exit_error: "timed out after 1s: stuck" },
+    ...{ status: "SUCCEEDED", on_exit_code: -9, on_exit_error: "timed out after 2s: stuck" },
   });
   await until("nothing is left", () => box.processes().length === 0);
 });
