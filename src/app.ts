@@ -2,6 +2,7 @@
 import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
+import { doctor } from "./cli/commands/doctor.ts";
 import { complete } from "./cli/commands/complete.ts";
 import { completion } from "./cli/commands/completion.ts";
 import { list } from "./cli/commands/list.ts";
@@ -15,6 +16,7 @@ import { wait } from "./cli/commands/wait.ts";
 import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
+import { systemd } from "./cli/commands/systemd.ts";
 import { worker } from "./cli/commands/worker.ts";
 import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
@@ -42,6 +44,8 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+  systemd,
+  doctor,
   metrics,
   completion,
   man,
@@ -162,6 +166,10 @@ function createContext(
       createHome(home);
       refuseLostDatabase(home);
       return open(true)!;
+    },
+    async examineStore() {
+      const { examineDatabase } = await import("./store/sqlite/examine.ts");
+      return examineDatabase(home.database, patienceMs, () => open(false)!);
     },
     stderr: diagnostics.descriptor,
     notify,

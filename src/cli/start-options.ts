@@ -1,9 +1,10 @@
 /** The options of the commands that start a job, and the request that they make. */
 import { OrchesjobError } from "../job/errors.ts";
 import { ANSWERS } from "../job/policy.ts";
+import { SCOPE_MODES, type ScopeMode } from "../job/scope.ts";
 import type { StartRequest } from "../runner/start.ts";
-import { flag, optional, type Option, repeated, required } from "./command.ts";
-import { duration, labels, oneOf, runKeyValue, textThat, token, variable } from "./values.ts";
+import { flag, optional, type Option, repeated, required, withDefault } from "./command.ts";
+import { duration, labels, oneOf, property, runKeyValue, textThat, token, variable } from "./values.ts";
 
 export const startOptions = {
   runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", runKeyValue),
@@ -42,6 +43,19 @@ export const startOptions = {
     repeatable: true,
     read: labels,
   } satisfies Option<Readonly<Record<string, string>>>,
+  scope: withDefault(
+    "--scope",
+    "MODE",
+    "When the job gets a systemd scope of its own (default: auto, where it would end with what started it)",
+    oneOf("--scope", SCOPE_MODES),
+    "auto",
+  ),
+  property: repeated(
+    "--property",
+    "NAME=VALUE",
+    "Set a property of the scope, as MemoryMax=2G (systemd.resource-control)",
+    property("--property"),
+  ),
 };
 
 type Values = {
@@ -64,6 +78,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
       "--strict says what a finished job means already; leave --if-succeeded, --if-failed and --if-lost out",
     );
   }
+  checkScope(options.scope, options.property);
   return {
     runKey: options.runKey,
     command: operands,
@@ -73,6 +88,8 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     requestId: options.requestId ?? null,
     rerunOfJobId: null,
     rerunReason: null,
+    scope: options.scope,
+    properties: options.property,
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? "rerun",
@@ -81,6 +98,12 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     },
     directory: cwd === undefined ? undefined : toAbsolute(cwd),
   };
+}
+
+/** Throws `usage`. */
+export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
+  if (scope === "never" && properties.length > 0)
+    throw new OrchesjobError("usage", "--property is about the job's scope; leave --scope never out");
 }
 
 function toAbsolute(path: string): string {

@@ -37,6 +37,20 @@ export function wholeNumber(option: string, smallest: number): (text: string) =>
   };
 }
 
+const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
+
+/** Bytes: `500000`, `64K`, `100M`, `5G`, `1T`, powers of 1024. */
+export function byteSize(option: string): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,15})([KMGT]?)$/.exec(text);
+    const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
+    if (Number.isSafeInteger(bytes)) return bytes;
+    throw usage(
+      `${option} is a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,
+    );
+  };
+}
+
 /** A short text for people: a reason, a token. */
 export function shortText(option: string): (text: string) => string {
   return (text) => {
@@ -61,6 +75,14 @@ export function variable(option: string): (text: string) => string {
   return (text) => {
     if (text.indexOf("=") > 0) return text;
     throw usage(`${option} is NAME=VALUE, e.g. ${option} LANG=C, not ${JSON.stringify(text)}`);
+  };
+}
+
+/** NAME=VALUE of a unit, in systemd's notation; what it means systemd knows. */
+export function property(option: string): (text: string) => string {
+  return (text) => {
+    if (/^[A-Za-z][A-Za-z0-9]*=[^\u0000-\u001f\u007f]*$/.test(text)) return shortText(option)(text);
+    throw usage(`${option} is NAME=VALUE, e.g. ${option} MemoryMax=2G, not ${JSON.stringify(text)}`);
   };
 }
 

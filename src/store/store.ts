@@ -41,10 +41,12 @@ export interface ListFilter {
   readonly limit: number;
 }
 
-export interface CleanCandidate {
-  /** Order of acceptance; the cursor of `finishedBefore`. */
+/** A finished job, as much of it as clean needs: of a million jobs nothing more is read. */
+export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptNo" | "status"> {
+  /** Order of acceptance. */
   readonly position: number;
-  readonly job: Job;
+  /** Its end; its start where an older version did not record that. */
+  readonly endedAt: Instant;
 }
 
 export interface StatisticsRequest {
@@ -135,7 +137,7 @@ export interface JobStore {
   run(
     jobId: string,
     worker: ProcessIdentity,
-    origin: NewJob["origin"],
+    place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined>;
   /** Durable when it returns. */
@@ -156,6 +158,13 @@ export interface JobStore {
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
+  /**
+   * For each run key that has at least so many finished jobs (1 or more): the `attemptNo` of the oldest among its `keep`
+   * newest finished ones.
+   */
+  firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
+  /** Those of the ids that no job has. */
+  unknown(jobIds: readonly string[]): Promise<readonly string[]>;
   /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
   remove(jobIds: readonly string[]): Promise<number>;
 

@@ -21,13 +21,14 @@ const ORIGIN = { host: "host", bootId: "boot", pidNamespace: "4026531836" };
 const LAUNCHED = { pid: 90, startTicks: 900 };
 const WORKER = { pid: 100, startTicks: 1000 };
 const TARGET = { pid: 200, startTicks: 2000 };
+const PLACE = { origin: ORIGIN, unit: null };
 const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null };
 const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null };
 const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null };
 
 /** The events that a verb of the store stands for; their guards are those of the one table. */
 const VERBS = {
-  run: (store, jobId) => store.run(jobId, WORKER, ORIGIN, at(50)),
+  run: (store, jobId) => store.run(jobId, WORKER, PLACE, at(50)),
   succeed: (store, jobId) => finish(store, jobId, SUCCESS, TARGET, at(60)),
   fail: (store, jobId) => finish(store, jobId, FAILURE, TARGET, at(60)),
   cancel: (store, jobId) => store.finish(jobId, "cancel", SIGNALLED, TARGET, at(60)),
@@ -83,6 +84,8 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     requestId: null,
     rerunOfJobId: null,
     rerunReason: null,
+    scope: "auto",
+    properties: [],
     origin: ORIGIN,
     worker: LAUNCHED,
     ...fields,
@@ -125,6 +128,8 @@ export function testStore(name: string, openStore: OpenStore): void {
         attemptNo: 7,
         command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
         cwd: "/a dir/'quoted'",
+        scope: "always",
+        properties: ["MemoryMax=64M", 'Description=a "b"'],
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
@@ -135,6 +140,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         exitCode: null,
         signal: null,
         error: null,
+        unit: null,
         failure: null,
         lostReason: null,
         cancelRequest: null,
@@ -235,7 +241,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     testWith("run is won at most once, by one of many that come at once", async (store, open) => {
       const { jobId } = await jobIn(store, "STARTING");
       const rivals = Array.from({ length: 8 }, (_, index) =>
-        open().run(jobId, { pid: 1000 + index, startTicks: index }, ORIGIN, at(5)),
+        open().run(jobId, { pid: 1000 + index, startTicks: index }, PLACE, at(5)),
       );
       const won = (await Promise.all(rivals)).filter((job) => job !== undefined);
       expect(won).toHaveLength(1);
@@ -247,11 +253,12 @@ export function testStore(name: string, openStore: OpenStore): void {
     testWith("run: the worker, and where it runs", async (store) => {
       const job = await jobIn(store, "STARTING");
       const elsewhere = { host: "other", bootId: "second", pidNamespace: "7" };
-      expect(await store.run(job.jobId, WORKER, elsewhere, at(20))).toEqual({
+      expect(await store.run(job.jobId, WORKER, { origin: elsewhere, unit: "its.scope" }, at(20))).toEqual({
         ...job,
         status: "RUNNING",
         worker: WORKER,
         origin: elsewhere,
+        unit: "its.scope",
       });
     });
 
@@ -350,7 +357,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const other = open();
       const job = await jobIn(store, "STARTING");
       expect(await other.find(job.jobId)).toEqual(job);
-      await other.run(job.jobId, WORKER, ORIGIN, at(5));
+      await other.run(job.jobId, WORKER, PLACE, at(5));
       expect(await store.find(job.jobId)).toMatchObject({ status: "RUNNING" });
       other.close();
       store.close();
@@ -374,7 +381,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const [a, b, c, d] = await endedAt(store, [300, 100, 400, 200]);
       await jobIn(store, "RUNNING");
       const found = async (before: number) =>
-        (await store.finishedBefore(at(before), 10)).map((candidate) => candidate.job.jobId);
+        (await store.finishedBefore(at(before), 10)).map((candidate) => candidate.jobId);
       expect(await found(401)).toEqual([b!, d!, a!, c!]);
       expect(await found(400)).toEqual([b!, d!, a!]);
       expect(await found(100)).toEqual([]);
@@ -389,12 +396,51 @@ export function testStore(name: string, openStore: OpenStore): void {
         const page = await store.finishedBefore(at(100), 3, cursor);
         if (page.length === 0) break;
         expect(page.length).toBeLessThanOrEqual(3);
-        seen.push(...page.map((candidate) => candidate.job.jobId));
+        seen.push(...page.map((candidate) => candidate.jobId));
         // Some are deleted while the pages are turned, as clean does.
-        await store.remove(page.slice(0, 2).map((candidate) => candidate.job.jobId));
+        await store.remove(page.slice(0, 2).map((candidate) => candidate.jobId));
         cursor = page.at(-1);
       }
       expect(seen).toEqual(ids);
+    });
+
+    testWith("finishedBefore: as much of a job as clean needs", async (store) => {
+      const job = await jobIn(store, "SUCCEEDED");
+      const [candidate] = await store.finishedBefore(at(100), 10);
+      const { jobId, runKey, attemptNo, status } = job;
+      const position = candidate!.position;
+      expect(candidate).toEqual({ jobId, runKey, attemptNo, status, endedAt: at(60), position });
+    });
+
+    testWith("firstKept: the oldest of the newest finished ones of each key", async (store) => {
+      let latest: string | undefined;
+      for (let attemptNo = 1; attemptNo <= 5; attemptNo++) {
+        const job = newJob({ attemptNo });
+        await claim(store, job, latest, at(attemptNo));
+        if (attemptNo < 5) await store.lose(job.jobId, "unknown", at(attemptNo));
+        latest = job.jobId;
+      }
+      const other = await jobIn(store, "SUCCEEDED");
+      const asked = ["k", other.runKey, "nobody's"];
+      // The fifth is active.
+      expect(await store.firstKept(asked, 1)).toEqual(
+        new Map([
+          ["k", 4],
+          [other.runKey, 1],
+        ]),
+      );
+      expect([...(await store.firstKept(asked, 3))]).toEqual([["k", 2]]);
+      expect([...(await store.firstKept(asked, 5))]).toEqual([]);
+      expect([...(await store.firstKept([], 1))]).toEqual([]);
+    });
+
+    testWith("unknown: the ids that no job has", async (store) => {
+      const [a, b] = await endedAt(store, [1, 2]);
+      const active = await jobIn(store, "RUNNING");
+      expect(await store.unknown(["x", a!, active.jobId, b!, "y"])).toEqual(["x", "y"]);
+      await store.remove([a!]);
+      expect(await store.unknown([a!, b!])).toEqual([a!]);
+      expect(await store.unknown([])).toEqual([]);
     });
 
     testWith("remove: finished jobs, counted, and never an active one", async (store, open) => {

@@ -26,6 +26,15 @@ const CHECKS = {
   promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
+  /** A systemd that can be booted in namespaces: root, overlayfs, cgroup v2, and systemd with D-Bus. */
+  systemd: () =>
+    process.getuid?.() === 0 &&
+    ["/lib/systemd/systemd", "/lib/systemd/system/dbus.socket", "/usr/bin/dbus-daemon"].every(existsSync) &&
+    Bun.spawnSync(["bash", `${import.meta.dir}/../fixtures/systemd/machine.sh`, "check"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    }).exitCode === 0,
+  /** What makes a login a session of logind. */
+  pam_systemd: () => new Bun.Glob("lib/*/security/pam_systemd.so").scanSync("/usr").next().done === false,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],
