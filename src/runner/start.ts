@@ -152,11 +152,13 @@ async function findPlace(
   store: JobStore,
   { runKey, policy }: StartRequest,
 ): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
+  // Before the job, so that a job of that moment is not taken for one whose history was cleaned.
+  const strictness = policy.strict ? await store.strictness(runKey, now()) : undefined;
   const found = await store.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
-  if (!policy.strict || (latest !== undefined && isActive(latest.status)))
+  if (strictness === undefined || (latest !== undefined && isActive(latest.status)))
     return { latest, useOverride: false };
-  const { strictJobId, override } = await store.strictness(runKey, now());
+  const { strictJobId, override } = strictness;
   if (latest === undefined && strictJobId !== undefined && !override) {
     throw new OrchesjobError(
       "conflict",
