@@ -36,6 +36,8 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     labels: job.labels,
     timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
     ...hookView(home, job),
+    properties: job.properties,
+    unit: job.unit,
     cwd: job.cwd,
     host: job.origin?.host ?? "",
   };
@@ -83,6 +85,7 @@ export function startView(
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,
+    warnings: result.warnings,
   };
 }
 
