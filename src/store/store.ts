@@ -46,6 +46,8 @@ export interface ListFilter {
 export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptNo" | "status"> {
   /** Order of acceptance. */
   readonly position: number;
+  /** Whether it has a hook, and that has yet to run. */
+  readonly hook: "none" | "due" | "over";
   /** Its end; its start where an older version did not record that. */
   readonly endedAt: Instant;
   /** Whether it has a hook, and the hook has ended. */

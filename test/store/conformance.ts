@@ -498,7 +498,9 @@ export function testStore(name: string, openStore: OpenStore): void {
     testWith("remove: never a job whose hook has yet to run", async (store) => {
       const { jobId } = await finishedWithHook(store);
       expect(await store.remove([jobId])).toBe(0);
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "due" }]);
       await store.recordHook(jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "over" }]);
       expect(await store.remove([jobId])).toBe(1);
     });
 

@@ -12,6 +12,7 @@ import type {
 import { isScopeMode } from "../../job/scope.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { JobStatus } from "../../job/status.ts";
+import type { CleanCandidate } from "../store.ts";
 
 export interface JobRow {
   readonly seq: number;
