@@ -5,9 +5,11 @@
 import { pollFor, POLLOUT, readInto, writeSome } from "./file.ts";
 import { ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
-/** At a time, so that signals are heard in between. */
-const CHUNK_BYTES = 1_048_576;
+/** At a time; a signal is heard in between, and ends a call that waits for a slow reader. */
+const CHUNK_BYTES = 16_777_216;
 const BUFFER_BYTES = 131_072;
+/** How much more reluctant than usual: hours of copying. */
+const NEVER_COMPILE = 1_000_000;
 
 export class Transfer {
   #canSend = true;
@@ -19,28 +21,52 @@ export class Transfer {
   constructor(
     readonly input: number,
     readonly output: number,
-  ) {}
+  ) {
+    // The kernel does the work: compiling the loop around it would not make it faster, and takes 8 MB.
+    Bun.unsafe.setJITPolicy(NEVER_COMPILE);
+  }
 
-  /**
-   * Copies a chunk; returns how many bytes, 0 only at the end of the input. `paused`: a signal may have come, because not
-   * all could be written that was there, or nothing at all. Throws SystemError, EPIPE where the reader is gone.
-   */
-  step(): { readonly count: number; readonly paused: boolean; readonly atEnd: boolean } {
-    if (this.#canSend) {
-      const count = Number(libc.sendfile(this.output, this.input, null, CHUNK_BYTES));
-      if (count >= 0) return { count, paused: count < CHUNK_BYTES, atEnd: count === 0 };
-      const errno = lastErrno();
-      if (errno === ERRNO.EPIPE) throw new SystemError("cannot write", errno);
-      if (errno === ERRNO.EAGAIN) pollFor([[this.output, POLLOUT]], -1);
-      if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return { count: 0, paused: true, atEnd: false };
-      // Whatever else it is: it comes again, with its own words, or it was only about sendfile.
-      this.#canSend = false;
+  /** Nothing was left to read at the last step. */
+  atEnd = false;
+  /** At the last step a signal may have come: not all could be written that was there. */
+  paused = false;
+
+  /** Copies a chunk; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
+  step(): number {
+    this.atEnd = false;
+    this.paused = false;
+    const count = this.#canSend ? this.#send() : undefined;
+    return count ?? this.#copy();
+  }
+
+  /** Undefined where the kernel does not copy between these two. */
+  #send(): number | undefined {
+    const count = Number(libc.sendfile(this.output, this.input, null, CHUNK_BYTES));
+    if (count >= 0) {
+      this.atEnd = count === 0;
+      this.paused = count < CHUNK_BYTES;
+      return count;
     }
+    const errno = lastErrno();
+    if (errno === ERRNO.EPIPE) throw new SystemError("cannot write", errno);
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) {
+      if (errno === ERRNO.EAGAIN) pollFor([[this.output, POLLOUT]], -1);
+      this.paused = true;
+      return 0;
+    }
+    // Whatever else it is: it was only about sendfile, or comes again, with its own words.
+    this.#canSend = false;
+    return undefined;
+  }
+
+  #copy(): number {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
     if (this.#rest.length === 0) this.#rest = this.#buffer.subarray(0, readInto(this.input, this.#buffer));
-    if (this.#rest.length === 0) return { count: 0, paused: false, atEnd: true };
+    this.atEnd = this.#rest.length === 0;
+    if (this.atEnd) return 0;
     const count = writeSome(this.output, this.#rest);
     this.#rest = this.#rest.subarray(count);
-    return { count, paused: this.#rest.length > 0, atEnd: false };
+    this.paused = this.#rest.length > 0;
+    return count;
   }
 }

@@ -21,7 +21,7 @@ export interface Route {
 }
 
 /** Steps of a transfer between two looks at the job. */
-const ROUNDS = 16;
+const ROUNDS = 4;
 
 /**
  * Follows until the job has ended and everything is copied, or `interrupted` says so; returns the job as it is then.
@@ -81,11 +81,10 @@ class Tap {
     if (this.#transfer === undefined) return 0;
     let total = 0;
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
-      const { count, paused, atEnd } = this.#transfer.step();
-      if (atEnd) break;
-      total += count;
+      total += this.#transfer.step();
+      if (this.#transfer.atEnd) break;
       // A signal came while the reader was slow, and has to be heard.
-      if (paused) return Math.max(total, 1);
+      if (this.#transfer.paused) return Math.max(total, 1);
     }
     return total;
   }

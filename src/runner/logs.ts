@@ -19,7 +19,7 @@ export function copyLog(context: Context, job: Job, stream: LogStream, output: n
   withLog(context, job, stream, (log) => {
     seek(log, from);
     const transfer = new Transfer(log, output);
-    while (!transfer.step().atEnd);
+    while (!transfer.atEnd) transfer.step();
   });
 }
 
