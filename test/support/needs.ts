@@ -1,11 +1,13 @@
 /** Tests that need something of the machine. Where it is missing they are skipped, counted, and the reason is said. */
 import { test } from "bun:test";
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 
 /** Where Debian and others have it, which is in no ordinary user's PATH. */
 export function sshdPath(): string | null {
   return Bun.which("sshd", { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin` });
 }
+
+export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
 
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
@@ -14,8 +16,25 @@ const CHECKS = {
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
+  bash: () => Bun.which("bash") !== null,
+  /** Completes command lines in the middle of others. */
+  "bash-completion": () => existsSync(BASH_COMPLETION),
+  zsh: () => Bun.which("zsh") !== null,
+  fish: () => Bun.which("fish") !== null,
+  man: () => Bun.which("man") !== null && Bun.which("groff") !== null,
+  mandoc: () => Bun.which("mandoc") !== null,
+  promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
+  /** A systemd that can be booted in namespaces: root, overlayfs, cgroup v2, and systemd with D-Bus. */
+  systemd: () =>
+    process.getuid?.() === 0 &&
+    ["/lib/systemd/systemd", "/lib/systemd/system/dbus.socket", "/usr/bin/dbus-daemon"].every(existsSync) &&
+    Bun.spawnSync(["bash", `${import.meta.dir}/../fixtures/systemd/machine.sh`, "check"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    }).exitCode === 0,
+  /** What makes a login a session of logind. */
+  pam_systemd: () => new Bun.Glob("lib/*/security/pam_systemd.so").scanSync("/usr").next().done === false,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],
