@@ -9,7 +9,7 @@ import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
-import { HOOK_SUFFIX, lockFilePath } from "../os/home.ts";
+import { lockFilePath } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks, probeLock } from "../os/lock.ts";
 import { jobOfLock, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";

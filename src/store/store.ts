@@ -50,8 +50,6 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly hook: "none" | "due" | "over";
   /** Its end; its start where an older version did not record that. */
   readonly endedAt: Instant;
-  /** Whether it has a hook, and the hook has ended. */
-  readonly hook: "none" | "due" | "over";
 }
 
 export interface StatisticsRequest {

@@ -59,7 +59,7 @@ export interface JobRow {
 /** As much of a row as clean needs. */
 export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
   readonly ended_at: number;
-  readonly hook: "none" | "due" | "over";
+  readonly hook: CleanCandidate["hook"];
 }
 
 export function toJob(row: JobRow): Job {
