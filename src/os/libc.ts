@@ -66,6 +66,9 @@ const PLACES = [
 ];
 
 function openLibrary() {
+  // Decided when it is built: Bun knows what it builds for.
+  if (process.platform !== "linux")
+    return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const place of PLACES) {
     try {
       return { path: place, symbols: dlopen(place, SYMBOLS).symbols };
@@ -75,22 +78,40 @@ function openLibrary() {
   }
   try {
     const path = findMapped();
-    return { path, symbols: dlopen(path, SYMBOLS).symbols };
+    return { path, symbols: openOlder(path) };
   } catch (error) {
     return leave(error);
   }
 }
 
+/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
+function openOlder(path: string) {
+  const { statx, ...older } = SYMBOLS;
+  const { syscall } = dlopen(path, { syscall: { ...statx, args: ["i64", ...statx.args] } }).symbols;
+  const number = process.arch === "arm64" ? 291 : 332;
+  return {
+    ...dlopen(path, older).symbols,
+    statx: (fd: number, path: Uint8Array, flags: number, mask: number, buffer: Uint8Array) =>
+      syscall(number, fd, path, flags, mask, buffer),
+  };
+}
+
 /** The C library that our own process was started with, wherever the system keeps it. */
 function findMapped(): string {
   const maps = process.getBuiltinModule("node:fs").readFileSync("/proc/self/maps", "utf8");
-  return /\/\S*\/(libc\.so\.6|libc-2\.\d+\.so|ld-musl-\S+)$/m.exec(maps)![0];
+  const found = /\/\S*\/(libc\.so(\.6)?|libc-2\.\d+\.so|ld-musl-\S+)$/m.exec(maps);
+  if (found === null) throw new Error("it is not among the libraries of this process");
+  return found[0];
 }
 
 /** Without the C library nothing of ours can run, not even what would report it. */
 function leave(error: unknown): never {
   const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-  console.error(`orchesjob: cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+  return stop(`cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+}
+
+function stop(message: string): never {
+  console.error(`orchesjob: ${message}`);
   process.exit(1);
 }
 
