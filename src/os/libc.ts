@@ -71,16 +71,25 @@ function openLibrary() {
     return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const place of PLACES) {
     try {
-      return { path: place, symbols: dlopen(place, SYMBOLS).symbols };
+      return { path: place, symbols: open(place) };
     } catch {
       // The next place.
     }
   }
   try {
     const path = findMapped();
-    return { path, symbols: openOlder(path) };
+    return { path, symbols: open(path) };
   } catch (error) {
     return leave(error);
+  }
+}
+
+function open(path: string) {
+  try {
+    return dlopen(path, SYMBOLS).symbols;
+  } catch (error) {
+    if (!String(error).includes('"statx"')) throw error;
+    return openOlder(path);
   }
 }
 
