@@ -60,9 +60,9 @@ function tarHeader(name: string, mode: number, type: string, size: number, mtime
   return block;
 }
 
-/** Without a name and without a time. */
-export function gzip(data: Uint8Array<ArrayBuffer>): Uint8Array {
-  return Bun.gzipSync(data, { library: "libdeflate", level: 6 });
+/** Without a name and without a time. Level 9 takes twice as long as 6, for 0.4 % of an executable. */
+export function gzip(data: Uint8Array<ArrayBuffer>, level: 6 | 9 = 6): Uint8Array {
+  return Bun.gzipSync(data, { library: "libdeflate", level });
 }
 
 /** An ar archive, as Debian's packages are one. */

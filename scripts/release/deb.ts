@@ -60,7 +60,7 @@ function place(file: File): readonly File[] {
 }
 
 function compressed(file: File): File {
-  return { ...file, path: `${file.path}.gz`, content: gzip(new Uint8Array(file.content)) };
+  return { ...file, path: `${file.path}.gz`, content: gzip(new Uint8Array(file.content), 9) };
 }
 
 function md5(content: Uint8Array): string {
@@ -115,7 +115,12 @@ ${paragraph.map((line) => (line === "" ? " ." : ` ${line}`)).join("\n")}
 `;
 }
 
-/** The executable is one file by design: the runtime and its libraries are in it, and stripping it would cut the program off. */
-const OVERRIDES = `orchesjob: unstripped-binary-or-object
-orchesjob: embedded-library
+/**
+ * What lintian says of the Bun runtime, which we take as it comes. It must not be stripped: what is behind the symbols is
+ * our program.
+ */
+const OVERRIDES = `orchesjob: unstripped-binary-or-object [usr/bin/orchesjob]
+orchesjob: embedded-library * [usr/bin/orchesjob]
+orchesjob: hardening-no-pie [usr/bin/orchesjob]
+orchesjob: hardening-no-relro [usr/bin/orchesjob]
 `;
