@@ -1,6 +1,6 @@
 /** Tests that need something of the machine. Where it is missing they are skipped, counted, and the reason is said. */
 import { test } from "bun:test";
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 
 /** Where Debian and others have it, which is in no ordinary user's PATH. */
 export function sshdPath(): string | null {
@@ -16,6 +16,13 @@ const CHECKS = {
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
   python3: () => Bun.which("python3") !== null,
   root: () => process.getuid?.() === 0,
+  /** A systemd that can be booted in namespaces: root, overlayfs, cgroup v2, and systemd with D-Bus. */
+  systemd: () =>
+    process.getuid?.() === 0 &&
+    ["/lib/systemd/systemd", "/lib/systemd/system/dbus.socket", "/usr/bin/dbus-daemon"].every(existsSync) &&
+    Bun.spawnSync(["bash", `${import.meta.dir}/../fixtures/systemd/machine.sh`, "check"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    }).exitCode === 0,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],

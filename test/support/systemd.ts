@@ -1,0 +1,174 @@
+/**
+ * A real systemd, booted in about a second as PID 1 of private namespaces over a throw-away overlay of this machine's
+ * root (see test/fixtures/systemd/machine.sh): units, timers, scopes, the journal, logind and a user manager work, and
+ * the machine itself stays as it was. One boot serves all tests of a file; any number may run side by side.
+ */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { BINARY, type Finished, type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
+
+export const MACHINE_SCRIPT = join(ROOT, "test/fixtures/systemd/machine.sh");
+
+/** Where the program is, inside. */
+export const PROGRAM = "/usr/local/bin/orchesjob";
+
+/** An ordinary user, inside. */
+export const TESTER = { name: "tester", uid: 4242, home: "/home/tester" } as const;
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface MachineRunOptions {
+  /** Relative to the root of the machine. */
+  readonly cwd?: string;
+  /** The whole environment is PATH, HOME, USER and what stands here; nothing comes from the test's own. */
+  readonly env?: Record<string, string>;
+  readonly stdin?: string;
+  /** As the ordinary user, who has a user manager after `startUserManager`. */
+  readonly asTester?: boolean;
+}
+
+export class SystemdMachine implements AsyncDisposable {
+  /** PID 1, as it is seen from here. */
+  readonly pid: number;
+  readonly #box: Sandbox;
+  readonly #supervisor: Bun.Subprocess<"pipe", "pipe", "pipe">;
+
+  private constructor(box: Sandbox, supervisor: Bun.Subprocess<"pipe", "pipe", "pipe">, pid: number) {
+    this.#box = box;
+    this.#supervisor = supervisor;
+    this.pid = pid;
+  }
+
+  /** Boots. The box's directory is visible inside under the same name; give the box away after the machine. */
+  static async boot(box: Sandbox): Promise<SystemdMachine> {
+    // The script ends the machine when its stdin ends: also when this process is killed.
+    const supervisor = Bun.spawn(["bash", MACHINE_SCRIPT, "boot", box.directory, BINARY], {
+      cwd: "/",
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      detached: true,
+    });
+    const machine = new SystemdMachine(box, supervisor, await firstLine(supervisor.stdout));
+    try {
+      if (Number.isNaN(machine.pid)) throw new Error("the machine did not start");
+      await until("systemd is up", async () => {
+        const { stdout } = await machine.run(["systemctl", "is-system-running", "--wait"]);
+        if (stdout === "degraded\n")
+          throw new Error((await machine.run(["systemctl", "--failed", "--no-legend", "--plain"])).stdout);
+        return stdout === "running\n";
+      });
+      return machine;
+    } catch (error) {
+      await machine[Symbol.asyncDispose]();
+      throw new Error(`no systemd: ${String(error)}; ${await new Response(supervisor.stderr).text()}`);
+    }
+  }
+
+  /** Starts a command inside, which belongs to no unit, as one that `docker exec` starts. */
+  spawn(command: readonly string[], options: MachineRunOptions = {}): ReturnType<Sandbox["spawn"]> {
+    return this.#box.spawn([...this.#words(options), ...command], {
+      cwd: "/",
+      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
+    });
+  }
+
+  /** Runs a command inside to its end, as root unless told otherwise. */
+  async run(command: readonly string[], options: MachineRunOptions = {}): Promise<Finished> {
+    return this.#box.finished(this.spawn(command, options));
+  }
+
+  /** As `run`, but throws where the command does not exit 0; answers its stdout. */
+  async must(command: readonly string[], options: MachineRunOptions = {}): Promise<string> {
+    const result = await this.run(command, options);
+    if (result.code !== 0)
+      throw new Error(`${command.join(" ")}: exit ${result.code}: ${result.stdout}${result.stderr}`);
+    return result.stdout;
+  }
+
+  /** Runs orchesjob inside, which must exit 0, and returns its answer. */
+  async json<T = JobAnswer>(args: readonly string[], options: MachineRunOptions = {}): Promise<T> {
+    return JSON.parse(await this.must([PROGRAM, ...args], options)) as T;
+  }
+
+  /** Where a path of the machine is seen from here. An absolute symbolic link inside would lead elsewhere. */
+  path(inside: string): string {
+    return `/proc/${this.pid}/root${inside}`;
+  }
+
+  readFile(path: string): string {
+    return readFileSync(this.path(path), "utf8");
+  }
+
+  /** Writes a file, with the directories above it. */
+  writeFile(path: string, text: string, mode = 0o644): void {
+    mkdirSync(dirname(this.path(path)), { recursive: true });
+    writeFileSync(this.path(path), text);
+    chmodSync(this.path(path), mode);
+  }
+
+  /** Writes unit files by name, and has them loaded. */
+  async units(units: Record<string, string>): Promise<void> {
+    for (const [name, text] of Object.entries(units)) this.writeFile(`/etc/systemd/system/${name}`, text);
+    await this.must(["systemctl", "daemon-reload"]);
+  }
+
+  /** A property of a unit, as `systemctl show` has it. */
+  async property(unit: string, name: string, options: MachineRunOptions = {}): Promise<string> {
+    const scope = options.asTester === true ? ["--user"] : [];
+    return (await this.must(["systemctl", ...scope, "show", "--value", "-p", name, unit], options)).trim();
+  }
+
+  /** What the journal has of a unit, messages only. What a unit just wrote is in it. */
+  async journal(unit: string): Promise<string> {
+    await this.must(["journalctl", "--sync"]);
+    return await this.must(["journalctl", "-q", "-o", "cat", "--no-pager", "-u", unit]);
+  }
+
+  /** Starts user@4242.service, which lingers, as on a server where the user once said `loginctl enable-linger`. */
+  async startUserManager(): Promise<void> {
+    await this.must(["loginctl", "enable-linger", TESTER.name]);
+    await this.must(["systemctl", "start", `user@${TESTER.uid}.service`]);
+    await until("the user manager is up", async () => {
+      const result = await this.run(["systemctl", "--user", "is-system-running"], { asTester: true });
+      return result.stdout === "running\n" || result.stdout === "degraded\n";
+    });
+  }
+
+  #words({ cwd = "/", env = {}, asTester = false }: MachineRunOptions): readonly string[] {
+    const who = asTester
+      ? ["setpriv", `--reuid=${TESTER.uid}`, `--regid=${TESTER.uid}`, "--clear-groups"]
+      : [];
+    const own: Record<string, string> = asTester
+      ? { HOME: TESTER.home, USER: TESTER.name, XDG_RUNTIME_DIR: `/run/user/${TESTER.uid}` }
+      : { HOME: "/root", USER: "root" };
+    const environment = Object.entries({ PATH, ...own, ...env }).map(([name, value]) => `${name}=${value}`);
+    return [
+      // First into a cgroup of the machine, while we still see ours; then into the rest of it.
+      ...["nsenter", `--target=${this.pid}`, "--mount", "--root", "--wd", "sh", "-c"],
+      'mkdir -p /sys/fs/cgroup/callers && echo $$ > /sys/fs/cgroup/callers/cgroup.procs && exec "$@"',
+      ...["sh", "nsenter", "--target=1", "--uts", "--ipc", "--net", "--pid", "--cgroup"],
+      ...["env", "-i", `--chdir=${cwd}`, ...environment, ...who],
+    ];
+  }
+
+  /** Ends the machine, with all that runs in it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    void this.#supervisor.stdin.end();
+    await this.#supervisor.exited;
+  }
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<number> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (value !== undefined) text += decoder.decode(value, { stream: true });
+    if (done || text.includes("\n")) {
+      reader.releaseLock();
+      return Number.parseInt(text, 10);
+    }
+  }
+}
