@@ -151,8 +151,10 @@ install_release() {
   trial=$prefix/bin/.orchesjob.$$
   cp orchesjob "$trial"
   chmod 755 "$trial"
-  version=$("$trial" --version) ||
+  version=$("$trial" --version 2>"$scratch/errors") || {
+    head -n 1 "$scratch/errors" >&2
     fail "the executable for $target does not run here; nothing was installed$(hint)"
+  }
 
   printf '%s' "$FILES" | while read -r file place; do
     [ -n "$place" ] || continue

@@ -15,6 +15,8 @@ const CHECKS = {
   script: () => Bun.which("script") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
   python3: () => Bun.which("python3") !== null,
+  ar: () => Bun.which("ar") !== null,
+  dpkg: () => Bun.which("dpkg") !== null,
   root: () => process.getuid?.() === 0,
   /** A systemd that can be booted in namespaces: root, overlayfs, cgroup v2, and systemd with D-Bus. */
   systemd: () =>
