@@ -8,6 +8,8 @@ export const COMPILE_FLAGS = [
   "--minify",
   "--bytecode",
   "--format=esm",
+  // What main.ts imports only when it is needed stays a piece of its own, which `--version` does not load.
+  "--splitting",
   // A command is over before compiled code would pay; only what loops for long is compiled.
   "--compile-jit-policy=20",
   // Nothing in the caller's directory is read or run (law 9).

@@ -1,4 +1,4 @@
-/** The composition root: chooses the command, builds what it needs, and turns every failure into a sentence and a number. */
+/** The composition root: chooses the command, and builds what it needs. */
 import type { Command } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
@@ -16,15 +16,14 @@ import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
 import { createOutput, type Output } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
+import { report } from "./cli/report.ts";
 import type { Origin } from "./job/job.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
 import { checkHome, createHome, homeAt, refuseLostDatabase, resolveHome } from "./os/home.ts";
-import { ERRNO, SystemError } from "./os/libc.ts";
 import { findInvalidArgument, readOrigin } from "./os/self.ts";
 import type { Context } from "./runner/context.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
-import { VERSION_LINE } from "./version.ts";
 
 export const COMMANDS: readonly Command[] = [
   start,
@@ -77,13 +76,12 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
       output,
     });
   } catch (error) {
-    const code = report(error, diagnostics);
+    const code = report(error, diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;
   }
 }
 
 function answerWithoutCommand(name: string | undefined, output: Output, diagnostics: Output): number {
-  if (name === "--version" || name === "version") return say(output, VERSION_LINE);
   if (name === "--help" || name === "-h" || name === "help") return say(output, programHelp(COMMANDS));
   if (name !== undefined) throw unknownCommand(name);
   diagnostics.text(programHelp(COMMANDS));
@@ -146,17 +144,4 @@ function createContext(
     notify,
     progress,
   };
-}
-
-/** One line on stderr, and the exit code. A stack trace would tell a user nothing. */
-function report(error: unknown, diagnostics: Output): number {
-  // The reader of our answer has seen enough (`| head`).
-  if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return 0;
-  const message = error instanceof Error ? error.message : String(error);
-  try {
-    diagnostics.text(`orchesjob: ${message}\n`);
-  } catch {
-    // Nobody listens.
-  }
-  return error instanceof OrchesjobError ? error.exitCode : EXIT_CODES.general;
 }

@@ -1,13 +1,24 @@
-/** What a benchmark found, as a table for people and as JSON. */
+/** What a benchmark found, as tables for people and as JSON. */
 import { cpus } from "node:os";
 
 export interface Row {
   readonly name: string;
   readonly value: string;
   /** To the floor of its section. */
-  readonly ratio?: number;
+  readonly ratio?: number | undefined;
   /** The ratio that is asked for, at most. */
   readonly wanted?: number | undefined;
+  /** What is asked for where that is no ratio, or one that is to be exceeded; for a person. */
+  readonly aim?: string;
+  /** Whether `aim` is missed. */
+  readonly missed?: boolean;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly rows: readonly Row[];
+  /** How it was measured, and what could not be. */
+  readonly notes: readonly string[];
 }
 
 export function machine(): string {
@@ -15,15 +26,39 @@ export function machine(): string {
   return `${processors.length} × ${processors[0]?.model ?? "unknown processor"}, Bun ${Bun.version}`;
 }
 
+/** A figure that has to be at most, or at least, so much. */
+export function atMost(name: string, figure: number, limit: number, unit: string): Row {
+  return { name, value: format(figure, unit), aim: `≤ ${format(limit, unit)}`, missed: figure > limit };
+}
+
+export function atLeast(name: string, figure: number, limit: number, unit: string): Row {
+  return { name, value: format(figure, unit), aim: `≥ ${format(limit, unit)}`, missed: figure < limit };
+}
+
+/** A ratio to a floor that has to be at least so much. */
+export function ratioAtLeast(name: string, value: string, ratio: number, limit: number): Row {
+  return { name, value, ratio, aim: `≥ ${limit}×`, missed: ratio < limit };
+}
+
+function format(figure: number, unit: string): string {
+  const digits = Math.abs(figure) >= 100 ? 0 : 2;
+  return `${figure.toLocaleString("en", { maximumFractionDigits: digits })} ${unit}`.trim();
+}
+
+export function isMissed(row: Row): boolean {
+  return row.missed ?? (row.wanted !== undefined && row.ratio !== undefined && row.ratio > row.wanted);
+}
+
 export function toTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.name,
     row.value,
     row.ratio === undefined ? "" : `${row.ratio.toFixed(2)}×`,
-    row.wanted === undefined ? "" : `≤ ${row.wanted}×`,
+    row.aim ?? (row.wanted === undefined ? "" : `≤ ${row.wanted}×`),
+    isMissed(row) ? "missed" : "",
   ]);
-  const all = [["what", "median", "ratio", "wanted"], ...cells];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]!.length)));
+  const all = [["what", "measured", "ratio", "wanted", ""], ...cells];
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   const line = (row: readonly string[]) =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
   return [
@@ -31,4 +66,8 @@ export function toTable(rows: readonly Row[]): string {
     `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`,
     ...cells.map(line),
   ].join("\n");
+}
+
+export function toText({ title, rows, notes }: Section): string {
+  return [`## ${title}`, "", toTable(rows), ...notes.map((note) => `\n${note}`)].join("\n");
 }

@@ -20,10 +20,22 @@ export function launch(argv: readonly string[]): number {
   return pid;
 }
 
+const status = new Int32Array(1);
+const WNOHANG = 1;
+const ANY_CHILD = -1;
+
 /** Waits for a child; returns its exit code. */
 export function waitFor(pid: number): number {
-  const status = new Int32Array(1);
   libc.waitpid(pid, status, 0);
+  return (status[0]! >> 8) & 0xff;
+}
+
+/** Calls again and again while the child runs; returns its exit code. */
+export function watch(pid: number, look: () => void): number {
+  while (libc.waitpid(pid, status, WNOHANG) === 0) {
+    look();
+    Bun.sleepSync(1);
+  }
   return (status[0]! >> 8) & 0xff;
 }
 
@@ -34,6 +46,34 @@ export function time(argv: readonly string[]): number {
   const took = performance.now() - begin;
   if (code !== 0) throw new Error(`${argv.join(" ")}: exit ${code}`);
   return took;
+}
+
+/** Runs commands, so many at a time; returns ms from the first start to the last end. Throws where one does not exit 0. */
+export function timeTogether(callers: number, commands: readonly (readonly string[])[]): number {
+  const begin = performance.now();
+  for (let started = 0, ended = 0; ended < commands.length;) {
+    if (started < commands.length && started - ended < callers) {
+      launch(commands[started++]!);
+      continue;
+    }
+    libc.waitpid(ANY_CHILD, status, 0);
+    if (status[0] !== 0)
+      throw new Error(`${commands[0]!.join(" ")}, or one like it: wait status ${status[0]}`);
+    ended += 1;
+  }
+  return performance.now() - begin;
+}
+
+/** Runs orchesjob, which must exit 0, and returns its JSON answer. */
+export function ask<T = { job_id: string; worker_pid: number; target_pid: number; stdout_file: string }>(
+  argv: readonly string[],
+  home: string,
+): T {
+  const { stdout, stderr, exitCode } = Bun.spawnSync([...argv], {
+    env: { ...process.env, ORCHESJOB_HOME: home },
+  });
+  if (exitCode !== 0) throw new Error(`${argv.join(" ")}: exit ${exitCode}: ${stderr.toString()}`);
+  return JSON.parse(stdout.toString()) as T;
 }
 
 export function median(values: readonly number[]): number {

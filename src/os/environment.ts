@@ -31,6 +31,15 @@ export function setVariable(name: string, value: string): void {
   libc.setenv(cstring(name), cstring(value), 1);
 }
 
+/** Takes a variable away from whatever we start from now on. The others stay as they are, and in their order. */
+export function unsetVariable(name: string): void {
+  libc.unsetenv(cstring(name));
+}
+
+export function hasVariable(name: string): boolean {
+  return libc.getenv(cstring(name)) !== null;
+}
+
 /** The value of a variable as it would be for whatever we start now. */
 export function getVariable(name: string): string {
   return String(libc.getenv(cstring(name)) ?? "");

@@ -106,18 +106,19 @@ export function pollFor(
 }
 
 /** Where small files are read to before they are copied: new memory for each would cost more than the reading. */
-let scratch = new Uint8Array(16_384);
+let scratch: Uint8Array | undefined;
 
 /** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
 export function readBytes(path: string): Uint8Array {
   const fd = openFile(path, "read");
   try {
+    scratch ??= new Uint8Array(16_384);
     for (let length = 0; ;) {
       const count = readInto(fd, scratch.subarray(length));
       if (count === 0) return scratch.slice(0, length);
       length += count;
       if (length < scratch.length) continue;
-      const larger = new Uint8Array(scratch.length * 4);
+      const larger: Uint8Array = new Uint8Array(scratch.length * 4);
       larger.set(scratch);
       scratch = larger;
     }

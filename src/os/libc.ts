@@ -1,6 +1,6 @@
 /**
  * The C library, through bun:ffi: what Bun has no call for (flock, poll, posix_spawn with a raw environment), and
- * the few file calls of the hot path. Measured on Bun 1.4.5: this costs 0.1 ms of a process's start, importing
+ * the few file calls of the hot path. Measured on Bun 1.4.5: this costs 0.2 ms of a process's start, importing
  * node:fs 0.8 ms, touching process.stdout 7 ms; an empty executable takes 3.3 ms.
  */
 import { dlopen, read, type Pointer } from "bun:ffi";
@@ -31,6 +31,7 @@ const SYMBOLS = {
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setenv: { args: ["ptr", "ptr", "i32"], returns: "i32" },
+  unsetenv: { args: ["ptr"], returns: "i32" },
   getenv: { args: ["ptr"], returns: "cstring" },
   prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
@@ -65,44 +66,40 @@ const PLACES = [
   "/lib/ld-musl-aarch64.so.1",
 ];
 
-function openLibrary() {
+type Symbols = typeof SYMBOLS;
+type Library = ReturnType<typeof dlopen<Symbols>>["symbols"];
+
+/** What was bound, which must not be collected while its functions are in use. */
+const opened: unknown[] = [];
+
+function bind<Name extends keyof Symbols>(place: string, name: Name): Library[Name] {
+  const library = dlopen(place, { [name]: SYMBOLS[name] } as Pick<Symbols, Name>);
+  opened.push(library);
+  return library.symbols[name] as Library[Name];
+}
+
+/** Its absolute path. */
+export const libraryPath: string = findLibrary();
+
+function findLibrary(): string {
   // Decided when it is built: Bun knows what it builds for.
   if (process.platform !== "linux")
     return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const place of PLACES) {
     try {
-      return { path: place, symbols: open(place) };
+      bind(place, "__errno_location");
+      return place;
     } catch {
       // The next place.
     }
   }
   try {
-    const path = findMapped();
-    return { path, symbols: open(path) };
+    const place = findMapped();
+    bind(place, "__errno_location");
+    return place;
   } catch (error) {
     return leave(error);
   }
-}
-
-function open(path: string) {
-  try {
-    return dlopen(path, SYMBOLS).symbols;
-  } catch (error) {
-    if (!String(error).includes('"statx"')) throw error;
-    return openOlder(path);
-  }
-}
-
-/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
-function openOlder(path: string) {
-  const { statx, ...older } = SYMBOLS;
-  const { syscall } = dlopen(path, { syscall: { ...statx, args: ["i64", ...statx.args] } }).symbols;
-  const number = process.arch === "arm64" ? 291 : 332;
-  return {
-    ...dlopen(path, older).symbols,
-    statx: (fd: number, path: Uint8Array, flags: number, mask: number, buffer: Uint8Array) =>
-      syscall(number, fd, path, flags, mask, buffer),
-  };
 }
 
 /** The C library that our own process was started with, wherever the system keeps it. */
@@ -124,12 +121,24 @@ function stop(message: string): never {
   process.exit(1);
 }
 
-const library = openLibrary();
+/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
+function bindStatx(): (...words: Parameters<Library["statx"]>) => number {
+  try {
+    return bind(libraryPath, "statx");
+  } catch {
+    const { args, returns } = SYMBOLS.statx;
+    const library = dlopen(libraryPath, { syscall: { args: ["i64", ...args], returns } });
+    opened.push(library);
+    const number = process.arch === "arm64" ? 291 : 332;
+    return (...words) => library.symbols.syscall(number, ...words);
+  }
+}
 
-/** Its absolute path. */
-export const libraryPath: string = library.path;
-
-export const libc = library.symbols;
+/** Its functions. Each is bound when it is first used, because that takes 20,000 instructions, and no process uses them all. */
+export const libc = new Proxy({} as { -readonly [Name in keyof Library]: Library[Name] }, {
+  get: (bound, name: keyof Symbols) =>
+    (bound[name] ??= (name === "statx" ? bindStatx() : bind(libraryPath, name)) as never),
+}) as Library;
 
 export const ERRNO = {
   EPERM: 1,

@@ -111,3 +111,8 @@ function isUtf8(bytes: Uint8Array): boolean {
     return false;
   }
 }
+
+/** Gives memory back to the system that a process which only waits has no use for, compiled code included: 2 ms. */
+export function releaseMemory(): void {
+  Bun.shrink();
+}

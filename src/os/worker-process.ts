@@ -8,6 +8,7 @@ import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
+import { dropRuntimeSettings, withRuntimeSettings } from "./runtime-settings.ts";
 import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
@@ -64,23 +65,26 @@ export function spawnWorker(
   setVariable(JOB_ID_VARIABLE, job.jobId);
   setVariable(RUN_KEY_VARIABLE, job.runKey);
   setVariable(ATTEMPT_VARIABLE, String(job.attemptNo));
+  const request = {
+    // Ourselves, even where the file was moved or replaced meanwhile.
+    file: "/proc/self/exe",
+    descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
+    umask: callersUmask,
+    fileLimit,
+    fileSizeLimit: callersFileSizeLimit,
+    // A signal that comes before the worker can pass it on waits, and does not end the worker.
+    blocked: Object.values(PASSED_ON),
+    directory: "/",
+  } as const;
+  const argv = [
+    ...(compiled ? ["orchesjob"] : [process.execPath, Bun.main]),
+    ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
+  ];
   let pid: number;
   try {
-    pid = spawnProcess({
-      // Ourselves, even where the file was moved or replaced meanwhile.
-      file: "/proc/self/exe",
-      argv: [
-        ...(compiled ? ["orchesjob"] : [process.execPath, Bun.main]),
-        ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
-      ],
-      descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
-      umask: callersUmask,
-      fileLimit,
-      fileSizeLimit: callersFileSizeLimit,
-      // A signal that comes before the worker can pass it on waits, and does not end the worker.
-      blocked: Object.values(PASSED_ON),
-      directory: "/",
-    });
+    pid = withRuntimeSettings((names) =>
+      spawnProcess({ ...request, argv: names.length === 0 ? argv : [...argv, "--unset", names.join(",")] }),
+    );
   } catch (error) {
     closeFile(gate.write);
     throw error;
@@ -90,8 +94,9 @@ export function spawnWorker(
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
-/** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
-export function becomeWorker(): void {
+/** Called first by a worker: what it has inherited is its own, and not its target's (`unset`: variables); and it has a name. */
+export function becomeWorker(unset: readonly string[]): void {
+  dropRuntimeSettings(unset);
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   // Started by way of /proc/self/exe, we are "exe" to ps and top.
   libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);

@@ -43,6 +43,16 @@ export class Ledger {
     await this.#store?.tidy();
   }
 
+  /** Nothing will be written for a while. */
+  rest(): void {
+    try {
+      this.#store?.rest();
+    } catch (error) {
+      if (!(error instanceof OrchesjobError)) throw error;
+      // It was only about memory.
+    }
+  }
+
   #reset(): void {
     try {
       this.#store?.close();

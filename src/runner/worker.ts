@@ -6,7 +6,7 @@ import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { isLiving, readIdentity, readProcess } from "../os/self.ts";
+import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
 import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } from "../os/worker-process.ts";
@@ -18,13 +18,18 @@ import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
+  /** Variables that are in our environment, and not the command's. */
+  readonly unset: readonly string[];
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
 
-export async function runWorker(context: Context, { jobId, settings }: WorkerRequest): Promise<void> {
-  becomeWorker();
+/** A command that has not ended by then takes long: from there on the worker only waits, in as little memory as it can. */
+const SETTLED_MS = 1_000;
+
+export async function runWorker(context: Context, { jobId, settings, unset }: WorkerRequest): Promise<void> {
+  becomeWorker(unset);
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);
@@ -102,7 +107,12 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     if (cancelRequest !== null) stopper.cancel(cancelRequest);
   });
 
+  const settle = setTimeout(() => {
+    ledger.rest();
+    releaseMemory();
+  }, SETTLED_MS);
   const { status, endedAt } = await ended;
+  clearTimeout(settle);
   const outcome = toOutcome(status);
   const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };

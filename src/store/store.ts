@@ -113,5 +113,7 @@ export interface JobStore {
   shrink(): Promise<void>;
   /** Moves what was written into its final place. Called by a process that nobody waits for any more. */
   tidy(): Promise<void>;
+  /** Gives back memory that the next verb would have to fill again. */
+  rest(): void;
   close(): void;
 }

@@ -1,6 +1,6 @@
 /** A job is active exactly as long as its worker lives (law 5): killed, stopped, its lock file deleted, its number reused. */
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -126,4 +126,15 @@ test("a free lock is proof, whatever the row says of boot and numbers", async ()
   await killAndWait(job.target_pid!);
   edit(box, `update jobs set worker_pid = ${process.pid}, pid_namespace = '1', host = 'elsewhere'`);
   expect((await statusOf(box, "k")).status).toBe("LOST");
+});
+
+test("a worker that has come to rest, after a second, still hears, records and cancels", async () => {
+  await using box = new Sandbox();
+  const ready = join(box.directory, "ready");
+  const long = box.json(["start", "--run-key", "ends", "--sync", "--", "sh", "-c", "sleep 1.4; exit 7"]);
+  await box.json(["start", "--run-key", "k", "--", "sh", "-c", `sleep 1.3; : >${ready}; exec sleep 1000`]);
+  await until("it has slept", () => existsSync(ready));
+  await box.json(["cancel", "--run-key", "k"]);
+  expect(await statusOf(box, "k")).toMatchObject({ status: "CANCELLED", signal: "SIGTERM" });
+  expect(await long).toMatchObject({ status: "FAILED", exit_code: 7 });
 });

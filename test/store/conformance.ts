@@ -424,8 +424,9 @@ export function testStore(name: string, openStore: OpenStore): void {
       });
     });
 
-    testWith("tidying and discarding change no job", async (store) => {
+    testWith("tidying, resting and discarding change no job", async (store) => {
       const job = await jobIn(store, "SUCCEEDED");
+      store.rest();
       await store.tidy();
       await store.discardOldCopy();
       expect(await store.find(job.jobId)).toEqual(job);

@@ -10,10 +10,11 @@ export const worker = defineCommand({
     home: required("--home", "DIR", "The state directory", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
     directory: optional("--directory", "DIR", "Working directory of the command", (text) => text),
+    unset: optional("--unset", "NAMES", "Variables that are not the command's", (text) => text.split(",")),
   },
   examples: [],
-  async run({ options: { jobId, fileLimit, directory }, context }) {
-    await runWorker(context, { jobId, settings: { fileLimit, directory } });
+  async run({ options: { jobId, fileLimit, directory, unset = [] }, context }) {
+    await runWorker(context, { jobId, unset, settings: { fileLimit, directory } });
     return 0;
   },
 });

@@ -299,6 +299,11 @@ class SqliteStore implements JobStore {
     this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
 
+  rest(): void {
+    this.#database.clearQueryCache();
+    this.#attempt(() => this.#database.run("pragma shrink_memory"));
+  }
+
   close(): void {
     this.#database.close();
   }

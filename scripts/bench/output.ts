@@ -1,0 +1,71 @@
+/** Output: how fast a command's output gets through `run` and `logs`, and into its log files. */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setVariable } from "../../src/os/environment.ts";
+import { ratioAtLeast, type Section } from "./report.ts";
+import { median, time } from "./stopwatch.ts";
+
+export interface OutputOptions {
+  readonly binary: string;
+  readonly scratch: string;
+  readonly bytes: number;
+  readonly rounds: number;
+}
+
+export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOptions): Promise<Section> {
+  const home = join(scratch, "output");
+  const file = join(scratch, "output-file");
+  setVariable("ORCHESJOB_HOME", home);
+  setVariable("BYTES", String(bytes));
+  setVariable("FILE", file);
+  setVariable("BINARY", binary);
+  const shell = (script: string) => ["sh", "-c", script];
+  const source = "head -c $BYTES /dev/zero";
+  const start = `"$BINARY" start --run-key k --sync -- ${source} >/dev/null`;
+  const cases = {
+    cat: shell(`${source} | cat >/dev/null`),
+    catFile: shell(`${source} | cat >"$FILE"`),
+    redirected: shell(`${source} >"$FILE" 2>"$FILE.stderr"`),
+    started: shell(start),
+    logs: shell(`"$BINARY" logs --run-key k >/dev/null`),
+    logsPipe: shell(`"$BINARY" logs --run-key k | cat >/dev/null`),
+    run: shell(`"$BINARY" run --run-key r -- ${source} >/dev/null`),
+    runPipe: shell(`"$BINARY" run --run-key r -- ${source} | cat >/dev/null`),
+  };
+  const taken = Object.fromEntries(Object.keys(cases).map((name) => [name, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, argv] of Object.entries(cases)) {
+      if (!name.startsWith("logs")) clear();
+      taken[name]!.push(time(argv));
+    }
+  }
+  clear();
+  const ms = (name: keyof typeof cases) => median(taken[name]!);
+  const speed = (name: keyof typeof cases) => `${((bytes / ms(name)) * 1e-6).toFixed(2)} GB/s`;
+  const against = (label: string, name: keyof typeof cases, floor: keyof typeof cases, wanted: number) =>
+    ratioAtLeast(label, speed(name), ms(floor) / ms(name), wanted);
+  return {
+    title: `Output: ${Math.round(bytes / 1_000_000)} MB of zeros`,
+    rows: [
+      { name: "head, through cat (floor)", value: speed("cat") },
+      { name: "head, through cat, and kept in a file (floor)", value: speed("catFile") },
+      { name: "head >FILE, a shell redirection (floor)", value: speed("redirected") },
+      against("run -- head, to cat that keeps it", "run", "catFile", 0.7),
+      { ...against("run -- head, to cat", "run", "cat", 0.7) },
+      against("run -- head into a pipe, to cat that keeps it", "runPipe", "catFile", 0.7),
+      against("start --sync -- head, to the redirection", "started", "redirected", 0.95),
+      { name: "logs", value: speed("logs") },
+      { name: "logs into a pipe", value: speed("logsPipe") },
+    ],
+    notes: [
+      `Medians of ${rounds} interleaved runs of whole commands. What a job writes is kept in a file, so a floor that keeps it, too, is the fair one; the pipe alone is there for orientation.`,
+    ],
+  };
+
+  /** Nobody's pages are in the next one's way. */
+  function clear(): void {
+    rmSync(home, { recursive: true, force: true });
+    rmSync(file, { force: true });
+    mkdirSync(home, { mode: 0o700 });
+  }
+}

@@ -1,0 +1,17 @@
+/** Every part of the bench measures something, in sizes whose figures mean nothing. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { ROOT, Sandbox } from "../support/sandbox.ts";
+
+test("each section of the bench has its figures, and none is left out", async () => {
+  await using box = new Sandbox();
+  const sections = ["growth", "throughput", "memory", "rest", "output"];
+  const bench = [process.execPath, join(ROOT, "scripts/bench/main.ts"), "--tiny", ...sections];
+  const { code, stdout, stderr } = await box.execute(bench, { env: { TMPDIR: box.directory } });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  for (const title of ["Growth", "Throughput", "Memory", "Rest", "Output"])
+    expect(stdout).toContain(`## ${title}`);
+  expect(stdout).not.toContain("NOT MEASURED");
+  expect(stdout).toMatch(/\| idle worker, private +\| [\d.]+ MiB/);
+  expect(stdout).toMatch(/\| clean of 50 with both files +\| [\d,]+ jobs\/s/);
+});
