@@ -1,4 +1,4 @@
-/** Debian's package: an ar archive of two tar archives. It has no maintainer scripts: installing starts and enables nothing. */
+/** Debian's package: an ar archive of two tar archives. Installing it starts and enables nothing. */
 import { createHash } from "node:crypto";
 import manifest from "../../package.json";
 import { ar, type File, gzip, tar, textFile } from "./archive.ts";
@@ -24,9 +24,13 @@ export function debianPackage({ architecture, executable, files, epoch }: Packag
     textFile("usr/share/lintian/overrides/orchesjob", OVERRIDES),
   ];
   const kib = data.reduce((sum, { content }) => sum + Math.ceil(content.length / 1024), 0);
+  const sums = data.map(({ path, content }) => `${md5(content)}  ${path}\n`).sort();
   const control = [
     textFile("control", controlFile(architecture, kib)),
-    textFile("md5sums", data.map(({ path, content }) => `${md5(content)}  ${path}\n`).join("")),
+    textFile("md5sums", sums.join("")),
+    script("postinst", RELOAD),
+    script("prerm", DISABLE),
+    script("postrm", RELOAD),
   ];
   const pack = (members: readonly File[]) => gzip(tar(members, "./", epoch));
   return ar(
@@ -66,6 +70,28 @@ function compressed(file: File): File {
 function md5(content: Uint8Array): string {
   return createHash("md5").update(content).digest("hex");
 }
+
+function script(path: string, text: string): File {
+  return { ...textFile(path, text), executable: true };
+}
+
+const RELOAD = `#!/bin/sh
+set -e
+[ ! -d /run/systemd/system ] || systemctl daemon-reload || :
+`;
+
+const DISABLE = `#!/bin/sh
+set -e
+# Timers that somebody has enabled would go on without the program. Jobs that run go on, as they should.
+if [ "$1" = remove ] && command -v systemctl >/dev/null; then
+  for link in /etc/systemd/system/*.wants/orchesjob-clean.timer /etc/systemd/system/*.wants/orchesjob@*.timer; do
+    [ -L "$link" ] || continue
+    timer=\${link##*/}
+    systemctl disable --quiet "$timer" || :
+    [ ! -d /run/systemd/system ] || systemctl stop "$timer" || :
+  done
+fi
+`;
 
 function controlFile(architecture: string, kib: number): string {
   return `Package: orchesjob
@@ -123,4 +149,6 @@ const OVERRIDES = `orchesjob: unstripped-binary-or-object [usr/bin/orchesjob]
 orchesjob: embedded-library * [usr/bin/orchesjob]
 orchesjob: hardening-no-pie [usr/bin/orchesjob]
 orchesjob: hardening-no-relro [usr/bin/orchesjob]
+# Made without debhelper, whose helpers do not know which instances of a template are enabled.
+orchesjob: maintainer-script-calls-systemctl *
 `;

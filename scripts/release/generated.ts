@@ -13,19 +13,25 @@ const PRINTED: readonly { readonly path: string; readonly words: readonly string
 ];
 
 /** Written into a directory by these words. */
-const UNITS = { path: "systemd", words: (directory: string) => ["systemd", "--output", directory] };
+const UNITS = {
+  path: "systemd",
+  words: (directory: string, program: string) => ["systemd", "--output", directory, "--program", program],
+};
 
-/** Runs an executable of this machine for each. Throws where one fails, or comes out empty. */
-export function generate(executable: string): readonly File[] {
+/**
+ * Runs an executable of this machine for each. Throws where one fails, or comes out empty.
+ * @param program where the executable will be when it is installed
+ */
+export function generate(executable: string, program: string): readonly File[] {
   const scratch = mkdtempSync(join(tmpdir(), "orchesjob-generate-"));
   try {
     const printed = PRINTED.map(({ path, words }) => ({ path, content: ask(executable, words) }));
-    ask(executable, UNITS.words(scratch));
+    ask(executable, UNITS.words(scratch, program));
     const units = readdirSync(scratch).map((name) => ({
       path: `${UNITS.path}/${name}`,
       content: new Uint8Array(readFileSync(join(scratch, name))),
     }));
-    if (units.length === 0) throw new Error(`${UNITS.words("DIR").join(" ")}: wrote no unit`);
+    if (units.length === 0) throw new Error("orchesjob systemd wrote no unit");
     const empty = [...printed, ...units].find(({ content }) => content.length === 0);
     if (empty !== undefined) throw new Error(`${empty.path}: nothing came out`);
     return [...printed, ...units];

@@ -32,10 +32,13 @@ export async function makeRelease(plan: Plan): Promise<void> {
   rmSync(scratch, { recursive: true, force: true });
   try {
     mkdirSync(plan.output, { recursive: true });
-    const files = [
-      ...DOCUMENTS.flatMap((path) => readSource(plan.root, path)),
-      ...(await generateHere(plan, scratch)),
-    ];
+    const here = join(scratch, "orchesjob");
+    await compile({ root: plan.root, commit: plan.commit, outfile: here });
+    const documents = DOCUMENTS.flatMap((path) => readSource(plan.root, path));
+    const files = {
+      archive: [...documents, ...generate(here, "/usr/local/bin/orchesjob")],
+      debian: [...documents, ...generate(here, "/usr/bin/orchesjob")],
+    };
     for (const target of plan.targets) await makeTarget(plan, target, files, scratch);
     write(plan, "install.sh", readFileSync(join(plan.root, "scripts/install.sh")));
     chmodSync(join(plan.output, "install.sh"), 0o755);
@@ -53,19 +56,13 @@ function readSource(root: string, path: string): File[] {
   return names.map((name) => ({ path: name, content: new Uint8Array(readFileSync(join(root, name))) }));
 }
 
-/** By an executable for the machine that builds, which need not be among the targets. */
-async function generateHere({ root, commit }: Plan, scratch: string): Promise<readonly File[]> {
-  const outfile = join(scratch, "orchesjob");
-  await compile({ root, commit, outfile });
-  return generate(outfile);
+/** What goes beside the executable. The units name its place, which is not the same in a package. */
+interface Files {
+  readonly archive: readonly File[];
+  readonly debian: readonly File[];
 }
 
-async function makeTarget(
-  plan: Plan,
-  target: Target,
-  files: readonly File[],
-  scratch: string,
-): Promise<void> {
+async function makeTarget(plan: Plan, target: Target, files: Files, scratch: string): Promise<void> {
   const outfile = join(scratch, target.name, "orchesjob");
   await compile({ root: plan.root, commit: plan.commit, outfile, target: target.bun });
   const executable = new Uint8Array(readFileSync(outfile));
@@ -79,13 +76,18 @@ async function makeTarget(
   rmSync(outfile);
 
   const name = `orchesjob-${manifest.version}-${target.name}`;
-  const all = [...files, { path: "orchesjob", content: executable, executable: true }];
+  const all = [...files.archive, { path: "orchesjob", content: executable, executable: true }];
   const size = write(plan, `${name}.tar.gz`, gzip(tar(all, `${name}/`, plan.epoch)));
   plan.say(
     `${target.name.padEnd(20)}${size}  ${ran ? "ran a job here" : `not run: this machine (${here}) cannot`}`,
   );
   if (target.debian === undefined) return;
-  const deb = debianPackage({ architecture: target.debian, executable, files, epoch: plan.epoch });
+  const deb = debianPackage({
+    architecture: target.debian,
+    executable,
+    files: files.debian,
+    epoch: plan.epoch,
+  });
   plan.say(
     `${`${target.debian}.deb`.padEnd(20)}${write(plan, `orchesjob_${manifest.version}_${target.debian}.deb`, deb)}`,
   );
