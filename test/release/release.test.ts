@@ -1,7 +1,7 @@
 /** A release for this machine, as `bun run release` makes it: what is in it, and what it does on a Debian and under a prefix. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import manifest from "../../package.json";
 import { ar, gzip, tar, textFile } from "../../scripts/release/archive.ts";
 import { makeRelease } from "../../scripts/release/make.ts";
@@ -33,7 +33,7 @@ beforeAll(async () => {
     targets: [TARGET],
     say: () => {},
   });
-});
+}, 180_000);
 
 afterAll(() => own[Symbol.asyncDispose]());
 
@@ -122,46 +122,46 @@ testWith(
   async () => {
     await using box = new Sandbox();
     await using machine = await SystemdMachine.boot(box);
+    const program = "/usr/bin/orchesjob";
     const file = join(box.directory, "orchesjob.deb");
     writeFileSync(file, readFileSync(join(release, `orchesjob_${manifest.version}_${TARGET.debian}.deb`)));
-    const before = await machine.must(["dpkg-query", "-W"]);
+    const installed = await machine.must(["dpkg-query", "-W"]);
 
     await machine.must(["dpkg", "-i", file]);
     expect(await machine.must(["dpkg", "--verify", "orchesjob"])).toBe("");
-    const files = (await machine.must(["dpkg", "-L", "orchesjob"])).trimEnd().split("\n");
-    const program = "/usr/bin/orchesjob";
-    expect(files).toContain(program);
-    await machine.must([program, "run", "--run-key", "k", "--", "true"]);
-    const units = files.filter((path) => path.includes("/systemd/")).map((path) => path.split("/").at(-1)!);
-    const timers = units.filter((unit) => unit.endsWith(".timer"));
-    expect(timers.length).toBeGreaterThan(0);
-    for (const timer of timers)
-      expect((await machine.run(["systemctl", "is-enabled", timer])).stdout).toBe("disabled\n");
+    const paths = (await machine.must(["dpkg", "-L", "orchesjob"])).trimEnd().split("\n");
+    const units = paths.filter((path) => /\/systemd\/.*\.(service|timer)$/.test(path));
+    expect(units.map((path) => basename(path)).sort()).toEqual([
+      "orchesjob-clean.service",
+      "orchesjob-clean.timer",
+      "orchesjob@.service",
+      "orchesjob@.timer",
+    ]);
+    for (const unit of units) {
+      expect(machine.readFile(unit)).not.toMatch(/^ExecStart=(?!\/usr\/bin\/orchesjob )/m);
+      if (unit.endsWith(".timer"))
+        expect((await machine.run(["systemctl", "is-enabled", basename(unit)])).stdout).toBe("disabled\n");
+    }
 
     // A job goes on although its program is removed; its result is there for another copy of the program.
-    await machine.must([
-      program,
-      "start",
-      "--run-key",
-      "long",
-      "--",
-      "sh",
-      "-c",
-      "until [ -e /go ]; do sleep 0.05; done",
-    ]);
-    const shared = new Set((await machine.must(["find", "/usr", "/lib/systemd", "-type", "d"])).split("\n"));
+    const wait = "until [ -e /go ]; do sleep 0.05; done";
+    await machine.must([program, "start", "--run-key", "long", "--", "sh", "-c", wait]);
+    // A timer does not.
+    await machine.must(["systemctl", "enable", "--now", "orchesjob-clean.timer", "orchesjob@x.timer"]);
     await machine.must(["dpkg", "-r", "orchesjob"]);
     await machine.must(["dpkg", "-P", "orchesjob"]);
-    const left = files.filter((path) => existsSync(machine.path(path)) && !shared.has(path) && path !== "/.");
-    expect(left).toEqual([]);
-    expect(existsSync(machine.path("/usr/share/doc/orchesjob"))).toBe(false);
-    expect(await machine.must(["dpkg-query", "-W"])).toBe(before);
+    // What is not there outside was not there before.
+    expect(paths.filter((path) => !existsSync(path) && existsSync(machine.path(path)))).toEqual([]);
+    expect(await machine.must(["dpkg-query", "-W"])).toBe(installed);
+    expect(await machine.must(["find", "/etc/systemd/system", "-name", "*orchesjob*"])).toBe("");
+    expect(await machine.must(["systemctl", "list-units", "--all", "-q", "*orchesjob*.timer"])).toBe("");
     expect(existsSync(machine.path("/var/lib/orchesjob/orchesjob.db"))).toBe(true);
 
     writeFileSync(machine.path("/go"), "");
     const done = await machine.json(["wait", "--run-key", "long"]);
     expect(done).toMatchObject({ status: "SUCCEEDED", finished_at_detected: false });
   },
+  180_000,
 );
 
 describe("the install script", () => {
