@@ -1,8 +1,13 @@
 /** The composition root: chooses the command, and builds what it needs. */
-import type { Command } from "./cli/command.ts";
+import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
 import { cancel } from "./cli/commands/cancel.ts";
+import { doctor } from "./cli/commands/doctor.ts";
+import { complete } from "./cli/commands/complete.ts";
+import { completion } from "./cli/commands/completion.ts";
 import { list } from "./cli/commands/list.ts";
+import { man } from "./cli/commands/man.ts";
+import { metrics } from "./cli/commands/metrics.ts";
 import { rerun } from "./cli/commands/rerun.ts";
 import { result } from "./cli/commands/result.ts";
 import { run } from "./cli/commands/run.ts";
@@ -11,6 +16,7 @@ import { wait } from "./cli/commands/wait.ts";
 import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
+import { systemd } from "./cli/commands/systemd.ts";
 import { worker } from "./cli/commands/worker.ts";
 import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
@@ -24,6 +30,7 @@ import { checkHome, createHome, homeAt, refuseLostDatabase, resolveHome } from "
 import { findInvalidArgument, readOrigin } from "./os/self.ts";
 import type { Context } from "./runner/context.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { COMMIT, VERSION } from "./version.ts";
 
 export const COMMANDS: readonly Command[] = [
   start,
@@ -37,12 +44,23 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+  systemd,
+  doctor,
+  metrics,
+  completion,
+  man,
 ];
+
+/** Not for people. */
+const HIDDEN: readonly Command[] = [worker, complete];
+
+const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
 
 /** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
  *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 12_000;
 const WORKER_PATIENCE_MS = 100;
+const PEEK_PATIENCE_MS = 100;
 
 export interface Streams {
   readonly stdout: number;
@@ -58,7 +76,7 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
   const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const [name, ...words] = argv;
-  const command = [...COMMANDS, worker].find(
+  const command = [...COMMANDS, ...HIDDEN].find(
     (each) => each.name === name || each.aliases?.includes(name ?? ""),
   );
   // As long as the options are not known: a bad one must not look like the job's own exit code 2.
@@ -74,6 +92,7 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
       ...parsed,
       context: createContext(command, parsed.options, diagnostics),
       output,
+      program: PROGRAM,
     });
   } catch (error) {
     const code = report(error, diagnostics.descriptor);
@@ -120,13 +139,21 @@ function createContext(
 ): Context {
   const isWorker = command === worker;
   const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
-  const patienceMs = isWorker ? WORKER_PATIENCE_MS : PATIENCE_MS;
+  const peeks = command.peeks === true;
+  const patienceMs = isWorker ? WORKER_PATIENCE_MS : peeks ? PEEK_PATIENCE_MS : PATIENCE_MS;
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean) =>
-    openSqliteStore(home.database, { create, patienceMs, acceptNewer: isWorker, notify, progress });
+    openSqliteStore(home.database, {
+      create,
+      patienceMs,
+      acceptNewer: isWorker,
+      upgrades: !peeks,
+      notify,
+      progress,
+    });
   let origin: Origin | undefined;
   return {
     home,
@@ -139,6 +166,10 @@ function createContext(
       createHome(home);
       refuseLostDatabase(home);
       return open(true)!;
+    },
+    async examineStore() {
+      const { examineDatabase } = await import("./store/sqlite/examine.ts");
+      return examineDatabase(home.database, patienceMs, () => open(false)!);
     },
     stderr: diagnostics.descriptor,
     notify,

@@ -2,7 +2,7 @@
 declare const ORCHESJOB_VERSION: string | undefined;
 declare const ORCHESJOB_COMMIT: string | undefined;
 
-const version = typeof ORCHESJOB_VERSION === "string" ? ORCHESJOB_VERSION : "0.0.0-source";
-const commit = typeof ORCHESJOB_COMMIT === "string" ? ORCHESJOB_COMMIT : "unknown";
+export const VERSION = typeof ORCHESJOB_VERSION === "string" ? ORCHESJOB_VERSION : "0.0.0-source";
+export const COMMIT = typeof ORCHESJOB_COMMIT === "string" ? ORCHESJOB_COMMIT : "unknown";
 
-export const VERSION_LINE = `orchesjob ${version} (commit ${commit}, bun ${Bun.version})\n`;
+export const VERSION_LINE = `orchesjob ${VERSION} (commit ${COMMIT}, bun ${Bun.version})\n`;

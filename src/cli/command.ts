@@ -3,18 +3,38 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { Context } from "../runner/context.ts";
 import type { Output } from "./output.ts";
 
+/** What a shell can look up to complete a value. */
+export type Completes = "run-key" | "job-id" | "directory" | "file";
+
+/** How the text of a value is read, and what a shell may offer for it. Throws OrchesjobError `usage` on a bad one. */
+export interface ValueReader<T> {
+  (text: string): T;
+  /** All values that there are, where they are few. */
+  readonly choices?: readonly string[] | undefined;
+  readonly completes?: Completes | undefined;
+}
+
 /** An option of a command, with the type of its value in what `run` is given. */
-export interface Option<T> {
+export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes"> {
   /** With its dashes: `--run-key`. */
   readonly flag: string;
   /** Word for the value in help, e.g. `KEY`; undefined for a switch. */
   readonly placeholder?: string;
   readonly help: string;
+  /** May be given many times. */
+  readonly repeatable?: boolean;
   /** What was given, in order; a switch is given as `""`. Throws OrchesjobError `usage`. */
   read(given: readonly string[]): T;
 }
 
 type Values<O> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
+
+/** What the program is, for the commands that describe it. */
+export interface Program {
+  readonly commands: readonly Command[];
+  readonly version: string;
+  readonly commit: string;
+}
 
 export interface Invocation<O> {
   readonly options: Values<O>;
@@ -22,6 +42,7 @@ export interface Invocation<O> {
   readonly operands: readonly string[];
   readonly context: Context;
   readonly output: Output;
+  readonly program: Program;
 }
 
 type OptionTable = Readonly<Record<string, Option<unknown>>>;
@@ -32,10 +53,14 @@ export interface Command<O extends OptionTable = OptionTable> {
   readonly summary: string;
   /** What follows the options in the usage line; undefined where nothing may. */
   readonly operands?: string;
+  /** What the only operand may be; without them the operands are a command and its words. */
+  readonly operandChoices?: readonly string[];
   readonly options: O;
   readonly examples: readonly string[];
   /** Whether the exit code is the job's own, so that a failure of ours must be told apart (125). */
   readonly passesExitCode?: (options: Values<O>) => boolean;
+  /** Asked by a shell while somebody types: it waits for nobody, and an older database is left as it is. */
+  readonly peeks?: boolean;
   /** Returns the exit code. */
   run(invocation: Invocation<O>): Promise<number>;
 }
@@ -54,12 +79,10 @@ export function optional<T>(
   name: string,
   placeholder: string,
   help: string,
-  parse: (text: string) => T,
+  parse: ValueReader<T>,
 ): Option<T | undefined> {
   return {
-    flag: name,
-    placeholder,
-    help,
+    ...describe(name, placeholder, help, parse),
     read: (given) => (given.length === 0 ? undefined : parse(single(name, given))),
   };
 }
@@ -68,7 +91,7 @@ export function withDefault<const T>(
   name: string,
   placeholder: string,
   help: string,
-  parse: (text: string) => T,
+  parse: ValueReader<T>,
   value: T,
 ): Option<T> {
   const option = optional(name, placeholder, help, parse);
@@ -79,12 +102,10 @@ export function required<T>(
   name: string,
   placeholder: string,
   help: string,
-  parse: (text: string) => T,
+  parse: ValueReader<T>,
 ): Option<T> {
   return {
-    flag: name,
-    placeholder,
-    help,
+    ...describe(name, placeholder, help, parse),
     read(given) {
       if (given.length === 0) throw new OrchesjobError("usage", `${name} ${placeholder} is required`);
       return parse(single(name, given));
@@ -97,9 +118,17 @@ export function repeated<T>(
   name: string,
   placeholder: string,
   help: string,
-  parse: (text: string) => T,
+  parse: ValueReader<T>,
 ): Option<readonly T[]> {
-  return { flag: name, placeholder, help, read: (given) => given.map(parse) };
+  return {
+    ...describe(name, placeholder, help, parse),
+    repeatable: true,
+    read: (given) => given.map((text) => parse(text)),
+  };
+}
+
+function describe<T>(flag: string, placeholder: string, help: string, parse: ValueReader<T>) {
+  return { flag, placeholder, help, choices: parse.choices, completes: parse.completes };
 }
 
 function single(name: string, given: readonly string[]): string {

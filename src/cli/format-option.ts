@@ -6,6 +6,6 @@ export const FORMATS = ["json", "table"] as const;
 export const formatOption = optional(
   "--format",
   "FORMAT",
-  "json (default), or table: for people",
+  "How to print it (default: json); a table is for people",
   oneOf("--format", FORMATS),
 );

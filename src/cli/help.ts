@@ -1,24 +1,62 @@
 /** Help, made from the declarations. */
-import type { Command } from "./command.ts";
+import { EXIT_CODES, type ErrorCode } from "../job/errors.ts";
+import { DEFAULT_HOME } from "../os/home.ts";
+import { type Command, flag, type Option } from "./command.ts";
 
-export function usageLine(command: Command): string {
-  return ["Usage: orchesjob", command.name, "[OPTIONS]", command.operands]
+export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
+  ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
+  ["TZ", "Zone of the times that are printed and read"],
+  ["NO_COLOR", "Not empty: no colours in tables on a terminal"],
+];
+
+const MEANINGS: Record<ErrorCode, string> = {
+  general: "general error",
+  usage: "invalid arguments",
+  "not-found": "not found",
+  conflict: "inconsistent or conflicting state",
+  locked: "lock error",
+};
+
+export function exitCodeMeanings(): readonly (readonly [code: number, meaning: string])[] {
+  const failures = Object.entries(MEANINGS).map(
+    ([name, meaning]) => [EXIT_CODES[name as ErrorCode], meaning] as const,
+  );
+  return [[0, "success"], ...failures];
+}
+
+export function usage(command: Command): string {
+  const options = Object.keys(command.options).length > 0 ? "[OPTIONS]" : undefined;
+  return ["orchesjob", command.name, options, command.operands]
     .filter((part) => part !== undefined)
     .join(" ");
 }
 
+/** An option and its value, as it is typed. */
+export function optionUsage({ flag, placeholder }: Option<unknown>): string {
+  return placeholder === undefined ? flag : `${flag} ${placeholder}`;
+}
+
+/** All that is said about an option in one sentence. */
+export function optionHelp({ help, repeatable, choices }: Option<unknown>): string {
+  const remarks = [
+    repeatable ? "may be repeated" : undefined,
+    choices === undefined ? undefined : `one of ${choices.join(", ")}`,
+  ];
+  return [help, ...remarks].filter((part) => part !== undefined).join("; ");
+}
+
+/** Of every command, and known to parsing alone. */
+export const HELP_OPTION: Option<unknown> = flag("--help", "Print this help");
+
 export function commandHelp(command: Command): string {
-  const options = Object.values(command.options).map((option) => [
-    option.placeholder === undefined ? option.flag : `${option.flag} ${option.placeholder}`,
-    option.help,
-  ]);
+  const options = Object.values(command.options).map((option) => [optionUsage(option), optionHelp(option)]);
   return [
     command.summary,
     "",
-    usageLine(command),
+    `Usage: ${usage(command)}`,
     "",
     "Options:",
-    ...columns([...options, ["--help", "Print this help"]]),
+    ...columns([...options, [HELP_OPTION.flag, HELP_OPTION.help]]),
     "",
     "Examples:",
     ...command.examples.map((example) => `  ${example}`),
@@ -42,9 +80,11 @@ export function programHelp(commands: readonly Command[]): string {
     ]),
     "",
     "Environment:",
-    ...columns([["ORCHESJOB_HOME", "The state directory (default: /var/lib/orchesjob)"]]),
+    ...columns(ENVIRONMENT),
     "",
-    "Exit codes: 0 success, 1 general error, 2 invalid arguments, 3 not found, 4 inconsistent or conflicting state, 5 lock error",
+    `Exit codes: ${exitCodeMeanings()
+      .map(([code, meaning]) => `${code} ${meaning}`)
+      .join(", ")}`,
     "",
   ].join("\n");
 }

@@ -1,12 +1,12 @@
 /** The options by which a command names a job. */
 import { OrchesjobError } from "../job/errors.ts";
-import { checkRunKey } from "../job/request.ts";
 import type { JobSelector } from "../runner/find.ts";
 import { optional } from "./command.ts";
+import { runKeyValue, textThat } from "./values.ts";
 
 export const selectorOptions = {
-  runKey: optional("--run-key", "KEY", "The newest job of this run key", checkRunKey),
-  jobId: optional("--job-id", "ID", "The job of this id", (text) => text),
+  runKey: optional("--run-key", "KEY", "The newest job of this run key", runKeyValue),
+  jobId: optional("--job-id", "ID", "The job of this id", textThat("job-id")),
 };
 
 /** Exactly one of the two. Throws `usage`. */

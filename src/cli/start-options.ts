@@ -1,13 +1,13 @@
 /** The options of the commands that start a job, and the request that they make. */
 import { OrchesjobError } from "../job/errors.ts";
 import { ANSWERS } from "../job/policy.ts";
-import { checkRunKey } from "../job/request.ts";
+import { SCOPE_MODES, type ScopeMode } from "../job/scope.ts";
 import type { StartRequest } from "../runner/start.ts";
-import { flag, optional, type Option, repeated, required } from "./command.ts";
-import { duration, labels, oneOf, token, variable } from "./values.ts";
+import { flag, optional, type Option, repeated, required, withDefault } from "./command.ts";
+import { duration, labels, oneOf, property, runKeyValue, textThat, token, variable } from "./values.ts";
 
 export const startOptions = {
-  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", checkRunKey),
+  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", runKeyValue),
   requestId: optional(
     "--request-id",
     "ID",
@@ -18,7 +18,7 @@ export const startOptions = {
   ifSucceeded: optional(
     "--if-succeeded",
     "ANSWER",
-    "return: a job of the key that succeeded is the answer; rerun (default): start anew",
+    "Whether a job of the key that succeeded is the answer, or a new one starts (default: rerun)",
     oneOf("--if-succeeded", ANSWERS),
   ),
   ifFailed: optional(
@@ -34,14 +34,28 @@ export const startOptions = {
     "End the command after this time (90, 90s, 30m, 2h, 1d): TERM, 5 s, KILL; FAILED",
     duration("--timeout"),
   ),
-  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", (text) => text),
-  env: repeated("--env", "NAME=VALUE", "Set a variable for the command; may be repeated", variable("--env")),
+  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
+  env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
-    help: "Note something on the job; may be repeated",
+    help: "Note something on the job",
+    repeatable: true,
     read: labels,
   } satisfies Option<Readonly<Record<string, string>>>,
+  scope: withDefault(
+    "--scope",
+    "MODE",
+    "When the job gets a systemd scope of its own (default: auto, where it would end with what started it)",
+    oneOf("--scope", SCOPE_MODES),
+    "auto",
+  ),
+  property: repeated(
+    "--property",
+    "NAME=VALUE",
+    "Set a property of the scope, as MemoryMax=2G (systemd.resource-control)",
+    property("--property"),
+  ),
 };
 
 type Values = {
@@ -64,6 +78,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
       "--strict says what a finished job means already; leave --if-succeeded, --if-failed and --if-lost out",
     );
   }
+  checkScope(options.scope, options.property);
   return {
     runKey: options.runKey,
     command: operands,
@@ -73,6 +88,8 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     requestId: options.requestId ?? null,
     rerunOfJobId: null,
     rerunReason: null,
+    scope: options.scope,
+    properties: options.property,
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? "rerun",
@@ -81,6 +98,12 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     },
     directory: cwd === undefined ? undefined : toAbsolute(cwd),
   };
+}
+
+/** Throws `usage`. */
+export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
+  if (scope === "never" && properties.length > 0)
+    throw new OrchesjobError("usage", "--property is about the job's scope; leave --scope never out");
 }
 
 function toAbsolute(path: string): string {

@@ -59,7 +59,8 @@ interface Column {
 function fit(rows: readonly Row[], width: number): readonly Column[] {
   const all = HEADINGS.map((heading) => ({
     heading,
-    width: Math.max(heading.length, ...rows.map((row) => Bun.stringWidth(row[heading]))),
+    // Not Math.max of all at once: a call has no room for hundreds of thousands of arguments.
+    width: rows.reduce((most, row) => Math.max(most, Bun.stringWidth(row[heading])), heading.length),
   }));
   for (let dropped = 0; ; dropped++) {
     const columns = all
@@ -105,6 +106,6 @@ function printable(word: string): string {
 }
 
 /** Nothing may move the cursor, or turn the direction of writing. */
-function harmless(text: string): string {
+export function harmless(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "·");
 }

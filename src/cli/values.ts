@@ -2,6 +2,8 @@
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import type { Instant } from "../job/job.ts";
+import { checkRunKey } from "../job/request.ts";
+import type { Completes, ValueReader } from "./command.ts";
 import { parseInstant } from "./time.ts";
 
 const MAX_TEXT_BYTES = 1024;
@@ -35,6 +37,20 @@ export function wholeNumber(option: string, smallest: number): (text: string) =>
   };
 }
 
+const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
+
+/** Bytes: `500000`, `64K`, `100M`, `5G`, `1T`, powers of 1024. */
+export function byteSize(option: string): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,15})([KMGT]?)$/.exec(text);
+    const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
+    if (Number.isSafeInteger(bytes)) return bytes;
+    throw usage(
+      `${option} is a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,
+    );
+  };
+}
+
 /** A short text for people: a reason, a token. */
 export function shortText(option: string): (text: string) => string {
   return (text) => {
@@ -62,13 +78,31 @@ export function variable(option: string): (text: string) => string {
   };
 }
 
+/** NAME=VALUE of a unit, in systemd's notation; what it means systemd knows. */
+export function property(option: string): (text: string) => string {
+  return (text) => {
+    if (/^[A-Za-z][A-Za-z0-9]*=[^\u0000-\u001f\u007f]*$/.test(text)) return shortText(option)(text);
+    throw usage(`${option} is NAME=VALUE, e.g. ${option} MemoryMax=2G, not ${JSON.stringify(text)}`);
+  };
+}
+
+const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.\/-]*$/;
+
+/** The name of a label alone. */
+export function labelName(option: string): ValueReader<string> {
+  return (text) => {
+    if (LABEL_NAME.test(text)) return text;
+    throw usage(`${option} is the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
+  };
+}
+
 /** Labels as one object; the last of a name counts. */
 export function labels(given: readonly string[]): Readonly<Record<string, string>> {
   const pairs = given.map((text) => {
-    const match = /^([A-Za-z_][A-Za-z0-9_.\/-]*)=(.*)$/s.exec(text);
-    if (match === null)
+    const equals = text.indexOf("=");
+    if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))
       throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
-    return [match[1]!, match[2]!] as const;
+    return [text.slice(0, equals), text.slice(equals + 1)] as const;
   });
   const object = Object.fromEntries(pairs);
   if (Buffer.byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
@@ -77,10 +111,20 @@ export function labels(given: readonly string[]): Readonly<Record<string, string
 }
 
 /** A choice of words. */
-export function oneOf<T extends string>(option: string, words: readonly T[]): (text: string) => T {
-  return (text) => {
+export function oneOf<T extends string>(option: string, words: readonly T[]): ValueReader<T> {
+  const read = (text: string) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
   };
+  return Object.assign(read, { choices: words });
 }
+
+/** The same text, of which a shell knows what may stand there. */
+export function textThat(completes: Completes): ValueReader<string> {
+  return Object.assign((text: string) => text, { completes });
+}
+
+export const runKeyValue: ValueReader<string> = Object.assign((text: string) => checkRunKey(text), {
+  completes: "run-key" as const,
+});

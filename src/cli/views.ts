@@ -34,6 +34,8 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     request_id: job.requestId,
     labels: job.labels,
     timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
+    properties: job.properties,
+    unit: job.unit,
     cwd: job.cwd,
     host: job.origin?.host ?? "",
   };
@@ -59,6 +61,7 @@ export function startView(
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,
+    warnings: result.warnings,
   };
 }
 

@@ -5,7 +5,7 @@ export const TIMED_OUT = 124;
 export const OWN_FAILURE = 125;
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
-const SIGNAL_BASE = 128;
+export const SIGNAL_BASE = 128;
 
 /** For a finished job. */
 export function passedOnExitCode(job: Job): number {
@@ -14,7 +14,7 @@ export function passedOnExitCode(job: Job): number {
   if (job.failure === "not_executable") return NOT_EXECUTABLE;
   if (
     job.status === "LOST" ||
-    job.failure !== null ||
+    (job.failure !== null && job.failure !== "out_of_memory") ||
     (job.exitCode === null && job.status !== "CANCELLED")
   ) {
     return OWN_FAILURE;

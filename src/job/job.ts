@@ -1,4 +1,5 @@
 /** What a job is: one execution under a run key. Pure data; who may change it says status.ts. */
+import type { ScopeMode } from "./scope.ts";
 import type { JobStatus } from "./status.ts";
 
 /** Microseconds since 1970-01-01T00:00Z. */
@@ -29,7 +30,7 @@ export interface ProcessIdentity {
 }
 
 /** What kind of failure an `error` tells of, where it is not the command's own. */
-export type Failure = "timed_out" | "not_found" | "not_executable" | "not_launched";
+export type Failure = "timed_out" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
 
 /** How a target ended. */
 export interface Outcome {
@@ -76,6 +77,11 @@ export interface Job {
   readonly cancelReason: string | null;
   readonly rerunOfJobId: string | null;
   readonly rerunReason: string | null;
+  readonly scope: ScopeMode;
+  /** NAME=VALUE of systemd.resource-control(5) and the like, for the scope. */
+  readonly properties: readonly string[];
+  /** The scope of its own that its worker found itself in; null: it stayed where its launcher was. */
+  readonly unit: string | null;
   /** Null for a job that the Python orchesjob wrote. */
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;
@@ -96,4 +102,6 @@ export type NewJob = Pick<
   | "requestId"
   | "rerunOfJobId"
   | "rerunReason"
+  | "scope"
+  | "properties"
 > & { readonly origin: Origin; readonly worker: ProcessIdentity };

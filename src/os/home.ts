@@ -35,6 +35,11 @@ export function logFiles(home: Home, jobId: string): { readonly stdout: string; 
   return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
 }
 
+/** Names of the database and of the files that belong to it, in the order in which they come to be. */
+export function databaseFiles(home: Home): readonly string[] {
+  return ["", "-wal", "-shm", ".python"].map((suffix) => home.database + suffix);
+}
+
 export function lockFilePath(home: Home, jobId: string): string {
   return `${home.locks}/${jobId}`;
 }
@@ -142,7 +147,7 @@ function checkOwner(path: string, facts: FileFacts): void {
   );
 }
 
-function userName(uid: number): string {
+export function userName(uid: number): string {
   const lines = (readTextIfAny("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
   return lines.find((fields) => fields[2] === String(uid))?.[0] ?? `'#${uid}'`;
 }

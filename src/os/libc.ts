@@ -41,6 +41,7 @@ const SYMBOLS = {
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   _exit: { args: ["i32"], returns: "void" },
   geteuid: { args: [], returns: "u32" },
+  getpwuid: { args: ["u32"], returns: "ptr" },
   localtime_r: { args: ["ptr", "ptr"], returns: "ptr" },
   mktime: { args: ["ptr"], returns: "i64" },
   posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },

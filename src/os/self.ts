@@ -73,13 +73,21 @@ const FILE_LIMIT_LINE = "Max open files";
 /** systemd's DefaultLimitNOFILE= where nobody has set another: systemd-system.conf(5). */
 const SYSTEMD_DEFAULT_FILE_LIMIT = 1024n;
 
+/** A systemd that hangs must not hold us up, in ms. */
+const SYSTEMD_PATIENCE_MS = 5_000;
+
 /** What systemd has set for the unit that we are in. */
 function readUnitFileLimit(manager: number): bigint {
   const unit = (readTextIfAny("/proc/self/cgroup") ?? "").trim().split("/").at(-1) ?? "";
   const scope = manager === 1 ? "--system" : "--user";
   const show = ["systemctl", scope, "show", "--property=LimitNOFILESoft", "--value", "--", unit];
   try {
-    const { stdout } = Bun.spawnSync(show, { stdin: "ignore", stderr: "ignore" });
+    const { stdout } = Bun.spawnSync(show, {
+      stdin: "ignore",
+      stderr: "ignore",
+      timeout: SYSTEMD_PATIENCE_MS,
+      killSignal: "SIGKILL",
+    });
     return toLimit(stdout.toString()) ?? SYSTEMD_DEFAULT_FILE_LIMIT;
   } catch {
     return SYSTEMD_DEFAULT_FILE_LIMIT;

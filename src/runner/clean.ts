@@ -1,93 +1,243 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
-import { isActive } from "../job/status.ts";
+import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
-import { listLocks, probeLock } from "../os/lock.ts";
+import { listLocks } from "../os/lock.ts";
+import { lookAtLog, readNames } from "../os/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
+import { sweepStrays } from "./strays.ts";
 
-const BATCH = 2_000;
+/** Jobs of one transaction: many, so that a page of the indexes is written once for many of them; and yet others wait no
+ *  longer than some tenths of a second. */
+const BATCH = 5_000;
 const PROGRESS_STEP = 10_000;
-/** No launcher takes so long between its lock and its job, in ms. */
-const STRAY_AGE_MS = 3_600_000;
+/** Up to so many log files are known by name, so that none is asked for that is not there. */
+const LISTED_LOGS = 50_000;
+/** Larger than any step that a clock is set back by, but by hand, in ms. */
+const LATELY_MS = 3_600_000;
+/** Run keys whose newest jobs are remembered. */
+const REMEMBERED_KEYS = 20_000;
+
+/** Which jobs may go: those that every limit given lets go. At least one is given. */
+export interface CleanLimits {
+  /** Only what ended before this time. */
+  readonly before: Instant | undefined;
+  /** Only what is none of so many newest finished jobs of its run key. */
+  readonly keep: number | undefined;
+  /** Only as long as the logs of all jobs together have more bytes than this, the oldest first. */
+  readonly maxLogBytes: number | undefined;
+}
+
+/** What would be deleted. */
+export interface DryRun {
+  job(job: Job): void;
+  /** A log or lock file that belongs to no job. */
+  stray(path: string): void;
+}
 
 export interface CleanResult {
   readonly deleted: number;
   readonly errors: number;
+  readonly strayFiles: number;
+  /** Bytes of the logs that are left; undefined where there is no limit to them. */
+  readonly logBytes: number | undefined;
 }
 
-/** What is told of on the way. */
-export interface CleanOrder {
-  /** Jobs that finished before this time. */
-  readonly before: Instant;
-  /** Called with each job that would be deleted; then none is. */
-  readonly dryRun?: (job: Job) => void;
-}
-
-export async function cleanJobs(context: Context, { before, dryRun }: CleanOrder): Promise<CleanResult> {
+/** Deletes, or with `dryRun` only tells of it. */
+export async function cleanJobs(
+  context: Context,
+  limits: CleanLimits,
+  dryRun?: DryRun,
+): Promise<CleanResult> {
   const store = context.openStore();
-  if (store === undefined) return { deleted: 0, errors: 0 };
-  const finder = new OrphanFinder(context);
-  const result = { deleted: 0, errors: 0 };
-  for await (const batch of batches(store, before)) {
-    const jobs = batch.filter((job) => !isHeld(context, finder, job));
-    if (dryRun !== undefined) {
-      for (const job of jobs) dryRun(job);
-      result.deleted += jobs.length;
-      continue;
-    }
-    const gone = jobs.filter((job) => deleteFiles(context, job));
-    result.errors += jobs.length - gone.length;
-    const step = Math.floor(result.deleted / PROGRESS_STEP);
-    result.deleted += await store.remove(gone.map((job) => job.jobId));
-    if (step < Math.floor(result.deleted / PROGRESS_STEP)) context.progress(`deleted ${result.deleted} jobs`);
-  }
+  if (store === undefined) return nothingDone(limits);
+  const sweep = { before: limits.before, dryRun: dryRun?.stray };
+  // The total is known only when every file was looked at, so strays come first where there is a limit to it.
+  const first = limits.maxLogBytes === undefined ? undefined : await sweepStrays(context, store, sweep);
+  const cleaner = new Cleaner(context, store, limits, first?.logBytes ?? 0);
   if (dryRun === undefined) {
+    await cleaner.deleteAll();
     await store.forgetRequests();
     await store.discardOldCopy();
     await store.shrink();
-    await removeStrayLocks(context, store);
+  } else {
+    await cleaner.tellAll(dryRun);
   }
-  return result;
+  const { strayFiles, errors } = first ?? (await sweepStrays(context, store, sweep));
+  return {
+    deleted: cleaner.deleted,
+    errors: cleaner.errors + errors,
+    strayFiles,
+    logBytes: cleaner.logBytes,
+  };
 }
 
-/** A LOST job whose command still runs is what keeps its key from running twice. */
-function isHeld(context: Context, finder: OrphanFinder, job: Job): boolean {
-  if (!hasOrphans(finder.find(job))) return false;
-  context.notify(`job ${job.jobId} is kept: its command still runs`);
-  return true;
+function nothingDone({ maxLogBytes }: CleanLimits): CleanResult {
+  return { deleted: 0, errors: 0, strayFiles: 0, logBytes: maxLogBytes === undefined ? undefined : 0 };
 }
 
-/** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
-async function removeStrayLocks(context: Context, store: JobStore): Promise<void> {
-  for (const jobId of listLocks(context.home.locks, STRAY_AGE_MS)) {
-    const path = lockFilePath(context.home, jobId);
-    const job = await store.find(jobId);
-    if ((job === undefined || !isActive(job.status)) && probeLock(path) === "free") removeFile(path);
+class Cleaner {
+  readonly #orphans: OrphanFinder;
+  readonly #files: JobFiles;
+  /** See firstKept; undefined: the key has no more than are to be kept. */
+  readonly #firstKept = new Map<string, number | undefined>();
+  #logBytes: number;
+  deleted = 0;
+  errors = 0;
+
+  constructor(
+    readonly context: Context,
+    readonly store: JobStore,
+    readonly limits: CleanLimits,
+    logBytes: number,
+  ) {
+    this.#orphans = new OrphanFinder(context);
+    this.#files = new JobFiles(context);
+    this.#logBytes = logBytes;
   }
-}
 
-async function* batches(store: JobStore, before: Instant): AsyncGenerator<readonly Job[]> {
-  let cursor: CleanCandidate | undefined;
-  for (;;) {
-    const candidates = await store.finishedBefore(before, BATCH, cursor);
-    cursor = candidates.at(-1);
-    if (cursor === undefined) return;
-    yield candidates.map((candidate) => candidate.job);
+  get logBytes(): number | undefined {
+    return this.limits.maxLogBytes === undefined ? undefined : this.#logBytes;
   }
-}
 
-function deleteFiles(context: Context, job: Job): boolean {
-  const logs = logFiles(context.home, job.jobId);
-  try {
-    for (const path of [logs.stdout, logs.stderr, lockFilePath(context.home, job.jobId)]) removeFile(path);
+  async deleteAll(): Promise<void> {
+    for await (const doomed of this.#batches()) {
+      const gone = doomed.filter((candidate) => this.#deleteFiles(candidate));
+      this.errors += doomed.length - gone.length;
+      const step = Math.floor(this.deleted / PROGRESS_STEP);
+      this.deleted += await this.store.remove(gone.map((candidate) => candidate.jobId));
+      if (step < Math.floor(this.deleted / PROGRESS_STEP))
+        this.context.progress(`deleted ${this.deleted} jobs`);
+    }
+  }
+
+  async tellAll(dryRun: DryRun): Promise<void> {
+    for await (const doomed of this.#batches()) {
+      for (const candidate of doomed) {
+        const job = await this.store.find(candidate.jobId);
+        if (job !== undefined) dryRun.job(job);
+      }
+      this.deleted += doomed.length;
+    }
+  }
+
+  /** The jobs that every limit lets go, in order of their end. */
+  async *#batches(): AsyncGenerator<readonly CleanCandidate[]> {
+    let cursor: CleanCandidate | undefined;
+    while (!this.#fits()) {
+      const before = this.limits.before ?? Number.MAX_SAFE_INTEGER;
+      const candidates = await this.store.finishedBefore(before, BATCH, cursor);
+      cursor = candidates.at(-1);
+      if (cursor === undefined) return;
+      const doomed: CleanCandidate[] = [];
+      for (const candidate of await this.#withoutKept(candidates)) {
+        if (this.#fits()) break;
+        const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
+        // Its end would make no room.
+        if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
+        if (await this.#isHeld(candidate)) continue;
+        this.#logBytes -= bytes;
+        doomed.push(candidate);
+      }
+      if (doomed.length > 0) yield doomed;
+    }
+  }
+
+  #fits(): boolean {
+    return this.limits.maxLogBytes !== undefined && this.#logBytes <= this.limits.maxLogBytes;
+  }
+
+  async #withoutKept(candidates: readonly CleanCandidate[]): Promise<readonly CleanCandidate[]> {
+    const { keep = 0 } = this.limits;
+    if (keep === 0) return candidates;
+    if (this.#firstKept.size > REMEMBERED_KEYS) this.#firstKept.clear();
+    const runKeys = new Set(candidates.map((candidate) => candidate.runKey));
+    const asked = [...runKeys].filter((runKey) => !this.#firstKept.has(runKey));
+    // A job that ends meanwhile makes the true number larger: what is remembered keeps more, not less.
+    const found = await this.store.firstKept(asked, keep);
+    for (const runKey of asked) this.#firstKept.set(runKey, found.get(runKey));
+    return candidates.filter(
+      ({ runKey, attemptNo }) => attemptNo < (this.#firstKept.get(runKey) ?? Number.NEGATIVE_INFINITY),
+    );
+  }
+
+  /** A LOST job whose command still runs is what keeps its key from running twice. */
+  async #isHeld({ jobId, status }: CleanCandidate): Promise<boolean> {
+    if (status !== "LOST") return false;
+    const job = await this.store.find(jobId);
+    if (job === undefined || !hasOrphans(this.#orphans.find(job))) return false;
+    this.context.notify(`job ${jobId} is kept: its command still runs`);
     return true;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    context.notify(`job ${job.jobId} is kept: ${error.message}`);
-    return false;
   }
+
+  #deleteFiles(candidate: CleanCandidate): boolean {
+    try {
+      this.#files.remove(candidate);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // What is left of it counts.
+      if (this.limits.maxLogBytes !== undefined) this.#logBytes += this.#files.sizeOf(candidate);
+      this.context.notify(`job ${candidate.jobId} is kept: ${error.message}`);
+      return false;
+    }
+  }
+}
+
+/**
+ * The files of finished jobs. They are listed once, so that none is asked for that is not there; but for jobs that ended
+ * lately: their files may have come to be after the list.
+ */
+class JobFiles {
+  readonly #locks: ReadonlySet<string>;
+  /** The names of all log files; undefined where they are too many to remember. */
+  readonly #logs: ReadonlySet<string> | undefined;
+  readonly #listedUntil = timeAgo(LATELY_MS);
+
+  constructor(readonly context: Context) {
+    this.#locks = new Set(listLocks(context.home.locks, 0));
+    this.#logs = listLogs(context.home.logs);
+  }
+
+  /** Bytes of both logs. */
+  sizeOf(candidate: CleanCandidate): number {
+    return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
+  }
+
+  /** Throws SystemError. */
+  remove(candidate: CleanCandidate): void {
+    for (const path of this.#presentLogs(candidate)) removeFile(path);
+    if (this.#isListed(candidate) && !this.#locks.has(candidate.jobId)) return;
+    removeFile(lockFilePath(this.context.home, candidate.jobId));
+  }
+
+  #presentLogs(candidate: CleanCandidate): readonly string[] {
+    const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
+    const known = this.#logs;
+    if (known === undefined || !this.#isListed(candidate)) return [stdout, stderr];
+    const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));
+    return [stdout, stderr].filter(isThere);
+  }
+
+  #isListed({ endedAt }: CleanCandidate): boolean {
+    return endedAt < this.#listedUntil;
+  }
+}
+
+function listLogs(directory: string): ReadonlySet<string> | undefined {
+  const known = new Set<string>();
+  for (const names of readNames(directory)) {
+    for (const name of names) known.add(name);
+    if (known.size > LISTED_LOGS) return undefined;
+  }
+  return known;
+}
+
+/** The time before which a job ended that ended so long ago (ms). */
+export function timeAgo(ms: number): Instant {
+  return now() - ms * 1000;
 }

@@ -1,6 +1,7 @@
 /** What every use case is given. Built once, by app.ts. */
 import type { Origin } from "../job/job.ts";
 import type { Home } from "../os/home.ts";
+import type { Examination } from "../store/examination.ts";
 import type { JobStore } from "../store/store.ts";
 
 export interface Context {
@@ -11,6 +12,8 @@ export interface Context {
   openStore(): JobStore | undefined;
   /** The store, made if there is none. */
   createStore(): JobStore;
+  /** Looks at the store without changing anything, also where the state directory is not as it should be. */
+  examineStore(): Promise<Examination>;
   /** Descriptor of stderr, for what a job has written there. */
   readonly stderr: number;
   /** Tells a person something on stderr. */

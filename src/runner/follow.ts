@@ -19,10 +19,20 @@ export interface Route {
   readonly from: number;
 }
 
+/** What the follower has to do beside following. */
+export interface Errand {
+  /** Asked whenever something may have happened, a signal too: whether to leave before the end. */
+  isLeaving(job: Job): Promise<boolean>;
+  /** How long it may be left alone, in ms. */
+  restMs(): number;
+}
+
+const NO_ERRAND: Errand = { isLeaving: () => Promise.resolve(false), restMs: () => Number.POSITIVE_INFINITY };
+
 const CHUNK_BYTES = 262_144;
 
 /**
- * Follows until the job has ended and everything is copied, or `interrupted` says so; returns the job as it is then.
+ * Follows until the job has ended and everything is copied, or the errand says so; returns the job as it is then.
  * Throws SystemError EPIPE where a reader has gone.
  */
 export async function followJob(
@@ -30,7 +40,7 @@ export async function followJob(
   store: JobStore,
   job: Job,
   routes: readonly Route[],
-  interrupted: () => boolean = () => false,
+  errand: Errand = NO_ERRAND,
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
   const taps = routes.map((route) => new Tap(logs[route.stream], route));
@@ -40,15 +50,15 @@ export async function followJob(
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
       current = await refresh(context, store, current);
-      if (interrupted()) return current;
+      if (await errand.isLeaving(current)) return current;
       const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
       if (!isActive(current.status) && !copied) return current;
       if (copied) growth.reset();
       else {
         // What came while we looked would not end the sleep.
         await turn();
-        if (interrupted()) return current;
-        growth.wait(owner, owner.slowCheckMs);
+        if (await errand.isLeaving(current)) return current;
+        growth.wait(owner, Math.min(owner.slowCheckMs, errand.restMs()));
       }
       await turn();
     }

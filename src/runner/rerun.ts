@@ -2,15 +2,17 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import { isActive } from "../job/status.ts";
+import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
 import { type Patience, type StartResult, startJob } from "./start.ts";
 
-/** Throws `not-found`, and `conflict` where the run key has an active job. */
+/** `lodging`: instead of what the first job had. Throws `not-found`, and `conflict` where the run key has an active job. */
 export async function rerunJob(
   context: Context,
   selector: JobSelector,
   reason: string | null,
+  lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
   patience: Patience,
 ): Promise<StartResult> {
   const { job } = await findJob(context, selector);
@@ -30,10 +32,13 @@ export async function rerunJob(
     );
   }
   const { runKey, command, env, labels, timeoutMs, jobId } = job;
+  const scope =
+    lodging.scope ?? (lodging.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
+  const properties = lodging.properties.length > 0 || scope === "never" ? lodging.properties : job.properties;
   return startJob(
     context,
     {
-      ...{ runKey, command, env, labels, timeoutMs },
+      ...{ runKey, command, env, labels, timeoutMs, scope, properties },
       requestId: null,
       rerunOfJobId: jobId,
       rerunReason: reason,

@@ -1,8 +1,10 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
 import type { Job } from "../job/job.ts";
+import { getVariable } from "../os/environment.ts";
 import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
+import type { RunSignals } from "./run-in-unit.ts";
 import { acceptJob, type StartRequest } from "./start.ts";
 
 export interface RunResult {
@@ -17,14 +19,30 @@ export async function runJob(
   output: { readonly stdout: number; readonly stderr: number },
 ): Promise<RunResult> {
   const store = context.createStore();
-  let detachedBy: number | undefined;
-  // Whatever is sent to us is about watching: the job goes on.
-  onInterruption((signal) => (detachedBy ??= signal));
-  const { job } = await acceptJob(context, store, request);
+  const heard = new Set<number>();
+  onInterruption((signal) => heard.add(signal));
+  const { existing, job, warnings } = await acceptJob(context, store, request, true);
+  for (const warning of warnings) context.notify(warning);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
   ] as const;
-  const ended = await followJob(context, store, job, routes, () => detachedBy !== undefined);
+  let detachedBy: number | undefined;
+  let signals: RunSignals | undefined;
+  const ended = await followJob(context, store, job, routes, {
+    async isLeaving(current) {
+      if (heard.size > 0) signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing);
+      for (const signal of heard) {
+        heard.delete(signal);
+        if (signals?.leavesOn(signal, current) === true) detachedBy ??= signal;
+      }
+      await signals?.enforce(current);
+      return detachedBy !== undefined;
+    },
+    restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
+  });
+  // What systemd gives to each process of a unit: systemd.exec(5).
+  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "")
+    await (await import("./run-in-unit.ts")).outlastWorker(ended);
   return { job: ended, detachedBy };
 }

@@ -12,11 +12,21 @@ import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
+import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
 
 export interface StartRequest extends Pick<
   NewJob,
-  "runKey" | "command" | "env" | "labels" | "timeoutMs" | "requestId" | "rerunOfJobId" | "rerunReason"
+  | "runKey"
+  | "command"
+  | "env"
+  | "labels"
+  | "timeoutMs"
+  | "requestId"
+  | "rerunOfJobId"
+  | "rerunReason"
+  | "scope"
+  | "properties"
 > {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */
@@ -33,6 +43,8 @@ export interface StartResult {
   /** False where an existing job is given back whose command is not the one asked for. */
   readonly commandMatches: boolean;
   readonly job: Job;
+  /** What the caller should know about the life of a new job, for people. */
+  readonly warnings: readonly string[];
 }
 
 export async function startJob(
@@ -41,11 +53,12 @@ export async function startJob(
   patience: Patience,
 ): Promise<StartResult> {
   const store = context.createStore();
-  const { existing, job } = await acceptJob(context, store, request);
+  const { existing, job, warnings } = await acceptJob(context, store, request, patience.until === "finished");
   return {
     existing,
     commandMatches: isSameCommand(job, request),
     job: await awaitJob(context, store, job, patience),
+    warnings,
   };
 }
 
@@ -75,16 +88,17 @@ function isSameCommand(job: Job, request: StartRequest): boolean {
   return JSON.stringify(job.command) === JSON.stringify(request.command);
 }
 
-/** Gives the job that the key has, or makes one. */
+/** Gives the job that the key has, or makes one. `supervised`: the caller waits for its end. */
 export async function acceptJob(
   context: Context,
   store: JobStore,
   request: StartRequest,
-): Promise<{ readonly existing: boolean; readonly job: Job }> {
+  supervised: boolean,
+): Promise<Pick<StartResult, "existing" | "job" | "warnings">> {
   const cwd = request.directory ?? process.cwd();
   for (;;) {
     const known = await findKnown(context, store, request);
-    if (known !== undefined) return { existing: true, job: known };
+    if (known !== undefined) return { existing: true, job: known, warnings: [] };
     const { latest, useOverride } = await findPlace(context, store, request);
     if (
       latest !== undefined &&
@@ -95,7 +109,7 @@ export async function acceptJob(
       // The token must go on to mean this job when it is finished: the caller has been told so.
       if (request.requestId !== null)
         await store.bindRequest(request.runKey, request.requestId, latest.jobId);
-      return { existing: true, job: latest };
+      return { existing: true, job: latest, warnings: [] };
     }
     if (latest !== undefined) await refuseOrphans(context, latest);
 
@@ -111,14 +125,26 @@ export async function acceptJob(
     // The witness of life is there before anybody can see the job, and passes on to the worker: at no moment is the job
     // without an owner. If the claim throws, it stays: a commit that reported an error may yet be found on the disk.
     const worker = spawnWorker(context.home, identity, createLock(lockFile), directory);
+    const move = await beginMove(context, identity, worker.identity.pid, supervised);
+    if (move.demanded) {
+      try {
+        await move.done;
+      } catch (error) {
+        removeFile(lockFile);
+        worker.release();
+        throw error;
+      }
+    }
     const accepted = await store.claim(
       { ...identity, worker: worker.identity },
       { expected: latest?.jobId, strict: policy.strict, useOverride },
       now(),
     );
     if (accepted === undefined) removeFile(lockFile);
+    // Before the command runs, or its first children would be left behind.
+    const { unit, warnings } = await move.done;
     worker.release();
-    if (accepted !== undefined) return { existing: false, job: accepted };
+    if (accepted !== undefined) return { existing: false, job: { ...accepted, unit }, warnings };
     // Somebody else was faster; look again.
   }
 }
@@ -142,14 +168,17 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
 async function findPlace(
   context: Context,
   store: JobStore,
-  { runKey, policy }: StartRequest,
+  request: StartRequest,
 ): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
+  const { runKey, policy } = request;
   const found = await store.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
   if (!policy.strict || (latest !== undefined && isActive(latest.status)))
     return { latest, useOverride: false };
   const { strictJobId, override } = await store.strictness(runKey, now());
   if (latest === undefined && strictJobId !== undefined && !override) {
+    // Or it has begun to run just now, between our two looks.
+    if ((await store.latest(runKey)) !== undefined) return findPlace(context, store, request);
     throw new OrchesjobError(
       "conflict",
       `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; to run it once more: orchesjob unlock --run-key ${JSON.stringify(runKey)}`,

@@ -1,10 +1,13 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { formatDuration } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
+import { scopeName } from "../job/scope.ts";
 import { now } from "../os/clock.ts";
+import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
+import { becomeLastToKill } from "../os/oom-score.ts";
 import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
@@ -35,13 +38,15 @@ export async function runWorker(context: Context, { jobId, settings, unset }: Wo
   const ledger = new Ledger(context);
   waitForRelease();
   const worker = readIdentity(process.pid);
+  // The launcher may have died before it knew whether we are there; the kernel knows.
+  const unit = isInUnit("self", scopeName(jobId)) ? scopeName(jobId) : null;
   let attempts = 0;
   // Law 2: without the claim nothing is executed.
   const job = await ledger.write(async (store) => {
     attempts += 1;
     // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
-    return store.run(jobId, worker, context.origin, now());
+    return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
   if (job !== undefined) {
     const { event, outcome, target, endedAt } = await execute({
@@ -80,6 +85,7 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     const outcome = { exitCode: null, signal: null, error: null, failure: null };
     return { event: "cancel", outcome, target: null, endedAt: now() };
   }
+  const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   let pid: number;
   try {
     pid = launch(context, job, settings);
@@ -88,6 +94,8 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     return { event: "fail", outcome: failed.outcome, target: null, endedAt: now() };
   }
   signals.relayTo(pid);
+  // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
+  if (job.unit !== null) becomeLastToKill();
   const target = readIdentity(pid);
   const ended = new Promise<{ status: ExitStatus; endedAt: Instant }>((resolve) =>
     onExit(pid, (status) => {
@@ -120,7 +128,22 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
     return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
   }
-  return { event: outcome.exitCode === 0 ? "succeed" : "fail", outcome, target, endedAt };
+  if (outcome.exitCode === 0) return { event: "succeed", outcome, target, endedAt };
+  return { event: "fail", outcome: { ...outcome, ...findMemoryKill(job, killsBefore) }, target, endedAt };
+}
+
+/** What a failed command may owe to the memory limit of its scope; nothing where none of the job's processes was killed for it. */
+function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outcome> {
+  if (job.unit === null || killsBefore === undefined) return {};
+  const kills = (readMemoryKills(job.unit) ?? 0) - killsBefore;
+  if (kills <= 0) return {};
+  const limits = job.properties.filter((property) => property.startsWith("Memory"));
+  const limit = limits.length === 0 ? "" : ` (${limits.join(", ")})`;
+  const killed = kills === 1 ? "a process" : `${kills} processes`;
+  return {
+    error: `out of memory${limit}: the kernel has killed ${killed} of the job`,
+    failure: "out_of_memory",
+  };
 }
 
 /** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
@@ -166,19 +189,35 @@ class Stopper {
   }
 }
 
+/** systemd signals every thread of ours: what comes in so many ms is one. */
+const ONE_SIGNAL_MS = 5;
+
 /** Passes signals on to the target's group; one that came before there was a target is delivered then. */
 class SignalRelay {
   #group: number | undefined;
   #early: number[] = [];
+  readonly #asking = new Set<number>();
 
   constructor() {
     for (const [name, number] of Object.entries(PASSED_ON)) {
       process.on(name, () => {
         if (this.#group === undefined) this.#early.push(number);
-        else signalGroup(this.#group, number);
+        else void this.#passOn(number);
       });
     }
     unblock(Object.values(PASSED_ON));
+  }
+
+  /** But for what systemd has sent to the target itself: some programs take a second TERM for a wish to end at once. */
+  async #passOn(signal: number): Promise<void> {
+    if (this.#asking.has(signal)) return;
+    this.#asking.add(signal);
+    const { isHeardBy } = await import("../os/unit.ts");
+    await Bun.sleep(ONE_SIGNAL_MS);
+    const target = this.#group === undefined ? undefined : readProcess(this.#group);
+    const isHeard = target !== undefined && isHeardBy(target);
+    this.#asking.delete(signal);
+    if (this.#group !== undefined && !isHeard) signalGroup(this.#group, signal);
   }
 
   relayTo(group: number): void {

@@ -41,10 +41,57 @@ export interface ListFilter {
   readonly limit: number;
 }
 
-export interface CleanCandidate {
-  /** Order of acceptance; the cursor of `finishedBefore`. */
+/** A finished job, as much of it as clean needs: of a million jobs nothing more is read. */
+export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptNo" | "status"> {
+  /** Order of acceptance. */
   readonly position: number;
-  readonly job: Job;
+  /** Its end; its start where an older version did not record that. */
+  readonly endedAt: Instant;
+}
+
+export interface StatisticsRequest {
+  /** Upper bounds of the durations that are counted together, in µs, ascending; the last class has no bound. */
+  readonly durationBounds: readonly number[];
+  /** Names of labels, by whose values the jobs are told apart. */
+  readonly labels: readonly string[];
+  /** At most so many combinations of these values, and so many run keys, are told apart. */
+  readonly limit: number;
+}
+
+/** Jobs that have the status and the labels' values in common. */
+export interface JobGroup {
+  readonly status: JobStatus;
+  /** In the order in which they were asked for; `""` for a job without the label. Undefined: all that is beyond the limit. */
+  readonly labelValues: readonly string[] | undefined;
+  readonly count: number;
+  /** How many of them took how long, one number for each class; jobs that have not ended, or were lost, are in none. */
+  readonly durations: readonly number[];
+  /** All these durations together, in µs. */
+  readonly totalDuration: number;
+}
+
+export interface RunKeySummary {
+  readonly newest: Job;
+  /** How the newest finished job ended; undefined where there is none. */
+  readonly lastResult: JobStatus | undefined;
+  /** When the newest success ended; undefined where there is none. */
+  readonly lastSuccess: Instant | undefined;
+}
+
+export interface Statistics {
+  readonly groups: readonly JobGroup[];
+  /** How many combinations of labels' values were beyond the limit. */
+  readonly mergedLabelValues: number;
+  /** The run keys that were started last, the newest first. */
+  readonly runKeys: readonly RunKeySummary[];
+  /** How many were beyond the limit. */
+  readonly omittedRunKeys: number;
+}
+
+export interface Size {
+  readonly bytes: number;
+  /** What was written and is not in its final place yet. */
+  readonly pendingBytes: number;
 }
 
 export interface JobStore {
@@ -75,12 +122,22 @@ export interface JobStore {
   /** Jobs of all run keys, newest first. */
   list(filter: ListFilter): Promise<readonly Job[]>;
 
+  /** Run keys that begin so, in order. */
+  runKeys(prefix: string, limit: number): Promise<readonly string[]>;
+  /** Jobs whose ids begin so, the newest ids first. */
+  jobsById(prefix: string, limit: number): Promise<readonly Job[]>;
+
+  /** Figures about all jobs, as they are at one instant. */
+  statistics(request: StatisticsRequest): Promise<Statistics>;
+  /** What the store takes on disk. */
+  size(): Promise<Size>;
+
   // Events of the state machine. Each is guarded by the table in job/status.ts and returns the job as it is
   // afterwards, or undefined where the guard refused it: then somebody else has decided.
   run(
     jobId: string,
     worker: ProcessIdentity,
-    origin: NewJob["origin"],
+    place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined>;
   /** Durable when it returns. */
@@ -101,6 +158,13 @@ export interface JobStore {
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
+  /**
+   * For each run key that has at least so many finished jobs (1 or more): the `attemptNo` of the oldest among its `keep`
+   * newest finished ones.
+   */
+  firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
+  /** Those of the ids that no job has. */
+  unknown(jobIds: readonly string[]): Promise<readonly string[]>;
   /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
   remove(jobIds: readonly string[]): Promise<number>;
 

@@ -9,7 +9,7 @@ const SOURCE = join(ROOT, "src");
 /** The rooms, each with the rooms that it may import from, beside itself. */
 const LAW: Record<string, readonly string[]> = {
   main: ["app", "cli", "os", "version"],
-  app: ["cli/commands", "cli", "runner", "store", "store/sqlite", "os", "job"],
+  app: ["cli/commands", "cli", "runner", "store", "store/sqlite", "os", "job", "version"],
   "cli/commands": ["cli", "runner", "store", "os", "job"],
   cli: ["runner", "store", "os", "job"],
   runner: ["store", "os", "job"],

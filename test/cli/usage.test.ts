@@ -36,7 +36,11 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["--all without a run key", ["status", "--all", "--job-id", "j"], "--all needs --run-key"],
   ["a word too many", ["status", "--run-key", "k", "extra"], 'takes no "extra"'],
   ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout or stderr"],
-  ["clean without a time", ["clean"], "--before DATETIME is required"],
+  [
+    "clean without a limit",
+    ["clean"],
+    "needs a limit: --before DATETIME, --older-than DURATION, --keep N or",
+  ],
   ["clean with no time", ["clean", "--before", ""], "not a date or time"],
 ];
 
@@ -117,7 +121,8 @@ describe("help and version", () => {
     ["start", ["--run-key KEY", "--sync", "--start-timeout", "COMMAND [ARGS...]"]],
     ["status", ["--run-key KEY", "--job-id ID", "--all"]],
     ["logs", ["--run-key KEY", "--job-id ID", "--stream"]],
-    ["clean", ["--before DATETIME", "--dry-run"]],
+    ["clean", ["--before DATETIME", "--older-than", "--keep N", "--max-log-bytes SIZE", "--dry-run"]],
+    ["doctor", ["--fix", "--format"]],
   ])("%s --help has its options and an example", async (command, words) => {
     await using box = new Sandbox();
     const result = await box.run([command, "--help"]);

@@ -7,6 +7,8 @@ export function sshdPath(): string | null {
   return Bun.which("sshd", { PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/usr/local/sbin` });
 }
 
+export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
+
 const CHECKS = {
   strace: () => Bun.which("strace") !== null,
   /** The PID namespace of the machine itself, which sees into all others. */
@@ -14,6 +16,14 @@ const CHECKS = {
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
+  bash: () => Bun.which("bash") !== null,
+  /** Completes command lines in the middle of others. */
+  "bash-completion": () => existsSync(BASH_COMPLETION),
+  zsh: () => Bun.which("zsh") !== null,
+  fish: () => Bun.which("fish") !== null,
+  man: () => Bun.which("man") !== null && Bun.which("groff") !== null,
+  mandoc: () => Bun.which("mandoc") !== null,
+  promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
   ar: () => Bun.which("ar") !== null,
   dpkg: () => Bun.which("dpkg") !== null,
@@ -25,6 +35,8 @@ const CHECKS = {
     Bun.spawnSync(["bash", `${import.meta.dir}/../fixtures/systemd/machine.sh`, "check"], {
       stdio: ["ignore", "ignore", "ignore"],
     }).exitCode === 0,
+  /** What makes a login a session of logind. */
+  pam_systemd: () => new Bun.Glob("lib/*/security/pam_systemd.so").scanSync("/usr").next().done === false,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],

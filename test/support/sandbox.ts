@@ -136,6 +136,10 @@ export interface JobAnswer {
   readonly error: string | null;
   readonly lost_reason: string | null;
   readonly orphan_pids: readonly number[];
+  readonly failure: string | null;
+  readonly properties: readonly string[];
+  readonly unit: string | null;
+  readonly warnings: readonly string[];
 }
 
 async function settle(list: () => number[]): Promise<number[]> {

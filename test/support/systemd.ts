@@ -39,10 +39,10 @@ export class SystemdMachine implements AsyncDisposable {
     this.pid = pid;
   }
 
-  /** Boots. The box's directory is visible inside under the same name; give the box away after the machine. */
-  static async boot(box: Sandbox): Promise<SystemdMachine> {
+  /** Boots; `memory`: with limits of memory. The box's directory is visible inside under the same name; give the box away after the machine. */
+  static async boot(box: Sandbox, features: readonly "memory"[] = []): Promise<SystemdMachine> {
     // The script ends the machine when its stdin ends: also when this process is killed.
-    const supervisor = Bun.spawn(["bash", MACHINE_SCRIPT, "boot", box.directory, BINARY], {
+    const supervisor = Bun.spawn(["bash", MACHINE_SCRIPT, "boot", box.directory, BINARY, ...features], {
       cwd: "/",
       stdin: "pipe",
       stdout: "pipe",
@@ -146,7 +146,8 @@ export class SystemdMachine implements AsyncDisposable {
     return [
       // First into a cgroup of the machine, while we still see ours; then into the rest of it.
       ...["nsenter", `--target=${this.pid}`, "--mount", "--root", "--wd", "sh", "-c"],
-      'mkdir -p /sys/fs/cgroup/callers && echo $$ > /sys/fs/cgroup/callers/cgroup.procs && exec "$@"',
+      // In version 2, or in each hierarchy of version 1.
+      'for group in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -w "$group/cgroup.procs" ] && [ "$(stat -fc %T "$group")" != tmpfs ] || continue; [ "$group" = /sys/fs/cgroup ] || [ ! -e /sys/fs/cgroup/cgroup.procs ] || continue; mkdir -p "$group/callers"; echo $$ > "$group/callers/cgroup.procs"; done; exec "$@"',
       ...["sh", "nsenter", "--target=1", "--uts", "--ipc", "--net", "--pid", "--cgroup"],
       ...["env", "-i", `--chdir=${cwd}`, ...environment, ...who],
     ];

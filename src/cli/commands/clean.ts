@@ -1,42 +1,73 @@
 import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
-import { cleanJobs } from "../../runner/clean.ts";
-import { defineCommand, flag, required } from "../command.ts";
+import { cleanJobs, timeAgo } from "../../runner/clean.ts";
+import { defineCommand, flag, optional } from "../command.ts";
 import { formatOption } from "../format-option.ts";
-import { instant } from "../values.ts";
+import { byteSize, duration, instant, wholeNumber } from "../values.ts";
 
 export const clean = defineCommand({
   name: "clean",
-  summary: "Delete finished jobs and their logs",
+  summary: "Delete finished jobs and their logs; of several limits each must let a job go",
   options: {
-    before: required(
+    before: optional(
       "--before",
       "DATETIME",
-      "Jobs that finished before this time (ISO 8601; without an offset: local time)",
+      "Only jobs that finished before this time (ISO 8601; without an offset: local time)",
       instant("--before"),
+    ),
+    olderThan: optional(
+      "--older-than",
+      "DURATION",
+      "Only jobs that finished longer ago than this, e.g. 30d",
+      duration("--older-than"),
+    ),
+    keep: optional("--keep", "N", "Never the N newest finished jobs of a run key", wholeNumber("--keep", 0)),
+    maxLogBytes: optional(
+      "--max-log-bytes",
+      "SIZE",
+      "Only the oldest, until all logs together have at most so many bytes, e.g. 5G",
+      byteSize("--max-log-bytes"),
     ),
     dryRun: flag("--dry-run", "Only say on stderr what would be deleted"),
     format: formatOption,
   },
   examples: [
     "orchesjob clean --before 2026-01-01",
-    `orchesjob clean --before "$(date -d '7 days ago' -Iseconds)" --dry-run`,
+    "orchesjob clean --older-than 30d --keep 3",
+    "orchesjob clean --max-log-bytes 5G --dry-run",
   ],
-  async run({ options: { before, dryRun, format }, context, output }) {
+  async run({ options, context, output }) {
+    const { dryRun, format, olderThan, keep, maxLogBytes } = options;
+    const times = [options.before, olderThan && timeAgo(olderThan)].filter((time) => time !== undefined);
+    const before = times.length === 0 ? undefined : Math.min(...times);
+    if (before === undefined && keep === undefined && maxLogBytes === undefined) {
+      throw new OrchesjobError(
+        "usage",
+        "clean needs a limit: --before DATETIME, --older-than DURATION, --keep N or --max-log-bytes SIZE",
+      );
+    }
     if (format === "table" && !dryRun)
       throw new OrchesjobError("usage", "--format table goes with --dry-run");
-    if (!dryRun) {
-      output.json(await cleanJobs(context, { before }));
+    const doomed: Job[] = [];
+    const told = {
+      job: (job: Job) =>
+        format === "table"
+          ? void doomed.push(job)
+          : context.notify(`Would delete job ${job.jobId} (${job.runKey}, ${job.status})`),
+      stray: (path: string) => context.notify(`Would delete ${path}, which belongs to no job`),
+    };
+    const limits = { before, keep, maxLogBytes };
+    const result = await cleanJobs(context, limits, dryRun ? told : undefined);
+    if (format === "table") {
+      output.table(doomed);
       return 0;
     }
-    const doomed: Job[] = [];
-    const say = (job: Job) => context.notify(`Would delete job ${job.jobId} (${job.runKey}, ${job.status})`);
-    const result = await cleanJobs(context, {
-      before,
-      dryRun: format === "table" ? (job) => void doomed.push(job) : say,
+    output.json({
+      deleted: result.deleted,
+      errors: result.errors,
+      stray_files: result.strayFiles,
+      ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
     });
-    if (format === "table") output.table(doomed);
-    else output.json(result);
     return 0;
   },
 });

@@ -19,12 +19,7 @@ export const list = defineCommand({
   name: "list",
   summary: "Print the jobs of all run keys, newest first",
   options: {
-    status: repeated(
-      "--status",
-      "STATUS",
-      "Only jobs of this status; may be repeated",
-      oneOf("--status", STATUSES),
-    ),
+    status: repeated("--status", "STATUS", "Only jobs of this status", oneOf("--status", STATUSES)),
     runKeyPrefix: withDefault(
       "--run-key-prefix",
       "PREFIX",

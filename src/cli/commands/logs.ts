@@ -13,7 +13,7 @@ export const logs = defineCommand({
     stream: withDefault(
       "--stream",
       "STREAM",
-      "stdout (default) or stderr",
+      "Which of the two (default: stdout)",
       oneOf("--stream", LOG_STREAMS),
       "stdout",
     ),

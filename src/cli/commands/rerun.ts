@@ -1,8 +1,10 @@
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { rerunJob } from "../../runner/rerun.ts";
-import { defineCommand, flag, optional } from "../command.ts";
+import { SCOPE_MODES } from "../../job/scope.ts";
+import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
-import { shortText } from "../values.ts";
+import { checkScope } from "../start-options.ts";
+import { oneOf, property, shortText } from "../values.ts";
 import { startView } from "../views.ts";
 
 const START_TIMEOUT_MS = 10_000;
@@ -14,6 +16,18 @@ export const rerun = defineCommand({
     ...selectorOptions,
     sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
     reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
+    scope: optional(
+      "--scope",
+      "MODE",
+      "As for start (default: as the job had it)",
+      oneOf("--scope", SCOPE_MODES),
+    ),
+    property: repeated(
+      "--property",
+      "NAME=VALUE",
+      "As for start, instead of all that the job had",
+      property("--property"),
+    ),
   },
   examples: [
     `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
@@ -23,7 +37,15 @@ export const rerun = defineCommand({
     const patience = options.sync
       ? ({ until: "finished" } as const)
       : ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const);
-    const result = await rerunJob(context, toSelector(options), options.reason ?? null, patience);
+    const { scope, property: properties } = options;
+    checkScope(scope, properties);
+    const result = await rerunJob(
+      context,
+      toSelector(options),
+      options.reason ?? null,
+      { scope, properties },
+      patience,
+    );
     output.json(
       startView(
         context.home,

@@ -1,4 +1,4 @@
-import { passedOnExitCode } from "../../job/exit-status.ts";
+import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
 import { ERRNO, SystemError } from "../../os/libc.ts";
@@ -29,14 +29,17 @@ export const run = defineCommand({
         context.notify(
           `left job ${job.jobId}, which ${isActive(job.status) ? "goes on" : "has ended meanwhile"}; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
         );
-        return 128 + detachedBy;
+        return SIGNAL_BASE + detachedBy;
       }
       const remark = explain(job);
       if (remark !== undefined) context.notify(remark);
-      return passedOnExitCode(job);
+      const code = passedOnExitCode(job);
+      if (job.signal !== null || job.status === "CANCELLED")
+        (await import("../../runner/run-in-unit.ts")).endAsCommand(code - SIGNAL_BASE);
+      return code;
     } catch (error) {
       // The reader has seen enough. The job goes on, as after every other way to leave.
-      if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return 128 + SIGPIPE;
+      if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return SIGNAL_BASE + SIGPIPE;
       throw error;
     }
   },

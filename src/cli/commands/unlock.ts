@@ -1,14 +1,13 @@
-import { checkRunKey } from "../../job/request.ts";
 import { unlockRunKey } from "../../runner/unlock.ts";
 import { defineCommand, optional, required } from "../command.ts";
 import { formatInstant } from "../time.ts";
-import { duration, shortText } from "../values.ts";
+import { duration, runKeyValue, shortText } from "../values.ts";
 
 export const unlock = defineCommand({
   name: "unlock",
   summary: "Allow a run key that was started with --strict to run exactly once more",
   options: {
-    runKey: required("--run-key", "KEY", "The run key", checkRunKey),
+    runKey: required("--run-key", "KEY", "The run key", runKeyValue),
     reason: optional("--reason", "TEXT", "Why, for those who look at it later", shortText("--reason")),
     ttl: optional(
       "--ttl",

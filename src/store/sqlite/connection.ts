@@ -2,6 +2,7 @@
 import { Database, SQLiteError } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
+import units from "./migrations/0002-units.sql" with { type: "text" };
 
 /** `pragma application_id` of our databases: "ojob". */
 const APPLICATION_ID = 0x6f6a6f62;
@@ -10,8 +11,8 @@ const APPLICATION_ID = 0x6f6a6f62;
  * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds (columns with a
  * default, tables, indexes), because workers of the version before may still run and write.
  */
-const MIGRATIONS: readonly string[] = [jobs];
-const SCHEMA_VERSION = MIGRATIONS.length;
+const MIGRATIONS: readonly string[] = [jobs, units];
+export const SCHEMA_VERSION = MIGRATIONS.length;
 
 export interface OpenOptions {
   readonly create: boolean;
@@ -19,6 +20,8 @@ export interface OpenOptions {
   readonly patienceMs: number;
   /** Go on where a newer version has migrated the database: for a worker, which was there before, and has a result to tell. */
   readonly acceptNewer: boolean;
+  /** False: a database of an older version is left as it is, as if there were none. Default: true. */
+  readonly upgrades?: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
@@ -52,19 +55,17 @@ function openFile(path: string, create: boolean): Database | undefined {
 
 /** True where the schema is ours now. Whatever is not ours is left as it is. */
 function prepareSchema(database: Database, path: string, options: OpenOptions): boolean {
-  const { create, acceptNewer, upgrade } = options;
+  const { create, acceptNewer, upgrades = true, upgrade } = options;
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
+  if (version < SCHEMA_VERSION && !upgrades) return false;
   if (version > SCHEMA_VERSION) {
-    if (readApplication(database) !== APPLICATION_ID) throw notOurs(path);
+    if (!isOurs(database)) throw notOurs(path);
     if (acceptNewer) return true;
-    throw new OrchesjobError(
-      "conflict",
-      `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`,
-    );
+    throw new OrchesjobError("conflict", describeNewer(path, version));
   }
   if (version > 0) {
-    if (readApplication(database) !== APPLICATION_ID) throw notOurs(path);
+    if (!isOurs(database)) throw notOurs(path);
     transact(database, () => migrate(database));
     return true;
   }
@@ -94,7 +95,7 @@ export function migrate(database: Database): void {
 }
 
 /** Whether table `jobs` is the Python orchesjob's, and not that of any other program. */
-function isPython(database: Database): boolean {
+export function isPython(database: Database): boolean {
   const columns = database.query<{ name: string }, []>("select name from pragma_table_info('jobs')").all();
   const names = columns.map((column) => column.name);
   return [
@@ -109,15 +110,21 @@ function isPython(database: Database): boolean {
   ].every((name) => names.includes(name));
 }
 
-function readApplication(database: Database): number {
-  return database.query<{ application_id: number }, []>("pragma application_id").get()!.application_id;
+/** Whether the database says of itself that it is orchesjob's, not the Python one. */
+export function isOurs(database: Database): boolean {
+  const row = database.query<{ application_id: number }, []>("pragma application_id").get()!;
+  return row.application_id === APPLICATION_ID;
+}
+
+export function describeNewer(path: string, version: number): string {
+  return `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`;
 }
 
 export function readVersion(database: Database): number {
   return database.query<{ user_version: number }, []>("pragma user_version").get()!.user_version;
 }
 
-function notOurs(path: string, why = ""): OrchesjobError {
+export function notOurs(path: string, why = ""): OrchesjobError {
   return new OrchesjobError(
     "conflict",
     `${path} is not a database of orchesjob${why}; move it away, or set ORCHESJOB_HOME to another directory`,

@@ -8,6 +8,7 @@ import type {
   Origin,
   ProcessIdentity,
 } from "../../job/job.ts";
+import { isScopeMode } from "../../job/scope.ts";
 import type { JobStatus } from "../../job/status.ts";
 
 export interface JobRow {
@@ -42,6 +43,14 @@ export interface JobRow {
   readonly host: string;
   readonly boot_id: string | null;
   readonly pid_namespace: string | null;
+  readonly scope: string | null;
+  readonly properties: string | null;
+  readonly unit: string | null;
+}
+
+/** As much of a row as clean needs. */
+export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
+  readonly ended_at: number;
 }
 
 export function toJob(row: JobRow): Job {
@@ -72,6 +81,9 @@ export function toJob(row: JobRow): Job {
     cancelReason: row.cancel_reason,
     rerunOfJobId: row.rerun_of_job_id,
     rerunReason: row.rerun_reason,
+    scope: isScopeMode(row.scope) ? row.scope : "auto",
+    properties: parse(row.properties, isStrings, []),
+    unit: row.unit,
     origin: toOrigin(row),
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start),
@@ -113,7 +125,7 @@ function toIdentity(pid: number | null, startTicks: number | null): ProcessIdent
 }
 
 /** Anything below is seconds: in microseconds it would be the first hours of 1970. */
-const SMALLEST_MICROSECONDS = 100_000_000_000;
+export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
 export function toInstant(value: number | string): Instant {

@@ -10,16 +10,28 @@ import type {
   ProcessIdentity,
 } from "../../job/job.ts";
 import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
-import type { ClaimTerms, CleanCandidate, JobStore, ListFilter, Strictness } from "../store.ts";
+import type {
+  ClaimTerms,
+  CleanCandidate,
+  JobStore,
+  ListFilter,
+  Size,
+  Statistics,
+  StatisticsRequest,
+  Strictness,
+} from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
-import { type JobRow, toJob } from "./rows.ts";
+import { type CandidateRow, type JobRow, toJob } from "./rows.ts";
 
 /** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
 
 /** Pages that are moved at a time: a few ms. */
 const SHRINK_PAGES = 1_000;
+
+/** Deleting thousands of jobs touches pages all over the index of run keys; with 2 MB (SQLite's default) they come and go. */
+const REMOVE_CACHE_KIB = 32_000;
 
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
@@ -33,13 +45,17 @@ export const QUERIES = {
   latest: "select * from jobs where run_key = $runKey order by attempt_no desc limit 1",
   history: "select * from jobs where run_key = $runKey order by attempt_no desc",
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
-  finishedBefore: `select * from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
+  firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
+      order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
+  unknown: `select value as job_id from json_each($jobIds)
+    where not exists (select 1 from jobs where job_id = value)`,
   remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, scope, properties, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -62,8 +78,16 @@ export const QUERIES = {
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+  // The next key is looked up behind each: a long history costs no more than a short one.
+  runKeys: `with recursive keys (run_key) as (
+      select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
+      union all
+      select (select min(run_key) from jobs where run_key > keys.run_key and run_key < $prefixEnd) from keys
+        where run_key is not null
+    ) select run_key from keys where run_key is not null limit $limit`,
+  jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
   ...eventStatements({
-    run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace",
+    run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
     succeed: OUTCOME,
     fail: OUTCOME,
     cancel: OUTCOME,
@@ -84,13 +108,14 @@ function eventStatements(columns: Record<JobEvent, string>): Record<JobEvent, st
 /** Opens the store in a database file; undefined where there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
-  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer"> & Reporter,
+  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
-  const { create, patienceMs, acceptNewer } = options;
+  const { create, patienceMs, acceptNewer, upgrades = true } = options;
   const database = openDatabase(path, {
     create,
     patienceMs,
     acceptNewer,
+    upgrades,
     upgrade: (db) => upgradePython(db, path, options),
   });
   return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
@@ -103,6 +128,11 @@ function onlyNamed(bindings: Bindings, statement: string): Bindings {
   return Object.fromEntries(
     Object.entries(bindings).filter(([name]) => new RegExp(`\\$${name}\\b`).test(statement)),
   );
+}
+
+/** Sorts behind every text that begins with the prefix. */
+function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
 }
 
 class SqliteStore implements JobStore {
@@ -137,6 +167,8 @@ class SqliteStore implements JobStore {
         requestId: job.requestId,
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
+        scope: job.scope === "auto" ? null : job.scope,
+        properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
@@ -198,8 +230,7 @@ class SqliteStore implements JobStore {
     ].filter((condition) => condition !== undefined);
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
     const { since = null, until = null, limit, runKeyPrefix: prefix } = filter;
-    // U+10FFFF sorts behind every text that begins with the prefix.
-    const bindings = { since, until, limit, prefix, prefixEnd: `${prefix}\u{10ffff}` };
+    const bindings = { since, until, limit, prefix, prefixEnd: endOf(prefix) };
     return this.#attempt(() =>
       this.#database
         .query<JobRow, SQLQueryBindings>(`select * from jobs ${where} order by seq desc limit $limit`)
@@ -208,15 +239,33 @@ class SqliteStore implements JobStore {
     );
   }
 
+  async runKeys(prefix: string, limit: number): Promise<readonly string[]> {
+    return this.#all("runKeys", { prefix, prefixEnd: endOf(prefix), limit }).map((row) => row.run_key);
+  }
+
+  async jobsById(prefix: string, limit: number): Promise<readonly Job[]> {
+    return this.#all("jobIds", { prefix, prefixEnd: endOf(prefix), limit }).map(toJob);
+  }
+
+  async statistics(request: StatisticsRequest): Promise<Statistics> {
+    // Its statements are of use to nobody else, so they are loaded here.
+    const { readStatistics } = await import("./statistics.ts");
+    return this.#attempt(() => readStatistics(this.#database, request));
+  }
+
+  async size(): Promise<Size> {
+    return { bytes: Bun.file(this.#path).size, pendingBytes: Bun.file(`${this.#path}-wal`).size };
+  }
+
   async run(
     jobId: string,
     worker: ProcessIdentity,
-    origin: NewJob["origin"],
+    { origin, unit }: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined> {
     // Not synced: if the power fails now, the job is lost either way, and the accept before it was synced.
     return this.#unsynced(() =>
-      this.#change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, at }),
+      this.#change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, unit, at }),
     );
   }
 
@@ -256,16 +305,35 @@ class SqliteStore implements JobStore {
     after?: CleanCandidate,
   ): Promise<readonly CleanCandidate[]> {
     const cursor = {
-      afterEnd: after ? (after.job.finishedAt ?? after.job.startedAt) : Number.MIN_SAFE_INTEGER,
+      afterEnd: after?.endedAt ?? Number.MIN_SAFE_INTEGER,
       afterSeq: after?.position ?? 0,
     };
-    return this.#all("finishedBefore", { before, limit, ...cursor }).map((row) => ({
+    return this.#select<CandidateRow>("finishedBefore", { before, limit, ...cursor }).map((row) => ({
       position: row.seq,
-      job: toJob(row),
+      jobId: row.job_id,
+      runKey: row.run_key,
+      attemptNo: row.attempt_no,
+      status: row.status,
+      endedAt: row.ended_at,
     }));
   }
 
+  async firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>> {
+    const rows = this.#select<{ run_key: string; attempt_no: number | null }>("firstKept", {
+      runKeys: JSON.stringify(runKeys),
+      keep,
+    });
+    return new Map(rows.flatMap((row) => (row.attempt_no === null ? [] : [[row.run_key, row.attempt_no]])));
+  }
+
+  async unknown(jobIds: readonly string[]): Promise<readonly string[]> {
+    return this.#select<{ job_id: string }>("unknown", { jobIds: JSON.stringify(jobIds) }).map(
+      (row) => row.job_id,
+    );
+  }
+
   async remove(jobIds: readonly string[]): Promise<number> {
+    this.#attempt(() => this.#database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.#unsynced(() =>
       this.#attempt(
         () => this.#database.query(QUERIES.remove).run({ jobIds: JSON.stringify(jobIds) }).changes,
@@ -347,6 +415,10 @@ class SqliteStore implements JobStore {
   }
 
   #all(query: keyof typeof QUERIES, bindings: Bindings): JobRow[] {
-    return this.#attempt(() => this.#database.query<JobRow, SQLQueryBindings>(QUERIES[query]).all(bindings));
+    return this.#select<JobRow>(query, bindings);
+  }
+
+  #select<Row>(query: keyof typeof QUERIES, bindings: Bindings): Row[] {
+    return this.#attempt(() => this.#database.query<Row, SQLQueryBindings>(QUERIES[query]).all(bindings));
   }
 }

@@ -1,0 +1,63 @@
+import { EXIT_CODES } from "../../job/errors.ts";
+import type { Diagnosis } from "../../runner/doctor.ts";
+import type { Verdict } from "../../runner/finding.ts";
+import { defineCommand, flag } from "../command.ts";
+import { formatOption } from "../format-option.ts";
+import { harmless } from "../table.ts";
+
+export const doctor = defineCommand({
+  name: "doctor",
+  summary: "Look at all that orchesjob stands on, and say what is wrong and what to do",
+  options: {
+    fix: flag("--fix", "Mend what can be mended safely, and say what was done"),
+    format: formatOption,
+  },
+  examples: ["orchesjob doctor --format table", "orchesjob doctor --fix"],
+  async run({ options: { fix, format }, context, output }) {
+    // Not a part of what every other command loads.
+    const { examine } = await import("../../runner/doctor.ts");
+    const diagnoses = await examine(context, fix);
+    const count = (status: Verdict) => diagnoses.filter((each) => each.status === status).length;
+    const summary = {
+      status: worst(diagnoses),
+      ok: count("ok"),
+      warning: count("warning"),
+      problem: count("problem"),
+      fixed: diagnoses.filter((each) => each.fixed !== null).length,
+    };
+    if (format === "table") {
+      output.text(diagnoses.map(lines).join(""));
+    } else {
+      output.json({
+        summary,
+        checks: diagnoses.map(({ check, status, message, wayOut, fixed }) => ({
+          check,
+          status,
+          message,
+          way_out: wayOut,
+          fixed,
+        })),
+      });
+    }
+    return summary.status === "problem" ? EXIT_CODES.conflict : 0;
+  },
+});
+
+function worst(diagnoses: readonly Diagnosis[]): Verdict {
+  const has = (status: Verdict) => diagnoses.some((each) => each.status === status);
+  return has("problem") ? "problem" : has("warning") ? "warning" : "ok";
+}
+
+const CHECK_WIDTH = 16;
+const STATUS_WIDTH = 8;
+
+function lines({ check, status, message, wayOut, fixed }: Diagnosis): string {
+  const indent = " ".repeat(CHECK_WIDTH + STATUS_WIDTH);
+  return [
+    check.padEnd(CHECK_WIDTH) + status.padEnd(STATUS_WIDTH) + harmless(message),
+    ...(fixed === null ? [] : [`${indent}fixed: ${harmless(fixed)}`]),
+    ...(wayOut === null ? [] : [`${indent}way out: ${harmless(wayOut)}`]),
+  ]
+    .map((line) => `${line}\n`)
+    .join("");
+}

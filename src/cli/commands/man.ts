@@ -1,0 +1,26 @@
+import { DEFAULT_HOME } from "../../os/home.ts";
+import { defineCommand } from "../command.ts";
+import { ENVIRONMENT, exitCodeMeanings, HELP_OPTION, optionHelp, usage } from "../help.ts";
+
+export const man = defineCommand({
+  name: "man",
+  summary: "Print the man page (roff)",
+  options: {},
+  examples: ["orchesjob man > /usr/local/share/man/man1/orchesjob.1"],
+  async run({ output, program }) {
+    // Asked for once in an installation's life.
+    const { manual } = await import("../manual.ts");
+    output.text(
+      manual(program.commands, {
+        version: program.version,
+        defaultHome: DEFAULT_HOME,
+        usage,
+        help: optionHelp,
+        helpOption: HELP_OPTION,
+        environment: ENVIRONMENT,
+        exitCodes: exitCodeMeanings(),
+      }),
+    );
+    return 0;
+  },
+});

@@ -1,0 +1,78 @@
+import { OrchesjobError } from "../../job/errors.ts";
+import { STATUSES } from "../../job/status.ts";
+import { defineCommand, flag, repeated, withDefault } from "../command.ts";
+import { labelName, wholeNumber } from "../values.ts";
+
+/** Upper bounds of the histogram of durations, in seconds: from a quick check to a night's work. */
+const DURATION_BOUNDS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
+
+/** SQL and Prometheus have both had enough then. */
+const MAX_LABELS = 10;
+
+export const metrics = defineCommand({
+  name: "metrics",
+  summary:
+    "Print figures about all jobs for Prometheus (text format, for a node exporter's textfile directory)",
+  options: {
+    label: repeated(
+      "--label",
+      "NAME",
+      "Tell jobs apart by the value of this label of theirs, as label_NAME",
+      labelName("--label"),
+    ),
+    limit: withDefault(
+      "--limit",
+      "N",
+      "At most so many run keys, and so many combinations of labels' values, have series of their own (default: 1000)",
+      wholeNumber("--limit", 1),
+      1000,
+    ),
+    noLogBytes: flag("--no-log-bytes", "Leave out the size of all log files, for which each is looked at"),
+  },
+  examples: [
+    "cd /var/lib/prometheus/node-exporter && orchesjob metrics > orchesjob.prom.tmp && mv orchesjob.prom.tmp orchesjob.prom",
+    "orchesjob metrics --label team --limit 100",
+  ],
+  async run({ options, context, output, program }) {
+    // Asked for once a minute, and of no use to any other command.
+    const [{ readFigures }, { metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
+      import("../../runner/figures.ts"),
+      import("../metrics.ts"),
+      import("../exposition.ts"),
+    ]);
+    const labels = [...new Set(options.label)];
+    if (labels.length > MAX_LABELS)
+      throw new OrchesjobError(
+        "usage",
+        `--label is given ${labels.length} times; at most ${MAX_LABELS} are allowed`,
+      );
+    const names = labels.map(metricLabel);
+    const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
+    if (twice >= 0) {
+      const first = labels[names.indexOf(names[twice]!)];
+      throw new OrchesjobError(
+        "usage",
+        `the labels ${first} and ${labels[twice]} would both be ${names[twice]} for Prometheus; give one of them`,
+      );
+    }
+    const request = {
+      durationBounds: DURATION_BOUNDS.map((bound) => bound * 1_000_000),
+      labels,
+      limit: options.limit,
+    };
+    const figures = await readFigures(context, request, !options.noLogBytes);
+    const { version, commit } = program;
+    output.text(
+      formatMetrics(
+        toMetrics(figures, {
+          statuses: STATUSES,
+          bounds: DURATION_BOUNDS,
+          labels,
+          limit: options.limit,
+          build: { version, commit, bun: Bun.version },
+        }),
+      ),
+    );
+    return 0;
+  },
+});

@@ -1,0 +1,38 @@
+import { OrchesjobError } from "../../job/errors.ts";
+import { defineCommand, flag, optional, required } from "../command.ts";
+
+export const systemd = defineCommand({
+  name: "systemd",
+  summary: "Write units of systemd: a service and a timer for jobs by name, and a daily clean",
+  options: {
+    output: required("--output", "DIR", "Where to write them, e.g. /etc/systemd/system", directory),
+    user: flag("--user", "For your own service manager (systemctl --user)"),
+    program: optional("--program", "PATH", "Where orchesjob is then (default: where it is now)", program),
+    force: flag("--force", "Replace files that are there and differ"),
+  },
+  examples: [
+    "orchesjob systemd --output /etc/systemd/system",
+    "orchesjob systemd --user --output ~/.config/systemd/user",
+  ],
+  async run({ options, output }) {
+    const { writeUnits } = await import("../../runner/write-units.ts");
+    const place = { program: options.program ?? program(process.execPath), forUser: options.user };
+    output.json(writeUnits(options.output, place, options.force));
+    return 0;
+  },
+});
+
+function directory(text: string): string {
+  if (text === "") throw new OrchesjobError("usage", "--output is empty; name a directory");
+  const path = text.startsWith("/") ? text : `${process.cwd()}/${text}`;
+  return path.length > 1 ? path.replace(/\/+$/, "") : path;
+}
+
+/** systemd has a meaning of its own for many characters in a command line. */
+function program(path: string): string {
+  if (/^\/[\w./+-]+$/.test(path)) return path;
+  throw new OrchesjobError(
+    "usage",
+    `the executable in a unit has an absolute path of letters, digits and . _ - + /, not ${JSON.stringify(path)}; use --program /usr/local/bin/orchesjob`,
+  );
+}

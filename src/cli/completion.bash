@@ -1,0 +1,157 @@
+# Completion of orchesjob for bash 4.4 and newer. Printed by: orchesjob completion bash
+#
+# Words come out of the typed line by a reader of its own: bash breaks a word at "=" and ":", which run keys may
+# contain, and nothing of the line or of a run key may ever be expanded or executed here.
+
+@TABLES@
+
+# Reads a line up to the cursor, as the shell would, but expands nothing. Sets words (without quotes; the last one is
+# the one at the cursor), starts (where in the line each begins), quote (what the last one is still in), and fixed:
+# the beginning of the last word that readline keeps, for it replaces only what follows.
+_orchesjob_read() {
+  local line=$1 word='' outside='' char next begun=''
+  local -i i
+  for ((i = 0; i < ${#line}; i++)); do
+    char=${line:i:1}
+    if [[ -z $quote && $char == [[:space:]] ]]; then
+      [[ -n $begun ]] && words+=("$word")
+      word='' fixed='' begun=''
+      continue
+    fi
+    [[ -n $begun ]] || starts+=("$i")
+    begun=1
+    if [[ -n $quote && $char == "$quote" ]]; then
+      quote='' fixed=$outside
+    elif [[ $quote == "'" ]]; then
+      word+=$char
+    elif [[ $char == \\ ]]; then
+      next=${line:i+1:1}
+      # Inside of "", it protects only what would be special there.
+      if [[ -n $quote && $next != [\$\`\"\\] ]]; then
+        word+=$char
+      else
+        word+=$next
+        i+=1
+      fi
+    elif [[ -z $quote && $char == [\'\"] ]]; then
+      quote=$char outside=$fixed fixed=$word
+    else
+      word+=$char
+      [[ -z $quote && $COMP_WORDBREAKS == *"$char"* ]] && fixed=$word
+    fi
+  done
+  [[ -n $begun ]] || starts+=("${#line}")
+  words+=("$word")
+}
+
+# Offers those of the words that begin like the one at the cursor, quoted as it is.
+_orchesjob_offer() {
+  local value
+  for value; do
+    [[ $value == "$current"* ]] || continue
+    value=${value:${#fixed}}
+    case $quote in
+      \') value=${value//\'/"'\\''"} ;;
+      \")
+        # There is no way to write it there: the history would be searched.
+        [[ $value == *'!'* ]] && continue
+        value=${value//\\/'\\'} value=${value//\"/'\"'} value=${value//\$/'\$'} value=${value//\`/'\`'}
+        ;;
+      *) [[ -z $value ]] || printf -v value %q "$value" ;;
+    esac
+    COMPREPLY+=("$value")
+  done
+}
+
+# Offers values of an option. $1: what stands before the value in the same word.
+_orchesjob_offer_values() {
+  local value
+  local -a values=()
+  case $kind in
+    choice) values=("${choices[@]}") ;;
+    run-key | job-id)
+      while IFS=$'\t' read -r value _; do
+        values+=("$value")
+      done < <(command orchesjob _complete "$kind" "${current:${#1}}" 2>/dev/null </dev/null)
+      ;;
+    directory) compopt -o dirnames ;;
+    file) compopt -o default ;;
+  esac
+  for value in "${values[@]}"; do
+    _orchesjob_offer "$1$value"
+  done
+}
+
+# Completes a command line that begins in the middle of ours, at the word of this number.
+_orchesjob_offer_command() {
+  local -i position=0 word=0
+  if declare -F _command_offset >/dev/null; then
+    # bash counts words otherwise than we do.
+    while :; do
+      while [[ ${COMP_LINE:position:1} == [[:space:]] ]]; do position+=1; done
+      ((position >= starts[$1] || word >= COMP_CWORD)) && break
+      position+=${#COMP_WORDS[word]}
+      word+=1
+    done
+    _command_offset "$word"
+    return
+  fi
+  compopt -o bashdefault -o default
+  (($1 < ${#words[@]} - 1)) && return
+  local name
+  while IFS= read -r name; do
+    _orchesjob_offer "$name"
+  done < <(compgen -c -- "$current")
+}
+
+_orchesjob() {
+  local -a words=() starts=() flags=() repeatable=() operand_choices=() choices=()
+  local quote='' fixed='' current name='' kind='' word given=' '
+  local -i i last operand=0
+  COMPREPLY=()
+  _orchesjob_read "${COMP_LINE:0:COMP_POINT}"
+  last=${#words[@]}-1
+  current=${words[last]}
+  ((last < 1)) && return
+  if ((last == 1)); then
+    _orchesjob_offer "${_orchesjob_commands[@]}" --help --version
+    return
+  fi
+  _orchesjob_command "${words[1]}" || return 0
+  for ((i = 2; i < last; i++)); do
+    word=${words[i]}
+    if [[ $word == -- ]]; then
+      operand=i+1
+      break
+    elif [[ $word != -?* ]]; then
+      operand=i
+      break
+    fi
+    given+="${word%%=*} "
+    [[ $word != *=* ]] && _orchesjob_option "$name" "$word" || continue
+    i+=1
+    ((i == last)) || continue
+    _orchesjob_offer_values ''
+    return
+  done
+  if ((operand == 0)); then
+    if [[ $current == --*=* ]]; then
+      _orchesjob_option "$name" "${current%%=*}" && _orchesjob_offer_values "${current%%=*}="
+      return 0
+    elif [[ $current == -* || (-z $current && ${#operand_choices[@]} -eq 0) ]]; then
+      for word in "${flags[@]}"; do
+        [[ $given == *" $word "* && " ${repeatable[*]} " != *" $word "* ]] || _orchesjob_offer "$word"
+      done
+      return
+    fi
+    operand=last
+  fi
+  if ((${#operand_choices[@]} > 0)); then
+    ((operand == last)) && _orchesjob_offer "${operand_choices[@]}"
+  elif [[ $kind_of_operands == command ]]; then
+    _orchesjob_offer_command "$operand"
+  fi
+  return 0
+}
+
+complete -o nosort -F _orchesjob orchesjob 2>/dev/null || complete -F _orchesjob orchesjob

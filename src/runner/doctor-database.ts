@@ -1,0 +1,73 @@
+/** doctor on the database: whether it is there, whole, and of a version that we know. */
+import { removeFile, statPath } from "../os/file.ts";
+import { checkHome, refuseLostDatabase } from "../os/home.ts";
+import { bytesText, type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
+import { isFinding, type Patient } from "./patient.ts";
+
+const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
+
+export async function checkDatabase(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  // A directory in its place, say.
+  const facts = statPath(patient.home.database);
+  if (facts !== undefined && facts.kind !== "file") checkHome(patient.home);
+  const { kind, message, damage, thorough, bytes } = await patient.examination();
+  const { database } = patient.home;
+  if (kind === "missing") {
+    refuseLostDatabase(patient.home);
+    return ok("there is none yet; the first start makes it");
+  }
+  if (message !== "") return fromMessage(message);
+  if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
+  const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
+  return ok(`${bytesText(bytes)}; ${checked}`);
+}
+
+export async function checkSchema(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { kind, message, schema, knownSchema } = await patient.examination();
+  if (kind === "missing") return ok("there is no database yet");
+  if (kind === "python") return ok("of the Python orchesjob; the next command upgrades it and keeps a copy");
+  if (kind === "older")
+    return ok(`schema ${schema}; the next command brings it to ${knownSchema}, and nothing is lost`);
+  if (kind === "newer") return fromMessage(message);
+  if (kind === "ours") return ok(`schema ${schema}`);
+  return warning("not looked at: the database cannot be used", "first do what the check of that says");
+}
+
+/** Each process that opens the database reads all of it. */
+const LARGE_LOG_BYTES = 64 * 1024 ** 2;
+
+export async function checkWriteAheadLog(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { pendingBytes } = await patient.examination();
+  const text = `${bytesText(pendingBytes)} are not in the database itself yet`;
+  if (pendingBytes < LARGE_LOG_BYTES) return ok(text);
+  const wayOut = `look who reads without an end, which keeps it from being emptied: fuser -v ${patient.home.database}`;
+  const store = await patient.store();
+  if (isFinding(store)) return warning(text, wayOut);
+  return warning(text, wayOut, async () => {
+    await store.tidy();
+    return "moved what was written into the database";
+  });
+}
+
+export async function checkPythonCopy(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const copy = `${patient.home.database}.python`;
+  const unfinished = `${copy}.unfinished`;
+  // An upgrade that goes on has not finished its own; afterwards there is nobody who would.
+  if (statPath(unfinished) !== undefined && (await patient.examination()).kind === "ours") {
+    return warning(`${unfinished} was left by an upgrade that was interrupted`, `rm ${unfinished}`, () => {
+      removeFile(unfinished);
+      return `deleted ${unfinished}`;
+    });
+  }
+  const facts = statPath(copy);
+  if (facts === undefined) return ok("no copy of a Python orchesjob's database");
+  return ok(`${copy} has ${bytesText(facts.size)}; the next orchesjob clean deletes it`);
+}

@@ -1,0 +1,122 @@
+/** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
+import type { Job } from "../job/job.ts";
+import { lockFilePath, logFiles } from "../os/home.ts";
+import { isOwnerGone } from "../os/liveness.ts";
+import { lookAtLog } from "../os/log-directory.ts";
+import { readProcess } from "../os/self.ts";
+import type { CleanCandidate, JobStore } from "../store/store.ts";
+import { type Finding, listText, ok, SHOWN, warning } from "./finding.ts";
+import { isFinding, type Patient } from "./patient.ts";
+import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
+import { sweepStrays } from "./strays.ts";
+
+const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
+
+export async function checkWorkers(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const { context } = patient;
+  const active = await store.active();
+  const lost = active.filter((job) =>
+    isOwnerGone(job, lockFilePath(patient.home, job.jobId), context.origin),
+  );
+  if (lost.length > 0) {
+    return warning(
+      `${lost.length} of ${active.length} active jobs have no worker any more: ${listText(lost.map(nameOf))}`,
+      "orchesjob list, or any look at them, records them as LOST",
+      async () => {
+        for (const job of lost) await reconcile(context, store, job, true);
+        return `recorded as LOST: ${listText(lost.map(nameOf))}`;
+      },
+    );
+  }
+  const stopped = active.filter(isStopped);
+  if (stopped.length > 0) {
+    return warning(
+      `stopped, so that results are not recorded: the workers of ${listText(stopped.map(nameOf))}`,
+      `kill -CONT ${stopped[0]!.worker!.pid}`,
+    );
+  }
+  return ok(active.length === 0 ? "no job is active" : `${active.length} active, each with its worker`);
+}
+
+function isStopped({ worker }: Job): boolean {
+  const holder = worker === null ? undefined : readProcess(worker.pid);
+  return holder?.state === "T" && holder.startTicks === worker?.startTicks;
+}
+
+/** The newest of them: nobody keeps more LOST jobs whose processes live. */
+const LOST_JOBS = 10_000;
+
+export async function checkOrphans(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const finder = new OrphanFinder(patient.context);
+  const filter = { statuses: ["LOST"] as const, runKeyPrefix: "", since: undefined, until: undefined };
+  const found = (await store.list({ ...filter, limit: LOST_JOBS }))
+    .map((job) => ({ job, orphans: finder.find(job) }))
+    .filter(({ orphans }) => hasOrphans(orphans));
+  if (found.length === 0) return ok("no process of a LOST job is left");
+  const told = found.map(({ job, orphans }) => {
+    const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "out of sight";
+    return `${nameOf(job)}: ${who}`;
+  });
+  return warning(
+    `processes of LOST jobs still run, and hold their keys: ${listText(told)}`,
+    `wait for their end, or end them: orchesjob cancel --job-id ${found[0]!.job.jobId}`,
+  );
+}
+
+export async function checkLeftovers(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const paths: string[] = [];
+  const dryRun = (path: string) => void paths.push(path);
+  const { keptStrays } = await sweepStrays(patient.context, store, { before: undefined, dryRun });
+  const kept =
+    keptStrays === 0 ? "" : `; ${keptStrays} logs without a job are younger than a week, or open, and stay`;
+  if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
+  return warning(
+    `${paths.length} files belong to no job: ${listText(paths)}${kept}`,
+    "orchesjob clean deletes them; save what you still want",
+    async () => {
+      const { strayFiles } = await sweepStrays(patient.context, store, {
+        before: undefined,
+        dryRun: undefined,
+      });
+      return `deleted ${strayFiles} files`;
+    },
+  );
+}
+
+const PAGE = 5_000;
+
+export async function checkLogs(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const missing: string[] = [];
+  let count = 0;
+  for await (const candidate of allFinished(store)) {
+    const logs = logFiles(patient.home, candidate.jobId);
+    if ([logs.stdout, logs.stderr].every((path) => lookAtLog(path) !== undefined)) continue;
+    const job = await store.find(candidate.jobId);
+    // Without a command there is nothing to be lost: it was cancelled, or its worker lost, before it began.
+    if (job === undefined || job.target === null) continue;
+    count += 1;
+    if (missing.length < SHOWN) missing.push(nameOf(job));
+  }
+  if (count === 0) return ok("every finished job has its logs");
+  return warning(
+    `${count} finished jobs have lost a log: ${listText(missing, count)}`,
+    "find out who deletes files in logs/ (orchesjob clean takes the job with them); nothing brings them back",
+  );
+}
+
+async function* allFinished(store: JobStore): AsyncGenerator<CleanCandidate> {
+  for (let cursor: CleanCandidate | undefined; ;) {
+    const page = await store.finishedBefore(Number.MAX_SAFE_INTEGER, PAGE, cursor);
+    yield* page;
+    cursor = page.at(-1);
+    if (cursor === undefined) return;
+  }
+}

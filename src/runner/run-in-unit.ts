@@ -1,0 +1,86 @@
+/**
+ * `run` as the main process of a systemd unit. To somebody who watches a job a signal means: leave, the job goes on. Here it
+ * means the job: `run` is the command, is stopped as the command, stays until it has ended, and ends as it did.
+ * Loaded only in a unit, and where a signal has come.
+ */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { isInUnit, readControlGroup, unitOf } from "../os/control-group.ts";
+import { isLiving, readProcess } from "../os/self.ts";
+import { PASSED_ON, signalProcess } from "../os/signals.ts";
+import { askUnit, dieOf, type Unit } from "../os/unit.ts";
+import { cancelJob } from "./cancel.ts";
+import type { Context } from "./context.ts";
+
+/** What is left of the time until systemd kills everything is for a KILL of ours and for recording the result. */
+const RESERVE = { share: 0.25, longestMs: 5_000 } as const;
+
+export class RunSignals {
+  #stopping: Unit | undefined;
+  #killAt = Number.POSITIVE_INFINITY;
+
+  constructor(
+    readonly context: Context,
+    /** The job was started by this `run`; one that it found active may belong to somebody else. */
+    readonly isOwnJob: boolean,
+  ) {}
+
+  /** Whether the signal ends our watching. Otherwise it has been passed on to the job. */
+  leavesOn(signal: number, job: Job): boolean {
+    const unit = askUnit();
+    const { worker } = job;
+    const isInside = unit !== undefined && worker !== null && isInUnit(worker.pid, unit.name);
+    if (unit?.isOurs !== true || !(this.isOwnJob || isInside)) return true;
+    // The worker passes on what it hears. What systemd has sent to the whole unit it has heard already.
+    if (worker !== null && !(unit.signalsAll && isInside)) signalProcess(worker, signal);
+    if (this.#stopping === undefined && Number.isFinite(unit.killsAfterMs)) {
+      const reserveMs = Math.min(unit.killsAfterMs * RESERVE.share, RESERVE.longestMs);
+      this.#stopping = unit;
+      this.#killAt = performance.now() + unit.killsAfterMs - reserveMs;
+    }
+    return false;
+  }
+
+  /** For how long nothing is to be done here, in ms. */
+  get restMs(): number {
+    return Math.max(0, this.#killAt - performance.now());
+  }
+
+  /** Ends a command that goes on and on, shortly before systemd would kill it, its worker and us: then nobody would know. */
+  async enforce(job: Job): Promise<void> {
+    if (this.restMs > 0 || this.#stopping === undefined) return;
+    this.#killAt = Number.POSITIVE_INFINITY;
+    const reason = `${this.#stopping.name} is being stopped, and the command did not end within its TimeoutStopSec`;
+    try {
+      await cancelJob(this.context, { jobId: job.jobId }, { reason, graceMs: 0 });
+    } catch (error) {
+      // It has ended meanwhile.
+      if (!(error instanceof OrchesjobError) || error.code !== "conflict") throw error;
+    }
+  }
+}
+
+const FIRST_LOOK_MS = 2;
+const LONGEST_LOOK_MS = 100;
+
+/**
+ * Waits until the worker of a job that has ended is gone, where it is in the service that we are in: systemd kills what is
+ * left of a service when its main process ends, and the worker may still have something to do.
+ */
+export async function outlastWorker({ worker }: Job): Promise<void> {
+  const unit = unitOf(readControlGroup("self"));
+  if (worker === null || unit?.endsWith(".service") !== true || !isInUnit(worker.pid, unit)) return;
+  for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
+    const holder = readProcess(worker.pid);
+    if (!isLiving(holder) || holder.startTicks !== worker.startTicks) return;
+    await Bun.sleep(pause);
+  }
+}
+
+/**
+ * Ends us as the command has ended, where that was by a signal and we are the main process of a unit: to systemd an end by
+ * TERM is a clean one, and an exit code of 143 is not. Returns where we are not, or the signal asks nobody to end.
+ */
+export function endAsCommand(signal: number): void {
+  if (Object.values<number>(PASSED_ON).includes(signal) && askUnit()?.isOurs === true) dieOf(signal);
+}

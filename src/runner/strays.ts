@@ -1,0 +1,98 @@
+/**
+ * Log and lock files that belong to no job. A log is opened only when its job is in the store, so a log without a job is
+ * one whose row is gone: deleted by hand, or not yet in a backup that was put back, or in a database that was moved away
+ * because it was damaged. In the last two somebody may want it still. So it goes as a job would that ended with the last
+ * write, and never before a week is over; and not while anybody has it open.
+ */
+import type { Instant } from "../job/job.ts";
+import { OrchesjobError } from "../job/errors.ts";
+import { isActive } from "../job/status.ts";
+import { removeFile } from "../os/file.ts";
+import { lockFilePath } from "../os/home.ts";
+import { SystemError } from "../os/libc.ts";
+import { listLocks, probeLock } from "../os/lock.ts";
+import { isLockName, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
+import type { JobStore } from "../store/store.ts";
+import type { Context } from "./context.ts";
+
+/** In ms. */
+const STRAY_LOG_AGE_MS = 7 * 86_400_000;
+/** No launcher takes so long between its lock and its job, in ms. */
+const STRAY_LOCK_AGE_MS = 3_600_000;
+
+export interface SweepOrder {
+  /** Only logs last written before this time. */
+  readonly before: Instant | undefined;
+  /** Called with the path of each file that would be deleted; then none is. */
+  readonly dryRun: ((path: string) => void) | undefined;
+}
+
+export interface SweepResult {
+  readonly strayFiles: number;
+  /** Logs that belong to no job either, and stay: they are young, or somebody has them open. */
+  readonly keptStrays: number;
+  readonly errors: number;
+  /** Bytes of the logs that do belong to jobs. */
+  readonly logBytes: number;
+}
+
+export async function sweepStrays(
+  context: Context,
+  store: JobStore,
+  { before, dryRun }: SweepOrder,
+): Promise<SweepResult> {
+  const result = { strayFiles: 0, keptStrays: 0, errors: 0, logBytes: 0 };
+  const drop = (path: string) => {
+    if (dryRun !== undefined) dryRun(path);
+    else if (!removeFile(path)) return;
+    result.strayFiles += 1;
+  };
+  for (const names of readNames(context.home.logs)) {
+    const logs = names.flatMap((name) => {
+      const jobId = jobOfLog(name);
+      return jobId === undefined ? [] : [{ jobId, path: `${context.home.logs}/${name}` }];
+    });
+    const strays = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
+    for (const { jobId, path } of logs) {
+      attempt(context, result, () => {
+        if (!strays.has(jobId)) result.logBytes += lookAtLog(path)?.size ?? 0;
+        else if (isOld(path, before) && isUnused(context, jobId, path)) drop(path);
+        else result.keptStrays += 1;
+      });
+    }
+  }
+  for (const path of await strayLocks(context, store)) attempt(context, result, () => drop(path));
+  return result;
+}
+
+function isOld(path: string, before: Instant | undefined): boolean {
+  const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, (before ?? Number.POSITIVE_INFINITY) / 1000);
+  return (lookAtLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
+}
+
+/** No process writes it, and no worker is there that the store does not know. */
+function isUnused(context: Context, jobId: string, path: string): boolean {
+  return probeLock(path) !== "held" && probeLock(lockFilePath(context.home, jobId)) !== "held";
+}
+
+/** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
+async function strayLocks(context: Context, store: JobStore): Promise<readonly string[]> {
+  const strays: string[] = [];
+  for (const jobId of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
+    if (!isLockName(jobId)) continue;
+    const path = lockFilePath(context.home, jobId);
+    const job = await store.find(jobId);
+    if ((job === undefined || !isActive(job.status)) && probeLock(path) === "free") strays.push(path);
+  }
+  return strays;
+}
+
+function attempt(context: Context, result: { errors: number }, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof SystemError || error instanceof OrchesjobError)) throw error;
+    result.errors += 1;
+    context.notify(error.message);
+  }
+}

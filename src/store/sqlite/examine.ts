@@ -1,0 +1,70 @@
+/** A look at a database, read-only: nothing is migrated, upgraded or made. */
+import { Database } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
+import type { Examination } from "../examination.ts";
+import type { JobStore } from "../store.ts";
+import {
+  describeNewer,
+  isOurs,
+  isPython,
+  notOurs,
+  readVersion,
+  SCHEMA_VERSION,
+  translateErrors,
+} from "./connection.ts";
+
+/** Up to this size every index is compared with its table: `pragma integrity_check` takes about 10 s for each GB. */
+const THOROUGH_BYTES = 1024 ** 3;
+/** Faults that are told of. */
+const MOST_FAULTS = 5;
+
+export function examineDatabase(path: string, patienceMs: number, open: () => JobStore): Examination {
+  const bytes = Bun.file(path).size;
+  const base = {
+    message: "",
+    schema: 0,
+    knownSchema: SCHEMA_VERSION,
+    damage: [],
+    thorough: bytes <= THOROUGH_BYTES,
+    bytes,
+    pendingBytes: Bun.file(`${path}-wal`).size,
+    open,
+  };
+  if (bytes === 0) return { ...base, kind: "missing" };
+  try {
+    return translateErrors(path, patienceMs, () => {
+      const database = new Database(path, { readonly: true, strict: true });
+      try {
+        database.run(`pragma busy_timeout = ${patienceMs}`);
+        const found = { ...base, schema: readVersion(database) };
+        const { kind, message } = classify(database, path, found.schema);
+        const damage = kind === "foreign" ? [] : findDamage(database, base.thorough);
+        return { ...found, kind, message, damage };
+      } finally {
+        database.close();
+      }
+    });
+  } catch (error) {
+    if (!(error instanceof OrchesjobError)) throw error;
+    return { ...base, kind: "unreadable", message: error.message };
+  }
+}
+
+function classify(database: Database, path: string, version: number): Pick<Examination, "kind" | "message"> {
+  if (version > 0 && !isOurs(database)) return { kind: "foreign", message: notOurs(path).message };
+  if (version > SCHEMA_VERSION) return { kind: "newer", message: describeNewer(path, version) };
+  if (version > 0) return { kind: version < SCHEMA_VERSION ? "older" : "ours", message: "" };
+  if (isPython(database)) return { kind: "python", message: "" };
+  const { count } = database
+    .query<{ count: number }, []>("select count(*) as count from sqlite_schema where type = 'table'")
+    .get()!;
+  return count === 0 ? { kind: "missing", message: "" } : { kind: "foreign", message: notOurs(path).message };
+}
+
+function findDamage(database: Database, thorough: boolean): readonly string[] {
+  const pragma = thorough ? "integrity_check" : "quick_check";
+  const rows = database.query<Record<string, string>, []>(`pragma ${pragma}(${MOST_FAULTS})`).all();
+  // One word may have many lines, the first of which only names the database.
+  const words = rows.flatMap((row) => Object.values(row)).flatMap((word) => word.split("\n"));
+  return words.filter((word) => word !== "ok" && !word.startsWith("***")).slice(0, MOST_FAULTS);
+}

@@ -1,0 +1,103 @@
+/** `systemd` writes units, and nothing over what somebody has changed. Whether they work: test/systemd/units.test.ts. */
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { BINARY, Sandbox } from "../support/sandbox.ts";
+
+const NAMES = ["orchesjob-clean.service", "orchesjob-clean.timer", "orchesjob@.service", "orchesjob@.timer"];
+
+interface Answer {
+  readonly written: readonly string[];
+  readonly unchanged: readonly string[];
+}
+
+const PROGRAM = ["--program", "/usr/local/bin/orchesjob"];
+
+test("the units come into a directory that is made, for all to read, with the program in them", async () => {
+  await using box = new Sandbox();
+  const directory = join(box.directory, "etc/units");
+  const result = await box.run(["systemd", "--output", "etc/units/"], {
+    env: { ORCHESJOB_HOME: "/proc/none" },
+  });
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  const answer = JSON.parse(result.stdout) as Answer;
+  expect([...answer.written].sort()).toEqual(NAMES.map((name) => join(directory, name)));
+  expect(answer.unchanged).toEqual([]);
+  expect(readdirSync(directory).sort()).toEqual(NAMES);
+  for (const name of NAMES) {
+    expect(statSync(join(directory, name)).mode & 0o777).toBe(0o644);
+    const text = readFileSync(join(directory, name), "utf8");
+    if (name.endsWith(".service")) expect(text).toContain(`\nExecStart=${BINARY} `);
+    expect(text).not.toMatch(/undefined|null|\$\{/);
+  }
+});
+
+test("a second time changes nothing; a file that was changed is not overwritten, and then no other is written", async () => {
+  await using box = new Sandbox();
+  const words = ["systemd", "--output", box.directory, ...PROGRAM];
+  await box.json<Answer>(words);
+  const again = await box.json<Answer>(words);
+  expect(again).toMatchObject({ written: [], unchanged: { length: 4 } });
+
+  const changed = join(box.directory, "orchesjob@.timer");
+  const mine = `${readFileSync(changed, "utf8")}# mine\n`;
+  writeFileSync(changed, mine);
+  const other = await box.run([...words.slice(0, 3), "--program", "/opt/orchesjob"]);
+  expect(other).toMatchObject({ code: 4, stdout: "" });
+  expect(other.stderr).toContain(`${changed} `);
+  expect(other.stderr).toContain("--force");
+  expect(readFileSync(changed, "utf8")).toBe(mine);
+  expect(readFileSync(join(box.directory, "orchesjob@.service"), "utf8")).not.toContain("/opt/orchesjob");
+
+  const forced = await box.json<Answer>([...words, "--force"]);
+  expect(forced).toMatchObject({ written: [changed], unchanged: { length: 3 } });
+  expect(readFileSync(changed, "utf8")).not.toContain("# mine");
+});
+
+test("a unit that was masked stays so without --force, and what it pointed to stays with it", async () => {
+  await using box = new Sandbox();
+  const target = join(box.directory, "target");
+  writeFileSync(target, "");
+  mkdirSync(join(box.directory, "units"));
+  symlinkSync(target, join(box.directory, "units/orchesjob@.timer"));
+  const words = ["systemd", "--output", "units", ...PROGRAM];
+  expect((await box.run(words)).code).toBe(4);
+  await box.json(["systemd", "--output", "units", ...PROGRAM, "--force"]);
+  expect(readFileSync(target, "utf8")).toBe("");
+});
+
+test("what cannot be done is said in a sentence", async () => {
+  await using box = new Sandbox();
+  writeFileSync(join(box.directory, "file"), "");
+  const into = async (...words: string[]) => box.run(["systemd", ...words]);
+  expect(await into("--output", "file/units", ...PROGRAM)).toMatchObject({
+    code: 1,
+    stderr: `orchesjob: cannot read ${box.directory}/file/units/orchesjob@.service: not a directory\n`,
+  });
+  expect(await into()).toMatchObject({ code: 2, stderr: "orchesjob: --output DIR is required\n" });
+  expect((await into("--output", "")).code).toBe(2);
+  for (const bad of ["orchesjob", "/opt/my tools/orchesjob", "/opt/100%/orchesjob", "/opt/$HOME/orchesjob"])
+    expect((await into("--output", "units", "--program", bad)).code).toBe(2);
+  if (process.getuid?.() !== 0) {
+    mkdirSync(join(box.directory, "locked"), { mode: 0o555 });
+    expect(await into("--output", "locked", ...PROGRAM)).toMatchObject({ code: 1 });
+    chmodSync(join(box.directory, "locked"), 0o755);
+  }
+});
+
+test("a user's units have a state directory and jobs of that user's own", async () => {
+  await using box = new Sandbox();
+  await box.json(["systemd", "--user", "--output", "units", ...PROGRAM]);
+  const texts = NAMES.map((name) => readFileSync(join(box.directory, "units", name), "utf8")).join("\n");
+  expect(texts).toContain(" -- %E/orchesjob/jobs/%i\n");
+  expect(texts).toContain("\nEnvironment=ORCHESJOB_HOME=%h/.local/share/orchesjob\n");
+  expect(texts).not.toMatch(/\/var\/lib|\/etc\/|systemctl (?!--user)/);
+});

@@ -1,0 +1,186 @@
+/** doctor on a database that was broken on purpose: it says so, changes not a byte, and goes on with the other checks. */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { edit, openDatabase } from "../support/database.ts";
+import { complaintsOf, diagnose } from "../support/doctor.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { PYTHON_VERSIONS, unpackPython } from "../support/python-home.ts";
+import { Sandbox, until } from "../support/sandbox.ts";
+import { snapshot } from "../support/snapshot.ts";
+
+const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
+
+/** Looks, with and without --fix: neither may change the database. */
+async function lookTwice(box: Sandbox) {
+  const before = snapshot(box.home);
+  const found = await diagnose(box);
+  expect(snapshot(box.home)).toEqual(before);
+  const fixed = await diagnose(box, ["--fix"]);
+  expect(fixed.of("database")).toEqual(found.of("database"));
+  expect(snapshot(box.home)["orchesjob.db"]).toBe(before["orchesjob.db"]!);
+  return found;
+}
+
+/** A few jobs, all of them in the one database file. */
+async function withHistory(): Promise<Sandbox> {
+  const box = new Sandbox();
+  for (const key of ["a", "b"]) await box.json(["start", "--run-key", key, "--sync", "--", "true"]);
+  await until("the workers end", () => box.processes().length === 0);
+  using database = openDatabase(box);
+  database.run("pragma wal_checkpoint(truncate)");
+  return box;
+}
+
+test("random bytes", async () => {
+  await using box = new Sandbox();
+  mkdirSync(box.home, { mode: 0o700 });
+  writeFileSync(pathOf(box), Buffer.alloc(20_000, "not a database "), { mode: 0o600 });
+  const found = await lookTwice(box);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toMatch(/orchesjob\.db is damaged \(/);
+  expect(found.of("schema").message).toMatch(/^not looked at/);
+  expect(found.of("workers").message).toMatch(/^not looked at/);
+});
+
+test("a page that was overwritten, and one that is missing", async () => {
+  await using box = await withHistory();
+  const whole = readFileSync(pathOf(box));
+  writeFileSync(pathOf(box), Buffer.from(whole).fill(0x5a, 4096));
+  expect((await lookTwice(box)).of("database").message).toContain("is damaged");
+  writeFileSync(pathOf(box), whole);
+  truncateSync(pathOf(box), whole.length - 4096);
+  expect((await lookTwice(box)).of("database").message).toContain("is damaged");
+});
+
+test("an index that does not agree with its table, which no command notices", async () => {
+  await using box = await withHistory();
+  await box.json(["start", "--run-key", "unmistakable", "--sync", "--", "true"]);
+  await until("the worker ends", () => box.processes().length === 0);
+  const database = openDatabase(box);
+  database.run("pragma wal_checkpoint(truncate)");
+  const query = "select rootpage from sqlite_schema where name = 'jobs_attempts'";
+  const { rootpage } = database.query<{ rootpage: number }, []>(query).get()!;
+  database.close();
+  // Another key in the index, and in the table still the old one.
+  const bytes = readFileSync(pathOf(box));
+  const key = bytes.indexOf("unmistakable", (rootpage - 1) * 4096);
+  expect(key).toBeLessThan(rootpage * 4096);
+  writeFileSync(pathOf(box), Buffer.from(bytes).fill("unmistakably", key, key + 12));
+  expect((await box.run(["list"])).code).toBe(0);
+  const found = await lookTwice(box);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toMatch(/is damaged: row \d missing from index jobs_attempts/);
+  expect(found.of("workers").message).toBe("not looked at: the database cannot be used");
+});
+
+test("a newer schema is refused, an older one is left as it is", async () => {
+  await using box = await withHistory();
+  edit(box, "pragma user_version = 999");
+  const newer = await lookTwice(box);
+  expect(newer.of("schema")).toMatchObject({ status: "problem" });
+  expect(newer.of("schema").message).toMatch(/has schema 999, .* written by a newer version$/);
+  edit(box, "pragma user_version = 1");
+  const older = await diagnose(box, ["--fix"]);
+  expect(complaintsOf(older)).toEqual([]);
+  expect(older.of("schema").message).toMatch(/^schema 1; the next command brings it to \d/);
+  using database = openDatabase(box);
+  expect(database.query("pragma user_version").get()).toEqual({ user_version: 1 });
+});
+
+for (const [journal, version] of [
+  ["delete", 0],
+  ["wal", 0],
+  ["wal", 1],
+  ["wal", 7],
+] as const) {
+  test(`another program's database (journal mode ${journal}, schema ${version})`, async () => {
+    await using box = new Sandbox();
+    mkdirSync(box.home, { mode: 0o700 });
+    const database = new Database(pathOf(box), { create: true });
+    database.run(`pragma journal_mode = ${journal}`);
+    database.run("create table photos (id integer primary key)");
+    database.run(`pragma user_version = ${version}`);
+    database.close();
+    chmodSync(pathOf(box), 0o600);
+    const found = await lookTwice(box);
+    expect(found.of("database")).toMatchObject({ status: "problem" });
+    expect(found.of("database").message).toContain("is not a database of orchesjob");
+  });
+}
+
+for (const version of PYTHON_VERSIONS) {
+  test(`a database of the Python orchesjob ${version} is not upgraded by looking`, async () => {
+    await using box = new Sandbox();
+    unpackPython(box, version);
+    for (const name of ["", "/logs"]) chmodSync(box.home + name, 0o700);
+    const found = await lookTwice(box);
+    expect(found.of("schema")).toMatchObject({ status: "ok" });
+    expect(found.of("schema").message).toMatch(/^of the Python orchesjob; the next command upgrades it/);
+    expect(existsSync(`${pathOf(box)}.python`)).toBe(false);
+  });
+}
+
+test("a directory where the database should be", async () => {
+  await using box = new Sandbox();
+  mkdirSync(pathOf(box), { recursive: true, mode: 0o700 });
+  chmodSync(box.home, 0o700);
+  const found = await diagnose(box, ["--fix"]);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toContain("is not a file");
+  expect(statSync(pathOf(box)).isDirectory()).toBe(true);
+});
+
+test("a database that is gone while its jobs run", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "k", gate);
+  rmSync(pathOf(box));
+  const found = await diagnose(box);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toContain(job.job_id);
+  expect(existsSync(pathOf(box))).toBe(false);
+});
+
+test("a write-ahead log that has grown large is emptied by --fix", async () => {
+  await using box = await withHistory();
+  // A reader who stays keeps the log from being begun anew.
+  using reader = openDatabase(box);
+  reader.run("begin");
+  reader.query("select count(*) from jobs").get();
+  using writer = openDatabase(box);
+  const blob = "zeroblob(1048576)";
+  writer.run("create table ballast (bytes blob)");
+  for (let count = 0; count < 66; count++) writer.run(`insert into ballast values (${blob})`);
+  writer.run("drop table ballast");
+  expect((await diagnose(box)).of("write_ahead_log")).toMatchObject({
+    status: "warning",
+    message: expect.stringMatching(/^\d\d MiB are not in the database itself yet$/),
+  });
+  reader.run("commit");
+  const fixed = await diagnose(box, ["--fix"]);
+  expect(fixed.of("write_ahead_log")).toMatchObject({ status: "ok" });
+  expect(fixed.of("write_ahead_log").fixed).toContain("moved");
+  expect(statSync(`${pathOf(box)}-wal`).size).toBeLessThan(1_000_000);
+  expect(complaintsOf(fixed)).toEqual([]);
+});
+
+test("a copy that an interrupted upgrade left is deleted by --fix, a finished one stays", async () => {
+  await using box = await withHistory();
+  for (const suffix of [".python", ".python.unfinished"])
+    writeFileSync(pathOf(box) + suffix, "old", { mode: 0o600 });
+  expect((await diagnose(box)).of("python_copy")).toMatchObject({ status: "warning" });
+  expect((await diagnose(box, ["--fix"])).of("python_copy")).toMatchObject({ status: "ok" });
+  expect(existsSync(`${pathOf(box)}.python.unfinished`)).toBe(false);
+  expect(existsSync(`${pathOf(box)}.python`)).toBe(true);
+});

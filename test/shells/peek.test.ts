@@ -1,0 +1,78 @@
+/** `_complete`, which the scripts ask while somebody types: what it offers, and that it is harmless. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { edit } from "../support/database.ts";
+import { unpackPython } from "../support/python-home.ts";
+import { Sandbox } from "../support/sandbox.ts";
+import { snapshot } from "../support/snapshot.ts";
+
+const ask = (box: Sandbox, ...words: readonly string[]) => box.run(["_complete", ...words]);
+const NOTHING = { stdout: "", stderr: "", code: 0 };
+
+test("run keys by their beginning, each once and in order", async () => {
+  await using box = new Sandbox();
+  for (const key of ["b", "a%", "a%1", "a_", "a%", "日本"])
+    await box.json(["start", "--run-key", key, "--sync", "true"]);
+  expect(await ask(box, "run-key")).toMatchObject({ stdout: "a%\na%1\na_\nb\n日本\n", stderr: "", code: 0 });
+  expect(await ask(box, "run-key", "a%")).toMatchObject({ stdout: "a%\na%1\n" });
+  expect(await ask(box, "run-key", "日")).toMatchObject({ stdout: "日本\n" });
+  expect(await ask(box, "run-key", "zzz")).toMatchObject(NOTHING);
+});
+
+test("job ids, the newest first, with what they are", async () => {
+  await using box = new Sandbox();
+  const first = await box.json(["start", "--run-key", "a b", "--sync", "true"]);
+  const second = await box.json(["start", "--run-key", "c", "--sync", "false"]);
+  const { stdout } = await ask(box, "job-id");
+  expect(stdout).toBe(`${second.job_id}\tc FAILED\n${first.job_id}\ta b SUCCEEDED\n`);
+  expect(await ask(box, "job-id", first.job_id)).toMatchObject({
+    stdout: `${first.job_id}\ta b SUCCEEDED\n`,
+  });
+});
+
+test("a bounded number, and nothing that would move a cursor or make two lines of one", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "k", "--sync", "true"]);
+  edit(
+    box,
+    `with recursive n (i) as (select 1 union all select i + 1 from n where i < 1200)
+     insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+     select 'job-' || i, 'many-' || i, 1, 'SUCCEEDED', '["true"]', '/', 1, 1, 'h' from n`,
+  );
+  edit(
+    box,
+    `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host) values
+     ('zzz', 'bad' || char(10) || 'line', 1, 'FAILED', '["true"]', '/', 1, 1, 'h'),
+     ('zz/../z', 'bad' || char(27) || '[2J', 1, 'FAILED', '["true"]', '/', 1, 1, 'h')`,
+  );
+  expect((await ask(box, "run-key")).stdout.trimEnd().split("\n")).toHaveLength(998);
+  expect(await ask(box, "run-key", "bad")).toMatchObject(NOTHING);
+  const ids = (await ask(box, "job-id")).stdout.trimEnd().split("\n");
+  expect(ids).toHaveLength(99);
+  expect(ids[0]).toBe("zzz\tbad·line FAILED");
+});
+
+test("nothing is said and nothing is made, whatever is wrong", async () => {
+  await using box = new Sandbox();
+  for (const words of [[], ["run-key"], ["job-id", "x"], ["something", "else"]])
+    expect(await ask(box, ...words)).toMatchObject(NOTHING);
+  expect(existsSync(box.home)).toBe(false);
+  await box.json(["start", "--run-key", "k", "--sync", "true"]);
+  edit(box, "pragma user_version = 99");
+  expect(await ask(box, "run-key")).toMatchObject(NOTHING);
+  await Bun.write(
+    join(box.home, "orchesjob.db"),
+    "not a database, but long enough to be read as one".repeat(50),
+  );
+  expect(await ask(box, "run-key")).toMatchObject(NOTHING);
+});
+
+test("a state directory of the Python orchesjob is not upgraded by a key that was pressed", async () => {
+  await using box = new Sandbox();
+  unpackPython(box, "1.1.0");
+  const before = snapshot(box.home);
+  expect(await ask(box, "run-key")).toMatchObject(NOTHING);
+  expect(snapshot(box.home)).toEqual(before);
+  expect(readFileSync(join(box.home, "orchesjob.db")).length).toBeGreaterThan(0);
+});

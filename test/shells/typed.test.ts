@@ -1,0 +1,114 @@
+/** Completion typed in real shells, on a terminal: which words a command is given in the end, and that nothing is executed. */
+import { expect } from "bun:test";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { InteractiveShell, type ShellName, TAB } from "../support/interactive-shell.ts";
+import { BASH_COMPLETION, testWith } from "../support/needs.ts";
+import { Sandbox } from "../support/sandbox.ts";
+
+const SHELLS: readonly ShellName[] = ["bash", "zsh", "fish"];
+
+type Line = readonly [keys: string, words: readonly string[]];
+
+/** What is typed, and the words that the command gets. */
+const TYPED: readonly Line[] = [
+  [`stat${TAB}`, ["status"]],
+  [`abort --gra${TAB} 5`, ["abort", "--grace-seconds", "5"]],
+  [`status --al${TAB}`, ["status", "--all"]],
+  [`logs --stream std${TAB}out`, ["logs", "--stream", "stdout"]],
+  [`logs --stream=stde${TAB}`, ["logs", "--stream=stderr"]],
+  [`start --if-failed ret${TAB}`, ["start", "--if-failed", "return"]],
+  [`completion zs${TAB}`, ["completion", "zsh"]],
+  // After the options there is a command with words of its own, and no option of ours any more.
+  [`start --run-key k -- ech${TAB}`, ["start", "--run-key", "k", "--", "echo"]],
+  [`run --run-key k slee${TAB} 5`, ["run", "--run-key", "k", "sleep", "5"]],
+  [`run --run-key=k cat notes.t${TAB}`, ["run", "--run-key=k", "cat", "notes.txt"]],
+  [`run --run-key k -- --request-i${TAB}`, ["run", "--run-key", "k", "--", "--request-i"]],
+  [`run --run-key k --sync echo --strea${TAB}`, ["run", "--run-key", "k", "--sync", "echo", "--strea"]],
+];
+
+async function expectWords(shell: InteractiveShell, lines: readonly Line[]): Promise<void> {
+  const shown: Line[] = [];
+  for (const [keys] of lines) shown.push([keys, await shell.show(keys)]);
+  expect(shown).toEqual([...lines]);
+}
+
+for (const name of SHELLS) {
+  testWith([name], `${name} completes commands, options, values, and the command behind them`, async () => {
+    await using box = new Sandbox();
+    await Bun.write(join(box.directory, "notes.txt"), "");
+    await using shell = await InteractiveShell.open(box, name);
+    await expectWords(shell, TYPED);
+    // A directory may end in a slash or not.
+    const [, , directory] = await shell.show(`start --cwd ${box.directory.slice(0, -3)}${TAB}`);
+    expect(directory!.replace(/\/$/, "")).toBe(box.directory);
+    // Nothing is made only because somebody pressed a key.
+    expect(existsSync(box.home)).toBe(false);
+  });
+
+  testWith(
+    [name],
+    `${name} completes run keys as they are, whatever they contain, and executes nothing`,
+    async () => {
+      await using box = new Sandbox();
+      const keys = {
+        wee: "weekly report",
+        it: "it's $(touch pwned) `touch pwned`",
+        say: 'say "hi" & touch pwned; touch pwned #x > pwned',
+        a: "a:b=c:d",
+        "a:": "a:b=c:d",
+        日: "日本 語",
+        back: "back\\slash* ${HOME} ~ ?[a]",
+        bang: "bang!! !touch",
+        "-d": "-dash",
+        "~": "~root",
+      };
+      for (const key of new Set(Object.values(keys)))
+        await box.json(["start", `--run-key=${key}`, "--sync", "true"]);
+      const { job_id: jobId } = await box.json(["status", "--run-key", "weekly report"]);
+      const before = readdirSync(box.directory);
+      await using shell = await InteractiveShell.open(box, name);
+      const lines = Object.entries(keys).flatMap(([typed, key]): Line[] => {
+        // At the beginning of a word of its own, - and ~ mean something else.
+        const plain = /^[a-z日]/.test(typed);
+        const quotable = typed !== "-d";
+        return [
+          ...(plain ? [[`status --run-key ${typed}${TAB}`, ["status", "--run-key", key]] as const] : []),
+          ...(typed === "~"
+            ? []
+            : [[`wait --run-key=${typed}${TAB}`, ["wait", `--run-key=${key}`]] as const]),
+          ...(quotable ? [[`logs --run-key '${typed}${TAB}`, ["logs", "--run-key", key]] as const] : []),
+          // In bash, there is no way to write a ! between these.
+          ...(quotable && !key.includes("!")
+            ? [[`logs --run-key "${typed}${TAB}`, ["logs", "--run-key", key]] as const]
+            : []),
+        ];
+      });
+      await expectWords(shell, [
+        ...lines,
+        [`status --run-key weekly\\ r${TAB}`, ["status", "--run-key", "weekly report"]],
+        [`status --run-key it\\'s\\ \\$\\(t${TAB}`, ["status", "--run-key", keys.it]],
+        [`status --run-key "it's \\$(t${TAB}`, ["status", "--run-key", keys.it]],
+        [`status --run-key 'say "hi" & touch${TAB}`, ["status", "--run-key", keys.say]],
+        [`status --job-id ${jobId.slice(0, -1)}${TAB}`, ["status", "--job-id", jobId]],
+      ]);
+      expect(readdirSync(box.directory).filter((file) => !/^(shown|lines|\.)/.test(file))).toEqual(before);
+    },
+  );
+}
+
+testWith(
+  ["bash", "bash-completion"],
+  "bash asks the command's own completion where there is one",
+  async () => {
+    await using box = new Sandbox();
+    await using shell = await InteractiveShell.open(box, "bash", [`source ${BASH_COMPLETION}`]);
+    await expectWords(shell, [
+      [
+        `run --run-key a:b=c -- cat --show-al${TAB}`,
+        ["run", "--run-key", "a:b=c", "--", "cat", "--show-all"],
+      ],
+      [`start --run-key "a b" ech${TAB}`, ["start", "--run-key", "a b", "echo"]],
+    ]);
+  },
+);

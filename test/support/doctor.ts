@@ -1,0 +1,67 @@
+/** doctor's answer, by check. */
+import { expect } from "bun:test";
+import type { Sandbox } from "./sandbox.ts";
+
+export interface Told {
+  readonly check: string;
+  readonly status: "ok" | "warning" | "problem";
+  readonly message: string;
+  readonly way_out: string | null;
+  readonly fixed: string | null;
+}
+
+export interface Diagnosis {
+  readonly summary: Readonly<Record<"ok" | "warning" | "problem" | "fixed", number>> & {
+    readonly status: string;
+  };
+  readonly checks: readonly Told[];
+  /** What a check says. */
+  of(check: string): Told;
+  /** All that is not ok. */
+  readonly complaints: readonly Told[];
+}
+
+export const CHECKS =
+  "state_directory folders permissions file_system free_space database schema write_ahead_log workers orphans leftovers job_logs python_copy systemd clock environment".split(
+    " ",
+  );
+
+/** Runs doctor, and looks at what all its answers have in common. */
+export async function diagnose(
+  box: Sandbox,
+  words: readonly string[] = [],
+  run: (words: readonly string[]) => ReturnType<Sandbox["run"]> = (args) => box.run(args),
+): Promise<Diagnosis> {
+  return judge(await run(["doctor", ...words]));
+}
+
+export function judge(result: Awaited<ReturnType<Sandbox["run"]>>): Diagnosis {
+  expect(result.stderr).toBe("");
+  const { summary, checks } = JSON.parse(result.stdout) as Pick<Diagnosis, "summary" | "checks">;
+  expect(checks.map(({ check }) => check)).toEqual(CHECKS);
+  for (const { status, message, way_out } of checks) {
+    expect(way_out === null).toBe(status === "ok");
+    expect(`${message} ${way_out}`).not.toMatch(
+      /\n|\bat [\w./]+[:(]|SQLiteError|Error:|node:|bunfs|undefined/,
+    );
+  }
+  const count = (status: string) => checks.filter((each) => each.status === status).length;
+  const [ok, warning, problem] = ["ok", "warning", "problem"].map(count) as [number, number, number];
+  const fixed = checks.filter((each) => each.fixed !== null).length;
+  const status = problem > 0 ? "problem" : warning > 0 ? "warning" : "ok";
+  expect(summary).toEqual({ status, ok, warning, problem, fixed });
+  expect(result.code).toBe(problem > 0 ? 4 : 0);
+  return {
+    summary,
+    checks,
+    of: (check) => checks.find((each) => each.check === check)!,
+    complaints: checks.filter((each) => each.status !== "ok"),
+  };
+}
+
+/** The checks that are not ok, by name and status; those of the machine are left out, which may have faults of its own. */
+export function complaintsOf({ complaints }: Diagnosis): string[] {
+  return complaints
+    .filter(({ check }) => !["free_space", "systemd", "clock", "file_system"].includes(check))
+    .map(({ check, status }) => `${check}: ${status}`);
+}

@@ -1,0 +1,52 @@
+/** What doctor says of the unit that it is called in, in a real systemd. */
+import { expect } from "bun:test";
+import { judge, type Told } from "../support/doctor.ts";
+import { testWith } from "../support/needs.ts";
+import { Sandbox } from "../support/sandbox.ts";
+import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+testWith(["systemd"], "doctor says whether a worker outlives the unit that it is started from", async () => {
+  await using box = new Sandbox();
+  await using machine = await SystemdMachine.boot(box);
+  /** Called in a service with these properties; the directory does not exist, and may be made. */
+  const inService = async (home: string, ...properties: string[]): Promise<Told> => {
+    const words = [...properties, `Environment=ORCHESJOB_HOME=${home}`].map((each) => `--property=${each}`);
+    const service = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...words, "--"];
+    return judge(await machine.run([...service, PROGRAM, "doctor"])).of("systemd");
+  };
+
+  expect(judge(await machine.run([PROGRAM, "doctor"])).of("systemd").message).toMatch(
+    /^nothing ends a worker that is started from here/,
+  );
+  expect(await inService("/root/jobs")).toMatchObject({
+    status: "ok",
+    message: expect.stringMatching(
+      /gets a scope of its own, so that it outlives run-\S+\.service \(KillMode=control-group\)$/,
+    ),
+  });
+  expect(await inService("/root/jobs", "KillMode=process")).toMatchObject({
+    status: "ok",
+    message: expect.stringMatching(/a worker outlives run-\S+\.service \(KillMode=process\)$/),
+  });
+  const jobs = `${TESTER.home}/jobs`;
+  expect(await inService(jobs, `User=${TESTER.name}`)).toMatchObject({
+    status: "warning",
+    message: expect.stringMatching(/a worker ends with run-\S+\.service .*no service manager of its own/),
+    way_out: `loginctl enable-linger ${TESTER.name}`,
+  });
+
+  // A service manager of the user's that ends with the last session.
+  await machine.startUserManager();
+  const user = async () => {
+    const words = ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect", PROGRAM, "doctor"];
+    const env = { ORCHESJOB_HOME: jobs };
+    return judge(await machine.run(words, { asTester: true, env })).of("systemd");
+  };
+  expect(await user()).toMatchObject({ status: "ok" });
+  // As `loginctl disable-linger` does, which would end the manager as well.
+  await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
+  expect(await user()).toMatchObject({
+    status: "warning",
+    way_out: `loginctl enable-linger ${TESTER.name}`,
+  });
+});

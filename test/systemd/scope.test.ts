@@ -1,0 +1,530 @@
+/**
+ * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here share;
+ * each has units, run keys and users of its own.
+ */
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { has, testWith } from "../support/needs.ts";
+import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+const TEST_TIMEOUT_MS = 60_000;
+
+let box: Sandbox;
+let machine: SystemdMachine;
+
+beforeAll(async () => {
+  if (!has("systemd")) return;
+  box = new Sandbox();
+  machine = await SystemdMachine.boot(box, ["memory"]);
+}, TEST_TIMEOUT_MS);
+
+afterAll(async () => {
+  if (!has("systemd")) return;
+  await machine[Symbol.asyncDispose]();
+  await box[Symbol.asyncDispose]();
+});
+
+function inSystemd(name: string, body: () => Promise<void>): void {
+  testWith(["systemd"], name, body, TEST_TIMEOUT_MS);
+}
+
+/** The service's own ExecStart lines, each a call of orchesjob. */
+function service(type: string, calls: readonly string[], settings: readonly string[] = []): string {
+  const lines = calls.map((call) => `ExecStart=${PROGRAM} ${call}`);
+  return ["[Service]", `Type=${type}`, ...lines, ...settings, ""].join("\n");
+}
+
+function job(key: string): Promise<JobAnswer> {
+  return machine.json(["status", "--run-key", key]);
+}
+
+/** The newest job of the key, which must run; its unit. */
+async function runningUnit(key: string): Promise<string | null> {
+  const { status, unit, worker_pid, target_pid } = await job(key);
+  expect(status).toBe("RUNNING");
+  for (const pid of [worker_pid, target_pid]) await machine.must(["test", "-e", `/proc/${pid}`]);
+  return unit;
+}
+
+function cancel(...keys: readonly string[]): Promise<unknown> {
+  return Promise.all(keys.map((key) => machine.json(["cancel", "--run-key", key])));
+}
+
+/** Where a process is in systemd's tree. */
+async function groupOf(pid: number | null): Promise<string> {
+  return (await machine.must(["grep", "^0::", `/proc/${pid}/cgroup`])).trim().slice("0::".length);
+}
+
+function isActive(unit: string): Promise<string> {
+  return machine.run(["systemctl", "is-active", unit]).then(({ stdout }) => stdout.trim());
+}
+
+describe("an asynchronous start", () => {
+  inSystemd("outlives a oneshot unit, in a scope that goes when the job ends", async () => {
+    await machine.units({ "one.service": service("oneshot", ["start --run-key one -- sleep 600"]) });
+    await machine.must(["systemctl", "start", "one.service"]);
+    expect(await isActive("one.service")).toBe("inactive");
+    const { job_id, unit, worker_pid, target_pid } = await job("one");
+    expect(unit).toBe(`orchesjob-${job_id}.scope`);
+    expect(await runningUnit("one")).toBe(unit);
+    for (const pid of [worker_pid, target_pid]) expect(await groupOf(pid)).toBe(`/system.slice/${unit}`);
+    const answer = JSON.parse(/^\{$.*^\}$/ms.exec(await machine.journal("one.service"))![0]) as JobAnswer;
+    expect(answer).toMatchObject({ status: "RUNNING", unit, warnings: [] });
+    expect(await machine.property(unit!, "Description")).toBe("orchesjob: one");
+
+    expect(await machine.json(["cancel", "--run-key", "one"])).toMatchObject({
+      status: "CANCELLED",
+      unit,
+      survivors: [],
+    });
+    await until("the scope is gone", async () => (await isActive(unit!)) === "inactive");
+    const left = await machine.must(["find", "/run/systemd", "-name", `${unit}*`]);
+    expect(left).toBe("");
+  });
+
+  inSystemd(
+    "outlives stop, restart and every KillMode of the unit that made it, as a rerun does",
+    async () => {
+      const held = (key: string, mode: string) =>
+        [
+          "[Service]",
+          "Type=exec",
+          `KillMode=${mode}`,
+          `ExecStart=/bin/sh -c '${PROGRAM} start --run-key ${key} -- sleep 600; exec sleep 600'`,
+          "",
+        ].join("\n");
+      await machine.units({
+        "group.service": held("group", "control-group"),
+        "mixed.service": held("mixed", "mixed"),
+        "again.service": service("oneshot", ["rerun --run-key again"]),
+      });
+      const later = "test $ORCHESJOB_ATTEMPT = 1 || exec sleep 600";
+      await machine.json(["start", "--run-key", "again", "--sync", "--", "sh", "-c", later]);
+      await machine.must(["systemctl", "start", "group.service", "mixed.service"]);
+      const jobs = await until("both run", async () => {
+        const found = await machine.json<JobAnswer[]>(["status", "--running"]);
+        return found.length === 2 && found.every((each) => each.target_pid !== null) && found;
+      });
+      await machine.must(["systemctl", "restart", "group.service", "mixed.service"]);
+      await machine.must(["systemctl", "stop", "group.service", "mixed.service"]);
+      for (const { run_key, job_id } of jobs) {
+        expect((await job(run_key)).job_id).toBe(job_id);
+        expect(await runningUnit(run_key)).toBe(`orchesjob-${job_id}.scope`);
+      }
+      await cancel("group", "mixed");
+      await machine.must(["systemctl", "start", "again.service"]);
+      expect(await runningUnit("again")).toStartWith("orchesjob-");
+      await cancel("again");
+    },
+  );
+
+  inSystemd("ends with the unit where no scope is wanted", async () => {
+    await machine.units({
+      "never.service": service("oneshot", ["start --run-key never --scope never -- sleep 600"]),
+    });
+    await machine.must(["systemctl", "start", "never.service"]);
+    expect(await machine.json(["wait", "--run-key", "never"])).toMatchObject({
+      status: "FAILED",
+      signal: "SIGTERM",
+      unit: null,
+    });
+  });
+
+  inSystemd("writes its result before the file system goes that the state directory is on", async () => {
+    await machine.must(["mkdir", "-p", "-m", "700", "/root/disk", "/srv/jobs"]);
+    await machine.units({
+      "srv-jobs.mount": "[Mount]\nWhat=/root/disk\nWhere=/srv/jobs\nOptions=bind\n",
+    });
+    await machine.must(["systemctl", "start", "srv-jobs.mount"]);
+    const slow = `trap "trap '' TERM; sleep 0.3; exit 3" TERM; echo ready; while :; do sleep 0.01; done`;
+    const there = { env: { ORCHESJOB_HOME: "/srv/jobs" } };
+    const { unit } = await machine.json(
+      ["start", "--run-key", "disk", "--scope", "always", "--", "sh", "-c", slow],
+      there,
+    );
+    await until(
+      "the trap is set",
+      async () => (await machine.must([PROGRAM, "logs", "--run-key", "disk"], there)) === "ready\n",
+    );
+    // As at a shutdown: all that has to go, in one transaction.
+    await machine.units({ "end.target": `[Unit]\nConflicts=srv-jobs.mount ${unit}\n` });
+    await machine.must(["systemctl", "start", "end.target"]);
+    await until("both are stopped", async () => {
+      const states = await Promise.all(["srv-jobs.mount", unit!].map(isActive));
+      return states.every((state) => state === "inactive" || state === "failed");
+    });
+    expect((await machine.run(["mountpoint", "-q", "/srv/jobs"])).code).not.toBe(0);
+    expect(
+      await machine.json(["status", "--run-key", "disk"], { env: { ORCHESJOB_HOME: "/root/disk" } }),
+    ).toMatchObject({ status: "FAILED", exit_code: 3 });
+  });
+
+  inSystemd("of root's within a user's service manager gets a scope of the system", async () => {
+    await machine.startUserManager();
+    const group = `user.slice/user-${TESTER.uid}.slice/user@${TESTER.uid}.service/app.slice/terminal.scope`;
+    const enter = `cd /sys/fs/cgroup; [ -e cgroup.procs ] || cd unified; mkdir -p ${group}; echo $$ > ${group}/cgroup.procs`;
+    const script = `${enter}; "$@"; exit $?`;
+    const start = [PROGRAM, "start", "--run-key", "sudo", "--", "sleep", "600"];
+    await machine.must(["sh", "-c", script, "sh", ...start]);
+    const { unit, worker_pid } = await job("sudo");
+    expect(await groupOf(worker_pid)).toBe(`/system.slice/${unit}`);
+    await cancel("sudo");
+  });
+
+  inSystemd("tells the truth when its scope is stopped", async () => {
+    const { unit } = await machine.json([
+      ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
+    ]);
+    await machine.must(["systemctl", "stop", unit!]);
+    expect(await job("stopped")).toMatchObject({ status: "FAILED", signal: "SIGTERM", unit });
+  });
+});
+
+describe("a caller that waits", () => {
+  inSystemd("stays in its unit, whose stop ends the job; or not, with --scope always", async () => {
+    await machine.units({
+      "sync.service": service("exec", ["start --run-key sync --sync -- sleep 600"]),
+      "run.service": service("exec", ["run --run-key run -- sleep 600"]),
+      "apart.service": service("exec", ["start --run-key apart --sync --scope always -- sleep 600"]),
+      "inside.service": service("exec", ["run --run-key inside --property MemoryMax=1G -- sleep 600"]),
+    });
+    const units = ["sync.service", "run.service", "apart.service", "inside.service"];
+    await machine.must(["systemctl", "start", ...units]);
+    for (const key of ["sync", "run", "apart", "inside"])
+      await until(`${key} runs`, async () => {
+        const found = await machine.run([PROGRAM, "status", "--run-key", key]);
+        return found.code === 0 && (JSON.parse(found.stdout) as JobAnswer).target_pid !== null;
+      });
+    expect(await groupOf((await job("run")).worker_pid)).toBe("/system.slice/run.service");
+    await machine.must(["systemctl", "stop", ...units]);
+    for (const key of ["sync", "run"])
+      expect(await machine.json(["wait", "--run-key", key])).toMatchObject({
+        status: "FAILED",
+        signal: "SIGTERM",
+        unit: null,
+      });
+    // run is the command to its unit, wherever that lives; start is only somebody who waits.
+    expect(await machine.json(["wait", "--run-key", "inside"])).toMatchObject({
+      status: "FAILED",
+      signal: "SIGTERM",
+      unit: expect.stringMatching(/^orchesjob-/),
+    });
+    expect(await runningUnit("apart")).toStartWith("orchesjob-");
+    await cancel("apart");
+  });
+});
+
+describe("properties", () => {
+  inSystemd("are in force for the command, and again in a rerun, until others are given", async () => {
+    const show = `cat /proc/self/cgroup; sleep 600`;
+    const limited = await machine.json([
+      ...["start", "--run-key", "limited", "--property", "MemoryMax=200M", "--property=Slice=batch.slice"],
+      ...["--property", `Documentation=man:sleep(1)`, "--", "sh", "-c", show],
+    ]);
+    const { unit, properties } = limited;
+    expect(properties).toEqual(["MemoryMax=200M", "Slice=batch.slice", "Documentation=man:sleep(1)"]);
+    expect(await machine.property(unit!, "MemoryMax")).toBe(String(200 * 1024 * 1024));
+    expect(await machine.property(unit!, "OOMPolicy")).toBe("continue");
+    expect(await machine.must([PROGRAM, "logs", "--run-key", "limited"])).toContain(
+      `0::/batch.slice/${unit}\n`,
+    );
+    await cancel("limited");
+
+    const again = await machine.json(["rerun", "--run-key", "limited"]);
+    expect(again).toMatchObject({ properties, warnings: [] });
+    expect(await machine.property(again.unit!, "MemoryMax")).toBe(String(200 * 1024 * 1024));
+    await cancel("limited");
+    const other = await machine.json(["rerun", "--run-key", "limited", "--property=MemoryMax=1G"]);
+    expect(other.properties).toEqual(["MemoryMax=1G"]);
+    expect(await groupOf(other.target_pid)).toBe(`/system.slice/${other.unit}`);
+    await cancel("limited");
+    const bare = await machine.json(["rerun", "--run-key", "limited", "--scope", "never"]);
+    expect(bare).toMatchObject({ properties: [], unit: null });
+    await cancel("limited");
+  });
+
+  inSystemd("that systemd does not take are refused before anything runs", async () => {
+    const refused: readonly (readonly [property: string, code: number, words: RegExp])[] = [
+      ["MemryMax=64M", 2, /Unknown assignment: MemryMax=64M/],
+      ["MemoryMax=64Q", 2, /Failed to parse MemoryMax=64Q/],
+      ["LimitNOFILE=3", 2, /Unknown assignment: LimitNOFILE=3/],
+      ["Slice=no/slice", 2, /slice/i],
+      // So small that not even its first process fits.
+      ["MemoryMax=100K", 2, /is a limit too small/],
+    ];
+    const results = await Promise.all(
+      refused.map(([property], index) =>
+        machine.run([
+          ...[PROGRAM, "start", "--run-key", `refused-${index}`, "--property", property],
+          ...["--", "touch", `/root/refused-${index}`],
+        ]),
+      ),
+    );
+    for (const [index, { code, stdout, stderr }] of results.entries()) {
+      const [property, expected, words] = refused[index]!;
+      expect({ property, code, stdout }).toEqual({ property, code: expected, stdout: "" });
+      expect(stderr).toMatch(/^orchesjob: cannot make a scope for the job: [^\n]*; nothing was started\n$/);
+      expect(stderr).toMatch(words);
+      expect((await machine.run([PROGRAM, "status", "--run-key", `refused-${index}`])).code).toBe(3);
+    }
+    await until(
+      "their workers are gone",
+      async () => (await machine.run(["pgrep", "-f", "_worker"])).code === 1,
+    );
+    expect((await machine.run(["ls", "/root"])).stdout).not.toContain("refused");
+    expect(await machine.must(["ls", "/var/lib/orchesjob/locks"])).toBe("");
+  });
+
+  inSystemd("for all jobs come from a drop-in", async () => {
+    const file = "/etc/systemd/system/orchesjob-.scope.d/all.conf";
+    machine.writeFile(file, "[Scope]\nMemoryMax=300M\n");
+    await machine.must(["systemctl", "daemon-reload"]);
+    const { unit } = await machine.json([
+      ...["start", "--run-key", "all", "--scope", "always", "--", "sleep", "600"],
+    ]);
+    expect(await machine.property(unit!, "MemoryMax")).toBe(String(300 * 1024 * 1024));
+    await cancel("all");
+    await machine.must(["rm", file]);
+    await machine.must(["systemctl", "daemon-reload"]);
+  });
+
+  inSystemd("no limit is noted that nobody would keep", async () => {
+    await machine.startUserManager();
+    const home = { ORCHESJOB_HOME: `${TESTER.home}/limits` };
+    // A user's manager is given no controller for devices.
+    const result = await machine.run(
+      [PROGRAM, "start", "--run-key", "io", "--property", "IOWeight=50", "--", "sleep", "600"],
+      { asTester: true, env: home },
+    );
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toContain("IOWeight=50 would have no effect: the kernel's io controller");
+  });
+});
+
+describe("memory", () => {
+  const HOG = `python3 -c "x = bytearray(300 << 20)"`;
+
+  const HITS = [
+    ["the command itself", HOG.replace("python3", "exec python3"), 137, { signal: "SIGKILL" }],
+    ["a process of a command that ends by itself", `${HOG}; exit 7`, 7, { exit_code: 7, signal: null }],
+  ] as const;
+  for (const [whom, script, code, fields] of HITS) {
+    testWith(
+      ["systemd", "python3"],
+      `a limit that has killed ${whom} is in the job's error`,
+      async () => {
+        const key = `memory-${code}`;
+        const limited = ["run", "--run-key", key, "--property", "MemoryMax=64M"];
+        const result = await machine.run([PROGRAM, ...limited, "--", "sh", "-c", script]);
+        expect(result.code).toBe(code);
+        const words = "out of memory (MemoryMax=64M): the kernel has killed a process of the job";
+        expect(result.stderr).toEndWith(`: ${words}\n`);
+        const expected = { status: "FAILED", error: words, failure: "out_of_memory", ...fields };
+        expect(await job(key)).toMatchObject(expected);
+      },
+      TEST_TIMEOUT_MS,
+    );
+  }
+
+  testWith(
+    ["systemd", "python3"],
+    "a command that bears the loss of a child has succeeded",
+    async () => {
+      const script = `${HOG}; true`;
+      const limited = ["run", "--run-key", "bears", "--property", "MemoryMax=64M", "--", "sh", "-c", script];
+      expect((await machine.run([PROGRAM, ...limited])).code).toBe(0);
+      expect(await job("bears")).toMatchObject({ status: "SUCCEEDED", error: null, failure: null });
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  inSystemd("the worker goes last, and the command as soon as its caller would", async () => {
+    await machine.units({
+      "score.service": service(
+        "oneshot",
+        [`start --run-key score -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`],
+        ["OOMScoreAdjust=123"],
+      ),
+    });
+    await machine.must(["systemctl", "start", "score.service"]);
+    const { worker_pid } = await job("score");
+    expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
+    // Only who may lower it can: a machine may lack the right (CAP_SYS_RESOURCE).
+    const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
+    if (!mayLower) console.error("not seen, for want of CAP_SYS_RESOURCE: the worker's score");
+    const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
+    expect(score).toBe(mayLower ? "-900\n" : "123\n");
+    await cancel("score");
+  });
+});
+
+describe("a user who is not root", () => {
+  const asTester = { asTester: true, env: { ORCHESJOB_HOME: `${TESTER.home}/jobs` } };
+  const settings = ["User=tester", `Environment=ORCHESJOB_HOME=${TESTER.home}/jobs`];
+
+  inSystemd("gets a scope from the user's own manager, also out of a service of the system", async () => {
+    await machine.startUserManager();
+    await machine.units({
+      "user.service": service("oneshot", ["start --run-key user -- sleep 600"], settings),
+    });
+    await machine.must(["systemctl", "start", "user.service"]);
+    const { unit, worker_pid, status } = await machine.json(["status", "--run-key", "user"], asTester);
+    expect(status).toBe("RUNNING");
+    expect(await groupOf(worker_pid)).toEndWith(`/user@${TESTER.uid}.service/app.slice/${unit}`);
+    expect(await machine.journal("user.service")).toContain('"warnings": []');
+
+    // A service of that manager ends what it started, too.
+    await machine.must(
+      [
+        ...["systemd-run", "--user", "--wait", "-q", `--setenv=ORCHESJOB_HOME=${TESTER.home}/jobs`],
+        ...[PROGRAM, "start", "--run-key", "own", "--", "sleep", "600"],
+      ],
+      asTester,
+    );
+    const own = await machine.json(["status", "--run-key", "own"], asTester);
+    expect(own).toMatchObject({ status: "RUNNING", unit: `orchesjob-${own.job_id}.scope` });
+    for (const key of ["user", "own"]) await machine.json(["cancel", "--run-key", key], asTester);
+  });
+
+  inSystemd("is told where the user's manager ends before the job does, or is not there", async () => {
+    await machine.startUserManager();
+    await machine.units({
+      "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),
+    });
+    // Who would soon stop a manager that nobody needs.
+    await machine.must(["systemctl", "stop", "systemd-logind.service"]);
+    await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
+    await machine.must(["systemctl", "start", "ending.service"]);
+    expect(await machine.journal("ending.service")).toContain(
+      `"the job ends with the last login session of tester, who does not linger; to let it go on: loginctl enable-linger tester"`,
+    );
+    await machine.json(["cancel", "--run-key", "ending"], asTester);
+
+    await machine.must(["systemctl", "stop", `user@${TESTER.uid}.service`]);
+    await machine.must(["rm", "-rf", `/run/user/${TESTER.uid}/systemd`]);
+    await machine.must(["systemctl", "start", "ending.service"]);
+    expect(await machine.journal("ending.service")).toContain(
+      `"the job stays in ending.service and ends with it: tester has no service manager of its own running; to have one always: loginctl enable-linger tester"`,
+    );
+    // As cron and sshd are: what they have started goes on, so there is nothing to warn of.
+    await machine.units({
+      "going.service": service(
+        "oneshot",
+        ["start --run-key going -- sleep 600"],
+        [...settings, "KillMode=process"],
+      ),
+    });
+    await machine.must(["systemctl", "start", "going.service"]);
+    expect(await machine.journal("going.service")).toContain('"warnings": []');
+    expect(await machine.json(["status", "--run-key", "going"], asTester)).toMatchObject({
+      status: "RUNNING",
+      unit: null,
+    });
+    await machine.json(["cancel", "--run-key", "going"], asTester);
+
+    const refused = await machine.run(
+      [PROGRAM, "start", "--run-key", "demanded", "--scope", "always", "--", "sleep", "600"],
+      asTester,
+    );
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toContain("tester has no service manager of its own running");
+    await machine.must(["systemctl", "start", "systemd-logind.service"]);
+  });
+});
+
+describe("a login session", () => {
+  /** What a login runs, over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. */
+  async function login(command: string): Promise<string> {
+    const quiet = [
+      "BatchMode=yes",
+      "StrictHostKeyChecking=no",
+      "UserKnownHostsFile=/dev/null",
+      "LogLevel=ERROR",
+    ];
+    const words = [
+      ...["ssh", "-F", "none", "-i", "/root/ssh/user", ...quiet.flatMap((option) => ["-o", option])],
+      ...["-o", "ProxyCommand=/usr/sbin/sshd -i -f /root/ssh/config", `${TESTER.name}@here`, command],
+    ];
+    return machine.must(words);
+  }
+
+  async function prepare(): Promise<void> {
+    await machine.must(["mkdir", "-p", "/root/ssh", "/run/sshd"]);
+    for (const name of ["host", "user"])
+      await machine.must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", `/root/ssh/${name}`]);
+    machine.writeFile("/etc/keys", machine.readFile("/root/ssh/user.pub"));
+    const settings = [
+      "HostKey /root/ssh/host",
+      "AuthorizedKeysFile /etc/keys",
+      "UsePAM yes",
+      "StrictModes no",
+    ];
+    machine.writeFile("/root/ssh/config", [...settings, "PidFile none", "LogLevel ERROR", ""].join("\n"));
+    machine.writeFile("/etc/pam.d/sshd", "account required pam_permit.so\nsession required pam_systemd.so\n");
+    await machine.startUserManager();
+  }
+
+  /** Nobody is logged in. A session that has processes left stays, as one that is closing. */
+  async function everybodyLeft(): Promise<void> {
+    const states =
+      "loginctl list-sessions --no-legend | while read -r id _; do loginctl show-session -p State $id; done";
+    await until("everybody has logged out", async () => {
+      const { stdout } = await machine.run(["sh", "-c", states]);
+      return !/State=(active|online|opening)/.test(stdout);
+    });
+  }
+
+  testWith(
+    ["systemd", "sshd", "pam_systemd"],
+    "whose processes logind kills does not take the job with it, and another leaves it where it is",
+    async () => {
+      await prepare();
+      const start = `ORCHESJOB_HOME=$HOME/logins ${PROGRAM} start --run-key`;
+      const status = async (key: string) =>
+        machine.json(["status", "--run-key", key], {
+          asTester: true,
+          env: { ORCHESJOB_HOME: `${TESTER.home}/logins` },
+        });
+      const where = "sh -c 'grep ^0:: /proc/self/cgroup >&2; exec sleep 600'";
+
+      // The default of most distributions: nobody is killed.
+      const stays = JSON.parse(await login(`${start} stays -- ${where}`)) as JobAnswer;
+      await everybodyLeft();
+      expect(stays).toMatchObject({ unit: null, warnings: [] });
+      expect((await status("stays")).status).toBe("RUNNING");
+      expect(await groupOf(stays.worker_pid)).toMatch(/\/session-[^/]+\.scope$/);
+
+      machine.writeFile("/etc/systemd/logind.conf.d/kill.conf", "[Login]\nKillUserProcesses=yes\n");
+      await machine.must(["systemctl", "restart", "systemd-logind.service"]);
+      const moved = JSON.parse(await login(`${start} moved -- ${where}`)) as JobAnswer;
+      const watched = JSON.parse(await login(`sleep 599 >/dev/null 2>&1 & ${start} watched --sync -- true`));
+      expect(watched).toMatchObject({ unit: `orchesjob-${(watched as JobAnswer).job_id}.scope` });
+      await everybodyLeft();
+      // What was left behind beside it shows that the session was really swept.
+      await until(
+        "the others are dead",
+        async () => (await machine.run(["pgrep", "-fx", "sleep 599"])).code === 1,
+      );
+      expect(moved).toMatchObject({ unit: `orchesjob-${moved.job_id}.scope`, warnings: [] });
+      expect((await status("moved")).status).toBe("RUNNING");
+      await machine.must(["test", "-e", `/proc/${moved.target_pid}`]);
+
+      // Others are spared by name.
+      machine.writeFile(
+        "/run/systemd/logind.conf.d/only.conf",
+        `[Login]\nKillOnlyUsers=root daemon\n# KillOnlyUsers=${TESTER.name}\n`,
+      );
+      await machine.must(["systemctl", "restart", "systemd-logind.service"]);
+      const spared = JSON.parse(await login(`${start} spared -- sleep 600`)) as JobAnswer;
+      await everybodyLeft();
+      expect(spared).toMatchObject({ unit: null, warnings: [] });
+      expect((await status("spared")).status).toBe("RUNNING");
+      for (const key of ["stays", "moved", "spared"])
+        await machine.json(["cancel", "--run-key", key], {
+          asTester: true,
+          env: { ORCHESJOB_HOME: `${TESTER.home}/logins` },
+        });
+    },
+    TEST_TIMEOUT_MS,
+  );
+});
