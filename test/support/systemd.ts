@@ -15,6 +15,9 @@ export const PROGRAM = "/usr/local/bin/orchesjob";
 /** An ordinary user, inside. */
 export const TESTER = { name: "tester", uid: 4242, home: "/home/tester" } as const;
 
+/** A question to a manager that is just coming up may stay without an answer. */
+const BRIEFLY = ["timeout", "5"];
+
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface MachineRunOptions {
@@ -53,7 +56,7 @@ export class SystemdMachine implements AsyncDisposable {
     try {
       if (Number.isNaN(machine.pid)) throw new Error("the machine did not start");
       await until("systemd is up", async () => {
-        const { stdout } = await machine.run(["systemctl", "is-system-running", "--wait"]);
+        const { stdout } = await machine.run([...BRIEFLY, "systemctl", "is-system-running"]);
         if (stdout === "degraded\n")
           throw new Error((await machine.run(["systemctl", "--failed", "--no-legend", "--plain"])).stdout);
         return stdout === "running\n";
@@ -128,9 +131,10 @@ export class SystemdMachine implements AsyncDisposable {
   /** Starts user@4242.service, which lingers, as on a server where the user once said `loginctl enable-linger`. */
   async startUserManager(): Promise<void> {
     await this.must(["loginctl", "enable-linger", TESTER.name]);
-    await this.must(["systemctl", "start", `user@${TESTER.uid}.service`]);
+    await this.must(["systemctl", "start", "--no-block", `user@${TESTER.uid}.service`]);
     await until("the user manager is up", async () => {
-      const result = await this.run(["systemctl", "--user", "is-system-running"], { asTester: true });
+      const words = [...BRIEFLY, "systemctl", "--user", "is-system-running"];
+      const result = await this.run(words, { asTester: true });
       return result.stdout === "running\n" || result.stdout === "degraded\n";
     });
   }

@@ -61,6 +61,10 @@ if (has("systemd")) {
     const behindShell = `ExecStart=/bin/sh -c '${PROGRAM} run --run-key shell -- /opt/say-signals 5; true'`;
     await machine.units({
       ...Object.fromEntries(units),
+      "hooked.service": [
+        ...["[Service]", "Type=oneshot", "KillMode=mixed"],
+        `ExecStart=${PROGRAM} run --run-key hooked --on-exit 'sleep 0.3; echo ran > /root/hooked' -- true\n`,
+      ].join("\n"),
       "shell.service": `[Service]\n${behindShell}\n`,
     });
   }, 60_000);
@@ -112,6 +116,11 @@ testWith(["systemd"], "its exit code is the unit's, and its output the journal's
   expect(journal).toContain("to-stdout\n");
   expect(journal).toContain("to-stderr\n");
   expect((await jobs("report"))[0]).toMatchObject({ status: "FAILED", exit_code: 3 });
+});
+
+testWith(["systemd"], "the unit ends when the job's hook has ended, and not before", async () => {
+  await start("hooked");
+  expect(machine.readFile("/root/hooked")).toBe("ran\n");
 });
 
 describe("systemctl stop", () => {
