@@ -1,6 +1,7 @@
 /** The composition root: chooses the command, and builds what it needs. */
 import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
+import { hook } from "./cli/commands/hook.ts";
 import { cancel } from "./cli/commands/cancel.ts";
 import { doctor } from "./cli/commands/doctor.ts";
 import { complete } from "./cli/commands/complete.ts";
@@ -51,8 +52,11 @@ export const COMMANDS: readonly Command[] = [
   man,
 ];
 
+/** Those that we start ourselves, and nobody waits for. */
+const DETACHED: readonly Command[] = [worker, hook];
+
 /** Not for people. */
-const HIDDEN: readonly Command[] = [worker, complete];
+const HIDDEN: readonly Command[] = [...DETACHED, complete];
 
 const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
 
@@ -137,7 +141,7 @@ function createContext(
   options: Readonly<Record<string, unknown>>,
   diagnostics: Output,
 ): Context {
-  const isWorker = command === worker;
+  const isWorker = DETACHED.includes(command);
   const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
   const peeks = command.peeks === true;
   const patienceMs = isWorker ? WORKER_PATIENCE_MS : peeks ? PEEK_PATIENCE_MS : PATIENCE_MS;
