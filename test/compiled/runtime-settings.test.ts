@@ -1,8 +1,8 @@
 /** Law 8 once more: what the worker's runtime is told by its environment is never the command's, and the caller's own is. */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const NAMES = ["BUN_GC_TIMER_DISABLE", "BUN_JSC_useWarmUpMarkedBlocks"] as const;
 
@@ -62,4 +62,17 @@ test("what --env asks for is the command's", async () => {
   await using box = new Sandbox();
   const options = NAMES.flatMap((name) => ["--env", `${name}=asked`]);
   expect(await environmentOfCommand(box, [], ...options)).toEqual(NAMES.map((name) => `${name}=asked`));
+});
+
+test.each([
+  ["has none of them, as the command", []],
+  ["has what --env asks for, as the command", NAMES.map((name) => `${name}=asked`)],
+] as const)("a hook %s", async (_, asked) => {
+  await using box = new Sandbox();
+  const options = asked.flatMap((entry) => ["--env", entry]);
+  const hook = `cat /proc/self/environ >${box.directory}/part; mv ${box.directory}/part ${box.directory}/hook`;
+  await environmentOfCommand(box, [], ...options, "--on-exit", hook);
+  await until("the hook has run", () => existsSync(`${box.directory}/hook`));
+  // In whatever order the shell has them.
+  expect(settingsIn(`${box.directory}/hook`).sort()).toEqual([...asked].sort());
 });
