@@ -53,10 +53,10 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** Those that we start ourselves, and nobody waits for. */
-const OWN_PROCESSES: readonly Command[] = [worker, hook];
+const DETACHED: readonly Command[] = [worker, hook];
 
 /** Not for people. */
-const HIDDEN: readonly Command[] = [...OWN_PROCESSES, complete];
+const HIDDEN: readonly Command[] = [...DETACHED, complete];
 
 const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
 
@@ -141,7 +141,7 @@ function createContext(
   options: Readonly<Record<string, unknown>>,
   diagnostics: Output,
 ): Context {
-  const isWorker = OWN_PROCESSES.includes(command);
+  const isWorker = DETACHED.includes(command);
   const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
   const peeks = command.peeks === true;
   const patienceMs = isWorker ? WORKER_PATIENCE_MS : peeks ? PEEK_PATIENCE_MS : PATIENCE_MS;

@@ -1,9 +1,9 @@
 /** Output: how fast a command's output gets through `run` and `logs`, and into its log files. */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setVariable } from "../../src/os/environment.ts";
 import { ratioAtLeast, type Section } from "./report.ts";
-import { median, time } from "./stopwatch.ts";
+import { ask, median, time } from "./stopwatch.ts";
 
 export interface OutputOptions {
   readonly binary: string;
@@ -11,6 +11,8 @@ export interface OutputOptions {
   readonly bytes: number;
   readonly rounds: number;
 }
+
+const BLOCK_BYTES = 131_072;
 
 export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOptions): Promise<Section> {
   const home = join(scratch, "output");
@@ -21,27 +23,35 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
   setVariable("BINARY", binary);
   const shell = (script: string) => ["sh", "-c", script];
   const source = "head -c $BYTES /dev/zero";
-  const start = `"$BINARY" start --run-key k --sync -- ${source} >/dev/null`;
   const cases = {
     cat: shell(`${source} | cat >/dev/null`),
     catFile: shell(`${source} | cat >"$FILE"`),
-    redirected: shell(`${source} >"$FILE" 2>"$FILE.stderr"`),
-    started: shell(start),
-    logs: shell(`"$BINARY" logs --run-key k >/dev/null`),
-    logsPipe: shell(`"$BINARY" logs --run-key k | cat >/dev/null`),
     run: shell(`"$BINARY" run --run-key r -- ${source} >/dev/null`),
     runPipe: shell(`"$BINARY" run --run-key r -- ${source} | cat >/dev/null`),
+    logs: shell(`"$BINARY" logs --run-key r >/dev/null`),
+    logsPipe: shell(`"$BINARY" logs --run-key r | cat >/dev/null`),
   };
+  // dd(1) times itself: how fast the command is, without what is around it.
+  const dd = ["dd", "if=/dev/zero", `bs=${BLOCK_BYTES}`, `count=${Math.ceil(bytes / BLOCK_BYTES)}`];
+  const redirected: number[] = [];
+  const started: number[] = [];
   const taken = Object.fromEntries(Object.keys(cases).map((name) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++) {
     for (const [name, argv] of Object.entries(cases)) {
       if (!name.startsWith("logs")) clear();
       taken[name]!.push(time(argv));
     }
+    clear();
+    time(shell(`LC_ALL=C ${dd.join(" ")} >"$FILE" 2>"$FILE.stderr"`));
+    redirected.push(secondsOf(`${file}.stderr`));
+    clear();
+    const start = [binary, "start", "--run-key", "dd", "--sync", "--env", "LC_ALL=C", "--", ...dd];
+    started.push(secondsOf(ask<{ stderr_file: string }>(start, home).stderr_file));
   }
   clear();
   const ms = (name: keyof typeof cases) => median(taken[name]!);
-  const speed = (name: keyof typeof cases) => `${((bytes / ms(name)) * 1e-6).toFixed(2)} GB/s`;
+  const gigabytes = (spentMs: number) => `${((bytes / spentMs) * 1e-6).toFixed(2)} GB/s`;
+  const speed = (name: keyof typeof cases) => gigabytes(ms(name));
   const against = (label: string, name: keyof typeof cases, floor: keyof typeof cases, wanted: number) =>
     ratioAtLeast(label, speed(name), ms(floor) / ms(name), wanted);
   return {
@@ -49,11 +59,16 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
     rows: [
       { name: "head, through cat (floor)", value: speed("cat") },
       { name: "head, through cat, and kept in a file (floor)", value: speed("catFile") },
-      { name: "head >FILE, a shell redirection (floor)", value: speed("redirected") },
       against("run -- head, to cat that keeps it", "run", "catFile", 0.7),
       { ...against("run -- head, to cat", "run", "cat", 0.7) },
       against("run -- head into a pipe, to cat that keeps it", "runPipe", "catFile", 0.7),
-      against("start --sync -- head, to the redirection", "started", "redirected", 0.95),
+      { name: "dd >FILE, a shell redirection (floor)", value: gigabytes(median(redirected) * 1000) },
+      ratioAtLeast(
+        "start -- dd, to the redirection",
+        gigabytes(median(started) * 1000),
+        median(redirected) / median(started),
+        0.95,
+      ),
       { name: "logs", value: speed("logs") },
       { name: "logs into a pipe", value: speed("logsPipe") },
     ],
@@ -68,4 +83,12 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
     rmSync(file, { force: true });
     mkdirSync(home, { mode: 0o700 });
   }
+}
+
+/** What dd says that it took, in seconds. */
+function secondsOf(file: string): number {
+  const text = readFileSync(file, "utf8");
+  const seconds = /copied, ([\d.e+-]+) s/.exec(text)?.[1];
+  if (seconds === undefined) throw new Error(`dd says nothing of its time: ${text}`);
+  return Number(seconds);
 }

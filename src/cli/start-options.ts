@@ -83,7 +83,7 @@ export const startOptions = {
   property: repeated(
     "--property",
     "NAME=VALUE",
-    "Set a property of the scope, as MemoryMax=2G (systemd.resource-control)",
+    "Set a property of the scope, e.g. MemoryMax=2G, as systemd-run does",
     property("--property"),
   ),
 };

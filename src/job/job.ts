@@ -97,12 +97,12 @@ export interface Job {
   readonly cancelReason: string | null;
   readonly rerunOfJobId: string | null;
   readonly rerunReason: string | null;
-  readonly onExit: Hook | null;
   readonly scope: ScopeMode;
   /** NAME=VALUE of systemd.resource-control(5) and the like, for the scope. */
   readonly properties: readonly string[];
   /** The scope of its own that its worker found itself in; null: it stayed where its launcher was. */
   readonly unit: string | null;
+  readonly onExit: Hook | null;
   /** Null for a job that the Python orchesjob wrote. */
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;

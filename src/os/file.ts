@@ -86,7 +86,7 @@ export function makePipe(): { readonly read: number; readonly write: number } {
 }
 
 export const POLLIN = 1;
-const POLLOUT = 4;
+export const POLLOUT = 4;
 
 /** The other side is gone, or the descriptor is of no use: poll(2) tells it at once, again and again. */
 export const POLL_ENDED = 0x8 | 0x10 | 0x20;

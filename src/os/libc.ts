@@ -12,6 +12,7 @@ const SYMBOLS = {
   close: { args: ["i32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u64"], returns: "i64" },
   write: { args: ["i32", "ptr", "u64"], returns: "i64" },
+  sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
   lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
   fsync: { args: ["i32"], returns: "i32" },
   mkdir: { args: ["ptr", "i32"], returns: "i32" },

@@ -1,6 +1,5 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
-import { isHookDue } from "../job/hook.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { hookFiles, lockFilePath, logFiles } from "../os/home.ts";
@@ -135,15 +134,17 @@ class Cleaner {
       cursor = candidates.at(-1);
       if (cursor === undefined) return;
       const doomed: CleanCandidate[] = [];
+      const overdue: Job[] = [];
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Its end would make no room.
         if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
-        if (await this.#isHeld(candidate)) continue;
+        if (await this.#isHeld(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
+      if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(this.context, overdue);
       if (doomed.length > 0) yield doomed;
     }
   }
@@ -166,16 +167,17 @@ class Cleaner {
     );
   }
 
-  /** A LOST job whose command still runs is what keeps its key from running twice; and what a hook is told of must be there. */
-  async #isHeld({ jobId, status, hook }: CleanCandidate): Promise<boolean> {
+  /** A LOST job whose command still runs is what keeps its key from running twice; what a hook is told of must be there. */
+  async #isHeld({ jobId, status, hook }: CleanCandidate, overdue: Job[]): Promise<boolean> {
     if (status !== "LOST" && hook !== "due") return false;
     const job = await this.store.find(jobId);
-    if (job !== undefined && isHookDue(job)) {
-      (await import("./hook-catch-up.ts")).catchUpHooks(this.context, [job]);
+    if (job === undefined) return false;
+    if (hook === "due") {
+      overdue.push(job);
       this.context.notify(`job ${jobId} is kept: its --on-exit command has not ended yet`);
       return true;
     }
-    if (job === undefined || !hasOrphans(this.#orphans.find(job))) return false;
+    if (!hasOrphans(this.#orphans.find(job))) return false;
     this.context.notify(`job ${jobId} is kept: its command still runs`);
     return true;
   }
@@ -209,7 +211,7 @@ class JobFiles {
     this.#logs = listLogs(context.home.logs);
   }
 
-  /** Bytes of its logs. */
+  /** Bytes of all its logs. */
   sizeOf(candidate: CleanCandidate): number {
     return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
   }
@@ -217,19 +219,18 @@ class JobFiles {
   /** Throws SystemError. */
   remove(candidate: CleanCandidate): void {
     for (const path of this.#presentLogs(candidate)) removeFile(path);
-    if (candidate.hook !== "none") removeFile(hookFiles(this.context.home, candidate.jobId).lock);
-    if (this.#isListed(candidate) && !this.#locks.has(candidate.jobId)) return;
+    if (this.#isListed(candidate) && candidate.hook === "none" && !this.#locks.has(candidate.jobId)) return;
     removeFile(lockFilePath(this.context.home, candidate.jobId));
+    if (candidate.hook !== "none") removeFile(hookFiles(this.context.home, candidate.jobId).lock);
   }
 
   #presentLogs(candidate: CleanCandidate): readonly string[] {
-    const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
-    const logs = [stdout, stderr];
-    if (candidate.hook !== "none") logs.push(hookFiles(this.context.home, candidate.jobId).log);
+    const paths: string[] = Object.values(logFiles(this.context.home, candidate.jobId));
+    if (candidate.hook !== "none") paths.push(hookFiles(this.context.home, candidate.jobId).log);
     const known = this.#logs;
-    if (known === undefined || !this.#isListed(candidate)) return logs;
+    if (known === undefined || !this.#isListed(candidate)) return paths;
     const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));
-    return logs.filter(isThere);
+    return paths.filter(isThere);
   }
 
   #isListed({ endedAt }: CleanCandidate): boolean {

@@ -1,11 +1,12 @@
 /** Copies a job's output as it comes, until the job ends; in constant memory. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, seek, writeSome } from "../os/file.ts";
+import { closeFile, openFile, seek } from "../os/file.ts";
 import { GrowthWatch } from "../os/growth.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
 import { LockWatch } from "../os/lock.ts";
+import { Transfer } from "../os/transfer.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import type { LogStream } from "./logs.ts";
@@ -19,6 +20,9 @@ export interface Route {
   readonly from: number;
 }
 
+/** Steps of a transfer between two looks at the job. */
+const ROUNDS = 4;
+
 /** What the follower has to do beside following. */
 export interface Errand {
   /** Asked whenever something may have happened, a signal too: whether to leave before the end. */
@@ -28,8 +32,6 @@ export interface Errand {
 }
 
 const NO_ERRAND: Errand = { isLeaving: () => Promise.resolve(false), restMs: () => Number.POSITIVE_INFINITY };
-
-const CHUNK_BYTES = 262_144;
 
 /**
  * Follows until the job has ended and everything is copied, or the errand says so; returns the job as it is then.
@@ -76,10 +78,7 @@ function turn(): Promise<void> {
 
 /** One stream on its way from the log file to a descriptor. */
 class Tap {
-  readonly #buffer = new Uint8Array(CHUNK_BYTES);
-  #log: number | undefined;
-  /** Read, but not written yet. */
-  #rest = new Uint8Array(0);
+  #transfer: Transfer | undefined;
 
   constructor(
     readonly path: string,
@@ -88,31 +87,28 @@ class Tap {
 
   /** Copies what is there, up to a few megabytes at a time; returns how many bytes, 0 only where nothing is left. */
   copy(): number {
-    this.#log ??= this.#open();
-    if (this.#log === undefined) return 0;
+    this.#transfer ??= this.#open();
+    if (this.#transfer === undefined) return 0;
     let total = 0;
-    for (let rounds = 0; rounds < 16; rounds++) {
-      if (this.#rest.length === 0) this.#rest = this.#buffer.subarray(0, readInto(this.#log, this.#buffer));
-      if (this.#rest.length === 0) break;
-      const count = writeSome(this.route.descriptor, this.#rest);
-      this.#rest = this.#rest.subarray(count);
-      total += count;
+    for (let rounds = 0; rounds < ROUNDS; rounds++) {
+      total += this.#transfer.step();
+      if (this.#transfer.atEnd) break;
       // A signal came while the reader was slow, and has to be heard.
-      if (this.#rest.length > 0) return Math.max(total, 1);
+      if (this.#transfer.paused) return Math.max(total, 1);
     }
     return total;
   }
 
   close(): void {
-    if (this.#log !== undefined) closeFile(this.#log);
+    if (this.#transfer !== undefined) closeFile(this.#transfer.input);
   }
 
   /** Undefined as long as the worker has not made it. */
-  #open(): number | undefined {
+  #open(): Transfer | undefined {
     try {
       const fd = openFile(this.path, "read");
       seek(fd, this.route.from);
-      return fd;
+      return new Transfer(fd, this.route.descriptor);
     } catch (error) {
       if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
       throw error;

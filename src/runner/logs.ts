@@ -2,9 +2,10 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, seek, statFd, writeAll } from "../os/file.ts";
+import { closeFile, openFile, readInto, seek, statFd } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
+import { Transfer } from "../os/transfer.ts";
 import type { Context } from "./context.ts";
 
 export const LOG_STREAMS = ["stdout", "stderr"] as const;
@@ -16,11 +17,9 @@ const NEWLINE = 10;
 /** Copies one stream of a job to a descriptor, from a byte on. Throws SystemError EPIPE where the reader has gone. */
 export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
   withLog(context, job, stream, (log) => {
-    const buffer = new Uint8Array(CHUNK_BYTES);
     seek(log, from);
-    for (let count = readInto(log, buffer); count > 0; count = readInto(log, buffer)) {
-      writeAll(output, buffer.subarray(0, count));
-    }
+    const transfer = new Transfer(log, output);
+    while (!transfer.atEnd) transfer.step();
   });
 }
 

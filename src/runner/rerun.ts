@@ -8,7 +8,10 @@ import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
 import { type Patience, type StartResult, startJob } from "./start.ts";
 
-/** `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where the run key has an active job. */
+/**
+ * `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where
+ * the run key has an active job.
+ */
 export async function rerunJob(
   context: Context,
   selector: JobSelector,

@@ -25,9 +25,9 @@ export interface StartRequest extends Pick<
   | "requestId"
   | "rerunOfJobId"
   | "rerunReason"
-  | "onExit"
   | "scope"
   | "properties"
+  | "onExit"
 > {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */

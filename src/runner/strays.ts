@@ -9,10 +9,10 @@ import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
-import { HOOK_SUFFIX, lockFilePath } from "../os/home.ts";
+import { lockFilePath } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks, probeLock } from "../os/lock.ts";
-import { isLockName, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
+import { jobOfLock, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -80,11 +80,11 @@ function isUnused(context: Context, jobId: string, path: string): boolean {
 async function strayLocks(context: Context, store: JobStore): Promise<readonly string[]> {
   const strays: string[] = [];
   for (const name of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
-    if (!isLockName(name)) continue;
+    const jobId = jobOfLock(name);
+    if (jobId === undefined) continue;
     const path = lockFilePath(context.home, name);
-    const ofHook = name.endsWith(HOOK_SUFFIX);
-    const job = await store.find(ofHook ? name.slice(0, -HOOK_SUFFIX.length) : name);
-    const isOver = job === undefined || (!isActive(job.status) && !(ofHook && isHookDue(job)));
+    const job = await store.find(jobId);
+    const isOver = job === undefined || (!isActive(job.status) && !isHookDue(job));
     if (isOver && probeLock(path) === "free") strays.push(path);
   }
   return strays;

@@ -63,3 +63,36 @@ test("a long answer to a slow reader on a pipe that does not block arrives whole
   );
   expect((JSON.parse(result.stdout) as { command: string[] }).command).toEqual(["true", ...words]);
 });
+
+describe("a job's output arrives whole, wherever it goes", () => {
+  const LINES = 60_000;
+  const OUTPUT = Array.from({ length: LINES }, (_, index) => `${index + 1}\n`).join("");
+  const DESTINATIONS = [
+    // Two that the kernel does not copy to by itself (see os/transfer.ts), and some that it does.
+    ["to a file that is appended to", (words: string) => `echo first >f; ${words} >>f; tail -n +2 f`],
+    [
+      "to a pipe that does not block",
+      (words: string) => `{ dd oflag=nonblock if=/dev/null status=none; ${words}; } | { sleep 0.1; cat; }`,
+    ],
+    ["to a pipe", (words: string) => `${words} | cat`],
+    ["to a file", (words: string) => `${words} >f; cat f`],
+  ] as const;
+  const COMMANDS = [
+    ["logs", '"$0" logs --run-key k'],
+    ["logs --follow", '"$0" logs --run-key k --follow'],
+    ["run", `"$0" run --run-key other -- seq ${LINES}`],
+  ] as const;
+  test.each(DESTINATIONS)("%s", async (_, script) => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--sync", "--", "seq", String(LINES)]);
+    for (const [name, words] of COMMANDS) {
+      const { code, stdout, stderr } = await shell(box, script(words));
+      expect({ name, code, stderr, whole: stdout === OUTPUT }).toEqual({
+        name,
+        code: 0,
+        stderr: "",
+        whole: true,
+      });
+    }
+  });
+});

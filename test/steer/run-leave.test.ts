@@ -117,9 +117,9 @@ function bytesWritten(pid: number): number {
   return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
 }
 
-/** Asleep in write(2), which a process that looks for more output is not. */
+/** Asleep in write(2) or sendfile(2), which a process that looks for more output is not. */
 function waitsInPipe(pid: number): boolean {
-  return /pipe_write/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"));
+  return /pipe_w/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"));
 }
 
 test("a reader that has seen enough ends the caller quietly, and not the job", async () => {

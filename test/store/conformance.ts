@@ -84,9 +84,9 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     requestId: null,
     rerunOfJobId: null,
     rerunReason: null,
-    onExit: null,
     scope: "auto",
     properties: [],
+    onExit: null,
     origin: ORIGIN,
     worker: LAUNCHED,
     ...fields,
@@ -156,9 +156,9 @@ export function testStore(name: string, openStore: OpenStore): void {
         attemptNo: 7,
         command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
         cwd: "/a dir/'quoted'",
-        onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
         scope: "always",
         properties: ["MemoryMax=64M", 'Description=a "b"'],
+        onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
@@ -439,8 +439,17 @@ export function testStore(name: string, openStore: OpenStore): void {
       const [candidate] = await store.finishedBefore(at(100), 10);
       const { jobId, runKey, attemptNo, status } = job;
       const position = candidate!.position;
-      const hook = "none";
-      expect(candidate).toEqual({ jobId, runKey, attemptNo, status, endedAt: at(60), position, hook });
+      const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
+      expect(candidate).toEqual({ ...seen, hook: "none" });
+    });
+
+    testWith("finishedBefore: whether the hook has yet to run", async (store) => {
+      const hooked = newJob({ onExit: { command: "true", timeoutMs: 1_000 } });
+      await claim(store, hooked, undefined, at(1));
+      await store.lose(hooked.jobId, "unknown", at(2));
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "due" }]);
+      await store.recordHook(hooked.jobId, { exitCode: 0, error: null, finishedAt: at(3) });
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "over" }]);
     });
 
     testWith("firstKept: the oldest of the newest finished ones of each key", async (store) => {

@@ -9,8 +9,8 @@ import type {
   Origin,
   ProcessIdentity,
 } from "../../job/job.ts";
-import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import { isScopeMode } from "../../job/scope.ts";
+import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { JobStatus } from "../../job/status.ts";
 import type { CleanCandidate } from "../store.ts";
 
@@ -90,10 +90,10 @@ export function toJob(row: JobRow): Job {
     cancelReason: row.cancel_reason,
     rerunOfJobId: row.rerun_of_job_id,
     rerunReason: row.rerun_reason,
-    onExit: toHook(row),
     scope: isScopeMode(row.scope) ? row.scope : "auto",
     properties: parse(row.properties, isStrings, []),
     unit: row.unit,
+    onExit: toHook(row),
     origin: toOrigin(row),
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start),

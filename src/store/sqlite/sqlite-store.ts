@@ -39,6 +39,8 @@ const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
 const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start)`;
+const HOOK_STATE =
+  "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
 export const QUERIES = {
@@ -46,9 +48,7 @@ export const QUERIES = {
   latest: "select * from jobs where run_key = $runKey order by attempt_no desc limit 1",
   history: "select * from jobs where run_key = $runKey order by attempt_no desc",
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
-  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at,
-      case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end as hook
-    from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
   firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
@@ -57,9 +57,9 @@ export const QUERIES = {
   remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, on_exit, on_exit_timeout_ms, scope, properties, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $onExit, $onExitTimeoutMs, $scope, $properties, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -82,8 +82,6 @@ export const QUERIES = {
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
   recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
-  recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
-    where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
   // The next key is looked up behind each: a long history costs no more than a short one.
   runKeys: `with recursive keys (run_key) as (
       select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
@@ -92,6 +90,8 @@ export const QUERIES = {
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
   jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+  recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
   ...eventStatements({
     run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
     succeed: OUTCOME,
@@ -173,10 +173,10 @@ class SqliteStore implements JobStore {
         requestId: job.requestId,
         rerunOfJobId: job.rerunOfJobId,
         rerunReason: job.rerunReason,
-        onExit: job.onExit?.command ?? null,
-        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
         scope: job.scope === "auto" ? null : job.scope,
         properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
+        onExit: job.onExit?.command ?? null,
+        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
