@@ -7,7 +7,7 @@ import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
-import { becomeLastToKill } from "../os/oom-score.ts";
+import { becomeLastToKill, becomeOrdinary } from "../os/oom-score.ts";
 import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
@@ -79,6 +79,8 @@ export async function runWorker(
   if (hookLock !== undefined) {
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
     const { runHook } = await import("./hook.ts");
+    // There is nothing to tell any more, and the hook would inherit it.
+    becomeOrdinary();
     await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
   await ledger.tidy();

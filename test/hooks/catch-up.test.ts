@@ -1,6 +1,6 @@
 /** A hook whose runner was killed runs again, once the first run has ended; whichever command sees the job has it run. */
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
@@ -182,4 +182,19 @@ test("who cancels in place of a worker that cannot has the hook run, too", async
   expect(await lineIn(log)).toBe("CANCELLED\n");
   await until("nobody is left", () => box.processes().length === 0);
   expect(await hookedJob(box, "k")).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
+});
+
+test("clean finds what hooks of jobs that are gone have left, and nothing of those that are due", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", gate.wait, "--", "true"]);
+  const gone = `${Bun.randomUUIDv7()}.hook`;
+  for (const folder of ["logs", "locks"]) {
+    writeFileSync(join(box.home, folder, gone), "");
+    for (const name of readdirSync(join(box.home, folder)))
+      utimesSync(join(box.home, folder, name), 1_000_000, 1_000_000);
+  }
+  expect(await box.json<object>(["clean", "--keep", "9"])).toMatchObject({ deleted: 0, stray_files: 2 });
+  expect(readdirSync(join(box.home, "locks"))).toHaveLength(1);
+  expect(readdirSync(join(box.home, "logs"))).toHaveLength(3);
 });

@@ -3,6 +3,7 @@
  * each has units, run keys and users of its own.
  */
 import { afterAll, beforeAll, describe, expect } from "bun:test";
+import type { HookedJob } from "../support/hooks.ts";
 import { has, testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -338,11 +339,13 @@ describe("memory", () => {
     TEST_TIMEOUT_MS,
   );
 
-  inSystemd("the worker goes last, and the command as soon as its caller would", async () => {
+  inSystemd("the worker goes last, the command and the hook as soon as their caller would", async () => {
     await machine.units({
       "score.service": service(
         "oneshot",
-        [`start --run-key score -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`],
+        [
+          `start --run-key score --on-exit "cat /proc/self/oom_score_adj" -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`,
+        ],
         ["OOMScoreAdjust=123"],
       ),
     });
@@ -355,6 +358,11 @@ describe("memory", () => {
     const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
     expect(score).toBe(mayLower ? "-900\n" : "123\n");
     await cancel("score");
+    const log = await until("the hook has run", async () => {
+      const { on_exit_file, on_exit_code } = (await job("score")) as HookedJob;
+      return on_exit_code === 0 && on_exit_file;
+    });
+    expect(await machine.must(["cat", log])).toBe("123\n");
   });
 });
 
