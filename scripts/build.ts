@@ -19,16 +19,44 @@ export const COMPILE_FLAGS = [
   "--no-compile-autoload-package-json",
 ];
 
-if (import.meta.main) {
-  const root = new URL("..", import.meta.url).pathname;
-  const commit =
-    (await $`git -C ${root} rev-parse --short=12 HEAD`.quiet().nothrow()).stdout.toString().trim() ||
-    "unknown";
+export interface Build {
+  /** The checkout, with a slash at its end. */
+  readonly root: string;
+  readonly commit: string;
+  /** The same name gives the same bytes: Bun writes it into the executable. */
+  readonly outfile: string;
+  /** What Bun calls it; without: the machine that builds. */
+  readonly target?: string;
+}
+
+/** Compiles the executable. Throws with what Bun says where it cannot, e.g. because it cannot get the target's base. */
+export async function compile({ root, commit, outfile, target }: Build): Promise<void> {
   const defines = { ORCHESJOB_VERSION: manifest.version, ORCHESJOB_COMMIT: commit };
   const flags = Object.entries(defines).flatMap(([name, value]) => [
     "--define",
     `${name}=${JSON.stringify(value)}`,
   ]);
-  await $`bun build ${COMPILE_FLAGS} ${flags} ${root}src/main.ts --outfile ${root}dist/orchesjob`.quiet();
-  console.log("built dist/orchesjob");
+  if (target !== undefined) flags.push(`--target=${target}`);
+  const { exitCode, stderr } =
+    await $`${process.execPath} build ${COMPILE_FLAGS} ${flags} ${root}src/main.ts --outfile ${outfile}`
+      .quiet()
+      .nothrow();
+  if (exitCode !== 0) throw new Error(`cannot build ${target ?? outfile}: ${stderr.toString().trim()}`);
+}
+
+/** The commit of a checkout, as the executable names it; `unknown` where there is no git. */
+export async function readCommit(root: string): Promise<string> {
+  const { stdout } = await $`git -C ${root} rev-parse --short=12 HEAD`.quiet().nothrow();
+  return stdout.toString().trim() || "unknown";
+}
+
+if (import.meta.main) {
+  const root = new URL("..", import.meta.url).pathname;
+  try {
+    await compile({ root, commit: await readCommit(root), outfile: `${root}dist/orchesjob` });
+    console.log("built dist/orchesjob");
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
 }

@@ -18,7 +18,8 @@ function sayVersion(): number {
 }
 
 async function runProgram(argv: readonly string[]): Promise<number> {
-  if (argv[0] === "_worker") return (await import("./worker-app.ts")).runWorkerApp(argv.slice(1), STDERR);
+  if (argv[0] === "_worker" || argv[0] === "_hook")
+    return (await import("./worker-app.ts")).runWorkerApp(argv, STDERR);
   const { runApp } = await import("./app.ts");
   return runApp(argv, {
     stdout: STDOUT,

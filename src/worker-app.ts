@@ -1,4 +1,7 @@
-/** The root of a worker. Only what it needs is loaded: it comes up while somebody waits, and then stays in memory. */
+/** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
+ *  so only what it needs is loaded. */
+import { hook } from "./cli/commands/hook.ts";
+import type { Command } from "./cli/command.ts";
 import { worker } from "./cli/commands/worker.ts";
 import { createOutput } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
@@ -11,15 +14,18 @@ import { COMMIT, VERSION } from "./version.ts";
  *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 100;
 
-/** Runs a worker by the words after its name; returns its exit code. */
-export async function runWorkerApp(words: readonly string[], stderr: number): Promise<number> {
+const COMMANDS: readonly Command[] = [worker, hook];
+
+/** Runs a worker or a hook by its words; returns its exit code. */
+export async function runWorkerApp([name, ...words]: readonly string[], stderr: number): Promise<number> {
   const diagnostics = createOutput(stderr, () => undefined);
   try {
-    const parsed = parseWords(worker, words);
+    const command = COMMANDS.find((each) => each.name === name)!;
+    const parsed = parseWords(command, words);
     // Somebody asks for its --help.
     if (parsed === undefined) return 0;
     const home = homeAt(String(parsed.options["home"]));
-    return await worker.run({
+    return await command.run({
       ...parsed,
       context: composeContext({ home, patienceMs: PATIENCE_MS, acceptNewer: true, diagnostics }),
       output: diagnostics,

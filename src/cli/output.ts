@@ -3,6 +3,7 @@ import type { Job } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { writeAll } from "../os/file.ts";
 import { jobTable } from "./table.ts";
+import { toJson } from "./views.ts";
 
 export interface Output {
   /** Descriptor, for what is copied there as it is. */
@@ -36,7 +37,7 @@ export function createOutput(
     columns,
     rows,
     text,
-    json: (value) => text(`${JSON.stringify(value, null, 2)}\n`),
+    json: (value) => text(toJson(value)),
     table: (jobs) => text(tableText(jobs)),
     tableText,
   };

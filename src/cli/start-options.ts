@@ -1,10 +1,39 @@
 /** The options of the commands that start a job, and the request that they make. */
 import { OrchesjobError } from "../job/errors.ts";
+import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../job/hook.ts";
+import type { HookOrder } from "../job/job.ts";
 import { ANSWERS } from "../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../job/scope.ts";
 import type { StartRequest } from "../runner/start.ts";
 import { flag, optional, type Option, repeated, required, withDefault } from "./command.ts";
 import { duration, labels, oneOf, property, runKeyValue, textThat, token, variable } from "./values.ts";
+
+/** Those of a hook, which `rerun` has, too. */
+export const hookOptions = {
+  onExit: optional(
+    "--on-exit",
+    "COMMAND",
+    "Have /bin/sh run this once the job has ended, whatever its result: its JSON is on stdin",
+    checkHookCommand,
+  ),
+  onExitTimeout: optional(
+    "--on-exit-timeout",
+    "DURATION",
+    "End the --on-exit command after this time (default: 10m): TERM, 5 s, KILL",
+    duration("--on-exit-timeout"),
+  ),
+};
+
+/** Throws `usage`. */
+export function toHookOrder(options: {
+  readonly onExit: string | undefined;
+  readonly onExitTimeout: number | undefined;
+}): HookOrder | null {
+  const { onExit: command, onExitTimeout: timeoutMs } = options;
+  if (command !== undefined) return { command, timeoutMs: timeoutMs ?? DEFAULT_HOOK_TIMEOUT_MS };
+  if (timeoutMs === undefined) return null;
+  throw new OrchesjobError("usage", "--on-exit-timeout needs --on-exit COMMAND");
+}
 
 export const startOptions = {
   runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", runKeyValue),
@@ -36,6 +65,7 @@ export const startOptions = {
   ),
   cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
   env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
+  ...hookOptions,
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
@@ -53,7 +83,7 @@ export const startOptions = {
   property: repeated(
     "--property",
     "NAME=VALUE",
-    "Set a property of the scope, as MemoryMax=2G (systemd.resource-control)",
+    "Set a property of the scope, e.g. MemoryMax=2G, as systemd-run does",
     property("--property"),
   ),
 };
@@ -90,6 +120,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     rerunReason: null,
     scope: options.scope,
     properties: options.property,
+    onExit: toHookOrder(options),
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? "rerun",

@@ -120,11 +120,13 @@ export function oneOf<T extends string>(option: string, words: readonly T[]): Va
   return Object.assign(read, { choices: words });
 }
 
-/** The same text, of which a shell knows what may stand there. */
-export function textThat(completes: Completes): ValueReader<string> {
-  return Object.assign((text: string) => text, { completes });
+/** What is read so, and can be looked up by a shell. */
+export function completing<T>(completes: Completes, read: (text: string) => T): ValueReader<T> {
+  return Object.assign((text: string) => read(text), { completes });
 }
 
-export const runKeyValue: ValueReader<string> = Object.assign((text: string) => checkRunKey(text), {
-  completes: "run-key" as const,
-});
+export function textThat(completes: Completes): ValueReader<string> {
+  return completing(completes, (text) => text);
+}
+
+export const runKeyValue = completing("run-key", checkRunKey);

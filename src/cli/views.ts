@@ -1,7 +1,8 @@
 /** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
 import type { Job } from "../job/job.ts";
-import { type Home, logFiles } from "../os/home.ts";
-import type { Orphans } from "../runner/reconcile.ts";
+import { type Home, hookFiles, logFiles } from "../os/home.ts";
+import type { Context } from "../runner/context.ts";
+import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
 import { formatInstant } from "./time.ts";
 
@@ -36,8 +37,30 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
     properties: job.properties,
     unit: job.unit,
+    ...hookView(home, job),
     cwd: job.cwd,
     host: job.origin?.host ?? "",
+  };
+}
+
+/** As every answer is printed, indented by two. */
+export function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** What a hook reads: the job as `status` prints it. */
+export function describeForHook(context: Context, job: Job): string {
+  return toJson(jobView(context.home, job, new OrphanFinder(context).find(job)));
+}
+
+function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
+  const result = onExit?.result ?? null;
+  return {
+    on_exit: onExit?.command ?? null,
+    on_exit_file: onExit === null ? null : hookFiles(home, jobId).log,
+    on_exit_code: result?.exitCode ?? null,
+    on_exit_error: result?.error ?? null,
+    on_exit_finished_at: result === null ? null : formatInstant(result.finishedAt),
   };
 }
 
@@ -58,6 +81,7 @@ export function startView(
     ...(shortened === undefined ? {} : { command: shortened }),
     error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
+    on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,

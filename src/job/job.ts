@@ -42,6 +42,26 @@ export interface Outcome {
   readonly failure: Failure | null;
 }
 
+/** A shell command that runs once the job's end is recorded. */
+export interface HookOrder {
+  readonly command: string;
+  /** How long it may run. */
+  readonly timeoutMs: number;
+}
+
+export interface HookResult {
+  /** As a job's: -N where signal N ended it, -1 where it could not be launched; null where it could not even be killed. */
+  readonly exitCode: number | null;
+  /** What went wrong, for a person; null where nothing did. */
+  readonly error: string | null;
+  readonly finishedAt: Instant;
+}
+
+export interface Hook extends HookOrder {
+  /** Null until it has run, and that is recorded. */
+  readonly result: HookResult | null;
+}
+
 export interface CancelRequest {
   readonly at: Instant;
   readonly reason: string | null;
@@ -82,6 +102,7 @@ export interface Job {
   readonly properties: readonly string[];
   /** The scope of its own that its worker found itself in; null: it stayed where its launcher was. */
   readonly unit: string | null;
+  readonly onExit: Hook | null;
   /** Null for a job that the Python orchesjob wrote. */
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;
@@ -104,4 +125,4 @@ export type NewJob = Pick<
   | "rerunReason"
   | "scope"
   | "properties"
-> & { readonly origin: Origin; readonly worker: ProcessIdentity };
+> & { readonly onExit: HookOrder | null; readonly origin: Origin; readonly worker: ProcessIdentity };

@@ -1,4 +1,4 @@
-/** The time, and the local zone's offset from UTC. */
+/** The time, the local zone's offset from UTC, and a timer. */
 import type { Instant } from "../job/job.ts";
 import { libc } from "./libc.ts";
 
@@ -23,4 +23,12 @@ export function localInstant(time: Temporal.PlainDateTime): Instant {
   const daylightSavingUnknown = -1;
   broken.set([second, minute, hour, day, month - 1, year - 1900, 0, 0, daylightSavingUnknown]);
   return Number(libc.mktime(broken)) * 1_000_000 + time.millisecond * 1000 + time.microsecond;
+}
+
+const LONGEST_TIMER_MS = 2_000_000_000;
+
+/** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */
+export function after(ms: number, callback: () => void): void {
+  if (ms <= LONGEST_TIMER_MS) setTimeout(callback, ms).unref();
+  else setTimeout(() => after(ms - LONGEST_TIMER_MS, callback), LONGEST_TIMER_MS).unref();
 }

@@ -2,7 +2,7 @@
  * The environment as the C library holds it: bytes that we pass on without looking at them. `process.env` cannot serve,
  * because it is text, and a value that is not UTF-8 would change on its way.
  */
-import { dlopen, type Pointer, read } from "bun:ffi";
+import { dlopen, type Pointer, ptr, read } from "bun:ffi";
 import { cstring, libc, libraryPath } from "./libc.ts";
 
 /** Address of the variable `environ`; looked up by those who start something. */
@@ -43,4 +43,29 @@ export function hasVariable(name: string): boolean {
 /** The value of a variable as it would be for whatever we start now. */
 export function getVariable(name: string): string {
   return String(libc.getenv(cstring(name)) ?? "");
+}
+
+/** An environment of its own for one child. */
+export interface Environment {
+  /** As execve(2) takes it. */
+  readonly pointers: BigUint64Array;
+  /** What the pointers point to beside our own environment; must stay referenced while they are used. */
+  readonly strings: readonly Uint8Array[];
+}
+
+/** Our environment with some variables set, which we ourselves do not get; the last of a name counts. */
+export function environmentWith(variables: readonly (readonly [name: string, value: string])[]): Environment {
+  const unique = new Map(variables);
+  const names = [...unique.keys()].map((name) => new TextEncoder().encode(`${name}=`));
+  const strings = [...unique].map(([name, value]) => cstring(`${name}=${value}`));
+  const kept: bigint[] = [];
+  const own = environment();
+  for (let offset = 0; ; offset += 8) {
+    const entry = read.ptr(own, offset) as Pointer;
+    if (!entry) break;
+    const isReplaced = names.some((name) => name.every((byte, index) => read.u8(entry, index) === byte));
+    if (!isReplaced) kept.push(BigInt(entry));
+  }
+  const pointers = BigUint64Array.from([...kept, ...strings.map((text) => BigInt(ptr(text))), 0n]);
+  return { pointers, strings };
 }

@@ -44,6 +44,14 @@ export function lockFilePath(home: Home, jobId: string): string {
   return `${home.locks}/${jobId}`;
 }
 
+/** Ends the names of a hook's files, which stand beside its job's. */
+export const HOOK_SUFFIX = ".hook";
+
+/** What the hook of a job has: the lock of who runs it, and its output. */
+export function hookFiles(home: Home, jobId: string): { readonly lock: string; readonly log: string } {
+  return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
+}
+
 /** Whether the directory is there. Throws `conflict` where it is not safe to use: see contract, "State directory". */
 export function checkHome(home: Home): boolean {
   const facts = look(home.path);
@@ -87,7 +95,10 @@ export function checkHome(home: Home): boolean {
 /** Throws `conflict` where jobs still run whose database is gone: they would not be found, and could run a second time. */
 export function refuseLostDatabase(home: Home): void {
   if (look(home.database) !== undefined) return;
-  const running = listLocks(home.locks, 0).filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
+  const running = listLocks(home.locks, 0)
+    // A hook runs for a job that has ended.
+    .filter((name) => !name.endsWith(HOOK_SUFFIX))
+    .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
   // Another start may have made the database, and begun a job, while we looked.
   if (running.length === 0 || look(home.database) !== undefined) return;
   throw new OrchesjobError(

@@ -84,6 +84,9 @@ function bind<Name extends keyof Symbols>(place: string, name: Name): Library[Na
 export const libraryPath: string = findLibrary();
 
 function findLibrary(): string {
+  // Decided when it is built: Bun knows what it builds for.
+  if (process.platform !== "linux")
+    return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const place of PLACES) {
     try {
       bind(place, "__errno_location");
@@ -104,19 +107,39 @@ function findLibrary(): string {
 /** The C library that our own process was started with, wherever the system keeps it. */
 function findMapped(): string {
   const maps = process.getBuiltinModule("node:fs").readFileSync("/proc/self/maps", "utf8");
-  return /\/\S*\/(libc\.so\.6|libc-2\.\d+\.so|ld-musl-\S+)$/m.exec(maps)![0];
+  const found = /\/\S*\/(libc\.so(\.6)?|libc-2\.\d+\.so|ld-musl-\S+)$/m.exec(maps);
+  if (found === null) throw new Error("it is not among the libraries of this process");
+  return found[0];
 }
 
 /** Without the C library nothing of ours can run, not even what would report it. */
 function leave(error: unknown): never {
   const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-  console.error(`orchesjob: cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+  return stop(`cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+}
+
+function stop(message: string): never {
+  console.error(`orchesjob: ${message}`);
   process.exit(1);
+}
+
+/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
+function bindStatx(): (...words: Parameters<Library["statx"]>) => number {
+  try {
+    return bind(libraryPath, "statx");
+  } catch {
+    const { args, returns } = SYMBOLS.statx;
+    const library = dlopen(libraryPath, { syscall: { args: ["i64", ...args], returns } });
+    opened.push(library);
+    const number = process.arch === "arm64" ? 291 : 332;
+    return (...words) => library.symbols.syscall(number, ...words);
+  }
 }
 
 /** Its functions. Each is bound when it is first used, because that takes 20,000 instructions, and no process uses them all. */
 export const libc = new Proxy({} as { -readonly [Name in keyof Library]: Library[Name] }, {
-  get: (bound, name: keyof Symbols) => (bound[name] ??= bind(libraryPath, name) as never),
+  get: (bound, name: keyof Symbols) =>
+    (bound[name] ??= (name === "statx" ? bindStatx() : bind(libraryPath, name)) as never),
 }) as Library;
 
 export const ERRNO = {

@@ -44,6 +44,14 @@ export function createLock(path: string): number {
   return fd;
 }
 
+/** Takes the lock of a plain file, made where it is missing; undefined where somebody else has it. As createLock otherwise. */
+export function takeLock(path: string): number | undefined {
+  const fd = openFile(path, "append");
+  if (lockFile(fd, LOCK_EX | LOCK_NB, path)) return fd;
+  closeFile(fd);
+  return undefined;
+}
+
 /** Names of the lock files in a directory that are older than `ageMs`. */
 export function listLocks(directory: string, ageMs: number): readonly string[] {
   const { readdirSync, statSync } = process.getBuiltinModule("node:fs");
@@ -61,6 +69,11 @@ export function listLocks(directory: string, ageMs: number): readonly string[] {
 /** Locks an open file for as long as any process that inherits this descriptor has it open. */
 export function lockDescriptor(fd: number, path: string): void {
   lockFile(fd, LOCK_EX, path);
+}
+
+/** As lockDescriptor, but does not wait; false where somebody else has the lock. */
+export function tryLockDescriptor(fd: number, path: string): boolean {
+  return lockFile(fd, LOCK_EX | LOCK_NB, path);
 }
 
 /** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */

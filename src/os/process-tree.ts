@@ -9,6 +9,12 @@ import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
+/**
+ * Set beside the job's id, and to the same, for the job's hook: its processes are not those of the command. What a hook
+ * starts as a job of its own inherits it, but has another id.
+ */
+export const HOOK_VARIABLE = "ORCHESJOB_HOOK";
+
 /** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -28,7 +34,7 @@ export interface Evidence {
 export class ProcessTable {
   readonly #processes: readonly ProcessStat[];
   readonly #origin: Origin;
-  readonly #jobIds = new Map<number, string | undefined>();
+  readonly #marks = new Map<number, Marks>();
 
   constructor(origin: Origin) {
     this.#origin = origin;
@@ -41,7 +47,7 @@ export class ProcessTable {
     const keeper = this.#livingWorker(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
-      if (this.#isWorker(entry, job)) continue;
+      if (this.#isWorker(entry, job) || this.#isHook(entry)) continue;
       const named = this.#jobIdOf(entry);
       // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
@@ -55,6 +61,15 @@ export class ProcessTable {
     }
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
+  }
+
+  /** The living processes of a job's hook, by their environment, or because they inherited its output. */
+  ofHook(jobId: string, log: string): readonly ProcessStat[] {
+    return this.#processes.filter(
+      (entry) =>
+        (this.#isHook(entry) && this.#jobIdOf(entry) === jobId && !isHookRunner(commandLine(entry.pid))) ||
+        holdsLock(entry.pid, [log]),
+    );
   }
 
   /** The worker's pid, where it lives and its number means something here. */
@@ -93,7 +108,8 @@ export class ProcessTable {
     for (let grown = true; grown;) {
       grown = false;
       for (const entry of this.#processes) {
-        if (members.has(entry.pid) || !members.has(entry.parentPid) || this.#isWorker(entry, job)) continue;
+        if (members.has(entry.pid) || !members.has(entry.parentPid)) continue;
+        if (this.#isWorker(entry, job) || this.#isHook(entry)) continue;
         // A job started from within this one has an id of its own, and a life of its own.
         const named = this.#jobIdOf(entry);
         if (named !== undefined && named !== job.jobId) continue;
@@ -109,8 +125,18 @@ export class ProcessTable {
   }
 
   #jobIdOf(entry: ProcessStat): string | undefined {
-    if (!this.#jobIds.has(entry.pid)) this.#jobIds.set(entry.pid, readJobId(entry.pid));
-    return this.#jobIds.get(entry.pid);
+    return this.#marksOf(entry).jobId;
+  }
+
+  #isHook(entry: ProcessStat): boolean {
+    const { jobId, hookOf } = this.#marksOf(entry);
+    return hookOf !== undefined && hookOf === jobId;
+  }
+
+  #marksOf(entry: ProcessStat): Marks {
+    const known = this.#marks.get(entry.pid) ?? readMarks(entry.pid);
+    this.#marks.set(entry.pid, known);
+    return known;
   }
 }
 
@@ -129,13 +155,26 @@ function holdsLock(pid: number, paths: readonly string[]): boolean {
   }
 }
 
-function readJobId(pid: number): string | undefined {
+/** What a process has of ours in its environment. */
+interface Marks {
+  readonly jobId: string | undefined;
+  readonly hookOf: string | undefined;
+}
+
+function readMarks(pid: number): Marks {
   const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
-  return entries?.find((entry) => entry.startsWith(`${JOB_ID_VARIABLE}=`))?.slice(JOB_ID_VARIABLE.length + 1);
+  const valueOf = (name: string) =>
+    entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+  return { jobId: valueOf(JOB_ID_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
 }
 
 function commandLine(pid: number): readonly string[] {
   return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+}
+
+/** Who has come to run hooks is not one of their processes: see os/hook-process.ts. */
+function isHookRunner(words: readonly string[]): boolean {
+  return words.includes("_hook");
 }
 
 function isWorkerCommand(words: readonly string[], jobId: string): boolean {

@@ -4,7 +4,7 @@
  * descriptors given.
  */
 import { ptr } from "bun:ffi";
-import { environment } from "./environment.ts";
+import { environment, type Environment } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
@@ -22,6 +22,8 @@ export interface SpawnRequest {
   readonly fileSizeLimit: bigint;
   /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
   readonly blocked: readonly number[];
+  /** Undefined: ours. */
+  readonly environment?: Environment;
   /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
   readonly directory: number | "/";
 }
@@ -50,7 +52,14 @@ export function spawnProcess(request: SpawnRequest): number {
   const argv = request.argv.map(cstring);
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
-    libc.posix_spawnp(pid, cstring(request.file), actions, attributes, vector(argv), environment()),
+    libc.posix_spawnp(
+      pid,
+      cstring(request.file),
+      actions,
+      attributes,
+      vector(argv),
+      request.environment?.pointers ?? environment(),
+    ),
   );
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");

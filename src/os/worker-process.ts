@@ -17,8 +17,8 @@ export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
 
-const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
-const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
+export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
+export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 /** What the target finds of ours in its environment, whatever was asked for. */
 const OWN_VARIABLES: readonly string[] = [JOB_ID_VARIABLE, RUN_KEY_VARIABLE, ATTEMPT_VARIABLE];
 
@@ -28,13 +28,18 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
 /** Our own files are the owner's alone; the caller's umask is kept for the target. */
-const callersUmask = libc.umask(0o077);
+export const callersUmask = libc.umask(0o077);
 
 /** A limit of file sizes is meant for the target; ours would one day be too small for the database. */
-const callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
+export const callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
 
 /** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
 let callersDirectory: number | undefined;
+
+/** To be called before anything else is spawned by a process that may yet spawn a worker. */
+export function keepCallersDirectory(): number {
+  return (callersDirectory ??= moveUp(openFile(".", "directory")));
+}
 
 export interface PreparedWorker {
   readonly identity: ProcessIdentity;
@@ -57,10 +62,9 @@ export function spawnWorker(
     ...(fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)]),
     ...(directory === undefined ? [] : ["--directory", directory]),
   ];
-  const compiled = Bun.main.startsWith("/$bunfs/");
   const gate = makePipe();
   const nothing = openNothing();
-  callersDirectory ??= moveUp(openFile(".", "directory"));
+  const callersDirectory = keepCallersDirectory();
   const closed = moveUp(gate.read);
   setVariable(JOB_ID_VARIABLE, job.jobId);
   setVariable(RUN_KEY_VARIABLE, job.runKey);
@@ -76,10 +80,7 @@ export function spawnWorker(
     blocked: Object.values(PASSED_ON),
     directory: "/",
   } as const;
-  const argv = [
-    ...(compiled ? ["orchesjob"] : [process.execPath, Bun.main]),
-    ...["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
-  ];
+  const argv = [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings];
   let pid: number;
   try {
     pid = withRuntimeSettings((names) =>
@@ -94,12 +95,21 @@ export function spawnWorker(
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
+/** The first words of what /proc/self/exe is executed with, to be this program. */
+export function ownCommand(): readonly string[] {
+  return Bun.main.startsWith("/$bunfs/") ? ["orchesjob"] : [process.execPath, Bun.main];
+}
+
+/** Started by way of /proc/self/exe, we are "exe" to ps and top. */
+export function nameProcess(): void {
+  libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
+}
+
 /** Called first by a worker: what it has inherited is its own, and not its target's (`unset`: variables); and it has a name. */
 export function becomeWorker(unset: readonly string[]): void {
   dropRuntimeSettings(unset);
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
-  // Started by way of /proc/self/exe, we are "exe" to ps and top.
-  libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
+  nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
   libc.prctl(PR_SET_CHILD_SUBREAPER, 1 as Pointer, 0n, 0n, 0n);
 }
@@ -170,12 +180,12 @@ function openDirectory(path: string): number {
   }
 }
 
-function openNothing(): number {
+export function openNothing(): number {
   return moveUp(openFile("/dev/null", "both"));
 }
 
 /** The name and the value of NAME=VALUE. */
-function splitVariable(text: string): [name: string, value: string] {
+export function splitVariable(text: string): [name: string, value: string] {
   const equals = text.indexOf("=");
   return [text.slice(0, equals), text.slice(equals + 1)];
 }

@@ -1,6 +1,7 @@
 /** `cancel`: ends a job, and proves that nothing of it is left. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
+import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
@@ -49,6 +50,8 @@ export async function cancelJob(
   if (ended.status === "LOST" && hasOrphans(new OrphanFinder(context).find(ended)))
     await terminate(context, ended, new Deadline(order.graceMs), companyOf(process.pid));
   else if (ended === job) throw notActive(job);
+  // Where we have done the worker's work, this is the rest of it.
+  if (isHookDue(ended)) (await import("./hook-catch-up.ts")).catchUpHooks(context, [ended]);
   const { seen, unseen } = findProcesses(context, ended, { bystanders: companyOf(process.pid) });
   return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
 }

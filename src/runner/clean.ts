@@ -2,7 +2,7 @@
 import type { Instant, Job } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
-import { lockFilePath, logFiles } from "../os/home.ts";
+import { hookFiles, lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks } from "../os/lock.ts";
 import { lookAtLog, readNames } from "../os/log-directory.ts";
@@ -134,15 +134,17 @@ class Cleaner {
       cursor = candidates.at(-1);
       if (cursor === undefined) return;
       const doomed: CleanCandidate[] = [];
+      const overdue: Job[] = [];
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Its end would make no room.
         if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
-        if (await this.#isHeld(candidate)) continue;
+        if (await this.#isHeld(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
+      if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(this.context, overdue);
       if (doomed.length > 0) yield doomed;
     }
   }
@@ -165,11 +167,17 @@ class Cleaner {
     );
   }
 
-  /** A LOST job whose command still runs is what keeps its key from running twice. */
-  async #isHeld({ jobId, status }: CleanCandidate): Promise<boolean> {
-    if (status !== "LOST") return false;
+  /** A LOST job whose command still runs is what keeps its key from running twice; what a hook is told of must be there. */
+  async #isHeld({ jobId, status, hook }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+    if (status !== "LOST" && hook !== "due") return false;
     const job = await this.store.find(jobId);
-    if (job === undefined || !hasOrphans(this.#orphans.find(job))) return false;
+    if (job === undefined) return false;
+    if (hook === "due") {
+      overdue.push(job);
+      this.context.notify(`job ${jobId} is kept: its --on-exit command has not ended yet`);
+      return true;
+    }
+    if (!hasOrphans(this.#orphans.find(job))) return false;
     this.context.notify(`job ${jobId} is kept: its command still runs`);
     return true;
   }
@@ -203,7 +211,7 @@ class JobFiles {
     this.#logs = listLogs(context.home.logs);
   }
 
-  /** Bytes of both logs. */
+  /** Bytes of all its logs. */
   sizeOf(candidate: CleanCandidate): number {
     return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
   }
@@ -211,16 +219,18 @@ class JobFiles {
   /** Throws SystemError. */
   remove(candidate: CleanCandidate): void {
     for (const path of this.#presentLogs(candidate)) removeFile(path);
-    if (this.#isListed(candidate) && !this.#locks.has(candidate.jobId)) return;
+    if (this.#isListed(candidate) && candidate.hook === "none" && !this.#locks.has(candidate.jobId)) return;
     removeFile(lockFilePath(this.context.home, candidate.jobId));
+    if (candidate.hook !== "none") removeFile(hookFiles(this.context.home, candidate.jobId).lock);
   }
 
   #presentLogs(candidate: CleanCandidate): readonly string[] {
-    const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
+    const paths: string[] = Object.values(logFiles(this.context.home, candidate.jobId));
+    if (candidate.hook !== "none") paths.push(hookFiles(this.context.home, candidate.jobId).log);
     const known = this.#logs;
-    if (known === undefined || !this.#isListed(candidate)) return [stdout, stderr];
+    if (known === undefined || !this.#isListed(candidate)) return paths;
     const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));
-    return [stdout, stderr].filter(isThere);
+    return paths.filter(isThere);
   }
 
   #isListed({ endedAt }: CleanCandidate): boolean {

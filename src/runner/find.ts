@@ -4,7 +4,7 @@ import type { Job } from "../job/job.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { reconcile } from "./reconcile.ts";
+import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
 
@@ -29,7 +29,7 @@ export async function findHistory(context: Context, runKey: string): Promise<rea
   const store = context.openStore();
   const jobs = store === undefined ? [] : await store.history(runKey);
   if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
-  return Promise.all(jobs.map((job) => reconcile(context, store, job)));
+  return reconcileAll(context, store, jobs);
 }
 
 function notFound(context: Context, selector: JobSelector): OrchesjobError {

@@ -1,9 +1,9 @@
 /** Jobs of many run keys at once. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import type { JobStore, ListFilter } from "../store/store.ts";
+import type { ListFilter } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { reconcile } from "./reconcile.ts";
+import { reconcileAll } from "./reconcile.ts";
 
 /** Newest first. */
 export async function listJobs(context: Context, filter: ListFilter): Promise<readonly Job[]> {
@@ -20,8 +20,4 @@ export async function listActive(context: Context): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store === undefined) return [];
   return (await reconcileAll(context, store, await store.active())).filter((job) => isActive(job.status));
-}
-
-function reconcileAll(context: Context, store: JobStore, jobs: readonly Job[]): Promise<readonly Job[]> {
-  return Promise.all(jobs.map((job) => reconcile(context, store, job)));
 }

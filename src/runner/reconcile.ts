@@ -1,6 +1,7 @@
 /** Turns an active job without an owner into LOST, and says which processes a LOST job has left behind. */
 import { OrchesjobError } from "../job/errors.ts";
 import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
+import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
@@ -21,6 +22,24 @@ export async function reconcile(
   job: Job,
   mustRecord = false,
 ): Promise<Job> {
+  const [settled] = await reconcileAll(context, store, [job], mustRecord);
+  return settled!;
+}
+
+/** As reconcile, for many. */
+export async function reconcileAll(
+  context: Context,
+  store: JobStore,
+  jobs: readonly Job[],
+  mustRecord = false,
+): Promise<readonly Job[]> {
+  const settled = await Promise.all(jobs.map((job) => settle(context, store, job, mustRecord)));
+  const overdue = settled.filter(isHookDue);
+  if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
+  return settled;
+}
+
+async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
   if (!isActive(job.status)) return job;
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;

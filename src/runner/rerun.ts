@@ -1,19 +1,24 @@
 /** `rerun`: a finished job's command, directory and options once more. */
 import { OrchesjobError } from "../job/errors.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
+import type { HookOrder } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
 import { type Patience, type StartResult, startJob } from "./start.ts";
 
-/** `lodging`: instead of what the first job had. Throws `not-found`, and `conflict` where the run key has an active job. */
+/**
+ * `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where
+ * the run key has an active job.
+ */
 export async function rerunJob(
   context: Context,
   selector: JobSelector,
   reason: string | null,
   lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
   patience: Patience,
+  onExit: HookOrder | null,
 ): Promise<StartResult> {
   const { job } = await findJob(context, selector);
   if (isActive(job.status)) {
@@ -42,6 +47,7 @@ export async function rerunJob(
       requestId: null,
       rerunOfJobId: jobId,
       rerunReason: reason,
+      onExit: onExit ?? job.onExit,
       policy: DEFAULT_POLICY,
       // The Python versions did not note the directory.
       directory: job.cwd === "" ? undefined : job.cwd,

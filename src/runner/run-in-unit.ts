@@ -4,7 +4,7 @@
  * Loaded only in a unit, and where a signal has come.
  */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job } from "../job/job.ts";
+import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../os/control-group.ts";
 import { isLiving, readProcess } from "../os/self.ts";
 import { PASSED_ON, signalProcess } from "../os/signals.ts";
@@ -26,10 +26,9 @@ export class RunSignals {
   ) {}
 
   /** Whether the signal ends our watching. Otherwise it has been passed on to the job. */
-  leavesOn(signal: number, job: Job): boolean {
+  leavesOn(signal: number, { worker }: Job): boolean {
     const unit = askUnit();
-    const { worker } = job;
-    const isInside = unit !== undefined && worker !== null && isInUnit(worker.pid, unit.name);
+    const isInside = unit !== undefined && worker !== null && isThere(worker, unit.name);
     if (unit?.isOurs !== true || !(this.isOwnJob || isInside)) return true;
     // The worker passes on what it hears. What systemd has sent to the whole unit it has heard already.
     if (worker !== null && !(unit.signalsAll && isInside)) signalProcess(worker, signal);
@@ -69,12 +68,14 @@ const LONGEST_LOOK_MS = 100;
  */
 export async function outlastWorker({ worker }: Job): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (worker === null || unit?.endsWith(".service") !== true || !isInUnit(worker.pid, unit)) return;
-  for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
-    const holder = readProcess(worker.pid);
-    if (!isLiving(holder) || holder.startTicks !== worker.startTicks) return;
+  if (worker === null || unit?.endsWith(".service") !== true) return;
+  for (let pause = FIRST_LOOK_MS; isThere(worker, unit); pause = Math.min(pause * 2, LONGEST_LOOK_MS))
     await Bun.sleep(pause);
-  }
+}
+
+function isThere({ pid, startTicks }: ProcessIdentity, unit: string): boolean {
+  const holder = readProcess(pid);
+  return isLiving(holder) && holder.startTicks === startTicks && isInUnit(pid, unit);
 }
 
 /**

@@ -27,6 +27,7 @@ export interface StartRequest extends Pick<
   | "rerunReason"
   | "scope"
   | "properties"
+  | "onExit"
 > {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */

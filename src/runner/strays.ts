@@ -6,12 +6,13 @@
  */
 import type { Instant } from "../job/job.ts";
 import { OrchesjobError } from "../job/errors.ts";
+import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks, probeLock } from "../os/lock.ts";
-import { isLockName, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
+import { jobOfLock, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -78,11 +79,13 @@ function isUnused(context: Context, jobId: string, path: string): boolean {
 /** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
 async function strayLocks(context: Context, store: JobStore): Promise<readonly string[]> {
   const strays: string[] = [];
-  for (const jobId of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
-    if (!isLockName(jobId)) continue;
-    const path = lockFilePath(context.home, jobId);
+  for (const name of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
+    const jobId = jobOfLock(name);
+    if (jobId === undefined) continue;
+    const path = lockFilePath(context.home, name);
     const job = await store.find(jobId);
-    if ((job === undefined || !isActive(job.status)) && probeLock(path) === "free") strays.push(path);
+    const isOver = job === undefined || (!isActive(job.status) && !isHookDue(job));
+    if (isOver && probeLock(path) === "free") strays.push(path);
   }
   return strays;
 }

@@ -1,6 +1,7 @@
 /** Ends every process of a job: TERM, a grace, KILL; and proves it by looking again. */
 import type { Job } from "../job/job.ts";
 import { ProcessTable } from "../os/process-tree.ts";
+import type { ProcessStat } from "../os/self.ts";
 import { SIGCONT, SIGKILL, signalProcess, SIGTERM } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { findProcesses } from "./processes.ts";
@@ -42,6 +43,14 @@ export async function terminate(
     trustSession ||= table.seesTarget(job);
     return findProcesses(context, job, { table, bystanders, trustSession }).seen;
   };
+  return endAll(look, deadline);
+}
+
+/** As terminate, for whoever `look` finds. */
+export async function endAll(
+  look: () => readonly ProcessStat[],
+  deadline: Deadline,
+): Promise<readonly number[]> {
   const termed = new Set<string>();
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
     const alive = look();

@@ -2,7 +2,7 @@
 import { formatDuration } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
-import { now } from "../os/clock.ts";
+import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
@@ -12,7 +12,13 @@ import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
 import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
-import { becomeWorker, type TargetSettings, waitForRelease, WORKER_LOCK_FD } from "../os/worker-process.ts";
+import {
+  becomeWorker,
+  type TargetSettings,
+  waitForRelease,
+  WORKER_DIRECTORY_FD,
+  WORKER_LOCK_FD,
+} from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
@@ -21,6 +27,8 @@ import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
 export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
+  /** The job as `status` prints it, for its hook. */
+  readonly describe: (job: Job) => string;
   /** Variables that are in our environment, and not the command's. */
   readonly unset: readonly string[];
 }
@@ -31,7 +39,10 @@ const CLAIM_PATIENCE_MS = 120_000;
 /** A command that has not ended by then takes long: from there on the worker only waits, in as little memory as it can. */
 const SETTLED_MS = 1_000;
 
-export async function runWorker(context: Context, { jobId, settings, unset }: WorkerRequest): Promise<void> {
+export async function runWorker(
+  context: Context,
+  { jobId, settings, unset, describe }: WorkerRequest,
+): Promise<void> {
   becomeWorker(unset);
   const signals = new SignalRelay();
   const pokes = new Pokes();
@@ -48,6 +59,7 @@ export async function runWorker(context: Context, { jobId, settings, unset }: Wo
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
+  let hookLock: number | undefined;
   if (job !== undefined) {
     const { event, outcome, target, endedAt } = await execute({
       context,
@@ -57,10 +69,18 @@ export async function runWorker(context: Context, { jobId, settings, unset }: Wo
       job,
       settings,
     });
+    // Held before anybody can know that the hook is due: nobody else starts it then.
+    if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
     await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
+  // Only now: those who waited for the job know its end already, and its key is free.
+  if (hookLock !== undefined) {
+    const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
+    const { runHook } = await import("./hook.ts");
+    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
+  }
   await ledger.tidy();
 }
 
@@ -248,12 +268,4 @@ class Pokes {
     this.#listener = listener;
     if (this.#missed) listener();
   }
-}
-
-const LONGEST_TIMER_MS = 2_000_000_000;
-
-/** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */
-function after(ms: number, callback: () => void): void {
-  if (ms <= LONGEST_TIMER_MS) setTimeout(callback, ms).unref();
-  else setTimeout(() => after(ms - LONGEST_TIMER_MS, callback), LONGEST_TIMER_MS).unref();
 }

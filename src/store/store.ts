@@ -5,6 +5,7 @@
  */
 import type {
   CancelRequest,
+  HookResult,
   Instant,
   Job,
   LostReason,
@@ -45,6 +46,8 @@ export interface ListFilter {
 export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptNo" | "status"> {
   /** Order of acceptance. */
   readonly position: number;
+  /** Whether it has a hook, and that has yet to run. */
+  readonly hook: "none" | "due" | "over";
   /** Its end; its start where an older version did not record that. */
   readonly endedAt: Instant;
 }
@@ -153,6 +156,9 @@ export interface JobStore {
   /** Asks for the end of an active job. The first who asks is heard, and the shortest grace; undefined where the job is not active. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
+  /** Notes how the hook of a finished job ended. The first word stands. */
+  recordHook(jobId: string, result: HookResult): Promise<void>;
+
   /** Notes which process the command became. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void>;
 
@@ -165,7 +171,7 @@ export interface JobStore {
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
   /** Those of the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** Deletes finished jobs; returns how many there were. Active ones are never deleted. */
+  /** Deletes finished jobs; returns how many there were. Never deleted: active ones, and such whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;
 
   /** Forgets the retry tokens of jobs that were deleted. */

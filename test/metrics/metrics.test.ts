@@ -255,12 +255,12 @@ describe("--label", () => {
   });
 
   test.each([
-    [["--label", "a b"], "name of a label"],
-    [["--label", "team=red"], "name of a label"],
-    [["--label", "a.b", "--label", "a-b"], "would both be label_a_b"],
-    [Array.from({ length: 11 }, (_, index) => ["--label", `l${index}`]).flat(), "at most 10"],
-    [["--limit", "0"], "at least 1"],
-  ])("%p is refused", async (words, message) => {
+    ["a name with a space", ["--label", "a b"], "name of a label"],
+    ["a value", ["--label", "team=red"], "name of a label"],
+    ["two that would be one", ["--label", "a.b", "--label", "a-b"], "would both be label_a_b"],
+    ["eleven", Array.from({ length: 11 }, (_, index) => ["--label", `l${index}`]).flat(), "at most 10"],
+    ["no series at all", ["--limit", "0"], "at least 1"],
+  ])("%s is refused", async (_, words, message) => {
     await using box = new Sandbox();
     expectFailure(await box.run(["metrics", ...words]), 2, message);
   });

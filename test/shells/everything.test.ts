@@ -137,7 +137,7 @@ describe("the man page", () => {
   testWith(["man"], "is rendered without a warning, and has every command with every option", async () => {
     await using box = new Sandbox();
     await writePage(box);
-    for (const width of ["-rLL=78n", "-rLL=40n"]) {
+    for (const width of ["-rLL=78n", "-rLL=60n"]) {
       const groff = ["groff", "-ww", "-man", "-Tutf8", width, page(box)];
       expect(await box.execute(groff, { env: environment })).toMatchObject({ stderr: "", code: 0 });
     }

@@ -86,6 +86,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     rerunReason: null,
     scope: "auto",
     properties: [],
+    onExit: null,
     origin: ORIGIN,
     worker: LAUNCHED,
     ...fields,
@@ -100,6 +101,15 @@ async function jobIn(store: JobStore, status: JobStatus): Promise<Job> {
   const result = await store.find(claimed!.jobId);
   expect(result!.status).toBe(status);
   return result!;
+}
+
+const HOOK = { command: "./notify.sh", timeoutMs: 1_000 };
+
+async function finishedWithHook(store: JobStore): Promise<Job> {
+  const job = newJob({ onExit: HOOK });
+  await claim(store, { ...job, runKey: job.jobId }, undefined, at(10));
+  await VERBS.run(store, job.jobId);
+  return (await VERBS.fail(store, job.jobId))!;
 }
 
 export function testStore(name: string, openStore: OpenStore): void {
@@ -121,6 +131,24 @@ export function testStore(name: string, openStore: OpenStore): void {
       }
     });
 
+  describe(`${name}: hooks`, () => {
+    testWith("how a hook ended is noted once, and nothing else of the job changes", async (store, open) => {
+      const job = await finishedWithHook(store);
+      expect(job.onExit).toEqual({ ...HOOK, result: null });
+      const result = { exitCode: 3, error: "exit code 3: no", finishedAt: at(80) };
+      await store.recordHook(job.jobId, result);
+      await open().recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      expect(await store.find(job.jobId)).toEqual({ ...job, onExit: { ...HOOK, result } });
+    });
+
+    testWith("an active job's hook has not ended", async (store) => {
+      const job = newJob({ onExit: HOOK });
+      await claim(store, job, undefined, at(1));
+      await store.recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(2) });
+      expect((await store.find(job.jobId))!.onExit!.result).toBeNull();
+    });
+  });
+
   describe(`${name}: claim`, () => {
     testWith("makes a job that is STARTING, with everything that was given", async (store, open) => {
       const job = newJob({
@@ -130,10 +158,12 @@ export function testStore(name: string, openStore: OpenStore): void {
         cwd: "/a dir/'quoted'",
         scope: "always",
         properties: ["MemoryMax=64M", 'Description=a "b"'],
+        onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
         ...job,
+        onExit: { ...job.onExit!, result: null },
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,
@@ -409,7 +439,17 @@ export function testStore(name: string, openStore: OpenStore): void {
       const [candidate] = await store.finishedBefore(at(100), 10);
       const { jobId, runKey, attemptNo, status } = job;
       const position = candidate!.position;
-      expect(candidate).toEqual({ jobId, runKey, attemptNo, status, endedAt: at(60), position });
+      const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
+      expect(candidate).toEqual({ ...seen, hook: "none" });
+    });
+
+    testWith("finishedBefore: whether the hook has yet to run", async (store) => {
+      const hooked = newJob({ onExit: { command: "true", timeoutMs: 1_000 } });
+      await claim(store, hooked, undefined, at(1));
+      await store.lose(hooked.jobId, "unknown", at(2));
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "due" }]);
+      await store.recordHook(hooked.jobId, { exitCode: 0, error: null, finishedAt: at(3) });
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "over" }]);
     });
 
     testWith("firstKept: the oldest of the newest finished ones of each key", async (store) => {
@@ -453,6 +493,15 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await other.active()).toHaveLength(2);
       expect(await store.remove([])).toBe(0);
       expect(await store.remove(finished)).toBe(1);
+    });
+
+    testWith("remove: never a job whose hook has yet to run", async (store) => {
+      const { jobId } = await finishedWithHook(store);
+      expect(await store.remove([jobId])).toBe(0);
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "due" }]);
+      await store.recordHook(jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "over" }]);
+      expect(await store.remove([jobId])).toBe(1);
     });
 
     testWith("remove: thousands at once", async (store) => {

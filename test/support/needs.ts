@@ -25,6 +25,8 @@ const CHECKS = {
   mandoc: () => Bun.which("mandoc") !== null,
   promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
+  ar: () => Bun.which("ar") !== null,
+  dpkg: () => Bun.which("dpkg") !== null,
   root: () => process.getuid?.() === 0,
   /** A systemd that can be booted in namespaces: root, overlayfs, cgroup v2, and systemd with D-Bus. */
   systemd: () =>

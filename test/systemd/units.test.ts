@@ -131,7 +131,7 @@ testWith(["systemd"], "the timer starts its instance, every day or when a drop-i
 });
 
 testWith(
-  ["systemd"],
+  ["systemd", "python3"],
   "clean deletes what is older than 30 days, and spares a LOST job of which a process lives",
   async () => {
     await machine.json(["start", "--run-key", "old", "--sync", "--", "true"]);

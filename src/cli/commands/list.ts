@@ -5,7 +5,7 @@ import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
 import { formatOption } from "../format-option.ts";
 import type { Output } from "../output.ts";
-import { instant, oneOf, wholeNumber } from "../values.ts";
+import { instant, oneOf, textThat, wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
 
 /** Time between two pictures of --watch, in ms. */
@@ -24,7 +24,7 @@ export const list = defineCommand({
       "--run-key-prefix",
       "PREFIX",
       "Only run keys that begin so",
-      (text) => text,
+      textThat("run-key"),
       "",
     ),
     since: optional("--since", "DATETIME", "Only jobs started at this time or later", instant("--since")),

@@ -3,7 +3,7 @@ import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
-import { checkScope } from "../start-options.ts";
+import { checkScope, hookOptions, toHookOrder } from "../start-options.ts";
 import { oneOf, property, shortText } from "../values.ts";
 import { startView } from "../views.ts";
 
@@ -28,6 +28,7 @@ export const rerun = defineCommand({
       "As for start, instead of all that the job had",
       property("--property"),
     ),
+    ...hookOptions,
   },
   examples: [
     `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
@@ -45,6 +46,7 @@ export const rerun = defineCommand({
       options.reason ?? null,
       { scope, properties },
       patience,
+      toHookOrder(options),
     );
     output.json(
       startView(

@@ -1,13 +1,24 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { defineCommand, flag, optional, required } from "../command.ts";
+import { completing } from "../values.ts";
 
 export const systemd = defineCommand({
   name: "systemd",
   summary: "Write units of systemd: a service and a timer for jobs by name, and a daily clean",
   options: {
-    output: required("--output", "DIR", "Where to write them, e.g. /etc/systemd/system", directory),
+    output: required(
+      "--output",
+      "DIR",
+      "Where to write them, e.g. /etc/systemd/system",
+      completing("directory", directory),
+    ),
     user: flag("--user", "For your own service manager (systemctl --user)"),
-    program: optional("--program", "PATH", "Where orchesjob is then (default: where it is now)", program),
+    program: optional(
+      "--program",
+      "PATH",
+      "Where orchesjob is then (default: where it is now)",
+      completing("file", program),
+    ),
     force: flag("--force", "Replace files that are there and differ"),
   },
   examples: [

@@ -1,5 +1,7 @@
+import type { Job } from "../../job/job.ts";
 import { runWorker } from "../../runner/worker.ts";
 import { defineCommand, optional, required } from "../command.ts";
+import { describeForHook } from "../views.ts";
 
 /** Not for people: `start` runs it, detached. Its name and `--job-id` are what a worker is recognised by. */
 export const worker = defineCommand({
@@ -14,7 +16,8 @@ export const worker = defineCommand({
   },
   examples: [],
   async run({ options: { jobId, fileLimit, directory, unset = [] }, context }) {
-    await runWorker(context, { jobId, unset, settings: { fileLimit, directory } });
+    const describe = (job: Job) => describeForHook(context, job);
+    await runWorker(context, { jobId, unset, settings: { fileLimit, directory }, describe });
     return 0;
   },
 });

@@ -2,6 +2,7 @@
 import type {
   CancelRequest,
   Failure,
+  Hook,
   Instant,
   Job,
   LostReason,
@@ -9,7 +10,9 @@ import type {
   ProcessIdentity,
 } from "../../job/job.ts";
 import { isScopeMode } from "../../job/scope.ts";
+import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { JobStatus } from "../../job/status.ts";
+import type { CleanCandidate } from "../store.ts";
 
 export interface JobRow {
   readonly seq: number;
@@ -40,6 +43,11 @@ export interface JobRow {
   readonly cancel_pid: number | null;
   readonly rerun_of_job_id: string | null;
   readonly rerun_reason: string | null;
+  readonly on_exit: string | null;
+  readonly on_exit_timeout_ms: number | null;
+  readonly on_exit_code: number | null;
+  readonly on_exit_error: string | null;
+  readonly on_exit_finished_at: number | null;
   readonly host: string;
   readonly boot_id: string | null;
   readonly pid_namespace: string | null;
@@ -51,6 +59,7 @@ export interface JobRow {
 /** As much of a row as clean needs. */
 export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
   readonly ended_at: number;
+  readonly hook: CleanCandidate["hook"];
 }
 
 export function toJob(row: JobRow): Job {
@@ -84,6 +93,7 @@ export function toJob(row: JobRow): Job {
     scope: isScopeMode(row.scope) ? row.scope : "auto",
     properties: parse(row.properties, isStrings, []),
     unit: row.unit,
+    onExit: toHook(row),
     origin: toOrigin(row),
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start),
@@ -113,6 +123,17 @@ function toCancelRequest(row: JobRow): CancelRequest | null {
   if (row.cancel_requested_at === null) return null;
   const { cancel_reason: reason, cancel_grace_ms: graceMs, cancel_pid: pid } = row;
   return { at: row.cancel_requested_at, reason, graceMs: graceMs ?? 0, pid: pid ?? 0 };
+}
+
+function toHook(row: JobRow): Hook | null {
+  if (row.on_exit === null) return null;
+  const { on_exit: command, on_exit_timeout_ms, on_exit_code: exitCode, on_exit_error: error } = row;
+  const finishedAt = row.on_exit_finished_at;
+  return {
+    command,
+    timeoutMs: on_exit_timeout_ms ?? DEFAULT_HOOK_TIMEOUT_MS,
+    result: finishedAt === null ? null : { exitCode, error, finishedAt },
+  };
 }
 
 function toOrigin(row: JobRow): Origin | null {

@@ -2,6 +2,7 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import type {
   CancelRequest,
+  HookResult,
   Instant,
   Job,
   LostReason,
@@ -38,6 +39,8 @@ const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
 const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start)`;
+const HOOK_STATE =
+  "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
 export const QUERIES = {
@@ -45,17 +48,18 @@ export const QUERIES = {
   latest: "select * from jobs where run_key = $runKey order by attempt_no desc limit 1",
   history: "select * from jobs where run_key = $runKey order by attempt_no desc",
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
-  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
   firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
   unknown: `select value as job_id from json_each($jobIds)
     where not exists (select 1 from jobs where job_id = value)`,
-  remove: `delete from jobs where ${IS_FINISHED} and job_id in (select value from json_each($jobIds))`,
+  remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    and job_id in (select value from json_each($jobIds))`,
   insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, scope, properties, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $scope, $properties, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
   requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -86,6 +90,8 @@ export const QUERIES = {
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
   jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+  recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
   ...eventStatements({
     run: "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
     succeed: OUTCOME,
@@ -169,6 +175,8 @@ class SqliteStore implements JobStore {
         rerunReason: job.rerunReason,
         scope: job.scope === "auto" ? null : job.scope,
         properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
+        onExit: job.onExit?.command ?? null,
+        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
@@ -291,6 +299,11 @@ class SqliteStore implements JobStore {
     });
   }
 
+  async recordHook(jobId: string, result: HookResult): Promise<void> {
+    // Not synced: if the power fails now the hook runs again, which it must be able to bear.
+    this.#unsynced(() => this.#attempt(() => this.#execute("recordHook", { jobId, ...result })));
+  }
+
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {
     return this.#change("requestCancel", { jobId, at, reason, graceMs, pid });
   }
@@ -315,6 +328,7 @@ class SqliteStore implements JobStore {
       attemptNo: row.attempt_no,
       status: row.status,
       endedAt: row.ended_at,
+      hook: row.hook,
     }));
   }
 

@@ -1,0 +1,26 @@
+/** The hook of a job, `--on-exit`: when it is due, and the limits on what a caller may ask for. */
+import { OrchesjobError } from "./errors.ts";
+import type { Job } from "./job.ts";
+import { isActive } from "./status.ts";
+
+export const DEFAULT_HOOK_TIMEOUT_MS = 600_000;
+
+/** The kernel takes 128 KiB as one argument; the environment must fit beside it. */
+const MAX_BYTES = 32_768;
+
+/** Whether the job has ended, and no run of its hook is recorded yet. */
+export function isHookDue(job: Job): boolean {
+  return job.onExit !== null && job.onExit.result === null && !isActive(job.status);
+}
+
+/** Returns the command as it is, or throws `usage`. */
+export function checkHookCommand(command: string): string {
+  if (command.trim() === "")
+    throw new OrchesjobError("usage", "--on-exit is empty; name a command: --on-exit './notify.sh'");
+  const bytes = Buffer.byteLength(command);
+  if (bytes <= MAX_BYTES) return command;
+  throw new OrchesjobError(
+    "usage",
+    `--on-exit has ${bytes} bytes; at most ${MAX_BYTES} are allowed: put it into a script, and name that`,
+  );
+}

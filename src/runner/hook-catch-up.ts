@@ -1,0 +1,34 @@
+/** Any command that comes across a finished job whose hook has not run yet, and is not running, has it run. */
+import { isHookDue } from "../job/hook.ts";
+import type { Job } from "../job/job.ts";
+import { hookFiles } from "../os/home.ts";
+import { spawnHookRunner } from "../os/hook-process.ts";
+import { probeLock } from "../os/lock.ts";
+import type { Context } from "./context.ts";
+
+/** Processes that one command starts at most, and jobs that each of them is given; the next command sees the rest. */
+const LANES = 4;
+const JOBS_PER_LANE = 200;
+
+/** Those that this process has started somebody for: what comes of it is for the next command to see. */
+const started = new Set<string>();
+
+/** Returns at once: the hooks run in processes of their own. Says nothing where that fails: the next command tries again. */
+export function catchUpHooks(context: Context, jobs: readonly Job[]): void {
+  try {
+    const idle = jobs
+      .filter((job) => isHookDue(job) && !started.has(job.jobId))
+      .filter((job) => probeLock(hookFiles(context.home, job.jobId).lock) !== "held")
+      .slice(0, LANES * JOBS_PER_LANE)
+      .map((job) => job.jobId);
+    for (const jobId of idle) started.add(jobId);
+    for (let lane = 0; lane < Math.min(LANES, idle.length); lane++) {
+      spawnHookRunner(
+        context.home,
+        idle.filter((_, index) => index % LANES === lane),
+      );
+    }
+  } catch {
+    // Whoever asked about a job gets the answer all the same.
+  }
+}

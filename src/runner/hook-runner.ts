@@ -1,0 +1,43 @@
+/** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
+import { makeDirectory } from "../os/file.ts";
+import { hookFiles } from "../os/home.ts";
+import { takeLock } from "../os/lock.ts";
+import { nameProcess } from "../os/worker-process.ts";
+import type { Context } from "./context.ts";
+import { type HookStage, runHook } from "./hook.ts";
+import { Ledger } from "./ledger.ts";
+
+export interface HookRunnerRequest {
+  readonly jobIds: readonly string[];
+  readonly describe: HookStage["describe"];
+  readonly fileLimit: bigint | undefined;
+}
+
+export async function runOverdueHooks(
+  context: Context,
+  { jobIds, describe, fileLimit }: HookRunnerRequest,
+): Promise<void> {
+  nameProcess();
+  // All at once, so that nobody starts another process for one that waits here.
+  const taken = jobIds.flatMap((jobId) => {
+    const lock = takeHookLock(context, jobId);
+    return lock === undefined ? [] : [{ jobId, lock }];
+  });
+  const ledger = new Ledger(context);
+  for (const { jobId, lock } of taken) {
+    const job = await ledger.write((store) => store.find(jobId));
+    const directory = job === undefined || job.cwd === "" ? "/" : job.cwd;
+    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, lock);
+  }
+}
+
+/** Undefined where somebody else has it, or it cannot be taken: then the next who looks at the job tries. */
+export function takeHookLock(context: Context, jobId: string): number | undefined {
+  try {
+    makeDirectory(context.home.locks);
+    return takeLock(hookFiles(context.home, jobId).lock);
+  } catch {
+    // A worker has a result to record, whatever becomes of the hook.
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/** Where the C library is, and what it can do, differs from system to system. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "bun:test";
+import { COMPILE_FLAGS } from "../../scripts/build.ts";
+import { testWith } from "../support/needs.ts";
+import { BINARY, ROOT, Sandbox } from "../support/sandbox.ts";
+
+const USUAL = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+
+testWith(
+  ["root", "unshare"],
+  "a C library at an unusual place is found, also one from before there was a function for statx",
+  async () => {
+    await using box = new Sandbox();
+    const elsewhere = join(box.directory, "elsewhere");
+    mkdirSync(elsewhere);
+    const own = /\/\S*\/libc\.so\.6$/m.exec(readFileSync("/proc/self/maps", "utf8"))![0];
+    const library = readFileSync(own, "latin1").replace("\0statx\0", "\0-----\0");
+    writeFileSync(join(elsewhere, "libc.so.6"), library, "latin1");
+    // Everything in there, the shell too, has the library from elsewhere only.
+    const hidden = USUAL.filter((path) => existsSync(path));
+    const script = `for path in ${hidden.join(" ")}; do mount --bind /dev/null $path || exit 9; done; exec "$@"`;
+    const answer = await box.execute(
+      ["unshare", "--mount", "sh", "-c", script, "sh", BINARY, "run", "--run-key", "k", "--", "echo", "done"],
+      { env: { LD_LIBRARY_PATH: elsewhere } },
+    );
+    expect(answer).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
+  },
+);
+
+test("an executable for another system says that it needs Linux", async () => {
+  await using box = new Sandbox();
+  const program = join(box.directory, "orchesjob");
+  const defines = ["ORCHESJOB_VERSION='1'", "ORCHESJOB_COMMIT='1'", "process.platform='darwin'"].flatMap(
+    (define) => ["--define", define],
+  );
+  const built = await box.execute([
+    ...[process.execPath, "build", ...COMPILE_FLAGS, ...defines],
+    ...[join(ROOT, "src/main.ts"), "--outfile", program],
+  ]);
+  expect(built.code).toBe(0);
+  const answer = await box.execute([program, "--version"]);
+  expect(answer).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: "orchesjob: this executable is for darwin, where orchesjob cannot run yet: it needs Linux\n",
+  });
+});

@@ -1,0 +1,185 @@
+/** A hook whose runner was killed runs again, once the first run has ended; whichever command sees the job has it run. */
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Gate } from "../support/gate.ts";
+import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
+import { findProcesses, killAndWait, killWorker, stop } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { readTestimony, witness } from "../support/witness.ts";
+
+/** A finished job whose worker was killed in its hook, which was killed, too: nobody has noticed yet. */
+async function jobWithDeadHook(box: Sandbox, runKey: string, rest: string): Promise<JobAnswer> {
+  const pid = join(box.directory, `${runKey}.pid`);
+  const hook = `if test -e ${pid}; then ${rest}; else echo $$ > ${pid}; exec sleep 600; fi`;
+  const job = await box.json(["start", "--sync", "--run-key", runKey, "--on-exit", hook, "--", "true"]);
+  const shell = Number(await lineIn(pid));
+  await killWorker(job);
+  await killAndWait(shell);
+  return job;
+}
+
+test.each([
+  ["status", (key: string) => ["status", "--run-key", key]],
+  ["status --all", (key: string) => ["status", "--run-key", key, "--all"]],
+  ["list", () => ["list"]],
+  ["wait", (key: string) => ["wait", "--run-key", key]],
+  ["logs", (key: string) => ["logs", "--run-key", key]],
+  ["result", (key: string) => ["result", "--run-key", key]],
+  ["start", (key: string) => ["start", "--sync", "--run-key", key, "--", "true"]],
+  [
+    "start --if-succeeded",
+    (key: string) => ["start", "--sync", "--run-key", key, "--if-succeeded", "return", "--", "true"],
+  ],
+  ["run", (key: string) => ["run", "--run-key", key, "--", "true"]],
+  ["rerun", (key: string) => ["rerun", "--sync", "--run-key", key]],
+  ["clean", () => ["clean", "--before", "2999-01-01"]],
+])("%s has an overdue hook run, and says nothing of it", async (_, args) => {
+  await using box = new Sandbox();
+  const { job_id } = await jobWithDeadHook(box, "k", "pwd; echo again");
+  const result = await box.run(args("k"));
+  expect(result).toMatchObject({ code: 0 });
+  if (args("k")[0] !== "clean") expect(result.stderr).toBe("");
+  const log = () => readFileSync(join(box.home, `logs/${job_id}.hook`), "utf8");
+  await until("the hook has run", () => log().endsWith("again\n"));
+  await until("nobody is left", () => box.processes().length === 0);
+  expect(log()).toBe(`${box.directory}\nagain\n`);
+});
+
+test("a command that starts an overdue hook keeps its own directory and environment for what it starts itself", async () => {
+  await using box = new Sandbox();
+  await jobWithDeadHook(box, "k", "echo again");
+  const script = 'pwd; echo "${ORCHESJOB_HOOK-none}"';
+  const result = await box.run(["run", "--run-key", "k", "--", "sh", "-c", script]);
+  expect(result).toMatchObject({ code: 0, stdout: `${box.directory}\nnone\n`, stderr: "" });
+});
+
+test("the hook of a lost job runs in the job's directory, with what was asked for", async () => {
+  await using box = new Sandbox();
+  const hook = 'pwd; echo "$ASKED,$OWN"';
+  const start = ["start", "--run-key", "k", "--env", "ASKED=1", "--on-exit", hook, "--", "sleep", "600"];
+  const job = await box.json(start, { env: { OWN: "first" } });
+  await killWorker(job);
+  await killAndWait(job.target_pid!);
+  await box.run(["status", "--run-key", "k"], { cwd: "/", env: { OWN: "second" } });
+  expect(readFileSync((await hookedJob(box, "k")).on_exit_file!, "utf8")).toBe(
+    `${box.directory}\n1,second\n`,
+  );
+});
+
+test("a hook that outlived its runner is waited for before it runs again: never two at the same time", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const hook = witness(`echo begun > begun; ${gate.wait}`)[2]!;
+  const job = await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"]);
+  await lineIn(join(box.directory, "begun"));
+  await killWorker(job);
+  await box.run(["status", "--run-key", "k"]);
+  const [runner] = await until("a runner", () => {
+    const found = findProcesses(box, "_hook");
+    return found.length > 0 && found;
+  });
+  // It waits as long as the first run does; and so does the second who comes, for it.
+  await box.run(["list"]);
+  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(isAlive(runner!)).toBe(true);
+  gate.open();
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
+  const { started, ended, overlapping } = readTestimony(box, "k");
+  expect({ started: started.length, ended: ended.length, overlapping }).toEqual({
+    ...{ started: 2, ended: 2, overlapping: [] },
+  });
+});
+
+test("a hook that outlived its runner and hangs is ended when its time is over", async () => {
+  await using box = new Sandbox();
+  // The worker is stopped by its hook, so that it is not the one who ends it.
+  const once = "test -e pid || { kill -STOP $PPID; echo $$ > pid; setsid sleep 600 & sleep 600; sleep 600; }";
+  const options = ["--on-exit-timeout", "1", "--on-exit", once];
+  const job = await box.json(["start", "--sync", "--run-key", "k", ...options, "--", "true"]);
+  const shell = Number(await lineIn(join(box.directory, "pid")));
+  await killWorker(job);
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0, on_exit_error: null });
+  expect(isAlive(shell)).toBe(false);
+});
+
+test("the hooks of many lost jobs all run, each once, after one look at them", async () => {
+  await using box = new Sandbox();
+  const keys = Array.from({ length: 9 }, (_, index) => `k${index}`);
+  for (const key of keys) {
+    const job = await box.json(["start", "--run-key", key, "--on-exit", "echo ran", "--", "sleep", "600"]);
+    await killWorker(job);
+    await killAndWait(job.target_pid!);
+  }
+  const jobs = await box.json<HookedJob[]>(["list"]);
+  expect(jobs.map((job) => job.status)).toEqual(keys.map(() => "LOST"));
+  const words = () =>
+    jobs.map((job) => existsSync(job.on_exit_file!) && readFileSync(job.on_exit_file!, "utf8"));
+  await until("all have run", () => words().every((text) => text === "ran\n"));
+  await until("nobody is left", () => box.processes().length === 0);
+  expect(words()).toEqual(keys.map(() => "ran\n"));
+  for (const job of await box.json<HookedJob[]>(["list"])) expect(job).toMatchObject({ on_exit_code: 0 });
+});
+
+test("who looks from within another job's command starts a hook that is none of that job's", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await jobWithDeadHook(box, "k", `echo second > second; ${gate.wait}`);
+  const outer = await box.json([
+    "start",
+    "--run-key",
+    "outer",
+    "--",
+    "sh",
+    "-c",
+    `${BINARY} status --run-key k; sleep 600`,
+  ]);
+  await lineIn(join(box.directory, "second"));
+  expect(await box.json<object>(["cancel", "--run-key", "outer"])).toMatchObject({
+    job_id: outer.job_id,
+    survivors: [],
+  });
+  expect(findProcesses(box, "_hook")).toHaveLength(1);
+  gate.open();
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
+});
+
+test("a hook that runs does not keep a new database from being made", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const hook = `echo begun > begun; ${gate.wait}`;
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"]);
+  await lineIn(join(box.directory, "begun"));
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(join(box.home, `orchesjob.db${suffix}`), { force: true });
+  expect(await box.json(["start", "--sync", "--run-key", "k", "--", "true"])).toMatchObject({
+    attempt_no: 1,
+  });
+});
+
+test("a lock file of a hook that was deleted is no second run", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const hook = witness(`echo begun > begun; ${gate.wait}`)[2]!;
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"]);
+  await lineIn(join(box.directory, "begun"));
+  rmSync(join(box.home, "locks"), { recursive: true });
+  await box.json(["list"]);
+  gate.open();
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
+  await until("nobody is left", () => box.processes().length === 0);
+  expect(readTestimony(box, "k")).toMatchObject({ overlapping: [] });
+  expect(readTestimony(box, "k").started).toHaveLength(1);
+});
+
+test("who cancels in place of a worker that cannot has the hook run, too", async () => {
+  await using box = new Sandbox();
+  const hook = 'echo "$ORCHESJOB_STATUS"';
+  const job = await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", "sleep", "600"]);
+  rmSync(join(box.home, "locks"), { recursive: true });
+  await stop(job.worker_pid!);
+  await box.json(["cancel", "--run-key", "k"]);
+  const log = join(box.home, `logs/${job.job_id}.hook`);
+  expect(await lineIn(log)).toBe("CANCELLED\n");
+  await until("nobody is left", () => box.processes().length === 0);
+  expect(await hookedJob(box, "k")).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
+});

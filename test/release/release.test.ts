@@ -1,0 +1,307 @@
+/** A release for this machine, as `bun run release` makes it: what is in it, and what it does on a Debian and under a prefix. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import manifest from "../../package.json";
+import { ar, gzip, tar, textFile } from "../../scripts/release/archive.ts";
+import { makeRelease } from "../../scripts/release/make.ts";
+import type { Target } from "../../scripts/targets.ts";
+import { testWith } from "../support/needs.ts";
+import { serveRelease } from "../support/release.ts";
+import { type Finished, ROOT, Sandbox } from "../support/sandbox.ts";
+import { SystemdMachine } from "../support/systemd.ts";
+
+const NAME = `linux-${process.arch}`;
+/** Of this machine, so that nothing is downloaded. */
+const TARGET: Target = {
+  name: NAME,
+  bun: `bun-${NAME}`,
+  debian: process.arch === "arm64" ? "arm64" : "amd64",
+};
+const ARCHIVE = `orchesjob-${manifest.version}-${NAME}.tar.gz`;
+const EPOCH = Date.UTC(2026, 0, 31, 12) / 1000;
+
+const own = new Sandbox();
+const release = join(own.directory, "release");
+
+beforeAll(async () => {
+  await makeRelease({
+    root: ROOT,
+    output: release,
+    commit: "test",
+    epoch: EPOCH,
+    targets: [TARGET],
+    say: () => {},
+  });
+}, 180_000);
+
+afterAll(() => own[Symbol.asyncDispose]());
+
+describe("the containers", () => {
+  const FILES = [
+    textFile("b/two", "2\n"),
+    { ...textFile("one", "1"), executable: true },
+    textFile("b/c/three", ""),
+  ];
+
+  test("are the same bytes whatever the order of the files, and tar(1) reads them", async () => {
+    await using box = new Sandbox();
+    const bytes = gzip(tar(FILES, "top/", EPOCH));
+    expect(gzip(tar(FILES.toReversed(), "top/", EPOCH))).toEqual(bytes);
+    writeFileSync(join(box.directory, "x.tar.gz"), bytes);
+    const { stdout, stderr } = await box.execute(["tar", "--utc", "--numeric-owner", "-tvzf", "x.tar.gz"]);
+    expect(stderr).toBe("");
+    expect(stdout.replaceAll(/ +/g, " ").split("\n")).toEqual([
+      "drwxr-xr-x 0/0 0 2026-01-31 12:00 top/",
+      "drwxr-xr-x 0/0 0 2026-01-31 12:00 top/b/",
+      "drwxr-xr-x 0/0 0 2026-01-31 12:00 top/b/c/",
+      "-rw-r--r-- 0/0 0 2026-01-31 12:00 top/b/c/three",
+      "-rw-r--r-- 0/0 2 2026-01-31 12:00 top/b/two",
+      "-rwxr-xr-x 0/0 1 2026-01-31 12:00 top/one",
+      "",
+    ]);
+    expect((await box.execute(["tar", "-xzOf", "x.tar.gz", "top/b/two", "top/one"])).stdout).toBe("2\n1");
+  });
+
+  test("refuse a name that is too long, rather than cut it", () => {
+    expect(() => tar([textFile("x".repeat(101), "")], "", EPOCH)).toThrow("too long");
+  });
+
+  testWith(["ar"], "are read by ar(1)", async () => {
+    await using box = new Sandbox();
+    writeFileSync(join(box.directory, "x.a"), ar([textFile("odd", "123"), textFile("even", "12")], EPOCH));
+    expect((await box.execute(["ar", "p", "x.a"])).stdout).toBe("12312");
+  });
+});
+
+describe("a release", () => {
+  test("has an archive, a package, the install script, and the checksums of all", async () => {
+    expect(readdirSync(release).sort()).toEqual([
+      "SHA256SUMS",
+      "install.sh",
+      ARCHIVE,
+      `orchesjob_${manifest.version}_${TARGET.debian}.deb`,
+    ]);
+    const checked = await own.execute(["sha256sum", "--check", "--strict", "SHA256SUMS"], { cwd: release });
+    expect(checked.stdout.match(/^.*: OK$/gm)).toHaveLength(3);
+    expect(checked.code).toBe(0);
+  });
+
+  test("has in its archive what belongs to the executable", async () => {
+    const { stdout } = await own.execute(["tar", "-tzf", join(release, ARCHIVE)]);
+    const names = stdout
+      .trimEnd()
+      .split("\n")
+      .map((name) => name.slice(name.indexOf("/") + 1));
+    for (const name of [
+      ...["orchesjob", "README.md", "LICENSE", "CHANGELOG.md", "docs/failure-model.md", "man/orchesjob.1"],
+      ...["completions/orchesjob.bash", "completions/_orchesjob", "completions/orchesjob.fish"],
+    ])
+      expect(names).toContain(name);
+    expect(names.filter((name) => /^systemd\/.*\.(service|timer)$/.test(name)).length).toBeGreaterThan(3);
+  });
+
+  test("is not made from what is not committed, and not for a target that is not there", async () => {
+    await using box = new Sandbox();
+    const release = (...words: readonly string[]) =>
+      box.execute([process.execPath, "copy/scripts/release.ts", ...words]);
+    mkdirSync(join(box.directory, "copy"));
+    await box.execute(["cp", "-R", join(ROOT, "scripts"), join(ROOT, "package.json"), "copy"]);
+    await box.execute(["git", "init", "-q", "copy"]);
+    expect(await release()).toMatchObject({ code: 1, stdout: "" });
+    expect((await release()).stderr).toStartWith("release: commit or remove first what is not committed:\n");
+    const other = await release("--commit", "x", "--targets", "linux-x64,plan9-mips");
+    expect(other).toMatchObject({ code: 1, stdout: "" });
+    expect(other.stderr).toStartWith('release: there is no target "plan9-mips"; there are: linux-x64, ');
+  });
+});
+
+testWith(
+  ["systemd", "dpkg"],
+  "the Debian package installs, runs, enables nothing, and is gone after its removal, without the jobs",
+  async () => {
+    await using box = new Sandbox();
+    await using machine = await SystemdMachine.boot(box);
+    const program = "/usr/bin/orchesjob";
+    const file = join(box.directory, "orchesjob.deb");
+    writeFileSync(file, readFileSync(join(release, `orchesjob_${manifest.version}_${TARGET.debian}.deb`)));
+    const installed = await machine.must(["dpkg-query", "-W"]);
+
+    await machine.must(["dpkg", "-i", file]);
+    expect(await machine.must(["dpkg", "--verify", "orchesjob"])).toBe("");
+    const paths = (await machine.must(["dpkg", "-L", "orchesjob"])).trimEnd().split("\n");
+    const units = paths.filter((path) => /\/systemd\/.*\.(service|timer)$/.test(path));
+    expect(units.map((path) => basename(path)).sort()).toEqual([
+      "orchesjob-clean.service",
+      "orchesjob-clean.timer",
+      "orchesjob@.service",
+      "orchesjob@.timer",
+    ]);
+    for (const unit of units) {
+      expect(machine.readFile(unit)).not.toMatch(/^ExecStart=(?!\/usr\/bin\/orchesjob )/m);
+      if (unit.endsWith(".timer"))
+        expect((await machine.run(["systemctl", "is-enabled", basename(unit)])).stdout).toBe("disabled\n");
+    }
+
+    // A job goes on although its program is removed; its result is there for another copy of the program.
+    const wait = "until [ -e /go ]; do sleep 0.05; done";
+    await machine.must([program, "start", "--run-key", "long", "--", "sh", "-c", wait]);
+    // A timer does not.
+    await machine.must(["systemctl", "enable", "--now", "orchesjob-clean.timer", "orchesjob@x.timer"]);
+    await machine.must(["dpkg", "-r", "orchesjob"]);
+    await machine.must(["dpkg", "-P", "orchesjob"]);
+    // What is not there outside was not there before.
+    expect(paths.filter((path) => !existsSync(path) && existsSync(machine.path(path)))).toEqual([]);
+    expect(await machine.must(["dpkg-query", "-W"])).toBe(installed);
+    expect(await machine.must(["find", "/etc/systemd/system", "-name", "*orchesjob*"])).toBe("");
+    expect(await machine.must(["systemctl", "list-units", "--all", "-q", "*orchesjob*.timer"])).toBe("");
+    expect(existsSync(machine.path("/var/lib/orchesjob/orchesjob.db"))).toBe(true);
+
+    writeFileSync(machine.path("/go"), "");
+    const done = await machine.json(["wait", "--run-key", "long"]);
+    expect(done).toMatchObject({ status: "SUCCEEDED", finished_at_detected: false });
+  },
+  180_000,
+);
+
+describe("the install script", () => {
+  const SCRIPT = readFileSync(join(ROOT, "scripts/install.sh"), "utf8");
+
+  /** Piped into sh, as people do it. */
+  function install(box: Sandbox, words: readonly string[], script = SCRIPT): Promise<Finished> {
+    const env = { ORCHESJOB_RELEASE_URL: undefined, TMPDIR: box.directory };
+    return box.execute(["sh", "-s", "--", ...words], { stdin: script, env });
+  }
+
+  /** The names of all files below, sorted. */
+  function filesBelow(directory: string): string[] {
+    if (!existsSync(directory)) return [];
+    const entries = readdirSync(directory, { withFileTypes: true, recursive: true });
+    return entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
+      .sort();
+  }
+
+  test("installs from a URL what runs, replaces it, removes it, and leaves nothing", async () => {
+    await using box = new Sandbox();
+    using server = serveRelease(release);
+    const prefix = join(box.directory, "a prefix");
+    mkdirSync(join(prefix, "bin"), { recursive: true });
+    writeFileSync(join(prefix, "bin/orchesjob"), "the old one");
+    writeFileSync(join(prefix, "bin/other"), "not ours");
+
+    const first = await install(box, ["--prefix", prefix, "--target", NAME, server.url]);
+    expect(first).toMatchObject({ code: 0, stderr: "" });
+    expect(first.stdout).toMatch(
+      /^installed orchesjob \S+ \(commit test, .*\nas .*\/a prefix\/bin\/orchesjob\nput it into your PATH: /,
+    );
+    const program = join(prefix, "bin/orchesjob");
+    expect((await box.execute([program, "run", "--run-key", "k", "--", "echo", "done"])).stdout).toBe(
+      "done\n",
+    );
+    expect(filesBelow(prefix)).toEqual([
+      "bin/orchesjob",
+      "bin/other",
+      "share/bash-completion/completions/orchesjob",
+      "share/doc/orchesjob/CHANGELOG.md",
+      "share/doc/orchesjob/LICENSE",
+      "share/doc/orchesjob/README.md",
+      ...readdirSync(join(ROOT, "docs"))
+        .sort()
+        .map((name) => `share/doc/orchesjob/docs/${name}`),
+      "share/fish/vendor_completions.d/orchesjob.fish",
+      "share/man/man1/orchesjob.1",
+      "share/zsh/site-functions/_orchesjob",
+    ]);
+    expect(readdirSync(box.directory).sort()).toEqual(["a prefix", "home"]);
+
+    const removed = await install(box, ["--prefix", prefix, "--uninstall"]);
+    expect(removed).toMatchObject({ code: 0, stderr: "" });
+    expect(filesBelow(prefix)).toEqual(["bin/other"]);
+    expect(existsSync(join(box.home, "orchesjob.db"))).toBe(true);
+  });
+
+  test.each([
+    [
+      "an archive with one byte changed",
+      "tampered",
+      / is not what SHA256SUMS says: it has \w{64}, and should have \w{64}; nothing was installed\n$/,
+    ],
+    ["an archive that is shorter, and says so", "shorter", / is not what SHA256SUMS says/],
+    ["a download that breaks off", "broken-off", /cannot get http/],
+    ["checksums without a line for the archive", "no-line", /SHA256SUMS has no line for linux-/],
+    ["checksums with two archives", "two-lines", /SHA256SUMS has more than one archive for linux-/],
+    ["a release without checksums", "no-sums", /cannot get http.*SHA256SUMS\n$/],
+  ] as const)("refuses %s, and touches nothing", async (_, fault, message) => {
+    await using box = new Sandbox();
+    using server = serveRelease(release, fault);
+    const prefix = join(box.directory, "prefix");
+    mkdirSync(join(prefix, "bin"), { recursive: true });
+    writeFileSync(join(prefix, "bin/orchesjob"), "the old one");
+    const answer = await install(box, ["--prefix", prefix, "--target", NAME, server.url]);
+    expect(answer).toMatchObject({ code: 1, stdout: "" });
+    expect(answer.stderr).toMatch(message);
+    expect(filesBelow(prefix)).toEqual(["bin/orchesjob"]);
+    expect(readFileSync(join(prefix, "bin/orchesjob"), "utf8")).toBe("the old one");
+    expect(readdirSync(box.directory)).toEqual(["prefix"]);
+  });
+
+  test("refuses an executable that does not run here, and leaves the old one", async () => {
+    await using box = new Sandbox();
+    const prefix = join(box.directory, "prefix");
+    const archive = `orchesjob-9.9-${NAME}`;
+    const files = [{ ...textFile("orchesjob", "\x7fELF of another machine"), executable: true }];
+    const bytes = gzip(tar(files, `${archive}/`, EPOCH));
+    mkdirSync(join(box.directory, "release"));
+    writeFileSync(join(box.directory, "release", `${archive}.tar.gz`), bytes);
+    const sum = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+    writeFileSync(join(box.directory, "release/SHA256SUMS"), `${sum}  ${archive}.tar.gz\n`);
+    const answer = await install(box, ["--prefix", prefix, "--target", NAME, "release"]);
+    expect(answer).toMatchObject({ code: 1, stdout: "" });
+    expect(answer.stderr).toContain(`the executable for ${NAME} does not run here; nothing was installed`);
+    expect(filesBelow(prefix)).toEqual([]);
+  });
+
+  testWith(["root"], "says before it downloads anything where it cannot write", async () => {
+    await using box = new Sandbox();
+    const answer = await box.execute(
+      [
+        "setpriv",
+        "--reuid=65534",
+        "--clear-groups",
+        "sh",
+        "-s",
+        "--",
+        "--prefix",
+        "/usr",
+        "http://127.0.0.1:1",
+      ],
+      { stdin: SCRIPT, cwd: "/" },
+    );
+    expect(answer).toMatchObject({ code: 1, stdout: "" });
+    expect(answer.stderr).toBe(
+      "install.sh: cannot write to /usr/bin; become root (sudo), or choose another place: --prefix DIR\n",
+    );
+  });
+
+  test("runs nothing where it was itself downloaded in part only", async () => {
+    await using box = new Sandbox();
+    const prefix = join(box.directory, "prefix");
+    for (let length = 0; length < SCRIPT.length - 'main "$@"\n'.length; length += 997) {
+      await install(box, ["--prefix", prefix, "--target", NAME, release], SCRIPT.slice(0, length));
+      expect(readdirSync(box.directory)).toEqual([]);
+    }
+  });
+
+  testWith(["root", "unshare"], "takes the baseline for a processor without AVX2", async () => {
+    await using box = new Sandbox();
+    writeFileSync(join(box.directory, "cpuinfo"), "flags : fpu sse4_2 avx\n");
+    writeFileSync(join(box.directory, "SHA256SUMS"), "");
+    const script = 'mount --bind cpuinfo /proc/cpuinfo && exec sh -s -- --prefix "$PWD/prefix" .';
+    const answer = await box.execute(["unshare", "--mount", "sh", "-c", script], { stdin: SCRIPT });
+    expect(answer.stderr).toBe(
+      `install.sh: SHA256SUMS has no line for ${process.arch === "x64" ? "linux-x64-baseline" : NAME}\n`,
+    );
+  });
+});

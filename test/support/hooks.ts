@@ -1,0 +1,27 @@
+/** Jobs with hooks: what their records say of them. */
+import { existsSync, readFileSync } from "node:fs";
+import { type JobAnswer, type Sandbox, until } from "./sandbox.ts";
+
+export interface HookedJob extends JobAnswer {
+  readonly on_exit: string | null;
+  readonly on_exit_file: string | null;
+  readonly on_exit_code: number | null;
+  readonly on_exit_error: string | null;
+  readonly on_exit_finished_at: string | null;
+}
+
+/** The newest job of a key once the end of its hook is recorded. Each look is a command that catches up. */
+export function hookedJob(box: Sandbox, runKey: string): Promise<HookedJob> {
+  return until(`the hook of ${runKey} is recorded`, async () => {
+    const job = await box.json<HookedJob>(["status", "--run-key", runKey]);
+    return job.on_exit_finished_at !== null && job;
+  });
+}
+
+/** The content of a file once it is there and has a line that is whole. */
+export function lineIn(path: string): Promise<string> {
+  return until(`a line in ${path}`, () => {
+    const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+    return text.endsWith("\n") && text;
+  });
+}
