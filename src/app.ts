@@ -1,7 +1,6 @@
-/** The composition root: chooses the command, and builds what it needs. */
+/** Chooses the command, and gives it what it needs. A worker has a root of its own: see worker-app.ts. */
 import type { Command, Program } from "./cli/command.ts";
 import { clean } from "./cli/commands/clean.ts";
-import { hook } from "./cli/commands/hook.ts";
 import { cancel } from "./cli/commands/cancel.ts";
 import { doctor } from "./cli/commands/doctor.ts";
 import { complete } from "./cli/commands/complete.ts";
@@ -18,19 +17,16 @@ import { logs } from "./cli/commands/logs.ts";
 import { start } from "./cli/commands/start.ts";
 import { status } from "./cli/commands/status.ts";
 import { systemd } from "./cli/commands/systemd.ts";
-import { worker } from "./cli/commands/worker.ts";
 import { commandHelp, programHelp } from "./cli/help.ts";
 import { nearest } from "./cli/nearest.ts";
 import { createOutput, type Output } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
 import { report } from "./cli/report.ts";
-import type { Origin } from "./job/job.ts";
+import { composeContext } from "./compose.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "./job/errors.ts";
-import { checkHome, createHome, homeAt, refuseLostDatabase, resolveHome } from "./os/home.ts";
-import { findInvalidArgument, readOrigin } from "./os/self.ts";
-import type { Context } from "./runner/context.ts";
-import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { resolveHome } from "./os/home.ts";
+import { findInvalidArgument } from "./os/self.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -52,18 +48,13 @@ export const COMMANDS: readonly Command[] = [
   man,
 ];
 
-/** Those that we start ourselves, and nobody waits for. */
-const DETACHED: readonly Command[] = [worker, hook];
-
 /** Not for people. */
-const HIDDEN: readonly Command[] = [...DETACHED, complete];
+const HIDDEN: readonly Command[] = [complete];
 
 const PROGRAM: Program = { commands: COMMANDS, version: VERSION, commit: COMMIT };
 
-/** How long a command waits for the database, in ms. A worker asks again and again, and must in between hear signals,
- *  and the end of its command, whose time it notes. */
+/** How long a command waits for the database, in ms. */
 const PATIENCE_MS = 12_000;
-const WORKER_PATIENCE_MS = 100;
 const PEEK_PATIENCE_MS = 100;
 
 export interface Streams {
@@ -94,7 +85,12 @@ export async function runApp(argv: readonly string[], streams: Streams): Promise
     passesExitCode = command.passesExitCode?.(parsed.options) ?? false;
     return await command.run({
       ...parsed,
-      context: createContext(command, parsed.options, diagnostics),
+      context: composeContext({
+        home: resolveHome(),
+        patienceMs: command.peeks === true ? PEEK_PATIENCE_MS : PATIENCE_MS,
+        upgrades: command.peeks !== true,
+        diagnostics,
+      }),
       output,
       program: PROGRAM,
     });
@@ -134,49 +130,4 @@ function unknownCommand(name: string): OrchesjobError {
     "usage",
     `there is no command ${JSON.stringify(name)}; ${meant === undefined ? "see: orchesjob --help" : `did you mean ${meant}?`}`,
   );
-}
-
-function createContext(
-  command: Command,
-  options: Readonly<Record<string, unknown>>,
-  diagnostics: Output,
-): Context {
-  const isWorker = DETACHED.includes(command);
-  const home = isWorker ? homeAt(String(options["home"])) : resolveHome();
-  const peeks = command.peeks === true;
-  const patienceMs = isWorker ? WORKER_PATIENCE_MS : peeks ? PEEK_PATIENCE_MS : PATIENCE_MS;
-  const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
-  const progress = (message: string) => {
-    if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
-  };
-  const open = (create: boolean) =>
-    openSqliteStore(home.database, {
-      create,
-      patienceMs,
-      acceptNewer: isWorker,
-      upgrades: !peeks,
-      notify,
-      progress,
-    });
-  let origin: Origin | undefined;
-  return {
-    home,
-    // Three files of /proc that a look at a finished job does not need.
-    get origin() {
-      return (origin ??= readOrigin());
-    },
-    openStore: () => (checkHome(home) ? open(false) : undefined),
-    createStore() {
-      createHome(home);
-      refuseLostDatabase(home);
-      return open(true)!;
-    },
-    async examineStore() {
-      const { examineDatabase } = await import("./store/sqlite/examine.ts");
-      return examineDatabase(home.database, patienceMs, () => open(false)!);
-    },
-    stderr: diagnostics.descriptor,
-    notify,
-    progress,
-  };
 }

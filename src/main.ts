@@ -18,6 +18,8 @@ function sayVersion(): number {
 }
 
 async function runProgram(argv: readonly string[]): Promise<number> {
+  if (argv[0] === "_worker" || argv[0] === "_hook")
+    return (await import("./worker-app.ts")).runWorkerApp(argv, STDERR);
   const { runApp } = await import("./app.ts");
   return runApp(argv, {
     stdout: STDOUT,

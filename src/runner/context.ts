@@ -1,4 +1,4 @@
-/** What every use case is given. Built once, by app.ts. */
+/** What every use case is given. Built once, by compose.ts. */
 import type { Origin } from "../job/job.ts";
 import type { Home } from "../os/home.ts";
 import type { Examination } from "../store/examination.ts";

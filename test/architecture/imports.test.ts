@@ -8,8 +8,10 @@ const SOURCE = join(ROOT, "src");
 
 /** The rooms, each with the rooms that it may import from, beside itself. */
 const LAW: Record<string, readonly string[]> = {
-  main: ["app", "cli", "os", "version"],
-  app: ["cli/commands", "cli", "runner", "store", "store/sqlite", "os", "job", "version"],
+  main: ["app", "worker-app", "cli", "os", "version"],
+  app: ["compose", "cli/commands", "cli", "runner", "store", "os", "job", "version"],
+  "worker-app": ["compose", "cli/commands", "cli", "os", "version"],
+  compose: ["cli", "runner", "store", "store/sqlite", "os", "job"],
   "cli/commands": ["cli", "runner", "store", "os", "job"],
   cli: ["runner", "store", "os", "job"],
   runner: ["store", "os", "job"],

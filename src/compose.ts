@@ -1,0 +1,54 @@
+/** The composition root's hand: builds what every use case is given, and alone knows which store there is. */
+import type { Output } from "./cli/output.ts";
+import type { Origin } from "./job/job.ts";
+import { checkHome, createHome, type Home, refuseLostDatabase } from "./os/home.ts";
+import { readOrigin } from "./os/self.ts";
+import type { Context } from "./runner/context.ts";
+import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+
+export interface Parts {
+  readonly home: Home;
+  /** How long to wait for the database, in ms. */
+  readonly patienceMs: number;
+  /** Go on where a newer version has migrated the database. */
+  readonly acceptNewer?: boolean;
+  /** Migrate an older one. */
+  readonly upgrades?: boolean;
+  readonly diagnostics: Output;
+}
+
+export function composeContext({
+  home,
+  patienceMs,
+  acceptNewer = false,
+  upgrades = true,
+  diagnostics,
+}: Parts): Context {
+  const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
+  const progress = (message: string) => {
+    if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
+  };
+  const open = (create: boolean) =>
+    openSqliteStore(home.database, { create, patienceMs, acceptNewer, upgrades, notify, progress });
+  let origin: Origin | undefined;
+  return {
+    home,
+    // Three files of /proc that a look at a finished job does not need.
+    get origin() {
+      return (origin ??= readOrigin());
+    },
+    openStore: () => (checkHome(home) ? open(false) : undefined),
+    createStore() {
+      createHome(home);
+      refuseLostDatabase(home);
+      return open(true)!;
+    },
+    async examineStore() {
+      const { examineDatabase } = await import("./store/sqlite/examine.ts");
+      return examineDatabase(home.database, patienceMs, () => open(false)!);
+    },
+    stderr: diagnostics.descriptor,
+    notify,
+    progress,
+  };
+}

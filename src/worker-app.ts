@@ -1,0 +1,37 @@
+/** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
+ *  so only what it needs is loaded. */
+import { hook } from "./cli/commands/hook.ts";
+import type { Command } from "./cli/command.ts";
+import { worker } from "./cli/commands/worker.ts";
+import { createOutput } from "./cli/output.ts";
+import { parseWords } from "./cli/parse.ts";
+import { report } from "./cli/report.ts";
+import { composeContext } from "./compose.ts";
+import { homeAt } from "./os/home.ts";
+import { COMMIT, VERSION } from "./version.ts";
+
+/** How long one attempt waits for the database, in ms. A worker asks again and again, and must in between hear signals,
+ *  and the end of its command, whose time it notes. */
+const PATIENCE_MS = 100;
+
+const COMMANDS: readonly Command[] = [worker, hook];
+
+/** Runs a worker or a hook by its words; returns its exit code. */
+export async function runWorkerApp([name, ...words]: readonly string[], stderr: number): Promise<number> {
+  const diagnostics = createOutput(stderr, () => undefined);
+  try {
+    const command = COMMANDS.find((each) => each.name === name)!;
+    const parsed = parseWords(command, words);
+    // Somebody asks for its --help.
+    if (parsed === undefined) return 0;
+    const home = homeAt(String(parsed.options["home"]));
+    return await command.run({
+      ...parsed,
+      context: composeContext({ home, patienceMs: PATIENCE_MS, acceptNewer: true, diagnostics }),
+      output: diagnostics,
+      program: { commands: [], version: VERSION, commit: COMMIT },
+    });
+  } catch (error) {
+    return report(error, stderr);
+  }
+}
