@@ -4,6 +4,7 @@
  * those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
  */
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
+import { isHookDue } from "../job/hook.ts";
 import { readLink, readTextIfAny } from "./file.ts";
 import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
@@ -44,7 +45,8 @@ export class ProcessTable {
   /** The living processes of a job, but for its worker, oldest first. */
   ofJob(job: Job, { heldLogs, bystanders, trustSession }: Evidence): readonly ProcessStat[] {
     const session = trustSession ? this.#liveSession(job) : undefined;
-    const keeper = this.#livingWorker(job);
+    // After the end its children are those of the hook, which have no environment yet while they come to be.
+    const keeper = isHookDue(job) ? undefined : this.#livingWorker(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
       if (this.#isWorker(entry, job) || this.#isHook(entry)) continue;

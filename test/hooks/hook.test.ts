@@ -30,6 +30,14 @@ test.each([
   expect(job).toMatchObject({ on_exit: TELL, on_exit_code: 0, on_exit_error: null });
 });
 
+test("a hook that just comes to be is none of those who outlived a cancelled job", async () => {
+  await using box = new Sandbox();
+  for (let count = 0; count < 15; count++) {
+    await box.json(["start", "--run-key", "k", "--on-exit", "cat > /dev/null", "--", "sleep", "600"]);
+    expect(await box.json<object>(["cancel", "--run-key", "k"])).toMatchObject({ survivors: [] });
+  }
+});
+
 test("a hook is told that the job was cancelled, and is none of those who outlived it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
