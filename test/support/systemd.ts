@@ -15,6 +15,9 @@ export const PROGRAM = "/usr/local/bin/orchesjob";
 /** An ordinary user, inside. */
 export const TESTER = { name: "tester", uid: 4242, home: "/home/tester" } as const;
 
+/** What a machine that does not come up says of itself. */
+const STATE = "systemctl list-jobs; systemctl --failed; journalctl -b --no-pager | tail -n 40; ps -ef";
+
 /** A question to a manager that is just coming up may stay without an answer. */
 const BRIEFLY = ["timeout", "5"];
 
@@ -63,8 +66,10 @@ export class SystemdMachine implements AsyncDisposable {
       });
       return machine;
     } catch (error) {
+      const state = await machine.run([...BRIEFLY, "sh", "-c", STATE]).catch(String);
       await machine[Symbol.asyncDispose]();
-      throw new Error(`no systemd: ${String(error)}; ${await new Response(supervisor.stderr).text()}`);
+      const said = await new Response(supervisor.stderr).text();
+      throw new Error(`no systemd: ${String(error)}; ${said}${JSON.stringify(state, null, 1)}`);
     }
   }
 
