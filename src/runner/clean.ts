@@ -4,6 +4,7 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { hookFiles, lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
+import { isOutOfSight } from "../os/liveness.ts";
 import { listLocks } from "../os/lock.ts";
 import { lookAtLog, readNames } from "../os/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
@@ -177,8 +178,15 @@ class Cleaner {
       this.context.notify(`job ${jobId} is kept: its --on-exit command has not ended yet`);
       return true;
     }
-    if (!hasOrphans(this.#orphans.find(job))) return false;
-    this.context.notify(`job ${jobId} is kept: its command still runs`);
+    if (hasOrphans(this.#orphans.find(job))) {
+      this.context.notify(`job ${jobId} is kept: its command still runs`);
+      return true;
+    }
+    // Its processes may have shed what can be seen from everywhere, the locks on their output.
+    if (!isOutOfSight(job, this.context.origin)) return false;
+    this.context.notify(
+      `job ${jobId} is kept: it ran in another PID namespace, and whether its command still runs cannot be seen from here; run clean where it ran`,
+    );
     return true;
   }
 
