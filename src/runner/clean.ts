@@ -139,8 +139,8 @@ class Cleaner {
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
-        // Its end would make no room.
-        if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
+        // Its end would make no room. Without any log it goes with them: a clean was killed before it took the row.
+        if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
         if (await this.#isHeld(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
@@ -222,6 +222,11 @@ class JobFiles {
   /** Bytes of all its logs. */
   sizeOf(candidate: CleanCandidate): number {
     return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
+  }
+
+  /** Whether any of its logs is there, empty ones among them. */
+  hasLogs(candidate: CleanCandidate): boolean {
+    return this.#presentLogs(candidate).some((path) => lookAtLog(path) !== undefined);
   }
 
   /** Throws SystemError. */

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -138,6 +139,16 @@ describe("--max-log-bytes", () => {
     expect(await clean(box, "--max-log-bytes", "1K")).toMatchObject({ deleted: 1, log_bytes: 1000 });
     expect(await clean(box, "--max-log-bytes", "0")).toMatchObject({ deleted: 1, log_bytes: 0 });
     expect(history(box)).toEqual(["silent 1", "silent 2"]);
+  });
+
+  test("finishes what a clean that was killed has begun: a job without any log goes, an empty one stays", async () => {
+    await using box = new Sandbox();
+    await withLogs(box);
+    const begun = await box.json(["status", "--run-key", "a"]);
+    for (const path of [begun.stdout_file, begun.stderr_file]) rmSync(path);
+    expect(await clean(box, "--max-log-bytes", "3000")).toMatchObject({ deleted: 0, log_bytes: 3000 });
+    expect(await clean(box, "--max-log-bytes", "2999")).toMatchObject({ deleted: 2, log_bytes: 1000 });
+    expect(history(box)).toEqual(["silent 1", "silent 2", "c 1"]);
   });
 
   test("counts the logs of active jobs, and leaves them", async () => {
