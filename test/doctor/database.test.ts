@@ -184,3 +184,28 @@ test("a copy that an interrupted upgrade left is deleted by --fix, a finished on
   expect(existsSync(`${pathOf(box)}.python.unfinished`)).toBe(false);
   expect(existsSync(`${pathOf(box)}.python`)).toBe(true);
 });
+
+test("a database that is gone is told of as long as something of its jobs is there", async () => {
+  await using box = await withHistory();
+  rmSync(pathOf(box));
+  const lost = await lookTwice(box);
+  expect(lost.of("database")).toMatchObject({ status: "warning" });
+  expect(lost.of("database").message).toBe(`there is none, but logs of jobs are in ${box.home}/logs`);
+  rmSync(join(box.home, "logs"), { recursive: true });
+  expect((await lookTwice(box)).of("database").status).toBe("ok");
+  writeFileSync(`${pathOf(box)}.python`, "copy", { mode: 0o600 });
+  expect((await lookTwice(box)).of("database")).toMatchObject({
+    status: "warning",
+    way_out: expect.stringContaining(`mv ${pathOf(box)}.python ${pathOf(box)}`),
+  });
+});
+
+test("a FIFO in its place is not waited for", async () => {
+  await using box = new Sandbox();
+  mkdirSync(box.home, { mode: 0o700 });
+  expect((await box.execute(["mkfifo", "-m", "600", pathOf(box)])).code).toBe(0);
+  const found = await diagnose(box);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toBe(`${pathOf(box)} is not a file`);
+  expect(found.of("environment").status).toBe("ok");
+});
