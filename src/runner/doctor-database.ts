@@ -15,7 +15,7 @@ export async function checkDatabase(patient: Patient): Promise<Finding> {
   if (kind === "missing") {
     refuseLostDatabase(patient.home);
     const copy = `${database}.python`;
-    if (statPath(copy) !== undefined)
+    if (statPath(copy)?.kind === "file" && (await patient.context.isOldCopy(copy)))
       return warning(
         `there is none, but ${copy} is there, which an upgrade has kept`,
         `put ${database} back, or begin with the copy: mv ${copy} ${database}`,
@@ -84,5 +84,10 @@ export async function checkPythonCopy(patient: Patient): Promise<Finding> {
   }
   const facts = statPath(copy);
   if (facts === undefined) return ok("no copy of a Python orchesjob's database");
+  if (facts.kind !== "file" || !(await patient.context.isOldCopy(copy)))
+    return warning(
+      `${copy} is no database of the Python orchesjob, and of no use to go back`,
+      `look what it is, and move it away: mv ${copy} ${copy}.away`,
+    );
   return ok(`${copy} has ${bytesText(facts.size)}; the next orchesjob clean deletes it`);
 }
