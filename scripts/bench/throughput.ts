@@ -22,12 +22,13 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Sec
   const home = join(scratch, "throughput");
   mkdirSync(home, { mode: 0o700 });
   setVariable("ORCHESJOB_HOME", home);
-  ask([binary, "start", "--run-key", "one", "--sync", "--", "true"], home);
+  const active = ask([binary, "start", "--run-key", "active", "--", "sleep", "1000"], home);
   const start = (key: string) => [binary, "start", "--run-key", key, "--", "true"];
   const cases = [
     { name: "empty (floor)", argv: () => [empty] },
     { name: "start, a key each", argv: (round: number, index: number) => start(`key-${round}-${index}`) },
-    { name: "start, one key", argv: () => start("one") },
+    { name: "start, one key, whose job ends at once", argv: () => start("one") },
+    { name: "start, one key, whose job is active", argv: () => start("active") },
   ];
   const rates = cases.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
@@ -38,6 +39,7 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Sec
       await Bun.sleep(200);
     }
   }
+  process.kill(active.target_pid);
   const floor = median(rates[0]!);
   const rows = cases.map(({ name }, which) => {
     const rate = median(rates[which]!);

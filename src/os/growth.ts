@@ -5,6 +5,7 @@
 import { closeFile, readInto, statPath } from "./file.ts";
 import { cstring, libc } from "./libc.ts";
 import type { LockWatch } from "./lock.ts";
+import { findEventLoop } from "./signals.ts";
 
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;
@@ -18,6 +19,7 @@ const FALLBACK_STEP_MS = 50;
 export class GrowthWatch {
   #step = FIRST_STEP_MS;
   #inotify: number | undefined;
+  #eventLoop: number | undefined;
 
   constructor(readonly paths: readonly string[]) {}
 
@@ -37,7 +39,8 @@ export class GrowthWatch {
     const inotify = this.#inotify ?? -1;
     const step = this.#inotify === undefined ? this.#step : inotify < 0 ? FALLBACK_STEP_MS : timeoutMs;
     this.#step *= 2;
-    owner.wait(Math.min(step, timeoutMs), false, inotify);
+    this.#eventLoop ??= this.#inotify === undefined ? undefined : findEventLoop();
+    owner.wait(Math.min(step, timeoutMs), false, [inotify, this.#eventLoop ?? -1]);
     if (inotify >= 0) drain(inotify);
   }
 

@@ -109,6 +109,10 @@ export function pokeOwner(path: string): boolean {
   }
 }
 
+/** A look costs the runtime some ms of processor time, most of it for its own collector. */
+const SELDOM_MS = 120_000;
+const SOON_MS = 1_000;
+
 /** Sleeps on the lock files of jobs; nothing wakes up meanwhile. */
 export class LockWatch {
   #descriptor: number;
@@ -120,19 +124,16 @@ export class LockWatch {
 
   /** How long to sleep at most before looking again, in ms: seldom where the owner's end wakes us, soon where nothing does. */
   get slowCheckMs(): number {
-    return this.#descriptor >= 0 ? 15_000 : 1_000;
+    return this.#descriptor >= 0 ? SELDOM_MS : SOON_MS;
   }
 
   /**
-   * Blocks until the owner is gone (or the command runs, where that is of interest), another descriptor (-1: none) is
+   * Blocks until the owner is gone (or the command runs, where that is of interest), one of other descriptors (-1: none) is
    * readable, a signal came, or the time (ms) is over. Whatever it was: look again.
    */
-  wait(timeoutMs: number, untilRunning: boolean, other = -1): void {
-    const watched = [
-      [this.#descriptor, untilRunning ? POLLIN : 0],
-      [other, POLLIN],
-    ] as const;
-    const [owner = 0] = pollFor(watched, timeoutMs);
+  wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): void {
+    const watched = others.map((descriptor) => [descriptor, POLLIN] as const);
+    const [owner = 0] = pollFor([[this.#descriptor, untilRunning ? POLLIN : 0], ...watched], timeoutMs);
     // It is told once. If the job is not at its end all the same (somebody deleted the database, say), only time helps.
     if ((owner & POLL_ENDED) !== 0) this.close();
   }

@@ -1,6 +1,6 @@
 /** Signals: their names, sending them to exactly the process that is meant, and being told of a poke. */
 import type { ProcessIdentity } from "../job/job.ts";
-import { closeFile, readTextIfAny } from "./file.ts";
+import { closeFile, readLink, readTextIfAny } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./libc.ts";
 import { readProcess } from "./self.ts";
 
@@ -68,6 +68,18 @@ export function onWritten(fifo: number, callback: () => void): void {
 
 /** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */
 export const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;
+
+/**
+ * The descriptor on which the runtime sleeps; -1 where it is not found. It becomes readable when a signal has come to another
+ * thread of ours, which happens to a stopped process that is let go on (Ctrl-Z, `kill %1`): poll(2) is not interrupted then.
+ */
+export function findEventLoop(): number {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  const found = readdirSync("/proc/self/fd").find(
+    (name) => readLink(`/proc/self/fd/${name}`) === "anon_inode:[eventpoll]",
+  );
+  return Number(found ?? -1);
+}
 
 /**
  * Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then.

@@ -143,8 +143,8 @@ export function onExit(pid: number, callback: (status: ExitStatus) => void): voi
     clearInterval(keepAlive);
     callback(status);
   };
-  // The interval keeps the event loop alive, and would find an exit whose signal was lost.
-  const keepAlive = setInterval(check, 60_000);
+  // Keeps the event loop alive, and would find an exit whose signal was lost. Seldom: each time the runtime collects, too.
+  const keepAlive = setInterval(check, 3_600_000);
   process.on("SIGCHLD", check);
   check();
 }

@@ -15,20 +15,7 @@ import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
 
-export interface StartRequest extends Pick<
-  NewJob,
-  | "runKey"
-  | "command"
-  | "env"
-  | "labels"
-  | "timeoutMs"
-  | "requestId"
-  | "rerunOfJobId"
-  | "rerunReason"
-  | "scope"
-  | "properties"
-  | "onExit"
-> {
+export interface StartRequest extends Omit<NewJob, "jobId" | "attemptNo" | "cwd" | "origin" | "worker"> {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */
   readonly directory: string | undefined;

@@ -1,6 +1,6 @@
 /** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
@@ -72,17 +72,23 @@ test("under nohup the end of the session does not detach it", async () => {
   expect(await caller.exited).toBe(0);
 });
 
+function hasOpen(pid: number, what: string): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === what);
+}
+
 test("a second signal does not do more than the first", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const caller = box.spawn([BINARY, "run", "--run-key", "k", "--", ...gate.command]);
   const job = await runningJob(box, "k");
+  // It sleeps for as long as nothing happens; a signal may come to any of its threads when it goes on.
+  await until("the caller sleeps", () => hasOpen(caller.pid, "anon_inode:inotify"));
   // Both are there before it can look.
   process.kill(caller.pid, "SIGSTOP");
   await until("the caller is stopped", () => stateOf(caller.pid) === "T");
   for (const signal of ["SIGINT", "SIGINT", "SIGTERM"] as const) process.kill(caller.pid, signal);
   process.kill(caller.pid, "SIGCONT");
-  expect([130, 143]).toContain(await caller.exited);
+  expect([130, 143]).toContain(await until("the caller has left", () => caller.exitCode));
   expect(await new Response(caller.stderr).text()).toContain("goes on");
   expect(isAlive(job.target_pid!)).toBe(true);
 });
