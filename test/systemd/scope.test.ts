@@ -441,7 +441,13 @@ describe("a user who is not root", () => {
 });
 
 describe("a login session", () => {
-  /** What a login runs, over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. */
+  /** An exit code of nobody else's. */
+  const NO_SESSION = 99;
+
+  /**
+   * What a login runs, over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. PAM lets one in where
+   * logind does not answer in time, but then there is no session, and nothing to see.
+   */
   async function login(command: string): Promise<string> {
     const quiet = [
       "BatchMode=yes",
@@ -451,9 +457,15 @@ describe("a login session", () => {
     ];
     const words = [
       ...["ssh", "-F", "none", "-i", "/root/ssh/user", ...quiet.flatMap((option) => ["-o", option])],
-      ...["-o", "ProxyCommand=/usr/sbin/sshd -i -f /root/ssh/config", `${TESTER.name}@here`, command],
+      ...["-o", "ProxyCommand=/usr/sbin/sshd -i -f /root/ssh/config", `${TESTER.name}@here`],
+      `grep -q /session- /proc/self/cgroup || exit ${NO_SESSION}; ${command}`,
     ];
-    return machine.must(words);
+    const { code, stdout, stderr } = await until("a login is a session", async () => {
+      const result = await machine.run(words);
+      return result.code === NO_SESSION ? undefined : result;
+    });
+    if (code !== 0) throw new Error(`${command}: exit ${code}: ${stdout}${stderr}`);
+    return stdout;
   }
 
   async function prepare(): Promise<void> {
