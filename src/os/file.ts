@@ -1,4 +1,5 @@
 /** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
+import { ptr } from "bun:ffi";
 import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
 
 const O_WRONLY = 0o1;
@@ -83,6 +84,22 @@ export function makePipe(): { readonly read: number; readonly write: number } {
   const ends = new Int32Array(2);
   retryCall("cannot make a pipe", () => libc.pipe2(ends, O_CLOEXEC));
   return { read: ends[0]!, write: ends[1]! };
+}
+
+const SYS_MEMFD_CREATE = process.arch === "arm64" ? 279n : 319n;
+const MFD_CLOEXEC = 1n;
+
+/** A file of its own in memory, with this content, to be read from its beginning; no child inherits it. See memfd_create(2). */
+export function makeMemoryFile(content: Uint8Array): number {
+  const name = cstring("orchesjob");
+  const fd = moveUp(
+    retryCall("cannot make a file in memory", () =>
+      Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(ptr(name)), MFD_CLOEXEC, 0n, 0n)),
+    ),
+  );
+  writeAll(fd, content);
+  seek(fd, 0);
+  return fd;
 }
 
 export const POLLIN = 1;
