@@ -11,6 +11,8 @@ export interface RunResult {
   readonly job: Job;
   /** The signal that made us leave before the job's end; undefined: we saw it end. */
   readonly detachedBy: number | undefined;
+  /** We have ended the job, because its unit was being stopped and it went on. */
+  readonly hasKilled: boolean;
 }
 
 export async function runJob(
@@ -47,7 +49,10 @@ export async function runJob(
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
   });
   // What systemd gives to each process of a unit: systemd.exec(5).
-  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "")
-    await (await import("./run-in-unit.ts")).outlastWorker(ended);
-  return { job: ended, detachedBy };
+  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "") {
+    // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
+    const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
+    await (await import("./run-in-unit.ts")).outlastWorker(ended, isEnough);
+  }
+  return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }

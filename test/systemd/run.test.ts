@@ -37,6 +37,7 @@ const SERVICES: Record<string, readonly [command: string, ...settings: string[]]
   killed: [SLEEP, ...RESTART],
   beheaded: [SLEEP, ...RESTART],
   cancelled: [SLEEP, ...RESTART],
+  sulking: ["/opt/say-signals 1", ...RESTART],
   attached: ["/opt/say-signals 0", ...RESTART, "KillMode=process"],
 };
 for (const mode of KILL_MODES) {
@@ -64,6 +65,10 @@ if (has("systemd")) {
       "hooked.service": [
         ...["[Service]", "Type=oneshot", "KillMode=mixed"],
         `ExecStart=${PROGRAM} run --run-key hooked --on-exit 'sleep 0.3; echo ran > /root/hooked' -- true\n`,
+      ].join("\n"),
+      "hanging.service": [
+        ...["[Service]", "Type=exec", "KillMode=mixed", "TimeoutStopSec=2"],
+        `ExecStart=${PROGRAM} run --run-key hanging --on-exit 'sleep 600' -- ${SLEEP}\n`,
       ].join("\n"),
       "shell.service": `[Service]\n${behindShell}\n`,
     });
@@ -121,6 +126,14 @@ testWith(["systemd"], "its exit code is the unit's, and its output the journal's
 testWith(["systemd"], "the unit ends when the job's hook has ended, and not before", async () => {
   await start("hooked");
   expect(machine.readFile("/root/hooked")).toBe("ran\n");
+});
+
+testWith(["systemd"], "a stop ends the unit as the command ended, though a hook goes on and on", async () => {
+  await start("hanging");
+  await ready("hanging");
+  await stop("hanging");
+  expect(await ending("hanging")).toBe("inactive success");
+  expect(await jobs("hanging")).toMatchObject([{ status: "FAILED", signal: "SIGTERM" }]);
 });
 
 describe("systemctl stop", () => {
@@ -320,11 +333,13 @@ describe("Restart=on-failure", () => {
     },
   );
 
-  testWith(["systemd"], "does not start again what was cancelled", async () => {
-    await start("cancelled");
-    await ready("cancelled");
-    await machine.must([PROGRAM, "cancel", "--run-key", "cancelled"]);
-    await until("the unit has ended", async () => (await ending("cancelled")) === "inactive success");
-    expect(await jobs("cancelled")).toMatchObject([{ status: "CANCELLED" }]);
-  });
+  for (const name of ["cancelled", "sulking"]) {
+    testWith(["systemd"], `does not start again what was cancelled: ${SERVICES[name]![0]}`, async () => {
+      await start(name);
+      await ready(name);
+      await machine.must([PROGRAM, "cancel", "--run-key", name]);
+      await until("the unit has ended", async () => (await ending(name)) === "inactive success");
+      expect(await jobs(name)).toMatchObject([{ status: "CANCELLED" }]);
+    });
+  }
 });
