@@ -70,6 +70,7 @@ if (has("systemd")) {
         ...["[Service]", "Type=exec", "KillMode=mixed", "TimeoutStopSec=2"],
         `ExecStart=${PROGRAM} run --run-key hanging --on-exit 'sleep 600' -- ${SLEEP}\n`,
       ].join("\n"),
+      "look.service": `[Service]\nType=oneshot\nExecStart=${PROGRAM} list\n`,
       "shell.service": `[Service]\n${behindShell}\n`,
     });
   }, 60_000);
@@ -126,6 +127,19 @@ testWith(["systemd"], "its exit code is the unit's, and its output the journal's
 testWith(["systemd"], "the unit ends when the job's hook has ended, and not before", async () => {
   await start("hooked");
   expect(machine.readFile("/root/hooked")).toBe("ran\n");
+});
+
+testWith(["systemd"], "an overdue hook outlives the service whose command has come across it", async () => {
+  const once =
+    "test -e /root/first || { touch /root/first; kill -9 $PPID; exit; }; sleep 1; echo ran > /root/late";
+  await machine.json(["start", "--run-key", "late", "--sync", "--on-exit", once, "--", "true"]);
+  await until("its worker is gone", () => existsSync(machine.path("/root/first")));
+  await machine.must(["systemctl", "start", "look"]);
+  await until("the hook has run", () => existsSync(machine.path("/root/late")));
+  await until("it is recorded", async () => {
+    const [job] = await jobs("late");
+    return (job as unknown as { on_exit_code: number | null }).on_exit_code === 0;
+  });
 });
 
 testWith(["systemd"], "a stop ends the unit as the command ended, though a hook goes on and on", async () => {
