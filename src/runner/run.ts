@@ -5,7 +5,7 @@ import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, type StartRequest } from "./start.ts";
+import { acceptJob, isSameCommand, type StartRequest } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -25,6 +25,11 @@ export async function runJob(
   onInterruption((signal) => heard.add(signal));
   const { existing, job, warnings } = await acceptJob(context, store, request, true);
   for (const warning of warnings) context.notify(warning);
+  // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
+  if (existing && !isSameCommand(job, request))
+    context.notify(
+      `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
+    );
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
