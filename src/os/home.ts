@@ -64,9 +64,10 @@ export function checkHome(home: Home): boolean {
   }
   checkOwner(home.path, facts);
   if ((facts.mode & WRITABLE_BY_GROUP_OR_OTHERS) !== 0) {
+    const wayOut = isOfOthersToo(home) ? OWN_DIRECTORY : `run: chmod 700 ${home.path}`;
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; run: chmod 700 ${home.path}`,
+      `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${wayOut}`,
     );
   }
   // Where the directory is, and where its name is: they differ for a symbolic link.
@@ -90,6 +91,26 @@ export function checkHome(home: Home): boolean {
     checkOwner(home.database, database);
   }
   return true;
+}
+
+/** The way out where isOfOthersToo. */
+export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
+
+/**
+ * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
+ * make it private could break what it is for.
+ */
+export function isOfOthersToo(home: Home): boolean {
+  if (look(home.database) !== undefined) return false;
+  const ours = [home.logs, home.locks, ...databaseFiles(home)].map((path) =>
+    path.slice(path.lastIndexOf("/") + 1),
+  );
+  try {
+    const names = process.getBuiltinModule("node:fs").readdirSync(home.path);
+    return names.some((name) => !ours.includes(name));
+  } catch {
+    return true;
+  }
 }
 
 /** Throws `conflict` where jobs still run whose database is gone: they would not be found, and could run a second time. */

@@ -21,6 +21,15 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   return !seesIdentity(job);
 }
 
+/**
+ * Whether processes of the job may live where they are out of sight: it ran in another PID namespace than ours, and ours is
+ * not the first one, which sees into all others. False after a reboot, which nothing outlives.
+ */
+export function isOutOfSight(job: Job, origin: Origin): boolean {
+  if (job.origin === null || areDifferentBoots(job.origin, origin)) return false;
+  return job.origin.pidNamespace !== origin.pidNamespace && origin.pidNamespace !== FIRST_PID_NAMESPACE;
+}
+
 /** A worker that dies lets go of its lock some moments before it is gone, in ms. */
 const DYING_MS = 100;
 const DYING_STEP_MS = 5;

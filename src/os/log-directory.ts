@@ -79,6 +79,8 @@ export interface LogFacts {
   readonly uid: number;
   /** Permission bits, 0o7777. */
   readonly mode: number;
+  /** Number of names. */
+  readonly links: number;
 }
 
 /** Facts about a log file; undefined where none is there, or something else than a file. */
@@ -91,5 +93,6 @@ export function lookAtLog(path: string): LogFacts | undefined {
     modifiedAt: facts.mtimeMs,
     uid: facts.uid,
     mode: facts.mode & 0o7777,
+    links: facts.nlink,
   };
 }

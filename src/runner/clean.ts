@@ -4,6 +4,7 @@ import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { hookFiles, lockFilePath, logFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
+import { isOutOfSight } from "../os/liveness.ts";
 import { listLocks } from "../os/lock.ts";
 import { lookAtLog, readNames } from "../os/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
@@ -138,8 +139,8 @@ class Cleaner {
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
-        // Its end would make no room.
-        if (this.limits.maxLogBytes !== undefined && bytes === 0) continue;
+        // Its end would make no room. Without any log it goes with them: a clean was killed before it took the row.
+        if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
         if (await this.#isHeld(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
@@ -177,8 +178,15 @@ class Cleaner {
       this.context.notify(`job ${jobId} is kept: its --on-exit command has not ended yet`);
       return true;
     }
-    if (!hasOrphans(this.#orphans.find(job))) return false;
-    this.context.notify(`job ${jobId} is kept: its command still runs`);
+    if (hasOrphans(this.#orphans.find(job))) {
+      this.context.notify(`job ${jobId} is kept: its command still runs`);
+      return true;
+    }
+    // Its processes may have shed what can be seen from everywhere, the locks on their output.
+    if (!isOutOfSight(job, this.context.origin)) return false;
+    this.context.notify(
+      `job ${jobId} is kept: it ran in another PID namespace, and whether its command still runs cannot be seen from here; run clean where it ran`,
+    );
     return true;
   }
 
@@ -214,6 +222,11 @@ class JobFiles {
   /** Bytes of all its logs. */
   sizeOf(candidate: CleanCandidate): number {
     return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
+  }
+
+  /** Whether any of its logs is there, empty ones among them. */
+  hasLogs(candidate: CleanCandidate): boolean {
+    return this.#presentLogs(candidate).some((path) => lookAtLog(path) !== undefined);
   }
 
   /** Throws SystemError. */

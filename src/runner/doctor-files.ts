@@ -1,7 +1,7 @@
 /** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
-import { makeDirectory, statPath } from "../os/file.ts";
+import { makeDirectory, readLink, statPath } from "../os/file.ts";
 import { mayWrite, readFileSystem, setMode, tryLocking } from "../os/file-system.ts";
-import { checkHome, createHome, databaseFiles, userName } from "../os/home.ts";
+import { checkHome, createHome, databaseFiles, isOfOthersToo, OWN_DIRECTORY, userName } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
 import { bytesText, type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
@@ -19,7 +19,7 @@ export function checkDirectory(patient: Patient): Finding {
   } catch (error) {
     const finding = fromError(error);
     const mode = patient.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
-    if ((mode & WRITABLE_BY_OTHERS) === 0) return finding;
+    if ((mode & WRITABLE_BY_OTHERS) === 0 || isOfOthersToo(patient.home)) return finding;
     const mend = () => {
       setMode(path, PRIVATE_DIRECTORY);
       return `chmod 700 ${path}`;
@@ -59,7 +59,9 @@ export function checkFolders(patient: Patient): Finding {
     );
   const missing = folders.filter((path) => statPath(path) === undefined);
   if (missing.length === 0) return ok("logs/ and locks/ are there");
-  return warning(`missing: ${missing.join(", ")}`, "nothing: the next start makes it", () => {
+  const text = `missing: ${missing.join(", ")}`;
+  if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
+  return warning(text, "nothing: the next start makes it", () => {
     missing.forEach(makeDirectory);
     return `made ${missing.join(", ")}`;
   });
@@ -71,6 +73,8 @@ interface Misfit {
   readonly uid: number;
   readonly mode: number;
   readonly wanted: number;
+  /** It has another name as well (a link), where others may need its mode: left to who made the link. */
+  readonly isLinked: boolean;
 }
 
 export function checkPermissions(patient: Patient): Finding {
@@ -86,14 +90,20 @@ export function checkPermissions(patient: Patient): Finding {
     );
   }
   if (misfits.length === 0) return ok("directories are 0700 and files 0600");
-  const [first] = misfits;
-  const text = misfits.map(({ path, mode }) => `${path} (${octal(mode)})`);
-  const wayOut = `chmod ${octal(first!.wanted)} ${first!.path}, or orchesjob doctor --fix for all`;
+  const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
+  if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
+  const mendable = misfits.filter(({ isLinked }) => !isLinked);
+  const [first] = mendable;
+  if (first === undefined) {
+    const { path } = misfits[0]!;
+    return warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`);
+  }
+  const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const mend = () => {
-    for (const { path, wanted } of misfits) setMode(path, wanted);
-    return `chmod of ${misfits.length}: ${listText(misfits.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
+    for (const { path, wanted } of mendable) setMode(path, wanted);
+    return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
-  return warning(`not as private as they should be: ${listText(text)}`, wayOut, mend);
+  return warning(text, wayOut, mend);
 }
 
 function* findMisfits({ home }: Patient): Generator<Misfit> {
@@ -102,19 +112,24 @@ function* findMisfits({ home }: Patient): Generator<Misfit> {
   for (const path of [home.path, home.logs, home.locks]) {
     const facts = statPath(path);
     if (facts?.kind === "directory" && !fits(facts.uid, facts.mode, PRIVATE_DIRECTORY))
-      yield { path, ...facts, wanted: PRIVATE_DIRECTORY };
+      yield {
+        path,
+        ...facts,
+        wanted: PRIVATE_DIRECTORY,
+        isLinked: path !== home.path && readLink(path) !== "",
+      };
   }
   for (const path of databaseFiles(home)) {
     const facts = lookAtLog(path);
     if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
-      yield { path, ...facts, wanted: PRIVATE_FILE };
+      yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
   }
   for (const names of readNames(home.logs)) {
     for (const name of names) {
       const path = `${home.logs}/${name}`;
       const facts = jobOfLog(name) === undefined ? undefined : lookAtLog(path);
       if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
-        yield { path, ...facts, wanted: PRIVATE_FILE };
+        yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
     }
   }
 }

@@ -5,6 +5,7 @@ import { isOwnerGone } from "../os/liveness.ts";
 import { lookAtLog } from "../os/log-directory.ts";
 import { readProcess } from "../os/self.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
+import { timeAgo } from "./clean.ts";
 import { type Finding, listText, ok, SHOWN, warning } from "./finding.ts";
 import { isFinding, type Patient } from "./patient.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
@@ -67,25 +68,31 @@ export async function checkOrphans(patient: Patient): Promise<Finding> {
   );
 }
 
+/** Older logs without a job are worth a word: the clean that is named in the way out would delete them. */
+const OLD_LOGS = "30d";
+const OLD_LOGS_MS = 30 * 86_400_000;
+
 export async function checkLeftovers(patient: Patient): Promise<Finding> {
   const store = await patient.store();
   if (isFinding(store)) return store;
+  const { context, home } = patient;
   const paths: string[] = [];
   const dryRun = (path: string) => void paths.push(path);
-  const { keptStrays } = await sweepStrays(patient.context, store, { before: undefined, dryRun });
+  const { keptStrays } = await sweepStrays(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
   const kept =
-    keptStrays === 0 ? "" : `; ${keptStrays} logs without a job are younger than a week, or open, and stay`;
+    keptStrays === 0
+      ? ""
+      : `; ${keptStrays} logs without a job are younger than ${OLD_LOGS}, or open, and stay`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
+  // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
+  const mend = async () => {
+    const { strayFiles } = await sweepStrays(context, store, { before: undefined, dryRun: undefined });
+    return `deleted ${strayFiles} lock files`;
+  };
   return warning(
     `${paths.length} files belong to no job: ${listText(paths)}${kept}`,
-    "orchesjob clean deletes them; save what you still want",
-    async () => {
-      const { strayFiles } = await sweepStrays(patient.context, store, {
-        before: undefined,
-        dryRun: undefined,
-      });
-      return `deleted ${strayFiles} files`;
-    },
+    `save what you still want, then: orchesjob clean --older-than ${OLD_LOGS}`,
+    paths.some((path) => path.startsWith(`${home.locks}/`)) ? mend : undefined,
   );
 }
 

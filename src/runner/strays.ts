@@ -1,8 +1,9 @@
 /**
  * Log and lock files that belong to no job. A log is opened only when its job is in the store, so a log without a job is
  * one whose row is gone: deleted by hand, or not yet in a backup that was put back, or in a database that was moved away
- * because it was damaged. In the last two somebody may want it still. So it goes as a job would that ended with the last
- * write, and never before a week is over; and not while anybody has it open.
+ * because it was damaged. In the last two somebody may want it still, and the log may be older than the mishap. So it goes
+ * only where somebody says how old is old enough, then as a job would that ended with the last write, and never before a
+ * week is over; and not while anybody has it open.
  */
 import type { Instant } from "../job/job.ts";
 import { OrchesjobError } from "../job/errors.ts";
@@ -22,7 +23,7 @@ const STRAY_LOG_AGE_MS = 7 * 86_400_000;
 const STRAY_LOCK_AGE_MS = 3_600_000;
 
 export interface SweepOrder {
-  /** Only logs last written before this time. */
+  /** Only logs last written before this time; undefined: no logs at all. */
   readonly before: Instant | undefined;
   /** Called with the path of each file that would be deleted; then none is. */
   readonly dryRun: ((path: string) => void) | undefined;
@@ -30,7 +31,7 @@ export interface SweepOrder {
 
 export interface SweepResult {
   readonly strayFiles: number;
-  /** Logs that belong to no job either, and stay: they are young, or somebody has them open. */
+  /** Logs that belong to no job either, and stay: they are too young, or somebody has them open. */
   readonly keptStrays: number;
   readonly errors: number;
   /** Bytes of the logs that do belong to jobs. */
@@ -67,7 +68,8 @@ export async function sweepStrays(
 }
 
 function isOld(path: string, before: Instant | undefined): boolean {
-  const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, (before ?? Number.POSITIVE_INFINITY) / 1000);
+  if (before === undefined) return false;
+  const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, before / 1000);
   return (lookAtLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
 }
 

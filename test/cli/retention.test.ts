@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -140,6 +141,16 @@ describe("--max-log-bytes", () => {
     expect(history(box)).toEqual(["silent 1", "silent 2"]);
   });
 
+  test("finishes what a clean that was killed has begun: a job without any log goes, an empty one stays", async () => {
+    await using box = new Sandbox();
+    await withLogs(box);
+    const begun = await box.json(["status", "--run-key", "a"]);
+    for (const path of [begun.stdout_file, begun.stderr_file]) rmSync(path);
+    expect(await clean(box, "--max-log-bytes", "3000")).toMatchObject({ deleted: 0, log_bytes: 3000 });
+    expect(await clean(box, "--max-log-bytes", "2999")).toMatchObject({ deleted: 2, log_bytes: 1000 });
+    expect(history(box)).toEqual(["silent 1", "silent 2", "c 1"]);
+  });
+
   test("counts the logs of active jobs, and leaves them", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
@@ -223,11 +234,12 @@ describe("files without a job", () => {
   test("logs of a week without a job are deleted and counted; a dry run names them", async () => {
     await using box = new Sandbox();
     const paths = [await withFile(box, `logs/${ID}.stdout`, 8), await withFile(box, `logs/${ID}.stderr`, 8)];
-    const dry = await box.run(["clean", "--keep", "1", "--dry-run"]);
+    const dry = await box.run(["clean", "--keep", "1", "--older-than", "1d", "--dry-run"]);
     expect(JSON.parse(dry.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 2 });
     for (const path of paths) expect(dry.stderr).toContain(`Would delete ${path}, which belongs to no job\n`);
     expect(paths.map(existsSync)).toEqual([true, true]);
-    expect(await clean(box, "--keep", "1")).toEqual({ deleted: 0, errors: 0, stray_files: 2 });
+    const answer = await clean(box, "--keep", "1", "--older-than", "1d");
+    expect(answer).toEqual({ deleted: 0, errors: 0, stray_files: 2 });
     expect(paths.map(existsSync)).toEqual([false, false]);
     expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("out\n");
   });
@@ -239,6 +251,16 @@ describe("files without a job", () => {
     expect(await clean(box, "--older-than", "30d", "--keep", "0")).toMatchObject({ stray_files: 0 });
     expect(await clean(box, "--older-than", "1d")).toMatchObject({ deleted: 0, stray_files: 1 });
     expect([young, older].map(existsSync)).toEqual([true, false]);
+  });
+
+  test("however old, they stay where nothing says how old is old enough", async () => {
+    await using box = new Sandbox();
+    const path = await withFile(box, `logs/${ID}.stdout`, 1000);
+    expect(await clean(box, "--keep", "1")).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+    expect(await clean(box, "--max-log-bytes", "1G")).toMatchObject({ stray_files: 0, log_bytes: 4 });
+    expect(existsSync(path)).toBe(true);
+    expect(await clean(box, "--before", "2999-01-01", "--keep", "1")).toMatchObject({ stray_files: 1 });
+    expect(existsSync(path)).toBe(false);
   });
 
   test("their bytes are not those of jobs", async () => {
@@ -269,11 +291,12 @@ describe("files without a job", () => {
     edit(box, "delete from jobs where run_key = 'k'");
     const logs = [job.stdout_file, job.stderr_file];
     for (const path of logs) utimesSync(path, 1_000_000, 1_000_000);
-    expect(await clean(box, "--keep", "1")).toMatchObject({ stray_files: 0, errors: 0 });
+    const all = ["--older-than", "1s"];
+    expect(await clean(box, "--keep", "1", ...all)).toMatchObject({ stray_files: 0, errors: 0 });
     expect(logs.map(existsSync)).toEqual([true, true]);
     gate.open();
     await until("the job ends", () => box.processes().length === 0);
-    expect(await clean(box, "--keep", "1")).toMatchObject({ stray_files: 2, errors: 0 });
+    expect(await clean(box, "--keep", "1", ...all)).toMatchObject({ stray_files: 2, errors: 0 });
   });
 
   testWith(["python3"], "a log that somebody has locked stays", async () => {
@@ -286,10 +309,11 @@ print("locked",flush=True)
 sys.stdin.read()`;
     const holder = Bun.spawn(["python3", "-S", "-c", script], { stdin: "pipe", stdout: "pipe" });
     await holder.stdout.getReader().read();
-    expect(await clean(box, "--keep", "1")).toMatchObject({ stray_files: 0 });
+    const old = ["--keep", "1", "--older-than", "30d"];
+    expect(await clean(box, ...old)).toMatchObject({ stray_files: 0 });
     holder.stdin.end();
     await holder.exited;
-    expect(await clean(box, "--keep", "1")).toMatchObject({ stray_files: 1 });
+    expect(await clean(box, ...old)).toMatchObject({ stray_files: 1 });
   });
 
   test("a lock file of an hour that nobody holds is deleted and counted", async () => {

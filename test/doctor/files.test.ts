@@ -4,8 +4,10 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -98,6 +100,47 @@ describe("modes", () => {
     expect(fixed.fixed).toContain(`0700 ${box.home}`);
     expect([...files, ...logs].map(modeOf)).toEqual([0o600, 0o600, 0o600, 0o600]);
     expect(folders.map(modeOf)).toEqual([0o700, 0o700, 0o700]);
+  });
+
+  test("a directory that is not ours alone keeps its mode, and the way out is another one", async () => {
+    await using box = new Sandbox();
+    mkdirSync(join(box.home, "logs"), { recursive: true });
+    chmodSync(join(box.home, "logs"), 0o755);
+    writeFileSync(join(box.home, "notes.txt"), "somebody's");
+    for (const [mode, check] of [
+      [0o777, "state_directory"],
+      [0o1777, "state_directory"],
+      [0o755, "permissions"],
+    ] as const) {
+      chmodSync(box.home, mode);
+      const found = await diagnose(box, ["--fix"]);
+      expect(found.of(check)).toMatchObject({ way_out: "set ORCHESJOB_HOME to a directory of its own" });
+      expect(found.summary.fixed).toBe(0);
+      expect(modeOf(box.home)).toBe(mode);
+      expect(modeOf(join(box.home, "logs"))).toBe(0o755);
+      expect(readdirSync(box.home).sort()).toEqual(["logs", "notes.txt"]);
+      if (check === "permissions") continue;
+      const { code, stderr } = await box.run(["start", "--run-key", "k", "--", "true"]);
+      expect(code).toBe(4);
+      expect(stderr).toEndWith("; set ORCHESJOB_HOME to a directory of its own\n");
+    }
+  });
+
+  test("what a link leads to keeps its mode, and so does a file with a second name", async () => {
+    await using box = await used();
+    const elsewhere = join(box.directory, "elsewhere");
+    renameSync(join(box.home, "logs"), elsewhere);
+    symlinkSync(elsewhere, join(box.home, "logs"));
+    chmodSync(elsewhere, 0o755);
+    chmodSync(box.job.stdout_file, 0o644);
+    linkSync(box.job.stdout_file, join(box.directory, "second"));
+    const alone = (await diagnose(box, ["--fix"])).of("permissions");
+    expect(alone).toMatchObject({ status: "warning", fixed: null });
+    expect(alone.way_out).toStartWith(`${box.home}/logs is a link, or has a second name`);
+    chmodSync(box.job.stderr_file, 0o644);
+    const mended = (await diagnose(box, ["--fix"])).of("permissions");
+    expect(mended).toMatchObject({ status: "warning", fixed: `chmod of 1: 0600 ${box.job.stderr_file}` });
+    expect([elsewhere, box.job.stdout_file, box.job.stderr_file].map(modeOf)).toEqual([0o755, 0o644, 0o600]);
   });
 
   test("a strange file in logs/ keeps its mode", async () => {

@@ -63,22 +63,28 @@ test("a worker that is stopped is told of, and --fix does not lose its job", asy
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
 });
 
-test("files without a job are told of, and --fix deletes those that clean would", async () => {
+test("files without a job are told of, and --fix deletes locks but no logs", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   await until("the worker ends", () => box.processes().length === 0);
   const old = join(box.home, "logs", "01a20fd5-7297-7304-a49c-f362d95bc29b.stdout");
   const young = join(box.home, "logs", "01a20fd5-7297-7304-a49c-f362d95bc29b.stderr");
   const strange = join(box.home, "logs", "notes.txt");
-  for (const path of [old, young, strange]) writeFileSync(path, "", { mode: 0o600 });
-  utimesSync(old, 1_000_000, 1_000_000);
-  utimesSync(strange, 1_000_000, 1_000_000);
+  const lock = join(box.home, "locks", "01a20fd5-7297-7304-a49c-f362d95bc29b");
+  for (const path of [old, young, strange, lock]) writeFileSync(path, "", { mode: 0o600 });
+  for (const path of [old, strange, lock]) utimesSync(path, 1_000_000, 1_000_000);
   const found = (await diagnose(box)).of("leftovers");
   expect(found).toMatchObject({ status: "warning" });
-  expect(found.message).toStartWith(`1 files belong to no job: ${old}; 1 logs without a job are younger`);
+  expect(found.message).toStartWith(
+    `2 files belong to no job: ${old}, ${lock}; 1 logs without a job are younger`,
+  );
+  expect(found.way_out).toEndWith(": orchesjob clean --older-than 30d");
   expect(existsSync(old)).toBe(true);
   const fixed = (await diagnose(box, ["--fix"])).of("leftovers");
-  expect(fixed).toMatchObject({ status: "ok", fixed: "deleted 1 files" });
+  expect(fixed).toMatchObject({ status: "warning", fixed: "deleted 1 lock files" });
+  expect(fixed.message).toStartWith(`1 files belong to no job: ${old}; `);
+  expect([old, young, strange, lock].map(existsSync)).toEqual([true, true, true, false]);
+  await box.json(["clean", "--older-than", "30d"]);
   expect([old, young, strange].map(existsSync)).toEqual([false, true, true]);
 });
 

@@ -225,7 +225,8 @@ test("clean finds what hooks of jobs that are gone have left, and nothing of tho
     for (const name of readdirSync(join(box.home, folder)))
       utimesSync(join(box.home, folder, name), 1_000_000, 1_000_000);
   }
-  expect(await box.json<object>(["clean", "--keep", "9"])).toMatchObject({ deleted: 0, stray_files: 2 });
+  const clean = ["clean", "--keep", "9", "--older-than", "7d"];
+  expect(await box.json<object>(clean)).toMatchObject({ deleted: 0, stray_files: 2 });
   expect(readdirSync(join(box.home, "locks"))).toHaveLength(1);
   expect(readdirSync(join(box.home, "logs"))).toHaveLength(3);
 });

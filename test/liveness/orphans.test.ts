@@ -1,6 +1,6 @@
 /** LOST does not mean free (law 6): while a process of a LOST job lives its key is refused, and then runs by itself. */
 import { expect, test } from "bun:test";
-import { chmodSync, existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -189,6 +189,25 @@ testWith(
     expect(refused.stderr).toMatch(/cannot be seen from here .*wait for its end, or end it where it runs/);
     const clean = await box.execute([...inside, "clean", "--before", "2100-01-01"]);
     expect(JSON.parse(clean.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+    await expectGuarded(box, [job.target_pid!], () => gate.open());
+  },
+);
+
+testWith(
+  ["root", "unshare", "machine"],
+  "a clean in a container keeps a LOST job from outside, whose command may run without its output",
+  async () => {
+    await using box = new Sandbox();
+    const gate = new Gate(box);
+    const script = `exec >/dev/null 2>&1; ${gate.wait}`;
+    const job = await box.json(["start", "--run-key", "k", "--", "sh", "-c", script]);
+    await until("it has shed its output", () => readlinkSync(`/proc/${job.target_pid}/fd/1`) === "/dev/null");
+    await killWorker(job);
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "LOST" });
+    const inside = ["unshare", "--pid", "--fork", "--mount-proc", BINARY];
+    const clean = await box.execute([...inside, "clean", "--keep", "0"]);
+    expect(JSON.parse(clean.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+    expect(clean.stderr).toMatch(/job \S+ is kept: .*cannot be seen from here; run clean where it ran/);
     await expectGuarded(box, [job.target_pid!], () => gate.open());
   },
 );
