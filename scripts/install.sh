@@ -119,22 +119,33 @@ verify() {
     fail "$1 is not what SHA256SUMS says: it has $actual, and should have $expected; nothing was installed"
 }
 
-# Before anything is downloaded: whether all the directories are there, or can be made.
-check_writable() {
+# Before anything is downloaded: whether all the directories are there, or can be made, and no file's name is taken by
+# a directory: cp and mv would put the file into it.
+check_places() {
   for directory in bin share/doc/orchesjob share/man/man1 share/bash-completion/completions \
     share/zsh/site-functions share/fish/vendor_completions.d; do
     directory=$prefix/$directory
-    while [ ! -e "$directory" ]; do directory=$(dirname "$directory"); done
-    if [ ! -d "$directory" ] || [ ! -w "$directory" ]; then
+    while [ ! -e "$directory" ] && [ ! -L "$directory" ]; do directory=$(dirname "$directory"); done
+    [ -d "$directory" ] ||
+      fail "$directory is not a directory; nothing was changed. Move it away, or choose another place: --prefix DIR"
+    [ -w "$directory" ] ||
       fail "cannot write to $directory; become root (sudo), or choose another place: --prefix DIR"
-    fi
   done
+  printf '%s' "$FILES" | while read -r _ place; do
+    [ -z "$place" ] || check_file "$prefix/$place"
+  done
+  check_file "$prefix/bin/orchesjob"
+}
+
+check_file() {
+  [ ! -d "$1" ] ||
+    fail "$1 is a directory; nothing was changed. Move it away, or choose another place: --prefix DIR"
 }
 
 install_release() {
   [ -n "$source" ] || fail "where is the release? Give its URL or directory, or set ORCHESJOB_RELEASE_URL"
   [ -n "$target" ] || target=$(find_target)
-  check_writable
+  check_places
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"; [ -z "$trial" ] || rm -f "$trial"' EXIT
   trap 'exit 1' HUP INT TERM
@@ -159,6 +170,8 @@ install_release() {
   printf '%s' "$FILES" | while read -r file place; do
     [ -n "$place" ] || continue
     mkdir -p "$prefix/${place%/*}"
+    # Not through a link, into a pipe, or over what only its owner may change.
+    rm -f "$prefix/$place"
     cp "$file" "$prefix/$place"
     chmod 644 "$prefix/$place"
   done
@@ -185,7 +198,7 @@ hint() {
 }
 
 uninstall() {
-  check_writable
+  check_places
   printf '%s' "$FILES" | while read -r _ place; do
     [ -z "$place" ] || rm -f "$prefix/$place"
   done

@@ -1,7 +1,16 @@
 /** A release for this machine, as `bun run release` makes it: what is in it, and what it does on a Debian and under a prefix. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { ar, gzip, tar, textFile } from "../../scripts/release/archive.ts";
 import { makeRelease } from "../../scripts/release/make.ts";
@@ -261,6 +270,41 @@ describe("the install script", () => {
     expect(answer).toMatchObject({ code: 1, stdout: "" });
     expect(answer.stderr).toContain(`the executable for ${NAME} does not run here; nothing was installed`);
     expect(filesBelow(prefix)).toEqual([]);
+  });
+
+  test.each([
+    ["bin/orchesjob", "bin/orchesjob/kept", "is a directory"],
+    ["share/man/man1/orchesjob.1", "share/man/man1/orchesjob.1/kept", "is a directory"],
+    ["bin", "bin", "is not a directory"],
+    ["share/doc/orchesjob", "share/doc/orchesjob", "is not a directory"],
+  ])("changes nothing where %s is in the way", async (place, kept, what) => {
+    await using box = new Sandbox();
+    const prefix = join(box.directory, "prefix");
+    mkdirSync(dirname(join(prefix, kept)), { recursive: true });
+    writeFileSync(join(prefix, kept), "");
+    for (const words of [["--target", NAME, release], ["--uninstall"]])
+      expect(await install(box, ["--prefix", prefix, ...words])).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: `install.sh: ${prefix}/${place} ${what}; nothing was changed. Move it away, or choose another place: --prefix DIR\n`,
+      });
+    expect(filesBelow(prefix)).toEqual([kept]);
+  });
+
+  test("replaces a link, and leaves what it pointed to; a link to nowhere is no directory", async () => {
+    await using box = new Sandbox();
+    const prefix = join(box.directory, "prefix");
+    const page = join(prefix, "share/man/man1/orchesjob.1");
+    mkdirSync(dirname(page), { recursive: true });
+    writeFileSync(join(box.directory, "mine"), "mine");
+    symlinkSync(join(box.directory, "mine"), page);
+    symlinkSync("nowhere", join(prefix, "bin"));
+    const words = ["--prefix", prefix, "--target", NAME, release];
+    expect((await install(box, words)).stderr).toStartWith(`install.sh: ${prefix}/bin is not a directory; `);
+    unlinkSync(join(prefix, "bin"));
+    expect(await install(box, words)).toMatchObject({ code: 0, stderr: "" });
+    expect(lstatSync(page).isFile()).toBe(true);
+    expect(readFileSync(join(box.directory, "mine"), "utf8")).toBe("mine");
   });
 
   testWith(["root"], "says before it downloads anything where it cannot write", async () => {
