@@ -26,6 +26,12 @@ fail() {
   exit 1
 }
 
+# For a command line that means nothing, as the program itself ends then.
+refuse() {
+  printf 'install.sh: %s\n' "$1" >&2
+  exit 2
+}
+
 has() {
   command -v "$1" >/dev/null 2>&1
 }
@@ -207,6 +213,17 @@ uninstall() {
   printf 'removed orchesjob from %s; jobs, logs and history are where they were\n' "$prefix"
 }
 
+# take OPTION VALUE
+take() {
+  case $1 in
+    --prefix)
+      [ -n "$2" ] || refuse "--prefix is empty; is a variable not set?"
+      prefix=$2
+      ;;
+    --target) target=$2 ;;
+  esac
+}
+
 main() {
   action=install_release
   source=${ORCHESJOB_RELEASE_URL:-}
@@ -214,21 +231,30 @@ main() {
   target=
   trial=
   while [ $# -gt 0 ]; do
-    case $1 in
+    option=$1
+    case $option in
       --help | -h) usage && exit 0 ;;
       --uninstall) action=uninstall ;;
       --prefix | --target)
-        [ $# -gt 1 ] || fail "$1 needs a value"
-        [ "$1" = --prefix ] && prefix=$2 || target=$2
+        # What looks like an option is none: the value was a variable that is not set.
+        case ${2:-} in -*) refuse "$option needs a value" ;; esac
+        [ $# -gt 1 ] || refuse "$option needs a value"
         shift
+        take "$option" "$1"
         ;;
-      -*) fail "there is no option $1; see: install.sh --help" ;;
-      *) source=$1 ;;
+      --prefix=* | --target=*) take "${option%%=*}" "${option#*=}" ;;
+      -*) refuse "there is no option $option; see: install.sh --help" ;;
+      *) source=$option ;;
     esac
     shift
   done
   if [ -z "$prefix" ]; then
-    if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
+    if [ "$(id -u)" = 0 ]; then
+      prefix=/usr/local
+    else
+      [ -n "${HOME:-}" ] || refuse "HOME is not set; say where to install: --prefix DIR"
+      prefix=$HOME/.local
+    fi
   fi
   case $prefix in
     /*) ;;

@@ -307,6 +307,20 @@ describe("the install script", () => {
     expect(readFileSync(join(box.directory, "mine"), "utf8")).toBe("mine");
   });
 
+  test.each([
+    [["--prefix", ""], "--prefix is empty; is a variable not set?"],
+    [["--prefix="], "--prefix is empty; is a variable not set?"],
+    [["--prefix", "--uninstall"], "--prefix needs a value"],
+    [["--prefix"], "--prefix needs a value"],
+    [["--nonsense"], "there is no option --nonsense; see: install.sh --help"],
+  ])("refuses %j, and touches nothing", async (words, sentence) => {
+    await using box = new Sandbox();
+    // From a release that is not there: a script that does not refuse must not install into this machine either.
+    const answer = await install(box, ["no-release", "--target", NAME, ...words]);
+    expect(answer).toMatchObject({ code: 2, stdout: "", stderr: `install.sh: ${sentence}\n` });
+    expect(readdirSync(box.directory)).toEqual([]);
+  });
+
   testWith(["root"], "says before it downloads anything where it cannot write", async () => {
     await using box = new Sandbox();
     const answer = await box.execute(
