@@ -220,7 +220,15 @@ take() {
       [ -n "$2" ] || refuse "--prefix is empty; is a variable not set?"
       prefix=$2
       ;;
-    --target) target=$2 ;;
+    --target)
+      # It comes into a regular expression.
+      case $2 in
+        '' | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*)
+          refuse "a target has lower-case letters, digits and -, e.g. linux-x64-musl, not '$2'"
+          ;;
+      esac
+      target=$2
+      ;;
   esac
 }
 

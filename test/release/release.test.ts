@@ -321,6 +321,28 @@ describe("the install script", () => {
     expect(readdirSync(box.directory)).toEqual([]);
   });
 
+  test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("takes no target %j", async (target) => {
+    await using box = new Sandbox();
+    for (const words of [["--target", target], [`--target=${target}`]])
+      expect(await install(box, ["--prefix=prefix", ...words, release])).toMatchObject({
+        code: 2,
+        stdout: "",
+        stderr: `install.sh: a target has lower-case letters, digits and -, e.g. linux-x64-musl, not '${target}'\n`,
+      });
+    expect(readdirSync(box.directory)).toEqual([]);
+  });
+
+  test("takes a value after = as well", async () => {
+    await using box = new Sandbox();
+    const answer = await install(box, ["--prefix=-a=b", "--target=no-such", release]);
+    expect(answer).toMatchObject({
+      code: 1,
+      stderr: "install.sh: SHA256SUMS has no line for no-such\n",
+    });
+    expect(await install(box, ["--prefix=-a=b", `--target=${NAME}`, release])).toMatchObject({ code: 0 });
+    expect(existsSync(join(box.directory, "-a=b/bin/orchesjob"))).toBe(true);
+  });
+
   testWith(["root"], "says before it downloads anything where it cannot write", async () => {
     await using box = new Sandbox();
     const answer = await box.execute(
