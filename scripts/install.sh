@@ -152,6 +152,8 @@ install_release() {
   [ -n "$source" ] || fail "where is the release? Give its URL or directory, or set ORCHESJOB_RELEASE_URL"
   [ -n "$target" ] || target=$(find_target)
   check_places
+  # For all users, whatever the caller's umask: a command and a man page that only root can read serve nobody.
+  umask 022
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"; [ -z "$trial" ] || rm -f "$trial"' EXIT
   trap 'exit 1' HUP INT TERM

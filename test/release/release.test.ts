@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -319,6 +320,18 @@ describe("the install script", () => {
     const answer = await install(box, ["no-release", "--target", NAME, ...words]);
     expect(answer).toMatchObject({ code: 2, stdout: "", stderr: `install.sh: ${sentence}\n` });
     expect(readdirSync(box.directory)).toEqual([]);
+  });
+
+  test("installs for all users whatever the umask", async () => {
+    await using box = new Sandbox();
+    const prefix = join(box.directory, "prefix");
+    const script = `umask 077\n${SCRIPT}`;
+    expect((await install(box, ["--prefix", prefix, "--target", NAME, release], script)).code).toBe(0);
+    for (const name of ["", ...readdirSync(prefix, { recursive: true, encoding: "utf8" })]) {
+      const facts = statSync(join(prefix, name));
+      const expected = facts.isDirectory() || name === "bin/orchesjob" ? 0o755 : 0o644;
+      expect([name, (facts.mode & 0o777).toString(8)]).toEqual([name, expected.toString(8)]);
+    }
   });
 
   test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("takes no target %j", async (target) => {
