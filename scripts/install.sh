@@ -99,14 +99,14 @@ fetch() {
   esac
 }
 
+check_tools() {
+  has tar || fail "tar is needed; nothing was installed"
+  has gzip || fail "gzip is needed; nothing was installed"
+  has sha256sum || has shasum || fail "sha256sum or shasum is needed; nothing was installed"
+}
+
 checksum() {
-  if has sha256sum; then
-    sha256sum <"$1"
-  elif has shasum; then
-    shasum -a 256 <"$1"
-  else
-    fail "sha256sum or shasum is needed: nothing is installed unchecked"
-  fi
+  if has sha256sum; then sha256sum <"$1"; else shasum -a 256 <"$1"; fi
 }
 
 # The archive of the target in SHA256SUMS, whatever its version.
@@ -151,6 +151,7 @@ check_file() {
 install_release() {
   [ -n "$source" ] || fail "where is the release? Give its URL or directory, or set ORCHESJOB_RELEASE_URL"
   [ -n "$target" ] || target=$(find_target)
+  check_tools
   check_places
   # For all users, whatever the caller's umask: a command and a man page that only root can read serve nobody.
   umask 022

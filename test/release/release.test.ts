@@ -356,6 +356,32 @@ describe("the install script", () => {
     expect(existsSync(join(box.directory, "-a=b/bin/orchesjob"))).toBe(true);
   });
 
+  test.each([
+    ["tar", "tar is needed"],
+    ["gzip", "gzip is needed"],
+    ["sha256sum", "sha256sum or shasum is needed"],
+  ])("says before anything that it has no %s", async (missing, sentence) => {
+    await using box = new Sandbox();
+    mkdirSync(join(box.directory, "tools"));
+    const tools =
+      "cat chmod cp cut dirname env grep gzip head id ldd mkdir mktemp mv rm sed sha256sum tar uname wc";
+    for (const tool of tools.split(" ").filter((tool) => tool !== missing)) {
+      const path = Bun.which(tool);
+      if (path !== null) symlinkSync(path, join(box.directory, "tools", tool));
+    }
+    const words = ["--prefix", join(box.directory, "prefix"), "--target", NAME, release];
+    const answer = await box.execute([Bun.which("sh")!, "-s", "--", ...words], {
+      stdin: SCRIPT,
+      env: { PATH: join(box.directory, "tools"), TMPDIR: box.directory },
+    });
+    expect(answer).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: `install.sh: ${sentence}; nothing was installed\n`,
+    });
+    expect(readdirSync(box.directory)).toEqual(["tools"]);
+  });
+
   testWith(["root"], "says before it downloads anything where it cannot write", async () => {
     await using box = new Sandbox();
     const answer = await box.execute(
