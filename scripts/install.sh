@@ -85,7 +85,9 @@ fetch() {
   case $source in
     http://* | https://*)
       if has curl; then
-        curl -fsSL --proto '=http,https' -o "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
+        # From https, no redirect leads to http: HTTPS alone tells that the checksums are the right ones.
+        case $source in https://*) protocols='=https' ;; *) protocols='=http,https' ;; esac
+        curl -fsSL --proto "$protocols" -o "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
       elif has wget; then
         wget -q -O "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
       else

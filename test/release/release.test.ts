@@ -382,6 +382,40 @@ describe("the install script", () => {
     expect(readdirSync(box.directory)).toEqual(["tools"]);
   });
 
+  const CAN_HTTPS = Bun.which("openssl") !== null && Bun.which("curl") !== null;
+  if (!CAN_HTTPS) console.error("skipped, for want of openssl and curl: a redirect from https to http");
+  test.skipIf(!CAN_HTTPS)("follows no redirect from https to http, but one from http", async () => {
+    await using box = new Sandbox();
+    using plain = serveRelease(release);
+    const request = "req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=localhost";
+    const made = await box.execute([
+      "openssl",
+      ...request.split(" "),
+      "-addext",
+      "subjectAltName=DNS:localhost",
+    ]);
+    expect(made.code).toBe(0);
+    const fetch = (request: Request) => Response.redirect(plain.url + new URL(request.url).pathname);
+    const [cert, key] = ["cert", "key"].map((name) => readFileSync(join(box.directory, name), "utf8"));
+    await using safe = Bun.serve({ port: 0, hostname: "127.0.0.1", tls: { cert, key }, fetch });
+    await using unsafe = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch });
+    const from = (url: string) =>
+      box.execute(["sh", "-s", "--", "--prefix", join(box.directory, "prefix"), "--target", NAME, url], {
+        stdin: SCRIPT,
+        env: {
+          CURL_CA_BUNDLE: join(box.directory, "cert"),
+          NO_PROXY: "*",
+          no_proxy: "*",
+          TMPDIR: box.directory,
+        },
+      });
+    const refused = await from(`https://localhost:${safe.port}`);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/^curl: \(1\) Protocol "http" /);
+    expect(existsSync(join(box.directory, "prefix"))).toBe(false);
+    expect(await from(`http://localhost:${unsafe.port}`)).toMatchObject({ code: 0, stderr: "" });
+  });
+
   testWith(["root"], "says before it downloads anything where it cannot write", async () => {
     await using box = new Sandbox();
     const answer = await box.execute(
