@@ -224,6 +224,16 @@ export function makeDirectory(path: string): boolean {
   throw new SystemError(`cannot make directory ${path}`, errno);
 }
 
+/** What is made meanwhile, which must be synchronous, has the modes of another umask than this process' own. */
+export function withUmask<T>(umask: number, make: () => T): T {
+  const own = libc.umask(umask);
+  try {
+    return make();
+  } finally {
+    libc.umask(own);
+  }
+}
+
 /** Removes a file's name. False where there was none. */
 export function removeFile(path: string): boolean {
   if (libc.unlink(cstring(path)) === 0) return true;
