@@ -26,6 +26,12 @@ fail() {
   exit 1
 }
 
+# For a command line that means nothing, as the program itself ends then.
+refuse() {
+  printf 'install.sh: %s\n' "$1" >&2
+  exit 2
+}
+
 has() {
   command -v "$1" >/dev/null 2>&1
 }
@@ -79,7 +85,9 @@ fetch() {
   case $source in
     http://* | https://*)
       if has curl; then
-        curl -fsSL --proto '=http,https' -o "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
+        # From https, no redirect leads to http: HTTPS alone tells that the checksums are the right ones.
+        case $source in https://*) protocols='=https' ;; *) protocols='=http,https' ;; esac
+        curl -fsSL --proto "$protocols" -o "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
       elif has wget; then
         wget -q -O "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
       else
@@ -93,14 +101,14 @@ fetch() {
   esac
 }
 
+check_tools() {
+  has tar || fail "tar is needed; nothing was installed"
+  has gzip || fail "gzip is needed; nothing was installed"
+  has sha256sum || has shasum || fail "sha256sum or shasum is needed; nothing was installed"
+}
+
 checksum() {
-  if has sha256sum; then
-    sha256sum <"$1"
-  elif has shasum; then
-    shasum -a 256 <"$1"
-  else
-    fail "sha256sum or shasum is needed: nothing is installed unchecked"
-  fi
+  if has sha256sum; then sha256sum <"$1"; else shasum -a 256 <"$1"; fi
 }
 
 # The archive of the target in SHA256SUMS, whatever its version.
@@ -119,22 +127,36 @@ verify() {
     fail "$1 is not what SHA256SUMS says: it has $actual, and should have $expected; nothing was installed"
 }
 
-# Before anything is downloaded: whether all the directories are there, or can be made.
-check_writable() {
+# Before anything is downloaded: whether all the directories are there, or can be made, and no file's name is taken by
+# a directory: cp and mv would put the file into it.
+check_places() {
   for directory in bin share/doc/orchesjob share/man/man1 share/bash-completion/completions \
     share/zsh/site-functions share/fish/vendor_completions.d; do
     directory=$prefix/$directory
-    while [ ! -e "$directory" ]; do directory=$(dirname "$directory"); done
-    if [ ! -d "$directory" ] || [ ! -w "$directory" ]; then
+    while [ ! -e "$directory" ] && [ ! -L "$directory" ]; do directory=$(dirname "$directory"); done
+    [ -d "$directory" ] ||
+      fail "$directory is not a directory; nothing was changed. Move it away, or choose another place: --prefix DIR"
+    [ -w "$directory" ] ||
       fail "cannot write to $directory; become root (sudo), or choose another place: --prefix DIR"
-    fi
   done
+  printf '%s' "$FILES" | while read -r _ place; do
+    [ -z "$place" ] || check_file "$prefix/$place"
+  done
+  check_file "$prefix/bin/orchesjob"
+}
+
+check_file() {
+  [ ! -d "$1" ] ||
+    fail "$1 is a directory; nothing was changed. Move it away, or choose another place: --prefix DIR"
 }
 
 install_release() {
   [ -n "$source" ] || fail "where is the release? Give its URL or directory, or set ORCHESJOB_RELEASE_URL"
   [ -n "$target" ] || target=$(find_target)
-  check_writable
+  check_tools
+  check_places
+  # For all users, whatever the caller's umask: a command and a man page that only root can read serve nobody.
+  umask 022
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"; [ -z "$trial" ] || rm -f "$trial"' EXIT
   trap 'exit 1' HUP INT TERM
@@ -159,6 +181,8 @@ install_release() {
   printf '%s' "$FILES" | while read -r file place; do
     [ -n "$place" ] || continue
     mkdir -p "$prefix/${place%/*}"
+    # Not through a link, into a pipe, or over what only its owner may change.
+    rm -f "$prefix/$place"
     cp "$file" "$prefix/$place"
     chmod 644 "$prefix/$place"
   done
@@ -185,13 +209,32 @@ hint() {
 }
 
 uninstall() {
-  check_writable
+  check_places
   printf '%s' "$FILES" | while read -r _ place; do
     [ -z "$place" ] || rm -f "$prefix/$place"
   done
   rm -rf "$prefix/share/doc/orchesjob"
   rm -f "$prefix/bin/orchesjob"
   printf 'removed orchesjob from %s; jobs, logs and history are where they were\n' "$prefix"
+}
+
+# take OPTION VALUE
+take() {
+  case $1 in
+    --prefix)
+      [ -n "$2" ] || refuse "--prefix is empty; is a variable not set?"
+      prefix=$2
+      ;;
+    --target)
+      # It comes into a regular expression.
+      case $2 in
+        '' | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*)
+          refuse "a target has lower-case letters, digits and -, e.g. linux-x64-musl, not '$2'"
+          ;;
+      esac
+      target=$2
+      ;;
+  esac
 }
 
 main() {
@@ -201,21 +244,30 @@ main() {
   target=
   trial=
   while [ $# -gt 0 ]; do
-    case $1 in
+    option=$1
+    case $option in
       --help | -h) usage && exit 0 ;;
       --uninstall) action=uninstall ;;
       --prefix | --target)
-        [ $# -gt 1 ] || fail "$1 needs a value"
-        [ "$1" = --prefix ] && prefix=$2 || target=$2
+        # What looks like an option is none: the value was a variable that is not set.
+        case ${2:-} in -*) refuse "$option needs a value" ;; esac
+        [ $# -gt 1 ] || refuse "$option needs a value"
         shift
+        take "$option" "$1"
         ;;
-      -*) fail "there is no option $1; see: install.sh --help" ;;
-      *) source=$1 ;;
+      --prefix=* | --target=*) take "${option%%=*}" "${option#*=}" ;;
+      -*) refuse "there is no option $option; see: install.sh --help" ;;
+      *) source=$option ;;
     esac
     shift
   done
   if [ -z "$prefix" ]; then
-    if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
+    if [ "$(id -u)" = 0 ]; then
+      prefix=/usr/local
+    else
+      [ -n "${HOME:-}" ] || refuse "HOME is not set; say where to install: --prefix DIR"
+      prefix=$HOME/.local
+    fi
   fi
   case $prefix in
     /*) ;;

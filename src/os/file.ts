@@ -1,4 +1,5 @@
 /** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
+import { ptr } from "bun:ffi";
 import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./libc.ts";
 
 const O_WRONLY = 0o1;
@@ -6,6 +7,8 @@ const O_RDWR = 0o2;
 const O_CREAT = 0o100;
 const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
+/** This one differs: asm/fcntl.h. */
+const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 
@@ -17,8 +20,8 @@ const OPEN_FLAGS = {
   both: O_RDWR,
   /** A FIFO that perhaps nobody has open for writing. */
   listen: O_NONBLOCK,
-  /** A FIFO that somebody has open; throws where nobody has. */
-  poke: O_WRONLY | O_NONBLOCK,
+  /** A FIFO that somebody has open; throws where nobody has, or where the name is a symbolic link. */
+  poke: O_WRONLY | O_NONBLOCK | O_NOFOLLOW,
   /** A directory to come back to; needs no permission to read it. */
   directory: O_PATH,
 } as const;
@@ -83,6 +86,22 @@ export function makePipe(): { readonly read: number; readonly write: number } {
   const ends = new Int32Array(2);
   retryCall("cannot make a pipe", () => libc.pipe2(ends, O_CLOEXEC));
   return { read: ends[0]!, write: ends[1]! };
+}
+
+const SYS_MEMFD_CREATE = process.arch === "arm64" ? 279n : 319n;
+const MFD_CLOEXEC = 1n;
+
+/** A file of its own in memory, with this content, to be read from its beginning; no child inherits it. See memfd_create(2). */
+export function makeMemoryFile(content: Uint8Array): number {
+  const name = cstring("orchesjob");
+  const fd = moveUp(
+    retryCall("cannot make a file in memory", () =>
+      Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(ptr(name)), MFD_CLOEXEC, 0n, 0n)),
+    ),
+  );
+  writeAll(fd, content);
+  seek(fd, 0);
+  return fd;
 }
 
 export const POLLIN = 1;
@@ -150,7 +169,7 @@ export interface FileFacts {
   readonly uid: number;
   /** Permission bits, 0o7777. */
   readonly mode: number;
-  readonly kind: "file" | "directory" | "other";
+  readonly kind: "file" | "directory" | "fifo" | "other";
   readonly size: number;
   /** Number of names; 0 for an open file or directory that was deleted. */
   readonly links: number;
@@ -159,6 +178,13 @@ export interface FileFacts {
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
+
+/** By the type bits of a mode: inode(7). */
+const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
+  0o100000: "file",
+  0o040000: "directory",
+  0o010000: "fifo",
+};
 
 /** Facts about a path, symbolic links followed; undefined where nothing is there. */
 export function statPath(path: string): FileFacts | undefined {
@@ -185,7 +211,7 @@ function statx(fd: number, path: string, flags: number): FileFacts | undefined {
     links: view.getUint32(16, true),
     uid: view.getUint32(20, true),
     mode: mode & 0o7777,
-    kind: format === 0o100000 ? "file" : format === 0o040000 ? "directory" : "other",
+    kind: KINDS[format] ?? "other",
     size: Number(view.getBigUint64(40, true)),
   };
 }
@@ -196,6 +222,16 @@ export function makeDirectory(path: string): boolean {
   const errno = lastErrno();
   if (errno === ERRNO.EEXIST) return false;
   throw new SystemError(`cannot make directory ${path}`, errno);
+}
+
+/** What is made meanwhile, which must be synchronous, has the modes of another umask than this process' own. */
+export function withUmask<T>(umask: number, make: () => T): T {
+  const own = libc.umask(umask);
+  try {
+    return make();
+  } finally {
+    libc.umask(own);
+  }
 }
 
 /** Removes a file's name. False where there was none. */

@@ -1,12 +1,12 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
 import { environmentWith } from "./environment.ts";
-import { closeFile, openFile, statFd } from "./file.ts";
+import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
 import { SystemError } from "./libc.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit } from "./self.ts";
-import { spawnProcess } from "./spawn.ts";
+import { closeAll, spawnProcess } from "./spawn.ts";
 import {
   ATTEMPT_VARIABLE,
   callersFileSizeLimit,
@@ -21,23 +21,40 @@ import {
 
 const SHELL = "/bin/sh";
 
-/** Starts a detached process that runs the hooks of these jobs, one after the other. Throws SystemError. */
-export function spawnHookRunner(home: Home, jobIds: readonly string[]): void {
+/** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
+const HOOK_GATE_FD = 3;
+
+export interface HookRunner {
+  readonly pid: number;
+  /** Lets it begin. Our own death does the same. */
+  release(): void;
+}
+
+/** Called first by a runner: blocks until its starter has released it, or is gone. */
+export function waitAtHookGate(): void {
+  readInto(HOOK_GATE_FD, new Uint8Array(1));
+  closeFile(HOOK_GATE_FD);
+}
+
+/** Starts a detached process that runs the hooks of these jobs, one after the other, once it is released. Throws SystemError. */
+export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunner {
   const fileLimit = readCallerFileLimit();
   const settings = fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)];
   // Spawning takes us to the root.
   keepCallersDirectory();
   const nothing = openNothing();
+  const gate = makePipe();
+  const closed = moveUp(gate.read);
   const first = jobIds[0]!;
   try {
-    spawnProcess({
+    const pid = spawnProcess({
       file: "/proc/self/exe",
       argv: [
         ...ownCommand(),
         ...["_hook", "--home", home.path, ...settings],
         ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
       ],
-      descriptors: [nothing, nothing, nothing],
+      descriptors: [nothing, nothing, nothing, closed],
       umask: callersUmask,
       fileLimit,
       fileSizeLimit: callersFileSizeLimit,
@@ -49,8 +66,12 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): void {
         [HOOK_VARIABLE, first],
       ]),
     });
+    return { pid, release: () => closeFile(gate.write) };
+  } catch (error) {
+    closeFile(gate.write);
+    throw error;
   } finally {
-    closeFile(nothing);
+    closeAll([nothing, closed]);
   }
 }
 

@@ -16,6 +16,7 @@ import {
   POLLIN,
   pollFor,
   removeFile,
+  statFd,
   writeAll,
 } from "./file.ts";
 import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
@@ -98,6 +99,8 @@ export function pokeOwner(path: string): boolean {
   try {
     const fd = openFile(path, "poke");
     try {
+      // Somebody may have put another file there, which would lose its first byte.
+      if (statFd(fd)?.kind !== "fifo") return false;
       writeAll(fd, new Uint8Array(1));
     } finally {
       closeFile(fd);

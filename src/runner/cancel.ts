@@ -51,7 +51,7 @@ export async function cancelJob(
     await terminate(context, ended, new Deadline(order.graceMs), companyOf(process.pid));
   else if (ended === job) throw notActive(job);
   // Where we have done the worker's work, this is the rest of it.
-  if (isHookDue(ended)) (await import("./hook-catch-up.ts")).catchUpHooks(context, [ended]);
+  if (isHookDue(ended)) await (await import("./hook-catch-up.ts")).catchUpHooks(context, [ended]);
   const { seen, unseen } = findProcesses(context, ended, { bystanders: companyOf(process.pid) });
   return { job: ended, survivors: seen.map((entry) => entry.pid), unseen };
 }

@@ -145,7 +145,7 @@ class Cleaner {
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
-      if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(this.context, overdue);
+      if (overdue.length > 0) await (await import("./hook-catch-up.ts")).catchUpHooks(this.context, overdue);
       if (doomed.length > 0) yield doomed;
     }
   }

@@ -1,8 +1,9 @@
 /** Any command that comes across a finished job whose hook has not run yet, and is not running, has it run. */
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
+import { readControlGroup, unitOf } from "../os/control-group.ts";
 import { hookFiles } from "../os/home.ts";
-import { spawnHookRunner } from "../os/hook-process.ts";
+import { type HookRunner, spawnHookRunner } from "../os/hook-process.ts";
 import { probeLock } from "../os/lock.ts";
 import type { Context } from "./context.ts";
 
@@ -13,8 +14,11 @@ const JOBS_PER_LANE = 200;
 /** Those that this process has started somebody for: what comes of it is for the next command to see. */
 const started = new Set<string>();
 
-/** Returns at once: the hooks run in processes of their own. Says nothing where that fails: the next command tries again. */
-export function catchUpHooks(context: Context, jobs: readonly Job[]): void {
+/**
+ * Returns as soon as the hooks will run, in processes of their own. Says nothing where that fails: the next command tries
+ * again.
+ */
+export async function catchUpHooks(context: Context, jobs: readonly Job[]): Promise<void> {
   try {
     const idle = jobs
       .filter((job) => isHookDue(job) && !started.has(job.jobId))
@@ -23,12 +27,30 @@ export function catchUpHooks(context: Context, jobs: readonly Job[]): void {
       .map((job) => job.jobId);
     for (const jobId of idle) started.add(jobId);
     for (let lane = 0; lane < Math.min(LANES, idle.length); lane++) {
-      spawnHookRunner(
-        context.home,
-        idle.filter((_, index) => index % LANES === lane),
-      );
+      const jobIds = idle.filter((_, index) => index % LANES === lane);
+      const runner = spawnHookRunner(context.home, jobIds);
+      try {
+        await keepAlive(context, runner, jobIds[0]!);
+      } finally {
+        runner.release();
+      }
     }
   } catch {
     // Whoever asked about a job gets the answer all the same.
+  }
+}
+
+/** In a service that ends with us, or a session whose processes are killed, a runner needs a scope as a job does. */
+async function keepAlive(context: Context, { pid }: HookRunner, jobId: string): Promise<void> {
+  const group = readControlGroup("self");
+  if (unitOf(group) === undefined) return;
+  const { findReaper, moveToScope } = await import("../os/scope.ts");
+  if (findReaper(group, false) === undefined) return;
+  const description = "orchesjob: overdue hooks";
+  const unit = `orchesjob-hook-${jobId}.scope`;
+  try {
+    await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });
+  } catch {
+    // It ends with the service, and the next command tries again.
   }
 }

@@ -1,6 +1,7 @@
 /** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
 import { makeDirectory } from "../os/file.ts";
 import { hookFiles } from "../os/home.ts";
+import { waitAtHookGate } from "../os/hook-process.ts";
 import { takeLock } from "../os/lock.ts";
 import { nameProcess } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
@@ -18,6 +19,7 @@ export async function runOverdueHooks(
   { jobIds, describe, fileLimit }: HookRunnerRequest,
 ): Promise<void> {
   nameProcess();
+  waitAtHookGate();
   // All at once, so that nobody starts another process for one that waits here.
   const taken = jobIds.flatMap((jobId) => {
     const lock = takeHookLock(context, jobId);

@@ -11,7 +11,7 @@ import { after, now } from "../os/clock.ts";
 import {
   closeFile,
   makeDirectory,
-  makePipe,
+  makeMemoryFile,
   moveUp,
   openFile,
   readInto,
@@ -24,6 +24,7 @@ import { hookFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { tryLockDescriptor } from "../os/lock.ts";
 import { ProcessTable } from "../os/process-tree.ts";
+import type { ProcessStat } from "../os/self.ts";
 import { signalName } from "../os/signals.ts";
 import { type ExitStatus, onExit } from "../os/spawn.ts";
 import { openNothing } from "../os/worker-process.ts";
@@ -51,23 +52,28 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
   const { context, ledger } = stage;
   const files = hookFiles(context.home, jobId);
   const look = async () =>
-    ledger.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS);
-  const output = openOutput(context, files.log);
+    (await ledger.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS))?.job;
   try {
-    let job = (await look())?.job;
+    let job = await look();
     if (job !== undefined && isHookDue(job)) {
-      await outlast(stage, job, files.log, output);
-      // The one that was waited for may have had a runner all the same, if somebody deleted the lock file.
-      job = (await look())?.job;
+      const output = openOutput(context, files.log);
+      try {
+        // Where one of an earlier run lives on, and cannot be ended from here, the hook stays due.
+        if (!(await outlast(stage, job, files.log, output))) return;
+        // The one that was waited for may have had a runner all the same, if somebody deleted the lock file.
+        job = await look();
+        if (job?.onExit != null && isHookDue(job)) {
+          const result = await execute(stage, job, job.onExit, files.log, output);
+          await ledger.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
+        }
+      } finally {
+        closeFile(output);
+      }
     }
-    if (job?.onExit != null && isHookDue(job)) {
-      const result = await execute(stage, job, job.onExit, files.log, output);
-      await ledger.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
-    } else if (job !== undefined && isActive(job.status)) return;
+    if (job !== undefined && isActive(job.status)) return;
     // Only now, when nobody will ever want to run it again, so that two runners cannot have two files of this name.
     removeFile(files.lock);
   } finally {
-    closeFile(output);
     closeFile(lock);
   }
 }
@@ -83,20 +89,22 @@ function openOutput(context: Context, path: string): number {
   }
 }
 
-/** Takes the lock of the output, once the processes of an earlier run have ended: by themselves, or for us. */
-async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<void> {
-  if (statFd(output)?.kind !== "file") return;
+/**
+ * Takes the lock of the output, once the processes of an earlier run have ended: by themselves, or for us. False where they
+ * have not. They are known by that lock, which a container shows as well, or by their environment, where they shed the output.
+ */
+async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<boolean> {
+  const isFile = statFd(output)?.kind === "file";
+  const isOver = () =>
+    (!isFile || tryLockDescriptor(output, log)) && findProcesses(stage.context, job.jobId, log).length === 0;
   const endAt = performance.now() + (job.onExit?.timeoutMs ?? 0);
-  while (!tryLockDescriptor(output, log)) {
-    if (performance.now() < endAt) {
-      await Bun.sleep(LOOK_MS);
-      continue;
-    }
-    await endProcesses(stage.context, job.jobId, log);
-    // Not had only where the kernel itself holds one of them.
-    tryLockDescriptor(output, log);
-    return;
+  for (;;) {
+    if (isOver()) return true;
+    if (performance.now() >= endAt) break;
+    await Bun.sleep(LOOK_MS);
   }
+  await endProcesses(stage.context, job.jobId, log);
+  return isOver();
 }
 
 async function execute(
@@ -107,20 +115,17 @@ async function execute(
   output: number,
 ): Promise<HookResult> {
   const begin = statFd(output)?.size ?? 0;
-  const description = stage.describe(job);
-  const pipe = makePipe();
-  const input = moveUp(pipe.read);
+  // Whole before anybody reads it, so that a hook that outlives us has not read half.
+  const input = makeMemoryFile(new TextEncoder().encode(stage.describe(job)));
   let pid: number;
   try {
     pid = spawnHook(stage.context.home, job, hook.command, { input, output }, stage.settings);
   } catch (error) {
-    closeFile(pipe.write);
     if (!(error instanceof SystemError)) throw error;
     return { exitCode: -1, error: error.message, finishedAt: now() };
   } finally {
     closeFile(input);
   }
-  feed(pipe.write, description);
   const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve));
   const tooLong = new Promise<undefined>((resolve) => after(hook.timeoutMs, () => resolve(undefined)));
   const status = await Promise.race([ended, tooLong]);
@@ -136,14 +141,12 @@ async function execute(
   };
 }
 
-/** Writes in the background: a hook need not read, and its pipe may be too small for everything. */
-function feed(pipe: number, text: string): void {
-  process.getBuiltinModule("node:fs").writeFile(pipe, text, () => closeFile(pipe));
+function findProcesses(context: Context, jobId: string, log: string): readonly ProcessStat[] {
+  return new ProcessTable(context.origin).ofHook(jobId, log).filter(({ pid }) => pid !== process.pid);
 }
 
 async function endProcesses(context: Context, jobId: string, log: string): Promise<void> {
-  const look = () => new ProcessTable(context.origin).ofHook(jobId, log);
-  await endAll(look, new Deadline(DEFAULT_GRACE_MS));
+  await endAll(() => findProcesses(context, jobId, log), new Deadline(DEFAULT_GRACE_MS));
 }
 
 function toResult(status: ExitStatus, words: string): HookResult {

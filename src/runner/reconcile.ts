@@ -35,7 +35,7 @@ export async function reconcileAll(
 ): Promise<readonly Job[]> {
   const settled = await Promise.all(jobs.map((job) => settle(context, store, job, mustRecord)));
   const overdue = settled.filter(isHookDue);
-  if (overdue.length > 0) (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
+  if (overdue.length > 0) await (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
   return settled;
 }
 

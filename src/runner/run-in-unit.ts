@@ -18,6 +18,7 @@ const RESERVE = { share: 0.25, longestMs: 5_000 } as const;
 export class RunSignals {
   #stopping: Unit | undefined;
   #killAt = Number.POSITIVE_INFINITY;
+  #hasKilled = false;
 
   constructor(
     readonly context: Context,
@@ -42,13 +43,23 @@ export class RunSignals {
 
   /** For how long nothing is to be done here, in ms. */
   get restMs(): number {
-    return Math.max(0, this.#killAt - performance.now());
+    return this.#hasKilled ? Number.POSITIVE_INFINITY : Math.max(0, this.#killAt - performance.now());
+  }
+
+  /** The unit is being stopped, and systemd will soon kill what is left of it. */
+  get isTimeOver(): boolean {
+    return performance.now() >= this.#killAt;
+  }
+
+  /** The command went on after the stop, and we have ended it. */
+  get hasKilled(): boolean {
+    return this.#hasKilled;
   }
 
   /** Ends a command that goes on and on, shortly before systemd would kill it, its worker and us: then nobody would know. */
   async enforce(job: Job): Promise<void> {
     if (this.restMs > 0 || this.#stopping === undefined) return;
-    this.#killAt = Number.POSITIVE_INFINITY;
+    this.#hasKilled = true;
     const reason = `${this.#stopping.name} is being stopped, and the command did not end within its TimeoutStopSec`;
     try {
       await cancelJob(this.context, { jobId: job.jobId }, { reason, graceMs: 0 });
@@ -64,13 +75,17 @@ const LONGEST_LOOK_MS = 100;
 
 /**
  * Waits until the worker of a job that has ended is gone, where it is in the service that we are in: systemd kills what is
- * left of a service when its main process ends, and the worker may still have something to do.
+ * left of a service when its main process ends, and the worker may still have the job's hook to run. `isEnough`: leave it to
+ * systemd, and the hook to whoever looks at the job next.
  */
-export async function outlastWorker({ worker }: Job): Promise<void> {
+export async function outlastWorker({ worker }: Job, isEnough: () => boolean): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
   if (worker === null || unit?.endsWith(".service") !== true) return;
-  for (let pause = FIRST_LOOK_MS; isThere(worker, unit); pause = Math.min(pause * 2, LONGEST_LOOK_MS))
+  let pause = FIRST_LOOK_MS;
+  while (isThere(worker, unit) && !isEnough()) {
     await Bun.sleep(pause);
+    pause = Math.min(pause * 2, LONGEST_LOOK_MS);
+  }
 }
 
 function isThere({ pid, startTicks }: ProcessIdentity, unit: string): boolean {

@@ -5,12 +5,14 @@ import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, type StartRequest } from "./start.ts";
+import { acceptJob, isSameCommand, type StartRequest } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
   /** The signal that made us leave before the job's end; undefined: we saw it end. */
   readonly detachedBy: number | undefined;
+  /** We have ended the job, because its unit was being stopped and it went on. */
+  readonly hasKilled: boolean;
 }
 
 export async function runJob(
@@ -23,6 +25,11 @@ export async function runJob(
   onInterruption((signal) => heard.add(signal));
   const { existing, job, warnings } = await acceptJob(context, store, request, true);
   for (const warning of warnings) context.notify(warning);
+  // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
+  if (existing && !isSameCommand(job, request))
+    context.notify(
+      `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
+    );
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
@@ -42,7 +49,10 @@ export async function runJob(
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
   });
   // What systemd gives to each process of a unit: systemd.exec(5).
-  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "")
-    await (await import("./run-in-unit.ts")).outlastWorker(ended);
-  return { job: ended, detachedBy };
+  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "") {
+    // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
+    const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
+    await (await import("./run-in-unit.ts")).outlastWorker(ended, isEnough);
+  }
+  return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }

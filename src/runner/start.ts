@@ -72,7 +72,7 @@ export function isLaunched(job: Job): boolean {
   return isFinished(job) || job.target !== null;
 }
 
-function isSameCommand(job: Job, request: StartRequest): boolean {
+export function isSameCommand(job: Job, request: StartRequest): boolean {
   return JSON.stringify(job.command) === JSON.stringify(request.command);
 }
 

@@ -1,6 +1,6 @@
 /** Files of the state directory that somebody deleted under running jobs. */
 import { expect, test } from "bun:test";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
@@ -37,3 +37,21 @@ test("while a job runs whose database was deleted nothing starts, and with the d
   gate.open();
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
 });
+
+test.each([
+  ["a symbolic link to a file", (lock: string, other: string) => symlinkSync(other, lock)],
+  ["a hard link to a file", (lock: string, other: string) => linkSync(other, lock)],
+])(
+  "a lock file that was replaced by %s: cancel ends the job, and the file keeps its content",
+  async (_, put) => {
+    await using box = new Sandbox();
+    const job = await box.json(["start", "--run-key", "k", "--", "sleep", "600"]);
+    const other = join(box.directory, "other");
+    writeFileSync(other, "content");
+    const lock = join(box.home, "locks", job.job_id);
+    rmSync(lock);
+    put(lock, other);
+    expect(await box.json(["cancel", "--run-key", "k"])).toMatchObject({ status: "CANCELLED" });
+    expect(readFileSync(other, "utf8")).toBe("content");
+  },
+);

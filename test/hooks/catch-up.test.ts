@@ -91,6 +91,37 @@ test("a hook that outlived its runner is waited for before it runs again: never 
   });
 });
 
+test("a hook that outlived its runner is waited for though it has its output elsewhere", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const script = witness(`echo begun > begun; ${gate.wait}`)[2]!;
+  writeFileSync(join(box.directory, "hook.sh"), `${script}\n`);
+  const hook = "exec sh hook.sh > /dev/null 2>&1";
+  const job = await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"]);
+  await lineIn(join(box.directory, "begun"));
+  await killWorker(job);
+  await box.run(["status", "--run-key", "k"]);
+  await until("a runner", () => findProcesses(box, "_hook").length > 0);
+  expect(readTestimony(box, "k").started).toHaveLength(1);
+  gate.open();
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
+  expect(readTestimony(box, "k").overlapping).toEqual([]);
+});
+
+test("a hook whose runner dies while it begins reads the whole job all the same", async () => {
+  await using box = new Sandbox();
+  const hook = "test -e input || { kill -9 $PPID; cat > input.new; mv input.new input; }";
+  const words = ["x".repeat(120_000), "y".repeat(120_000)];
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true", ...words]);
+  const input = join(box.directory, "input");
+  await until("the hook has read", () => existsSync(input));
+  expect(JSON.parse(readFileSync(input, "utf8"))).toMatchObject({
+    run_key: "k",
+    command: ["true", ...words],
+  });
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
+});
+
 test("a hook that outlived its runner and hangs is ended when its time is over", async () => {
   await using box = new Sandbox();
   // The worker is stopped by its hook, so that it is not the one who ends it.

@@ -137,6 +137,18 @@ describe("callers that attach", () => {
     expect(readFileSync(join(box.directory, "runs"), "utf8")).toBe("run\n");
   });
 
+  test("one that asked for another command is told so, and sees the job's", async () => {
+    await using box = new Sandbox();
+    const ask = (command: string) =>
+      box.run(["run", "--run-key", "k", "--if-succeeded", "return", "--", "echo", command]);
+    expect(await ask("first")).toMatchObject({ code: 0, stdout: "first\n", stderr: "" });
+    const { job_id: id } = await statusOf(box, "k");
+    expect(await ask("second")).toMatchObject({
+      ...{ code: 0, stdout: "first\n" },
+      stderr: `orchesjob: this is job ${id}, whose command is not the one asked for; see it: orchesjob status --job-id ${id}\n`,
+    });
+  });
+
   test("a finished job that is the answer is shown as if it ran", async () => {
     await using box = new Sandbox();
     const words = ["run", "--run-key", "k", "--strict", "--", "sh", "-c", "echo ran | tee -a runs; exit 6"];

@@ -15,7 +15,12 @@ const CHECKS = {
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
+  sqlite3: () => Bun.which("sqlite3") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
+  /** Debian's. */
+  cron: () => existsSync("/usr/sbin/cron"),
+  /** The SSH library of Airflow, for Debian's python3. */
+  paramiko: () => existsSync("/usr/lib/python3/dist-packages/paramiko") && existsSync("/usr/bin/python3"),
   bash: () => Bun.which("bash") !== null,
   /** Completes command lines in the middle of others. */
   "bash-completion": () => existsSync(BASH_COMPLETION),

@@ -1,5 +1,5 @@
 /** A real sshd on loopback with keys of its own, and the ssh client that reaches it. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sshdPath } from "./needs.ts";
 import { BINARY, type Finished, isAlive, type Sandbox, until } from "./sandbox.ts";
@@ -9,22 +9,35 @@ export interface SshOptions {
   readonly terminal?: boolean;
 }
 
+export interface ServerOptions {
+  /** What a shell there does before each command line: a directory, an environment. Default: nothing. */
+  readonly prelude?: string;
+}
+
 export class Ssh implements AsyncDisposable {
   readonly #box: Sandbox;
   readonly #server: ReturnType<Sandbox["spawn"]>;
-  readonly #client: readonly string[];
+  /** The ssh client with all it needs to get in; the host is 127.0.0.1. */
+  readonly client: readonly string[];
+  readonly port: number;
 
-  private constructor(box: Sandbox, server: ReturnType<Sandbox["spawn"]>, client: readonly string[]) {
+  private constructor(
+    box: Sandbox,
+    server: ReturnType<Sandbox["spawn"]>,
+    client: readonly string[],
+    port: number,
+  ) {
     this.#box = box;
     this.#server = server;
-    this.#client = client;
+    this.client = client;
+    this.port = port;
   }
 
-  static async start(box: Sandbox): Promise<Ssh> {
+  static async start(box: Sandbox, options: ServerOptions = {}): Promise<Ssh> {
     const file = (name: string) => join(box.directory, name);
     for (const name of ["host-key", "user-key"])
       await box.execute(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file(name)]);
-    const { port, server } = await startServer(box, file);
+    const { port, server } = await startServer(box, file, options);
     const hostKey = (await Bun.file(file("host-key.pub")).text()).split(" ").slice(0, 2).join(" ");
     writeFileSync(file("known-hosts"), `[127.0.0.1]:${port} ${hostKey}\n`);
     const client = [
@@ -38,7 +51,7 @@ export class Ssh implements AsyncDisposable {
         `UserKnownHostsFile=${file("known-hosts")}`,
       ],
     ];
-    return new Ssh(box, server, client);
+    return new Ssh(box, server, client, port);
   }
 
   /** Starts orchesjob on the other side, as one quoted command line with the state directory before it. */
@@ -46,7 +59,7 @@ export class Ssh implements AsyncDisposable {
     const line = [`ORCHESJOB_HOME=${quote(this.#box.home)}`, ...[BINARY, ...args].map(quote)].join(" ");
     const directory = `cd ${quote(this.#box.directory)} && `;
     const options = terminal ? ["-tt"] : [];
-    return this.#box.spawn([...this.#client, ...options, "127.0.0.1", directory + line]);
+    return this.#box.spawn([...this.client, ...options, "127.0.0.1", directory + line]);
   }
 
   /** As an orchestrator does it: the exit status first, and the answer only then. */
@@ -54,6 +67,15 @@ export class Ssh implements AsyncDisposable {
     const child = this.spawn(args, options);
     await child.exited;
     return this.#box.finished(child);
+  }
+
+  /** Breaks all connections from the server's side. What runs in them is left alone. */
+  breakConnections(): void {
+    for (const pid of childrenOf(this.#server.pid)) {
+      // With separated privileges, a connection is two processes.
+      for (const each of [pid, ...childrenOf(pid)])
+        if (readFileSync(`/proc/${each}/comm`, "utf8").startsWith("sshd")) process.kill(each, "SIGKILL");
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -65,6 +87,7 @@ export class Ssh implements AsyncDisposable {
 async function startServer(
   box: Sandbox,
   file: (name: string) => string,
+  { prelude }: ServerOptions,
 ): Promise<{ readonly port: number; readonly server: ReturnType<Sandbox["spawn"]> }> {
   for (;;) {
     const port = freePort();
@@ -82,8 +105,9 @@ async function startServer(
       // Keeps bash from reading the user's .bashrc, which is not what is tested.
       "SetEnv SHLVL=2",
       // Quick ones: nobody listens in on loopback.
-      "KexAlgorithms curve25519-sha256",
+      "KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org",
       "LogLevel ERROR",
+      ...(prelude === undefined ? [] : [`ForceCommand ${prelude}; eval "$SSH_ORIGINAL_COMMAND"`]),
     ];
     writeFileSync(file("sshd-config"), settings.map((line) => `${line}\n`).join(""));
     const server = box.spawn([...asService([sshdPath()!, "-D", "-e", "-f", file("sshd-config")])]);
@@ -103,6 +127,10 @@ function asService(command: readonly string[]): readonly string[] {
   if (process.getuid?.() !== 0 || existsSync("/run/sshd")) return command;
   const script = `mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"`;
   return ["unshare", "--mount", "sh", "-c", script, "sh", ...command];
+}
+
+function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
 function freePort(): number {

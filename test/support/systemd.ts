@@ -108,9 +108,12 @@ export class SystemdMachine implements AsyncDisposable {
     return readFileSync(this.path(path), "utf8");
   }
 
-  /** Writes a file, with the directories above it. */
+  /** Writes a file, with the directories above it, which all may read: whatever the umask of the test is. */
   writeFile(path: string, text: string, mode = 0o644): void {
-    mkdirSync(dirname(this.path(path)), { recursive: true });
+    const directory = dirname(this.path(path));
+    const first = mkdirSync(directory, { recursive: true });
+    for (let made = directory; first !== undefined && made.length >= first.length; made = dirname(made))
+      chmodSync(made, 0o755);
     writeFileSync(this.path(path), text);
     chmodSync(this.path(path), mode);
   }

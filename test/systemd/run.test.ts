@@ -37,6 +37,7 @@ const SERVICES: Record<string, readonly [command: string, ...settings: string[]]
   killed: [SLEEP, ...RESTART],
   beheaded: [SLEEP, ...RESTART],
   cancelled: [SLEEP, ...RESTART],
+  sulking: ["/opt/say-signals 1", ...RESTART],
   attached: ["/opt/say-signals 0", ...RESTART, "KillMode=process"],
 };
 for (const mode of KILL_MODES) {
@@ -65,6 +66,11 @@ if (has("systemd")) {
         ...["[Service]", "Type=oneshot", "KillMode=mixed"],
         `ExecStart=${PROGRAM} run --run-key hooked --on-exit 'sleep 0.3; echo ran > /root/hooked' -- true\n`,
       ].join("\n"),
+      "hanging.service": [
+        ...["[Service]", "Type=exec", "KillMode=mixed", "TimeoutStopSec=2"],
+        `ExecStart=${PROGRAM} run --run-key hanging --on-exit 'sleep 600' -- ${SLEEP}\n`,
+      ].join("\n"),
+      "look.service": `[Service]\nType=oneshot\nExecStart=${PROGRAM} list\n`,
       "shell.service": `[Service]\n${behindShell}\n`,
     });
   }, 60_000);
@@ -121,6 +127,27 @@ testWith(["systemd"], "its exit code is the unit's, and its output the journal's
 testWith(["systemd"], "the unit ends when the job's hook has ended, and not before", async () => {
   await start("hooked");
   expect(machine.readFile("/root/hooked")).toBe("ran\n");
+});
+
+testWith(["systemd"], "an overdue hook outlives the service whose command has come across it", async () => {
+  const once =
+    "test -e /root/first || { touch /root/first; kill -9 $PPID; exit; }; sleep 1; echo ran > /root/late";
+  await machine.json(["start", "--run-key", "late", "--sync", "--on-exit", once, "--", "true"]);
+  await until("its worker is gone", () => existsSync(machine.path("/root/first")));
+  await machine.must(["systemctl", "start", "look"]);
+  await until("the hook has run", () => existsSync(machine.path("/root/late")));
+  await until("it is recorded", async () => {
+    const [job] = await jobs("late");
+    return (job as unknown as { on_exit_code: number | null }).on_exit_code === 0;
+  });
+});
+
+testWith(["systemd"], "a stop ends the unit as the command ended, though a hook goes on and on", async () => {
+  await start("hanging");
+  await ready("hanging");
+  await stop("hanging");
+  expect(await ending("hanging")).toBe("inactive success");
+  expect(await jobs("hanging")).toMatchObject([{ status: "FAILED", signal: "SIGTERM" }]);
 });
 
 describe("systemctl stop", () => {
@@ -320,11 +347,13 @@ describe("Restart=on-failure", () => {
     },
   );
 
-  testWith(["systemd"], "does not start again what was cancelled", async () => {
-    await start("cancelled");
-    await ready("cancelled");
-    await machine.must([PROGRAM, "cancel", "--run-key", "cancelled"]);
-    await until("the unit has ended", async () => (await ending("cancelled")) === "inactive success");
-    expect(await jobs("cancelled")).toMatchObject([{ status: "CANCELLED" }]);
-  });
+  for (const name of ["cancelled", "sulking"]) {
+    testWith(["systemd"], `does not start again what was cancelled: ${SERVICES[name]![0]}`, async () => {
+      await start(name);
+      await ready(name);
+      await machine.must([PROGRAM, "cancel", "--run-key", name]);
+      await until("the unit has ended", async () => (await ending(name)) === "inactive success");
+      expect(await jobs(name)).toMatchObject([{ status: "CANCELLED" }]);
+    });
+  }
 });

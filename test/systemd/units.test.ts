@@ -1,6 +1,7 @@
 /** The units that `orchesjob systemd` writes, in a real systemd: they are right, they work, and they are as tight as they say. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { readDocument } from "../support/console.ts";
+import { readRecipe } from "../support/recipes.ts";
 import { has, testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -178,7 +179,7 @@ testWith(
 );
 
 testWith(["systemd"], "the recipe of README.md works as it stands", async () => {
-  const recipe = /^## In systemd\n[\s\S]*?^```sh\n([\s\S]*?)^```/m.exec(readDocument("README.md"))![1]!;
+  const recipe = readRecipe("A systemd timer", "sh");
   machine.writeFile("/root/backup.sh", "#!/bin/sh\necho copied\n", 0o755);
   const answer = await machine.must(["sh", "-ec", recipe], { cwd: "/root" });
   expect(answer).toContain('"run_key": "backup"');

@@ -2,7 +2,7 @@ import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
 import { ERRNO, SystemError } from "../../os/libc.ts";
-import { SIGPIPE } from "../../os/signals.ts";
+import { SIGPIPE, SIGTERM } from "../../os/signals.ts";
 import { runJob } from "../../runner/run.ts";
 import { defineCommand } from "../command.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
@@ -21,7 +21,7 @@ export const run = defineCommand({
   async run({ options, operands, context, output }) {
     const request = toStartRequest(options, operands, "run");
     try {
-      const { job, detachedBy } = await runJob(context, request, {
+      const { job, detachedBy, hasKilled } = await runJob(context, request, {
         stdout: output.descriptor,
         stderr: context.stderr,
       });
@@ -34,8 +34,12 @@ export const run = defineCommand({
       const remark = explain(job);
       if (remark !== undefined) context.notify(remark);
       const code = passedOnExitCode(job);
-      if (job.signal !== null || job.status === "CANCELLED")
-        (await import("../../runner/run-in-unit.ts")).endAsCommand(code - SIGNAL_BASE);
+      // Whoever cancels a unit's job does not want `Restart=on-failure` to start it again, however it took its leave.
+      const wasCancelled = job.status === "CANCELLED" && !hasKilled;
+      if (wasCancelled || job.signal !== null)
+        (await import("../../runner/run-in-unit.ts")).endAsCommand(
+          wasCancelled ? SIGTERM : code - SIGNAL_BASE,
+        );
       return code;
     } catch (error) {
       // The reader has seen enough. The job goes on, as after every other way to leave.
