@@ -47,6 +47,10 @@ export function composeContext({
       const { examineDatabase } = await import("./store/sqlite/examine.ts");
       return examineDatabase(home.database, patienceMs, () => open(false)!);
     },
+    async isOldCopy(path) {
+      const { looksLikePython } = await import("./store/sqlite/examine.ts");
+      return looksLikePython(path);
+    },
     stderr: diagnostics.descriptor,
     notify,
     progress,

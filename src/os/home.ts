@@ -82,15 +82,15 @@ export function checkHome(home: Home): boolean {
   }
   const database = look(home.database);
   if (database !== undefined) {
-    if (database.kind !== "file") {
-      throw new OrchesjobError(
-        "conflict",
-        `${home.database} is not a file; move it away, or set ORCHESJOB_HOME to another directory`,
-      );
-    }
+    if (database.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
     checkOwner(home.database, database);
   }
   return true;
+}
+
+/** A directory in the place of a database, say; or a FIFO, at which who opens it may wait for ever. */
+export function notAFile(path: string): string {
+  return `${path} is not a file; move it away, or set ORCHESJOB_HOME to another directory`;
 }
 
 /** The way out where isOfOthersToo. */

@@ -14,6 +14,8 @@ export interface Context {
   createStore(): JobStore;
   /** Looks at the store without changing anything, also where the state directory is not as it should be. */
   examineStore(): Promise<Examination>;
+  /** Whether a file is what an upgrade keeps: a database of the Python orchesjob. A quick look. */
+  isOldCopy(path: string): Promise<boolean>;
   /** Descriptor of stderr, for what a job has written there. */
   readonly stderr: number;
   /** Tells a person something on stderr. */

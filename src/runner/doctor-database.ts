@@ -1,6 +1,7 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
 import { removeFile, statPath } from "../os/file.ts";
-import { checkHome, refuseLostDatabase } from "../os/home.ts";
+import { refuseLostDatabase } from "../os/home.ts";
+import { jobOfLog, readNames } from "../os/log-directory.ts";
 import { bytesText, type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 import { isFinding, type Patient } from "./patient.ts";
 
@@ -9,19 +10,33 @@ const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.
 export async function checkDatabase(patient: Patient): Promise<Finding> {
   const barrier = patient.barrier();
   if (barrier !== undefined) return barrier;
-  // A directory in its place, say.
-  const facts = statPath(patient.home.database);
-  if (facts !== undefined && facts.kind !== "file") checkHome(patient.home);
   const { kind, message, damage, thorough, bytes } = await patient.examination();
   const { database } = patient.home;
   if (kind === "missing") {
     refuseLostDatabase(patient.home);
+    const copy = `${database}.python`;
+    if (statPath(copy)?.kind === "file" && (await patient.context.isOldCopy(copy)))
+      return warning(
+        `there is none, but ${copy} is there, which an upgrade has kept`,
+        `put ${database} back, or begin with the copy: mv ${copy} ${database}`,
+      );
+    if (hasLogs(patient.home.logs))
+      return warning(
+        `there is none, but logs of jobs are in ${patient.home.logs}`,
+        `put ${database} back; the next start makes a new one, which does not know these jobs`,
+      );
     return ok("there is none yet; the first start makes it");
   }
   if (message !== "") return fromMessage(message);
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);
+}
+
+function hasLogs(directory: string): boolean {
+  for (const names of readNames(directory))
+    if (names.some((name) => jobOfLog(name) !== undefined)) return true;
+  return false;
 }
 
 export async function checkSchema(patient: Patient): Promise<Finding> {
@@ -69,5 +84,10 @@ export async function checkPythonCopy(patient: Patient): Promise<Finding> {
   }
   const facts = statPath(copy);
   if (facts === undefined) return ok("no copy of a Python orchesjob's database");
+  if (facts.kind !== "file" || !(await patient.context.isOldCopy(copy)))
+    return warning(
+      `${copy} is no database of the Python orchesjob, and of no use to go back`,
+      `look what it is, and move it away: mv ${copy} ${copy}.away`,
+    );
   return ok(`${copy} has ${bytesText(facts.size)}; the next orchesjob clean deletes it`);
 }

@@ -1,5 +1,5 @@
 /** What doctor's checks share: what can be looked at, found out once, and only when it is asked for. */
-import type { Home } from "../os/home.ts";
+import { type Home, notAFile } from "../os/home.ts";
 import { statPath } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import type { Examination } from "../store/examination.ts";
@@ -29,7 +29,18 @@ export class Patient {
   }
 
   examination(): Promise<Examination> {
-    return (this.#examination ??= this.context.examineStore());
+    return (this.#examination ??= this.#examine());
+  }
+
+  async #examine(): Promise<Examination> {
+    const facts = statPath(this.home.database);
+    if (facts === undefined || facts.kind === "file") return this.context.examineStore();
+    const message = notAFile(this.home.database);
+    const open = () => {
+      throw new Error(message);
+    };
+    const nothing = { schema: 0, knownSchema: 0, damage: [], thorough: false, bytes: 0, pendingBytes: 0 };
+    return { ...nothing, kind: "unreadable", message, open };
   }
 
   /** To be called when something was mended: what was found before may be different now. */

@@ -5,6 +5,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -177,10 +178,66 @@ test("a write-ahead log that has grown large is emptied by --fix", async () => {
 
 test("a copy that an interrupted upgrade left is deleted by --fix, a finished one stays", async () => {
   await using box = await withHistory();
-  for (const suffix of [".python", ".python.unfinished"])
-    writeFileSync(pathOf(box) + suffix, "old", { mode: 0o600 });
+  writeFileSync(`${pathOf(box)}.python.unfinished`, "old", { mode: 0o600 });
+  makePythonCopy(box);
   expect((await diagnose(box)).of("python_copy")).toMatchObject({ status: "warning" });
   expect((await diagnose(box, ["--fix"])).of("python_copy")).toMatchObject({ status: "ok" });
   expect(existsSync(`${pathOf(box)}.python.unfinished`)).toBe(false);
   expect(existsSync(`${pathOf(box)}.python`)).toBe(true);
+});
+
+/** As small as one that is known by its table can be, in the mode in which SQLite would make side files. */
+function makePythonCopy(box: Sandbox): void {
+  const path = `${pathOf(box)}.python`;
+  using database = new Database(path);
+  database.run("pragma journal_mode = wal");
+  database.run(
+    "create table jobs (job_id, run_key, worker_pid, target_pid, command, status, exit_code, started_at)",
+  );
+  chmodSync(path, 0o600);
+}
+
+test("a copy is told from what is none, and is only looked at", async () => {
+  await using box = await withHistory();
+  const copy = `${pathOf(box)}.python`;
+  makePythonCopy(box);
+  for (const suffix of ["-wal", "-shm"]) rmSync(copy + suffix, { force: true });
+  const copies = () => readdirSync(box.home).filter((name) => name.includes(".python"));
+  expect((await lookTwice(box)).of("python_copy").message).toContain("the next orchesjob clean deletes it");
+  expect(copies()).toEqual(["orchesjob.db.python"]);
+  for (const bytes of [Buffer.alloc(20_000, "garbage"), readFileSync(pathOf(box)), ""]) {
+    writeFileSync(copy, bytes);
+    expect((await lookTwice(box)).of("python_copy")).toMatchObject({
+      status: "warning",
+      message: `${copy} is no database of the Python orchesjob, and of no use to go back`,
+    });
+  }
+  rmSync(copy);
+  expect((await box.execute(["mkfifo", "-m", "600", copy])).code).toBe(0);
+  expect((await lookTwice(box)).of("python_copy").status).toBe("warning");
+});
+
+test("a database that is gone is told of as long as something of its jobs is there", async () => {
+  await using box = await withHistory();
+  rmSync(pathOf(box));
+  const lost = await lookTwice(box);
+  expect(lost.of("database")).toMatchObject({ status: "warning" });
+  expect(lost.of("database").message).toBe(`there is none, but logs of jobs are in ${box.home}/logs`);
+  rmSync(join(box.home, "logs"), { recursive: true });
+  expect((await lookTwice(box)).of("database").status).toBe("ok");
+  makePythonCopy(box);
+  expect((await lookTwice(box)).of("database")).toMatchObject({
+    status: "warning",
+    way_out: expect.stringContaining(`mv ${pathOf(box)}.python ${pathOf(box)}`),
+  });
+});
+
+test("a FIFO in its place is not waited for", async () => {
+  await using box = new Sandbox();
+  mkdirSync(box.home, { mode: 0o700 });
+  expect((await box.execute(["mkfifo", "-m", "600", pathOf(box)])).code).toBe(0);
+  const found = await diagnose(box);
+  expect(found.of("database")).toMatchObject({ status: "problem" });
+  expect(found.of("database").message).toBe(`${pathOf(box)} is not a file`);
+  expect(found.of("environment").status).toBe("ok");
 });

@@ -1,5 +1,5 @@
 /** A look at a database, read-only: nothing is migrated, upgraded or made. */
-import { Database } from "bun:sqlite";
+import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
@@ -47,6 +47,22 @@ export function examineDatabase(path: string, patienceMs: number, open: () => Jo
   } catch (error) {
     if (!(error instanceof OrchesjobError)) throw error;
     return { ...base, kind: "unreadable", message: error.message };
+  }
+}
+
+/** Whether a file is a database of the Python orchesjob by its head and its tables; false where it cannot be read. Quick. */
+export function looksLikePython(path: string): boolean {
+  // Nobody writes a copy, and without `immutable` SQLite could leave side files beside it.
+  const uri = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
+  try {
+    const database = new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
+    try {
+      return readVersion(database) === 0 && isPython(database);
+    } finally {
+      database.close();
+    }
+  } catch {
+    return false;
   }
 }
 
