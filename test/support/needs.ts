@@ -66,5 +66,11 @@ export function testWith(
 ): void {
   const missing = needs.filter((need) => !has(need));
   if (missing.length > 0) console.error(`skipped, for want of ${missing.join(" and ")}: ${name}`);
-  test.skipIf(missing.length > 0)(name, body, timeoutMs);
+  test.skipIf(missing.length > 0)(name, () => body().catch(tellBoth), timeoutMs);
+}
+
+/** A failed assertion that left processes behind: Bun shows the second failure alone, and without a word. */
+function tellBoth(error: unknown): never {
+  if (error instanceof SuppressedError) console.error(error.suppressed, error.error);
+  throw error;
 }
