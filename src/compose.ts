@@ -3,6 +3,7 @@ import type { Output } from "./cli/output.ts";
 import type { Origin } from "./job/job.ts";
 import { checkHome, createHome, type Home, refuseLostDatabase } from "./os/home.ts";
 import { readOrigin } from "./os/self.ts";
+import { setOwnLimits } from "./os/worker-process.ts";
 import type { Context } from "./runner/context.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 
@@ -24,6 +25,7 @@ export function composeContext({
   upgrades = true,
   diagnostics,
 }: Parts): Context {
+  setOwnLimits();
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);

@@ -1,8 +1,9 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
-import { type FileFacts, makeDirectory, readTextIfAny, statPath, syncDirectory } from "./file.ts";
+import { type FileFacts, makeDirectory, statPath, syncDirectory } from "./file.ts";
 import { libc, SystemError } from "./libc.ts";
 import { listLocks, probeLock } from "./lock.ts";
+import { userName } from "./users.ts";
 
 export const DEFAULT_HOME = "/var/lib/orchesjob";
 
@@ -35,9 +36,14 @@ export function logFiles(home: Home, jobId: string): { readonly stdout: string; 
   return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
 }
 
+/** The copy of the Python orchesjob's database that an upgrade keeps. */
+export function pythonCopy(home: Home): string {
+  return `${home.database}.python`;
+}
+
 /** Names of the database and of the files that belong to it, in the order in which they come to be. */
 export function databaseFiles(home: Home): readonly string[] {
-  return ["", "-wal", "-shm", ".python"].map((suffix) => home.database + suffix);
+  return [...["", "-wal", "-shm"].map((suffix) => home.database + suffix), pythonCopy(home)];
 }
 
 export function lockFilePath(home: Home, jobId: string): string {
@@ -172,14 +178,14 @@ function look(path: string): FileFacts | undefined {
 
 function checkOwner(path: string, facts: FileFacts): void {
   if (facts.uid === libc.geteuid()) return;
-  const owner = userName(facts.uid);
+  const owner = ownerName(facts.uid);
   throw new OrchesjobError(
     "conflict",
     `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; run: sudo -u ${owner} orchesjob …`,
   );
 }
 
-export function userName(uid: number): string {
-  const lines = (readTextIfAny("/etc/passwd") ?? "").split("\n").map((line) => line.split(":"));
-  return lines.find((fields) => fields[2] === String(uid))?.[0] ?? `'#${uid}'`;
+/** A user as sudo(8) and chown(1) take it. */
+export function ownerName(uid: number): string {
+  return userName(uid) ?? `'#${uid}'`;
 }

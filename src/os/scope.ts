@@ -2,10 +2,18 @@
  * Moving a worker into a scope of its own, a unit of systemd that nothing but its own end ends. Loaded only where there is a
  * systemd that would end the worker, or where a scope was asked for. Everything that systemd is asked has a limit of time.
  */
-import { CString, type Pointer, read } from "bun:ffi";
 import { hasController, isInUnit, unitOf } from "./control-group.ts";
 import { readTextIfAny, statPath } from "./file.ts";
 import { libc } from "./libc.ts";
+import {
+  managerEnvironment,
+  type ManagerOption,
+  runtimeDirectory,
+  SERVICE_OF_USER,
+  showCommand,
+  toProperties,
+} from "./systemctl.ts";
+import { userName } from "./users.ts";
 
 /** Why there is no scope: the message is for people, without a full stop. */
 export class ScopeError extends Error {
@@ -25,9 +33,6 @@ const PATIENCE_MS = 5_000;
 /** For an answer that only makes a word more exact, in ms. */
 const SHORT_PATIENCE_MS = 2_000;
 
-const SYSTEM_PATH = "/usr/bin:/bin:/run/current-system/sw/bin";
-
-const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
 
 /**
@@ -50,9 +55,13 @@ export function findReaper(group: string, supervised: boolean): string | undefin
 export function findEnd(group: string): string | undefined {
   const uid = Number(SERVICE_OF_USER.exec(group)?.[1]);
   if (!isSystemd() || Number.isNaN(uid) || isRoot()) return undefined;
-  const name = userName(uid);
+  const name = nameOf(uid);
   if (statPath(`/var/lib/systemd/linger/${name}`) !== undefined) return undefined;
   return `the job ends with the last login session of ${name}, who does not linger; to let it go on: loginctl enable-linger ${name}`;
+}
+
+function nameOf(uid: number): string {
+  return userName(uid) ?? String(uid);
 }
 
 function isRoot(): boolean {
@@ -77,7 +86,7 @@ function killsUserProcesses(uid: number): boolean {
   if (!/^(1|y|yes|t|true|on)$/i.test(settings.get("KillUserProcesses") ?? "")) return false;
   const names = (setting: string, otherwise: string) =>
     (settings.get(setting) ?? otherwise).split(/\s+/).filter((word) => word !== "");
-  const name = userName(uid);
+  const name = nameOf(uid);
   const only = names("KillOnlyUsers", "");
   return !names("KillExcludeUsers", "root").includes(name) && (only.length === 0 || only.includes(name));
 }
@@ -110,14 +119,6 @@ function readLogindSettings(): ReadonlyMap<string, string> {
 function addSettings(settings: Map<string, string>, text: string): void {
   for (const [, name, value] of text.matchAll(/^[ \t]*(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$/gm))
     settings.set(name!, value!);
-}
-
-/** The name of a user, wherever the system keeps it; the number where it has none. */
-function userName(uid: number): string {
-  const entry = libc.getpwuid(uid);
-  if (entry === null) return String(uid);
-  // struct passwd begins with the name.
-  return String(new CString(read.ptr(entry, 0) as Pointer));
 }
 
 export interface ScopeRequest {
@@ -172,19 +173,18 @@ export function findObstacle(): string | undefined {
  */
 export async function readKillMode(unit: string, group: string): Promise<string | undefined> {
   const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
-  const show = ["systemctl", manager, "show", "--property=KillMode", "--value", "--", unit];
   try {
-    const child = Bun.spawn(show, {
-      env: environment(),
+    const child = Bun.spawn([...showCommand(manager, unit, "KillMode")], {
+      env: managerEnvironment(),
       cwd: "/",
       stdin: "ignore",
       stdout: "pipe",
       stderr: "ignore",
     });
     const alarm = setTimeout(() => child.kill("SIGKILL"), SHORT_PATIENCE_MS);
-    const said = (await new Response(child.stdout).text()).trim();
+    const said = await new Response(child.stdout).text();
     clearTimeout(alarm);
-    return said || undefined;
+    return toProperties(said).get("KillMode") || undefined;
   } catch {
     return undefined;
   }
@@ -197,7 +197,7 @@ export async function endsWithUnit(unit: string, group: string): Promise<boolean
 }
 
 interface Manager {
-  readonly option: "--system" | "--user";
+  readonly option: ManagerOption;
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -205,27 +205,15 @@ interface Manager {
 function findManager(): Manager {
   if (!isSystemd()) throw new ScopeError("systemd does not run here");
   if (!isInReach()) throw new ScopeError("systemd is out of reach: there is no /run/systemd/system");
-  if (isRoot()) return { option: "--system", env: environment() };
+  if (isRoot()) return { option: "--system", env: managerEnvironment() };
   const uid = libc.geteuid();
   if (statPath(`${runtimeDirectory(uid)}/systemd/private`) === undefined) {
-    const name = userName(uid);
+    const name = nameOf(uid);
     throw new ScopeError(
       `${name} has no service manager of its own running; to have one always: loginctl enable-linger ${name}`,
     );
   }
-  return { option: "--user", env: environment() };
-}
-
-/** Nothing of the caller's environment: it may lead to another bus, or to another program of that name (law 9). */
-function environment(): Readonly<Record<string, string>> {
-  const own = { PATH: SYSTEM_PATH, LC_ALL: "C" };
-  if (isRoot()) return own;
-  const runtime = runtimeDirectory(libc.geteuid());
-  return { ...own, XDG_RUNTIME_DIR: runtime, DBUS_SESSION_BUS_ADDRESS: `unix:path=${runtime}/bus` };
-}
-
-function runtimeDirectory(uid: number): string {
-  return `/run/user/${uid}`;
+  return { option: "--user", env: managerEnvironment() };
 }
 
 type Setting = readonly [name: string, value: string | readonly string[]];

@@ -1,6 +1,8 @@
 /** Who this process is, and what its caller gave it: read once from /proc, as bytes where bytes matter. */
 import type { Origin, ProcessIdentity } from "../job/job.ts";
+import { readControlGroup, unitOf } from "./control-group.ts";
 import { readBytes, readLink, readTextIfAny } from "./file.ts";
+import { showUnit } from "./systemctl.ts";
 
 /** The kernel, boot and PID namespace that this process's numbers belong to. */
 export function readOrigin(): Origin {
@@ -70,6 +72,7 @@ export function readCallerFileLimit(): bigint | undefined {
 }
 
 const FILE_LIMIT_LINE = "Max open files";
+const FILE_LIMIT_PROPERTY = "LimitNOFILESoft";
 /** systemd's DefaultLimitNOFILE= where nobody has set another: systemd-system.conf(5). */
 const SYSTEMD_DEFAULT_FILE_LIMIT = 1024n;
 
@@ -78,20 +81,10 @@ const SYSTEMD_PATIENCE_MS = 5_000;
 
 /** What systemd has set for the unit that we are in. */
 function readUnitFileLimit(manager: number): bigint {
-  const unit = (readTextIfAny("/proc/self/cgroup") ?? "").trim().split("/").at(-1) ?? "";
-  const scope = manager === 1 ? "--system" : "--user";
-  const show = ["systemctl", scope, "show", "--property=LimitNOFILESoft", "--value", "--", unit];
-  try {
-    const { stdout } = Bun.spawnSync(show, {
-      stdin: "ignore",
-      stderr: "ignore",
-      timeout: SYSTEMD_PATIENCE_MS,
-      killSignal: "SIGKILL",
-    });
-    return toLimit(stdout.toString()) ?? SYSTEMD_DEFAULT_FILE_LIMIT;
-  } catch {
-    return SYSTEMD_DEFAULT_FILE_LIMIT;
-  }
+  const unit = unitOf(readControlGroup("self")) ?? "";
+  const option = manager === 1 ? "--system" : "--user";
+  const limit = showUnit(option, unit, FILE_LIMIT_PROPERTY, SYSTEMD_PATIENCE_MS)?.get(FILE_LIMIT_PROPERTY);
+  return toLimit(limit ?? "") ?? SYSTEMD_DEFAULT_FILE_LIMIT;
 }
 
 /** The number that a text begins with; undefined for none, as in `unlimited`. */

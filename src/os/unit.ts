@@ -5,6 +5,7 @@ import { getVariable } from "./environment.ts";
 import { libc, libraryPath } from "./libc.ts";
 import { ageOf } from "./process-tree.ts";
 import type { ProcessStat } from "./self.ts";
+import { type ManagerOption, SERVICE_OF_USER, showUnit } from "./systemctl.ts";
 
 export interface Unit {
   readonly name: string;
@@ -29,7 +30,7 @@ export function askUnit(): Unit | undefined {
   const group = readControlGroup("self");
   const name = unitOf(group);
   if (name === undefined) return undefined;
-  const facts = show(name, /\/user@\d+\.service\/./.test(group) ? "--user" : "--system");
+  const facts = show(name, SERVICE_OF_USER.test(group) ? "--user" : "--system");
   // Without an answer (no D-Bus in reach) what systemd gave its process must do: systemd.exec(5), since version 248.
   if (facts === undefined) {
     const isOurs = getVariable("SYSTEMD_EXEC_PID") === String(process.pid);
@@ -59,26 +60,12 @@ export function isHeardBy(process: ProcessStat): boolean {
   );
 }
 
-function show(unit: string, manager: "--system" | "--user"): ReadonlyMap<string, string> | undefined {
-  const names = "MainPID,ControlPID,ActiveState,StateChangeTimestampMonotonic,KillMode,TimeoutStopUSec";
-  const command = ["systemctl", manager, "show", `--property=${names}`, "--", unit];
-  // Nothing of the caller's environment: it may lead to another bus, or another program of that name.
-  const env = {
-    PATH: "/usr/bin:/bin:/run/current-system/sw/bin",
-    LC_ALL: "C",
-    XDG_RUNTIME_DIR: `/run/user/${libc.geteuid()}`,
-  };
+const FACTS = "MainPID,ControlPID,ActiveState,StateChangeTimestampMonotonic,KillMode,TimeoutStopUSec";
+
+function show(unit: string, manager: ManagerOption): ReadonlyMap<string, string> | undefined {
   for (let tried = 0; tried < TRIES; tried++) {
-    try {
-      const options = { stdin: "ignore", stderr: "ignore", timeout: PATIENCE_MS } as const;
-      const { exitCode, stdout } = Bun.spawnSync(command, { ...options, env });
-      const lines = stdout.toString().trim().split("\n");
-      if (exitCode === 0)
-        return new Map(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]));
-    } catch {
-      // There is no systemctl.
-      return undefined;
-    }
+    const facts = showUnit(manager, unit, FACTS, PATIENCE_MS);
+    if (facts !== undefined) return facts;
   }
   return undefined;
 }

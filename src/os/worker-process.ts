@@ -27,11 +27,18 @@ const PR_SET_CHILD_SUBREAPER = 36;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 
-/** Our own files are the owner's alone; the caller's umask is kept for the target. */
-export const callersUmask = libc.umask(0o077);
+/** What the caller gave us, and the target gets; known once setOwnLimits has been called. */
+export let callersUmask: number;
+export let callersFileSizeLimit: bigint;
 
-/** A limit of file sizes is meant for the target; ours would one day be too small for the database. */
-export const callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
+/**
+ * To be called once, before any file is made: our own files are the owner's alone, and a limit of file sizes, which is meant
+ * for the target, would one day be too small for the database. Not at import, which must not change whoever imports us.
+ */
+export function setOwnLimits(): void {
+  callersUmask = libc.umask(0o077);
+  callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
+}
 
 /** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
 let callersDirectory: number | undefined;

@@ -1,9 +1,9 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
 import { removeFile, statPath } from "../os/file.ts";
-import { refuseLostDatabase } from "../os/home.ts";
+import { pythonCopy, refuseLostDatabase } from "../os/home.ts";
 import { jobOfLog, readNames } from "../os/log-directory.ts";
 import { bytesText, type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
-import { isFinding, type Patient } from "./patient.ts";
+import { isFinding, notLookedAt, type Patient } from "./patient.ts";
 
 const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
 
@@ -14,7 +14,7 @@ export async function checkDatabase(patient: Patient): Promise<Finding> {
   const { database } = patient.home;
   if (kind === "missing") {
     refuseLostDatabase(patient.home);
-    const copy = `${database}.python`;
+    const copy = pythonCopy(patient.home);
     if (statPath(copy)?.kind === "file" && (await patient.context.isOldCopy(copy)))
       return warning(
         `there is none, but ${copy} is there, which an upgrade has kept`,
@@ -49,7 +49,7 @@ export async function checkSchema(patient: Patient): Promise<Finding> {
     return ok(`schema ${schema}; the next command brings it to ${knownSchema}, and nothing is lost`);
   if (kind === "newer") return fromMessage(message);
   if (kind === "ours") return ok(`schema ${schema}`);
-  return warning("not looked at: the database cannot be used", "first do what the check of that says");
+  return notLookedAt("the database cannot be used");
 }
 
 /** Each process that opens the database reads all of it. */
@@ -73,7 +73,7 @@ export async function checkWriteAheadLog(patient: Patient): Promise<Finding> {
 export async function checkPythonCopy(patient: Patient): Promise<Finding> {
   const barrier = patient.barrier();
   if (barrier !== undefined) return barrier;
-  const copy = `${patient.home.database}.python`;
+  const copy = pythonCopy(patient.home);
   const unfinished = `${copy}.unfinished`;
   // An upgrade that goes on has not finished its own; afterwards there is nobody who would.
   if (statPath(unfinished) !== undefined && (await patient.examination()).kind === "ours") {

@@ -1,7 +1,7 @@
 /** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
 import { makeDirectory, readLink, statPath } from "../os/file.ts";
 import { mayWrite, readFileSystem, setMode, tryLocking } from "../os/file-system.ts";
-import { checkHome, createHome, databaseFiles, isOfOthersToo, OWN_DIRECTORY, userName } from "../os/home.ts";
+import { checkHome, createHome, databaseFiles, isOfOthersToo, OWN_DIRECTORY, ownerName } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
 import { bytesText, type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
@@ -15,7 +15,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 export function checkDirectory(patient: Patient): Finding {
   const { path } = patient.home;
   try {
-    if (checkHome(patient.home)) return ok(`${path} belongs to ${userName(libc.geteuid())} alone`);
+    if (checkHome(patient.home)) return ok(`${path} belongs to ${ownerName(libc.geteuid())} alone`);
   } catch (error) {
     const finding = fromError(error);
     const mode = patient.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
@@ -83,9 +83,9 @@ export function checkPermissions(patient: Patient): Finding {
   const misfits = [...findMisfits(patient)];
   const foreign = misfits.filter(({ uid }) => uid !== libc.geteuid());
   if (foreign.length > 0) {
-    const owner = userName(libc.geteuid());
+    const owner = ownerName(libc.geteuid());
     return problem(
-      `of another user: ${listText(foreign.map(({ path, uid }) => `${path} (${userName(uid)})`))}`,
+      `of another user: ${listText(foreign.map(({ path, uid }) => `${path} (${ownerName(uid)})`))}`,
       `as root: chown ${owner} ${foreign[0]!.path}`,
     );
   }

@@ -72,6 +72,6 @@ export function isFinding(value: JobStore | Finding): value is Finding {
   return "status" in value;
 }
 
-function notLookedAt(why: string): Finding {
+export function notLookedAt(why: string): Finding {
   return warning(`not looked at: ${why}`, "first do what the check of that says");
 }

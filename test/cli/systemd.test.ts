@@ -20,6 +20,7 @@ interface Answer {
 }
 
 const PROGRAM = ["--program", "/usr/local/bin/orchesjob"];
+const PLACED = ["systemd", "--output", "a/b/c", ...PROGRAM];
 
 test("the units come into a directory that is made, for all to read, with the program in them", async () => {
   await using box = new Sandbox();
@@ -100,4 +101,32 @@ test("a user's units have a state directory and jobs of that user's own", async 
   expect(texts).toContain(" -- %E/orchesjob/jobs/%i\n");
   expect(texts).toContain("\nEnvironment=ORCHESJOB_HOME=%h/.local/share/orchesjob\n");
   expect(texts).not.toMatch(/\/var\/lib|\/etc\/|systemctl (?!--user)/);
+});
+
+test.each([
+  ["022", "755"],
+  ["027", "750"],
+  ["077", "700"],
+])("directories for units follow the caller's umask: %s", async (umask, mode) => {
+  await using box = new Sandbox();
+  const command = `umask ${umask} && exec "$@"`;
+  expect(await box.execute(["sh", "-c", command, "sh", BINARY, ...PLACED])).toMatchObject({
+    code: 0,
+    stderr: "",
+  });
+  const modeOf = (name: string) => (statSync(join(box.directory, name)).mode & 0o777).toString(8);
+  expect(["a", "a/b", "a/b/c"].map(modeOf)).toEqual([mode, mode, mode]);
+  expect(modeOf("a/b/c/orchesjob@.service")).toBe("644");
+});
+
+test("a directory with the name of a unit is said with its path, and nothing is written", async () => {
+  await using box = new Sandbox();
+  mkdirSync(join(box.directory, "a/b/c/orchesjob@.timer"), { recursive: true });
+  for (const words of [PLACED, [...PLACED, "--force"]])
+    expect(await box.run(words)).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: `orchesjob: ${box.directory}/a/b/c/orchesjob@.timer is a directory; nothing was changed. Move it away\n`,
+    });
+  expect(readdirSync(join(box.directory, "a/b/c"))).toEqual(["orchesjob@.timer"]);
 });

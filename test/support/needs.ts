@@ -30,6 +30,8 @@ const CHECKS = {
   mandoc: () => Bun.which("mandoc") !== null,
   promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
+  curl: () => Bun.which("curl") !== null,
+  openssl: () => Bun.which("openssl") !== null,
   ar: () => Bun.which("ar") !== null,
   dpkg: () => Bun.which("dpkg") !== null,
   root: () => process.getuid?.() === 0,
