@@ -1,6 +1,14 @@
 /** A hook whose runner was killed runs again, once the first run has ended; whichever command sees the job has it run. */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
@@ -91,6 +99,23 @@ test("a hook that outlived its runner is waited for before it runs again: never 
   });
 });
 
+function openFiles(pid: number): string[] {
+  const linkOf = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      // Closed meanwhile.
+      return "";
+    }
+  };
+  return readdirSync(`/proc/${pid}/fd`).map(linkOf);
+}
+
+/** How often a process has gone to sleep. */
+function sleepsOf(pid: number): number {
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
+}
+
 test("a hook that outlived its runner is waited for though it has its output elsewhere", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
@@ -101,7 +126,12 @@ test("a hook that outlived its runner is waited for though it has its output els
   await lineIn(join(box.directory, "begun"));
   await killWorker(job);
   await box.run(["status", "--run-key", "k"]);
-  await until("a runner", () => findProcesses(box, "_hook").length > 0);
+  const runner = await until("a runner", () => findProcesses(box, "_hook")[0]);
+  // Between two looks it sleeps; somebody who does not look begins at once.
+  const log = join(box.home, `logs/${job.job_id}.hook`);
+  await until("the runner has begun", () => openFiles(runner).includes(log));
+  const before = sleepsOf(runner);
+  await until("the runner has looked some times", () => sleepsOf(runner) > before + 4);
   expect(readTestimony(box, "k").started).toHaveLength(1);
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
