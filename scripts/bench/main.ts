@@ -3,7 +3,7 @@ import { $ } from "bun";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { COMPILE_FLAGS } from "../build.ts";
+import { compileExecutable } from "../build.ts";
 import { measureGrowth } from "./growth.ts";
 import { latencySection } from "./latency.ts";
 import { measureMemory } from "./memory.ts";
@@ -37,7 +37,7 @@ async function prepare(): Promise<void> {
   if (form !== "tiny") await $`${process.execPath} scripts/build.ts`.cwd(root).quiet();
   const source = join(scratch, "empty.ts");
   writeFileSync(source, "");
-  await $`${process.execPath} build ${COMPILE_FLAGS} ${source} --outfile ${empty}`.quiet();
+  await compileExecutable({ source, outfile: empty });
 }
 
 /** A section that fails is told in its place, and the others are measured all the same. */

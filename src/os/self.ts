@@ -2,6 +2,7 @@
 import type { Origin, ProcessIdentity } from "../job/job.ts";
 import { readControlGroup, unitOf } from "./control-group.ts";
 import { readBytes, readLink, readTextIfAny } from "./file.ts";
+import { libc } from "./libc.ts";
 import { showUnit } from "./systemctl.ts";
 
 /** The kernel, boot and PID namespace that this process's numbers belong to. */
@@ -116,4 +117,10 @@ function isUtf8(bytes: Uint8Array): boolean {
 /** Gives memory back to the system that a process which only waits has no use for, compiled code included: 2 ms. */
 export function releaseMemory(): void {
   Bun.shrink();
+}
+
+/** Not process.exit: all output is written, the database needs no closing, and the way out of the runtime costs 0.4 ms. */
+export function endProcess(code: number): never {
+  libc._exit(code);
+  throw new Error("the process goes on after its end");
 }

@@ -8,9 +8,9 @@ const SOURCE = join(ROOT, "src");
 
 /** The rooms, each with the rooms that it may import from, beside itself. */
 const LAW: Record<string, readonly string[]> = {
-  main: ["app", "worker-app", "cli", "os", "version"],
-  app: ["compose", "cli/commands", "cli", "runner", "store", "os", "job", "version"],
-  "worker-app": ["compose", "cli/commands", "cli", "os", "version"],
+  main: ["roots", "run-command"],
+  roots: ["run-command", "compose", "cli/commands", "cli", "os", "job", "version"],
+  "run-command": ["compose", "cli", "os", "job", "version"],
   compose: ["cli", "runner", "store", "store/sqlite", "os", "job"],
   "cli/commands": ["cli", "runner", "store", "os", "job"],
   cli: ["runner", "store", "os", "job"],

@@ -1,14 +1,16 @@
 /** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
  *  so only what it needs is loaded. */
-import { hook } from "./cli/commands/hook.ts";
-import type { Command } from "./cli/command.ts";
-import { worker } from "./cli/commands/worker.ts";
-import { createOutput } from "./cli/output.ts";
-import { parseWords } from "./cli/parse.ts";
-import { report } from "./cli/report.ts";
-import { composeContext } from "./compose.ts";
-import { homeAt } from "./os/home.ts";
-import { COMMIT, VERSION } from "./version.ts";
+import { hook } from "../cli/commands/hook.ts";
+import type { Command } from "../cli/command.ts";
+import { worker } from "../cli/commands/worker.ts";
+import { createOutput } from "../cli/output.ts";
+import { parseWords } from "../cli/parse.ts";
+import { report } from "../cli/report.ts";
+import { composeContext } from "../compose.ts";
+import { homeAt } from "../os/home.ts";
+import { endProcess } from "../os/self.ts";
+import type { Root } from "../run-command.ts";
+import { COMMIT, VERSION } from "../version.ts";
 
 /** How long one attempt waits for the database, in ms. A worker asks again and again, and must in between hear signals,
  *  and the end of its command, whose time it notes. */
@@ -16,8 +18,10 @@ const PATIENCE_MS = 100;
 
 const COMMANDS: readonly Command[] = [worker, hook];
 
+export const main: Root = async (argv, { stderr }) => endProcess(await runOwn(argv, stderr));
+
 /** Runs a worker or a hook by its words; returns its exit code. */
-export async function runWorkerApp([name, ...words]: readonly string[], stderr: number): Promise<number> {
+async function runOwn([name, ...words]: readonly string[], stderr: number): Promise<number> {
   const diagnostics = createOutput(stderr, () => undefined);
   try {
     const command = COMMANDS.find((each) => each.name === name)!;
