@@ -2,7 +2,7 @@
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import type { Instant } from "../job/job.ts";
-import { checkRunKey } from "../job/request.ts";
+import { byteLength, checkRunKey } from "../job/request.ts";
 import type { Completes, ValueReader } from "./command.ts";
 import { parseInstant } from "./time.ts";
 
@@ -55,7 +55,7 @@ export function byteSize(option: string): (text: string) => number {
 export function shortText(option: string): (text: string) => string {
   return (text) => {
     if (text === "") throw usage(`${option} is empty`);
-    const bytes = Buffer.byteLength(text);
+    const bytes = byteLength(text);
     if (bytes <= MAX_TEXT_BYTES) return text;
     throw usage(`${option} has ${bytes} bytes; at most ${MAX_TEXT_BYTES} are allowed`);
   };
@@ -105,7 +105,7 @@ export function labels(given: readonly string[]): Readonly<Record<string, string
     return [text.slice(0, equals), text.slice(equals + 1)] as const;
   });
   const object = Object.fromEntries(pairs);
-  if (Buffer.byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
+  if (byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
     throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes together`);
   return object;
 }

@@ -1,6 +1,7 @@
 /** The hook of a job, `--on-exit`: when it is due, and the limits on what a caller may ask for. */
 import { OrchesjobError } from "./errors.ts";
 import type { Job } from "./job.ts";
+import { byteLength } from "./request.ts";
 import { isActive } from "./status.ts";
 
 export const DEFAULT_HOOK_TIMEOUT_MS = 600_000;
@@ -17,7 +18,7 @@ export function isHookDue(job: Job): boolean {
 export function checkHookCommand(command: string): string {
   if (command.trim() === "")
     throw new OrchesjobError("usage", "--on-exit is empty; name a command: --on-exit './notify.sh'");
-  const bytes = Buffer.byteLength(command);
+  const bytes = byteLength(command);
   if (bytes <= MAX_BYTES) return command;
   throw new OrchesjobError(
     "usage",

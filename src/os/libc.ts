@@ -71,13 +71,20 @@ const PLACES = [
 type Symbols = typeof SYMBOLS;
 type Library = ReturnType<typeof dlopen<Symbols>>["symbols"];
 
+/** What nearly every process uses, and every C library has. */
+const { umask, getrlimit, geteuid, write, localtime_r, _exit } = SYMBOLS;
+const COMMON = { umask, getrlimit, geteuid, write, localtime_r, _exit };
+
 /** What was bound, which must not be collected while its functions are in use. */
 const opened: unknown[] = [];
 
-function bind<Name extends keyof Symbols>(place: string, name: Name): Library[Name] {
-  const library = dlopen(place, { [name]: SYMBOLS[name] } as Pick<Symbols, Name>);
+/** Its functions that were bound. */
+const bound: { -readonly [Name in keyof Library]?: Library[Name] } = {};
+
+function bind(place: string, symbols: Partial<Symbols>): void {
+  const library = dlopen(place, symbols as Symbols);
   opened.push(library);
-  return library.symbols[name] as Library[Name];
+  Object.assign(bound, library.symbols);
 }
 
 /** Its absolute path. */
@@ -89,7 +96,7 @@ function findLibrary(): string {
     return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const place of PLACES) {
     try {
-      bind(place, "__errno_location");
+      bind(place, COMMON);
       return place;
     } catch {
       // The next place.
@@ -97,7 +104,7 @@ function findLibrary(): string {
   }
   try {
     const place = findMapped();
-    bind(place, "__errno_location");
+    bind(place, COMMON);
     return place;
   } catch (error) {
     return leave(error);
@@ -124,22 +131,30 @@ function stop(message: string): never {
 }
 
 /** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
-function bindStatx(): (...words: Parameters<Library["statx"]>) => number {
+function bindStatx(): void {
   try {
-    return bind(libraryPath, "statx");
+    bind(libraryPath, { statx: SYMBOLS.statx });
   } catch {
     const { args, returns } = SYMBOLS.statx;
     const library = dlopen(libraryPath, { syscall: { args: ["i64", ...args], returns } });
     opened.push(library);
     const number = process.arch === "arm64" ? 291 : 332;
-    return (...words) => library.symbols.syscall(number, ...words);
+    bound.statx = ((...words) => library.symbols.syscall(number, ...words)) as Library["statx"];
   }
 }
 
-/** Its functions. Each is bound when it is first used, because that takes 20,000 instructions, and no process uses them all. */
-export const libc = new Proxy({} as { -readonly [Name in keyof Library]: Library[Name] }, {
-  get: (bound, name: keyof Symbols) =>
-    (bound[name] ??= (name === "statx" ? bindStatx() : bind(libraryPath, name)) as never),
+/**
+ * Its functions. To bind one takes 30,000 instructions, or 16,000 where several are bound at once, and no process uses them
+ * all: so the common ones are bound at the start, and each other one when it is first used.
+ */
+export const libc = new Proxy(bound, {
+  get(_, name: keyof Symbols) {
+    if (bound[name] === undefined) {
+      if (name === "statx") bindStatx();
+      else bind(libraryPath, { [name]: SYMBOLS[name] });
+    }
+    return bound[name];
+  },
 }) as Library;
 
 export const ERRNO = {

@@ -54,7 +54,7 @@ export function readIdentity(pid: number): ProcessIdentity {
 /** Number of the first argument (1 for the first) that is not valid UTF-8; 0 where all are. */
 export function findInvalidArgument(argv: readonly string[]): number {
   // Bun puts U+FFFD where it could not decode; only then is it worth asking the kernel for the bytes.
-  if (!argv.some((argument) => argument.includes("\uFFFD"))) return 0;
+  if (!argv.join(" ").includes("\uFFFD")) return 0;
   const words = splitAtNul(readBytes("/proc/self/cmdline"));
   const own = words.slice(words.length - argv.length);
   return 1 + own.findIndex((word) => !isUtf8(word));

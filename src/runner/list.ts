@@ -12,7 +12,8 @@ export async function listJobs(context: Context, filter: ListFilter): Promise<re
   // Who asks for lost jobs means also those that nobody has looked at since.
   await reconcileAll(context, store, await store.active());
   const jobs = await reconcileAll(context, store, await store.list(filter));
-  return jobs.filter((job) => filter.statuses.length === 0 || filter.statuses.includes(job.status));
+  if (filter.statuses.length === 0) return jobs;
+  return jobs.filter((job) => filter.statuses.includes(job.status));
 }
 
 /** All active jobs, oldest first. */

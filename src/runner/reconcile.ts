@@ -22,8 +22,7 @@ export async function reconcile(
   job: Job,
   mustRecord = false,
 ): Promise<Job> {
-  const [settled] = await reconcileAll(context, store, [job], mustRecord);
-  return settled!;
+  return (await reconcileAll(context, store, [job], mustRecord))[0]!;
 }
 
 /** As reconcile, for many. */
@@ -33,14 +32,19 @@ export async function reconcileAll(
   jobs: readonly Job[],
   mustRecord = false,
 ): Promise<readonly Job[]> {
-  const settled = await Promise.all(jobs.map((job) => settle(context, store, job, mustRecord)));
-  const overdue = settled.filter(isHookDue);
+  const settled: Job[] = [];
+  const overdue: Job[] = [];
+  for (const job of jobs) {
+    const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
+    settled.push(known);
+    if (isHookDue(known)) overdue.push(known);
+  }
   if (overdue.length > 0) await (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
   return settled;
 }
 
+/** As reconcile, for one that is active. */
 async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
-  if (!isActive(job.status)) return job;
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
   const reason = lostReason(job, context.origin);

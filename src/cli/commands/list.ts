@@ -49,7 +49,11 @@ export const list = defineCommand({
     const jobs = await listJobs(context, filter);
     const finder = new OrphanFinder(context);
     if (format === "table") output.table(jobs);
-    else output.json(jobs.map((job) => jobView(context.home, job, finder.find(job))));
+    else {
+      const views = [];
+      for (const job of jobs) views.push(jobView(context.home, job, finder.find(job)));
+      output.json(views);
+    }
     return 0;
   },
 });

@@ -100,6 +100,12 @@ export function toJob(row: JobRow): Job {
   };
 }
 
+export function toJobs(rows: readonly JobRow[]): readonly Job[] {
+  const jobs: Job[] = [];
+  for (const row of rows) jobs.push(toJob(row));
+  return jobs;
+}
+
 /** What a hand has written into the row is taken as it is meant, or left out; it must not keep the others from being read. */
 function parse<T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: T): T {
   if (text === null) return otherwise;
@@ -112,7 +118,9 @@ function parse<T>(text: string | null, isMeant: (value: unknown) => value is T, 
 }
 
 function isStrings(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((word) => typeof word === "string");
+  if (!Array.isArray(value)) return false;
+  for (const word of value) if (typeof word !== "string") return false;
+  return true;
 }
 
 function isTexts(value: unknown): value is Record<string, string> {
