@@ -12,6 +12,8 @@ function load(name: string | undefined): Promise<{ readonly main: Root }> {
       return import("./roots/logs.ts");
     case "start":
       return import("./roots/start.ts");
+    case "run":
+      return import("./roots/run.ts");
     case "_worker":
     case "_hook":
       return import("./roots/worker.ts");
