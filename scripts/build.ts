@@ -1,5 +1,5 @@
 /** Builds dist/orchesjob: one executable with everything in it. */
-import { dirname, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { $, type BunPlugin } from "bun";
 import manifest from "../package.json";
 
@@ -26,7 +26,7 @@ export async function compileExecutable({ source, outfile, target, define = {} }
       bytecode: true,
       // What is imported only when it is needed stays a piece of its own.
       splitting: true,
-      plugins: [copyForEachRoot],
+      plugins: [copyForEachRoot(dirname(dirname(source)))],
       define,
       compile: {
         outfile,
@@ -51,31 +51,30 @@ export async function compileExecutable({ source, outfile, target, define = {} }
  * piece that each of them loads, with all that any of them uses; so each has what it needs itself, and in one piece. Only
  * one root is ever loaded by a process.
  */
-const copyForEachRoot: BunPlugin = {
+const copyForEachRoot = (checkout: string): BunPlugin => ({
   name: "copy-for-each-root",
   setup(build) {
-    // A module's path is followed by `?` and the root that it is for.
+    // A module's path is followed by `?` and the root that it is for; relative, so that another checkout gives the same bytes.
     build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
       const [importing = "", rootOfImporting] = importer.split("?");
-      const file = resolve(dirname(importing), path);
+      const file = resolve(checkout, dirname(importing), path);
       const root = rootOfImporting ?? /\/src\/roots\/(\w+)\.ts$/.exec(file)?.[1];
-      return root === undefined ? undefined : { path: `${file}?${root}`, namespace: "copy" };
+      return root === undefined
+        ? undefined
+        : { path: `${relative(checkout, file)}?${root}`, namespace: "copy" };
     });
+    const read = (path: string) => Bun.file(resolve(checkout, path.slice(0, path.lastIndexOf("?")))).text();
     build.onLoad({ filter: /\.ts\?/, namespace: "copy" }, async ({ path }) => ({
-      contents: await readCopied(path),
+      contents: await read(path),
       loader: "ts",
     }));
     // What is imported as text. Bun's own way makes a piece of it, which costs 0.5 M instructions to load.
     build.onLoad({ filter: /./, namespace: "copy" }, async ({ path }) => ({
-      contents: `export default ${JSON.stringify(await readCopied(path))}`,
+      contents: `export default ${JSON.stringify(await read(path))}`,
       loader: "js",
     }));
   },
-};
-
-function readCopied(path: string): Promise<string> {
-  return Bun.file(path.slice(0, path.lastIndexOf("?"))).text();
-}
+});
 
 export interface Build {
   /** The checkout, with a slash at its end. */
