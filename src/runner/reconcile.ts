@@ -47,19 +47,21 @@ export async function reconcileAll(
 async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
-  const reason = lostReason(job, context.origin);
   const at = now();
-  let lost: Job | undefined;
+  let last = job;
   try {
-    lost = await store.lose(job.jobId, reason, at);
+    // Whoever is gone changes it no more; what we read before may be older, and would give a false reason.
+    last = (await store.find(job.jobId)) ?? job;
+    if (!isActive(last.status)) return last;
+    const lost = await store.lose(job.jobId, lostReason(last, context.origin), at);
+    // Refused: somebody else has just found the loss.
+    if (lost === undefined) return (await store.find(job.jobId)) ?? last;
+    removeFile(lockFile);
+    return lost;
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;
-    return { ...job, status: "LOST", lostReason: reason, finishedAt: at };
+    return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: at };
   }
-  // Refused: the owner had just recorded its result, which stands.
-  if (lost === undefined) return (await store.find(job.jobId)) ?? job;
-  removeFile(lockFile);
-  return lost;
 }
 
 /** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */

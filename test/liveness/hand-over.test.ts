@@ -4,8 +4,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { startBeforeClaim, startBeforeRun } from "../support/hand-over.ts";
-import { killAndWait, openFiles, statusOf, stop } from "../support/processes.ts";
-import { isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { childrenOf, killAndWait, openFiles, statusOf, stop } from "../support/processes.ts";
+import { testWith } from "../support/needs.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 const marker = (box: Sandbox) => join(box.directory, "ran");
 const command = (box: Sandbox) => ["sh", "-c", `echo x >> ${marker(box)}`];
@@ -69,6 +70,39 @@ test("when launcher and worker are gone before the command ran, the job is LOST 
   await expectRunsAgain(box, 2);
   await until("no lock file is left", () => locks(box).length === 0);
 });
+
+testWith(
+  ["strace"],
+  "a job that began to run after it was looked at, and was lost then, is not told as interrupted",
+  async () => {
+    await using box = new Sandbox();
+    const { job, worker } = await startBeforeRun(box, "k", [
+      "sh",
+      "-c",
+      `echo x >> ${marker(box)}; sleep 1000`,
+    ]);
+    // Stopped between the look at the row, which is STARTING, and the look at the lock.
+    const lock = join(box.home, "locks", job.job_id);
+    const trace = join(box.directory, "trace");
+    const stopping = ["-P", lock, "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP:when=1"];
+    const looking = box.spawn([
+      ...["strace", "-o", trace, ...stopping],
+      ...[BINARY, "status", "--run-key", "k"],
+    ]);
+    await until(
+      "it has read the row",
+      () => existsSync(trace) && readFileSync(trace, "utf8").includes("--- stopped by SIGSTOP ---"),
+    );
+    process.kill(worker, "SIGCONT");
+    await until("the command runs", () => existsSync(marker(box)));
+    await killAndWait(worker);
+    for (const pid of childrenOf(looking.pid)) process.kill(pid, "SIGCONT");
+    const told = JSON.parse((await box.finished(looking)).stdout) as JobAnswer;
+    expect(told).toMatchObject({ status: "LOST", lost_reason: "worker_killed" });
+    expect((await statusOf(box, "k")).lost_reason).toBe("worker_killed");
+    await box.json(["cancel", "--run-key", "k", "--grace-seconds", "0"]);
+  },
+);
 
 test("a start finds an interrupted one by itself", async () => {
   await using box = new Sandbox();
