@@ -1,4 +1,4 @@
-/** Gives a command what it needs, and ends the process with its exit code. A worker has a root of its own. */
+/** Gives a command what it needs, and ends the process with its exit code. A worker is given other things: see roots/worker.ts. */
 import { commandHelp } from "./cli/help.ts";
 import type { Command } from "./cli/command.ts";
 import { createOutput } from "./cli/output.ts";
@@ -71,8 +71,8 @@ export async function runCommand(
 
 /** Among our own options, not the command's. */
 export function asksForExitStatus(words: readonly string[]): boolean {
-  const end = words.indexOf("--");
-  return words.indexOf("--exit-status") >= 0 && (end < 0 || words.indexOf("--exit-status") < end);
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  return own.includes("--exit-status");
 }
 
 function refuseInvalidArguments(argv: readonly string[]): void {

@@ -36,7 +36,8 @@ testWith(
 test("an executable for another system says that it needs Linux", async () => {
   await using box = new Sandbox();
   const program = join(box.directory, "orchesjob");
-  // What Bun puts in for a target; of its bases, only that of this machine can be executed here.
+  // What Bun puts in for a target; of its bases, only that of this machine can be executed here. Not by scripts/build.ts:
+  // Bun.build does not let its own value be replaced.
   const platform = ["--define", "process.platform='darwin'"];
   const source = join(ROOT, "src/main.ts");
   const built = await box.execute([

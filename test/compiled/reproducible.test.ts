@@ -1,0 +1,19 @@
+/** Who builds the same source gets the same executable, wherever the checkout is. */
+import { expect, test } from "bun:test";
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { compile } from "../../scripts/build.ts";
+import { ROOT, Sandbox } from "../support/sandbox.ts";
+
+test("another checkout gives the same bytes", async () => {
+  await using box = new Sandbox();
+  const bytes: Buffer[] = [];
+  for (const name of ["one", "deeper/another"]) {
+    const root = `${join(box.directory, name)}/`;
+    cpSync(join(ROOT, "src"), `${root}src`, { recursive: true });
+    const outfile = `${root}orchesjob`;
+    await compile({ root, commit: "same", outfile });
+    bytes.push(readFileSync(outfile));
+  }
+  expect(bytes[0]!.equals(bytes[1]!)).toBe(true);
+});
