@@ -39,7 +39,13 @@ export function composeContext({
     get origin() {
       return (origin ??= readOrigin());
     },
-    openStore: () => (checkHome(home) ? open(false) : undefined),
+    openStore() {
+      if (!checkHome(home)) return undefined;
+      const store = open(false);
+      // A worker, which accepts a newer store, has only a result to record, and nobody is told a falsehood by that.
+      if (store === undefined && !acceptNewer) refuseLostDatabase(home);
+      return store;
+    },
     createStore() {
       createHome(home);
       refuseLostDatabase(home);

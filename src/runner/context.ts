@@ -8,7 +8,10 @@ export interface Context {
   readonly home: Home;
   /** This process's kernel, boot and PID namespace. */
   readonly origin: Origin;
-  /** The store; undefined where the state directory has none yet. Nothing is created. */
+  /**
+   * The store; undefined where the state directory has none yet. Nothing is created. Throws where it had one, and jobs of it
+   * still run: nobody could tell of them.
+   */
   openStore(): JobStore | undefined;
   /** The store, made if there is none. */
   createStore(): JobStore;

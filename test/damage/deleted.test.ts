@@ -17,7 +17,7 @@ test("a job whose lock file was deleted is cancelled all the same, and said to b
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "CANCELLED" });
 });
 
-test("while a job runs whose database was deleted nothing starts, and with the database back all is as before", async () => {
+test("while a job runs whose database was deleted nothing starts, nobody is told that nothing runs, and with the database back all is as before", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -28,7 +28,20 @@ test("while a job runs whose database was deleted nothing starts, and with the d
   for (const name of names) renameSync(join(box.home, name), `${away}.${name}`);
   const refused = await box.run(["start", "--run-key", "k", "--", "true"]);
   expect(refused).toMatchObject({ code: 4, stdout: "" });
-  expect(refused.stderr).toContain(`orchesjob.db is gone, but jobs that it knew still run (${job.job_id})`);
+  const message = `orchesjob.db is gone, but jobs that it knew still run (${job.job_id})`;
+  expect(refused.stderr).toContain(message);
+  for (const asked of [
+    ["status", "--running"],
+    ["status", "--run-key", "k"],
+    ["list"],
+    ["logs", "--job-id", job.job_id],
+    ["cancel", "--run-key", "k"],
+    ["clean", "--before", "2020-01-01"],
+  ]) {
+    const answer = await box.run(asked);
+    expect([asked, answer]).toMatchObject([asked, { code: 4, stdout: "" }]);
+    expect(answer.stderr).toContain(message);
+  }
   for (const name of names) renameSync(`${away}.${name}`, join(box.home, name));
   expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
     existing: true,
