@@ -123,7 +123,11 @@ export function repeated<T>(
   return {
     ...describe(name, placeholder, help, parse),
     repeatable: true,
-    read: (given) => given.map((text) => parse(text)),
+    read(given) {
+      const values: T[] = [];
+      for (const text of given) values.push(parse(text));
+      return values;
+    },
   };
 }
 

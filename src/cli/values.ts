@@ -98,6 +98,7 @@ export function labelName(option: string): ValueReader<string> {
 
 /** Labels as one object; the last of a name counts. */
 export function labels(given: readonly string[]): Readonly<Record<string, string>> {
+  if (given.length === 0) return {};
   const pairs = given.map((text) => {
     const equals = text.indexOf("=");
     if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))

@@ -2,15 +2,21 @@
 import { readTextIfAny } from "./file.ts";
 
 const LIMITS = "/sys/fs/cgroup";
+/** Behind the number of systemd's own hierarchy in version 1. */
+const LEGACY = ":name=systemd:";
 
 /**
  * A process's group in systemd's hierarchy, e.g. `/system.slice/nightly.service`; `/` where nobody has made one for it. See
  * cgroups(7), /proc/PID/cgroup: `0::GROUP` in version 2; in version 1 systemd keeps a hierarchy of its own.
  */
 export function readControlGroup(pid: number | "self"): string {
-  const lines = readGroups(pid);
-  const group = groupOf(lines, /^0::/);
-  return group === undefined || group === "/" ? (groupOf(lines, /^\d+:name=systemd:/) ?? "/") : group;
+  let legacy: string | undefined;
+  for (const line of readGroups(pid)) {
+    if (line.startsWith("0::") && line !== "0::/") return line.slice("0::".length);
+    const colon = line.indexOf(":");
+    if (line.startsWith(LEGACY, colon)) legacy ??= line.slice(colon + LEGACY.length);
+  }
+  return legacy ?? "/";
 }
 
 function readGroups(pid: number | "self"): readonly string[] {
@@ -23,7 +29,10 @@ function groupOf(lines: readonly string[], mark: RegExp): string | undefined {
 
 /** The innermost service or scope of a group; groups below it are its own affair. */
 export function unitOf(group: string): string | undefined {
-  return group.split("/").findLast((part) => /\.(service|scope)$/.test(part));
+  let innermost: string | undefined;
+  for (const part of group.split("/"))
+    if (part.endsWith(".service") || part.endsWith(".scope")) innermost = part;
+  return innermost;
 }
 
 /** Whether a process is in a unit, or in a group below it. */

@@ -121,7 +121,9 @@ export function pollFor(
   const requests = new Int32Array(watched.flat());
   libc.poll(requests, watched.length, Math.ceil(timeoutMs));
   // struct pollfd: int fd; short events; short revents.
-  return watched.map((_, index) => requests[2 * index + 1]! >> 16);
+  const found: number[] = [];
+  for (let index = 0; index < watched.length; index++) found.push(requests[2 * index + 1]! >> 16);
+  return found;
 }
 
 /** Where small files are read to before they are copied: new memory for each would cost more than the reading. */

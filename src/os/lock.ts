@@ -135,8 +135,9 @@ export class LockWatch {
    * readable, a signal came, or the time (ms) is over. Whatever it was: look again.
    */
   wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): void {
-    const watched = others.map((descriptor) => [descriptor, POLLIN] as const);
-    const [owner = 0] = pollFor([[this.#descriptor, untilRunning ? POLLIN : 0], ...watched], timeoutMs);
+    const watched: [number, number][] = [[this.#descriptor, untilRunning ? POLLIN : 0]];
+    for (const descriptor of others) watched.push([descriptor, POLLIN]);
+    const [owner = 0] = pollFor(watched, timeoutMs);
     // It is told once. If the job is not at its end all the same (somebody deleted the database, say), only time helps.
     if ((owner & POLL_ENDED) !== 0) this.close();
   }

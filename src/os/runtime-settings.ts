@@ -14,12 +14,16 @@ const SETTINGS = {
 
 /** Runs what starts a worker, with the settings made. It is given the names of the variables, which the worker must unset. */
 export function withRuntimeSettings<T>(start: (names: readonly string[]) => T): T {
-  const settings = Object.entries(SETTINGS).filter(([name]) => !hasVariable(name));
-  for (const [name, value] of settings) setVariable(name, value);
+  const names: string[] = [];
+  for (const [name, value] of Object.entries(SETTINGS)) {
+    if (hasVariable(name)) continue;
+    setVariable(name, value);
+    names.push(name);
+  }
   try {
-    return start(settings.map(([name]) => name));
+    return start(names);
   } finally {
-    for (const [name] of settings) unsetVariable(name);
+    for (const name of names) unsetVariable(name);
   }
 }
 

@@ -142,8 +142,10 @@ export function spawnTarget(
   { fileLimit, directory }: TargetSettings,
 ): number {
   // Only now, so that nothing that is meant for the target (BUN_BE_BUN=1, say) makes the worker another program.
-  for (const [name, value] of env.map(splitVariable))
+  for (const text of env) {
+    const [name, value] = splitVariable(text);
     if (!OWN_VARIABLES.includes(name)) setVariable(name, value);
+  }
   const nothing = openNothing();
   const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
   try {

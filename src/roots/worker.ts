@@ -16,15 +16,13 @@ import { COMMIT, VERSION } from "../version.ts";
  *  and the end of its command, whose time it notes. */
 const PATIENCE_MS = 100;
 
-const COMMANDS: readonly Command[] = [worker, hook];
-
 export const main: Root = async (argv, { stderr }) => endProcess(await runOwn(argv, stderr));
 
 /** Runs a worker or a hook by its words; returns its exit code. */
 async function runOwn([name, ...words]: readonly string[], stderr: number): Promise<number> {
   const diagnostics = createOutput(stderr, () => undefined);
   try {
-    const command = COMMANDS.find((each) => each.name === name)!;
+    const command: Command = name === hook.name ? hook : worker;
     const parsed = parseWords(command, words);
     // Somebody asks for its --help.
     if (parsed === undefined) return 0;

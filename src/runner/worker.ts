@@ -119,19 +119,19 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
   const target = readIdentity(pid);
-  const ended = new Promise<{ status: ExitStatus; endedAt: Instant }>((resolve) =>
-    onExit(pid, (status) => {
-      signals.end();
-      resolve({ status, endedAt: now() });
-    }),
-  );
+  let hasEnded = false;
+  const { promise: ended, resolve } = Promise.withResolvers<{ status: ExitStatus; endedAt: Instant }>();
+  onExit(pid, (status) => {
+    hasEnded = true;
+    signals.end();
+    resolve({ status, endedAt: now() });
+  });
   const stopper = new Stopper(context, { ...job, target });
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
-  const recorded = ledger
+  void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))
-    .then(() => "recorded" as const);
-  if ((await Promise.race([recorded, ended])) === "recorded") announceRunning(WORKER_LOCK_FD);
+    .then(() => hasEnded || announceRunning(WORKER_LOCK_FD));
   pokes.hear(async () => {
     const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
     if (cancelRequest !== null) stopper.cancel(cancelRequest);
