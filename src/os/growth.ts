@@ -21,7 +21,7 @@ export class GrowthWatch {
   #inotify: number | undefined;
   #eventLoop: number | undefined;
 
-  constructor(readonly paths: readonly string[]) {}
+  constructor(readonly files: readonly { readonly path: string }[]) {}
 
   /** To be called when there was something to read: the next silence is a new one. */
   reset(): void {
@@ -50,10 +50,10 @@ export class GrowthWatch {
 
   /** -1 where there is none to be had; undefined where the files are not there yet. */
   #openInotify(): number | undefined {
-    if (this.paths.some((path) => statPath(path) === undefined)) return undefined;
+    if (this.files.some(({ path }) => statPath(path) === undefined)) return undefined;
     const fd = libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) return -1;
-    const watched = this.paths.every((path) => libc.inotify_add_watch(fd, cstring(path), IN_MODIFY) >= 0);
+    const watched = this.files.every(({ path }) => libc.inotify_add_watch(fd, cstring(path), IN_MODIFY) >= 0);
     if (watched) return fd;
     closeFile(fd);
     return -1;

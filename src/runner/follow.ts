@@ -45,17 +45,19 @@ export async function followJob(
   errand: Errand = NO_ERRAND,
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
-  const taps = routes.map((route) => new Tap(logs[route.stream], route));
-  const growth = new GrowthWatch(routes.map((route) => logs[route.stream]));
+  const taps: Tap[] = [];
+  for (const route of routes) taps.push(new Tap(logs[route.stream], route));
+  const growth = new GrowthWatch(taps);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
       current = await refresh(context, store, current);
       if (await errand.isLeaving(current)) return current;
-      const copied = taps.map((tap) => tap.copy()).some((count) => count > 0);
-      if (!isActive(current.status) && !copied) return current;
-      if (copied) growth.reset();
+      let copied = 0;
+      for (const tap of taps) copied += tap.copy();
+      if (!isActive(current.status) && copied === 0) return current;
+      if (copied > 0) growth.reset();
       else {
         // What came while we looked would not end the sleep.
         await turn();
@@ -73,7 +75,9 @@ export async function followJob(
 
 /** Lets signal handlers run. */
 function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  return promise;
 }
 
 /** One stream on its way from the log file to a descriptor. */
