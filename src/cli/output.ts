@@ -1,8 +1,5 @@
 /** Where a command's answer goes. main.ts gives the descriptors; nothing else writes to them. */
-import type { Job } from "../job/job.ts";
-import { now } from "../os/clock.ts";
 import { writeAll } from "../os/file.ts";
-import { jobTable } from "./table.ts";
 import { toJson } from "./views.ts";
 
 export interface Output {
@@ -13,8 +10,6 @@ export interface Output {
   rows(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
-  table(jobs: readonly Job[]): void;
-  tableText(jobs: readonly Job[]): string;
   text(text: string): void;
 }
 
@@ -26,19 +21,11 @@ export function createOutput(
   rows: () => number | undefined = () => undefined,
 ): Output {
   const text = (value: string) => writeAll(descriptor, encoder.encode(value));
-  const tableText = (jobs: readonly Job[]) => {
-    // 0 where the terminal does not know.
-    const width = columns();
-    const color = width !== undefined && !process.env["NO_COLOR"];
-    return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
-  };
   return {
     descriptor,
     columns,
     rows,
     text,
     json: (value) => text(toJson(value)),
-    table: (jobs) => text(tableText(jobs)),
-    tableText,
   };
 }

@@ -2,6 +2,8 @@
 import { formatDuration } from "../job/duration.ts";
 import type { Instant, Job } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
+import { now } from "../os/clock.ts";
+import type { Output } from "./output.ts";
 import { cutMiddle } from "./views.ts";
 
 export interface TableStyle {
@@ -29,6 +31,14 @@ const COLORS: Record<JobStatus, number> = {
   LOST: 35,
   CANCELLED: 33,
 };
+
+/** The table as it fits where an answer goes. */
+export function tableFor({ columns }: Output, jobs: readonly Job[]): string {
+  // 0 where the terminal does not know.
+  const width = columns();
+  const color = width !== undefined && !process.env["NO_COLOR"];
+  return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
+}
 
 export function jobTable(jobs: readonly Job[], style: TableStyle): string {
   const rows = jobs.map((job) => cells(job, style.now));

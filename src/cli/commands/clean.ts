@@ -59,7 +59,7 @@ export const clean = defineCommand({
     const limits = { before, keep, maxLogBytes };
     const result = await cleanJobs(context, limits, dryRun ? told : undefined);
     if (format === "table") {
-      output.table(doomed);
+      output.text((await import("../table.ts")).tableFor(output, doomed));
       return 0;
     }
     output.json({

@@ -48,7 +48,7 @@ export const list = defineCommand({
     }
     const jobs = await listJobs(context, filter);
     const finder = new OrphanFinder(context);
-    if (format === "table") output.table(jobs);
+    if (format === "table") output.text((await import("../table.ts")).tableFor(output, jobs));
     else {
       const views = [];
       for (const job of jobs) views.push(jobView(context.home, job, finder.find(job)));
@@ -60,14 +60,14 @@ export const list = defineCommand({
 
 /** Draws over what it has drawn; lines of an earlier picture are cleared one by one, so that nothing flickers. */
 async function watchTable(load: () => ReturnType<typeof listJobs>, output: Output): Promise<number> {
+  const { tableFor } = await import("../table.ts");
   let stopped = false;
   process.on("SIGINT", () => (stopped = true));
   output.text(CURSOR_HOME + CLEAR_BELOW);
   while (!stopped) {
     // A picture higher than the terminal would scroll. The last row is left for the cursor.
     const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
-    const lines = output
-      .tableText(await load())
+    const lines = tableFor(output, await load())
       .trimEnd()
       .split("\n")
       .slice(0, height);

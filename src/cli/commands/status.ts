@@ -39,7 +39,8 @@ export const status = defineCommand({
     };
     const jobs = await many();
     const one = jobs === undefined ? (await findJob(context, toSelector(options))).job : undefined;
-    if (options.format === "table") output.table(jobs ?? [one!]);
+    if (options.format === "table")
+      output.text((await import("../table.ts")).tableFor(output, jobs ?? [one!]));
     else output.json(jobs?.map(view) ?? view(one!));
     return 0;
   },
