@@ -12,12 +12,16 @@ import { askUnit, dieOf, type Unit } from "../os/unit.ts";
 import { cancelJob } from "./cancel.ts";
 import type { Context } from "./context.ts";
 
-/** What is left of the time until systemd kills everything is for a KILL of ours and for recording the result. */
+/**
+ * What is left of the time until systemd kills everything is for a KILL of ours and for recording the result; and half of it
+ * for the worker's last steps after that.
+ */
 const RESERVE = { share: 0.25, longestMs: 5_000 } as const;
 
 export class RunSignals {
   #stopping: Unit | undefined;
   #killAt = Number.POSITIVE_INFINITY;
+  #leaveAt = Number.POSITIVE_INFINITY;
   #hasKilled = false;
 
   constructor(
@@ -37,6 +41,7 @@ export class RunSignals {
       const reserveMs = Math.min(unit.killsAfterMs * RESERVE.share, RESERVE.longestMs);
       this.#stopping = unit;
       this.#killAt = performance.now() + unit.killsAfterMs - reserveMs;
+      this.#leaveAt = this.#killAt + reserveMs / 2;
     }
     return false;
   }
@@ -48,7 +53,7 @@ export class RunSignals {
 
   /** The unit is being stopped, and systemd will soon kill what is left of it. */
   get isTimeOver(): boolean {
-    return performance.now() >= this.#killAt;
+    return performance.now() >= this.#leaveAt;
   }
 
   /** The command went on after the stop, and we have ended it. */

@@ -70,6 +70,10 @@ if (has("systemd")) {
         ...["[Service]", "Type=exec", "KillMode=mixed", "TimeoutStopSec=2"],
         `ExecStart=${PROGRAM} run --run-key hanging --on-exit 'sleep 600' -- ${SLEEP}\n`,
       ].join("\n"),
+      "stubborn-hooked.service": [
+        ...["[Service]", "Type=exec", "TimeoutStopSec=4"],
+        `ExecStart=${PROGRAM} run --run-key stubborn-hooked --on-exit 'sleep 0.1; echo ran > /root/stubborn' -- ${IGNORES_TERM}\n`,
+      ].join("\n"),
       "look.service": `[Service]\nType=oneshot\nExecStart=${PROGRAM} list\n`,
       "shell.service": `[Service]\n${behindShell}\n`,
     });
@@ -156,7 +160,7 @@ describe("systemctl stop", () => {
   if (has("systemd")) {
     beforeAll(async () => {
       const names = Object.keys(SERVICES).filter((name) => /^(plain|polite|failing|stubborn)-/.test(name));
-      names.push("oneshot", "unasked");
+      names.push("oneshot", "unasked", "stubborn-hooked");
       await start("--no-block", ...names);
       scoped = await machine.json([
         "start",
@@ -220,6 +224,16 @@ describe("systemctl stop", () => {
       },
     );
   }
+
+  testWith(
+    ["systemd"],
+    "leaves the worker of a command that was killed the time to run its hook",
+    async () => {
+      expect(machine.readFile("/root/stubborn")).toBe("ran\n");
+      expect((await jobs("stubborn-hooked"))[0]).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
+      expect(await machine.journal("stubborn-hooked")).not.toContain("Killing process");
+    },
+  );
 
   testWith(
     ["systemd"],
