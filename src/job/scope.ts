@@ -4,7 +4,7 @@ export const SCOPE_MODES = ["auto", "always", "never"] as const;
 export type ScopeMode = (typeof SCOPE_MODES)[number];
 
 export function isScopeMode(text: string | null): text is ScopeMode {
-  return SCOPE_MODES.some((mode) => mode === text);
+  return (SCOPE_MODES as readonly (string | null)[]).includes(text);
 }
 
 /** The name of a job's own scope. Drop-ins in `orchesjob-.scope.d` apply to all of them: systemd.unit(5). */
