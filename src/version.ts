@@ -5,4 +5,4 @@ declare const ORCHESJOB_COMMIT: string | undefined;
 export const VERSION = typeof ORCHESJOB_VERSION === "string" ? ORCHESJOB_VERSION : "0.0.0-source";
 export const COMMIT = typeof ORCHESJOB_COMMIT === "string" ? ORCHESJOB_COMMIT : "unknown";
 
-export const VERSION_LINE = `orchesjob ${VERSION} (commit ${COMMIT}, bun ${Bun.version})\n`;
+export const versionLine = () => `orchesjob ${VERSION} (commit ${COMMIT}, bun ${Bun.version})\n`;

@@ -81,10 +81,7 @@ export function optional<T>(
   help: string,
   parse: ValueReader<T>,
 ): Option<T | undefined> {
-  return {
-    ...describe(name, placeholder, help, parse),
-    read: (given) => (given.length === 0 ? undefined : parse(single(name, given))),
-  };
+  return withDefault<T | undefined>(name, placeholder, help, parse, undefined);
 }
 
 export function withDefault<const T>(
@@ -94,8 +91,14 @@ export function withDefault<const T>(
   parse: ValueReader<T>,
   value: T,
 ): Option<T> {
-  const option = optional(name, placeholder, help, parse);
-  return { ...option, read: (given) => option.read(given) ?? value };
+  return {
+    flag: name,
+    placeholder,
+    help,
+    choices: parse.choices,
+    completes: parse.completes,
+    read: (given) => (given.length === 0 ? value : parse(single(name, given))),
+  };
 }
 
 export function required<T>(
@@ -105,7 +108,7 @@ export function required<T>(
   parse: ValueReader<T>,
 ): Option<T> {
   return {
-    ...describe(name, placeholder, help, parse),
+    ...optional(name, placeholder, help, parse),
     read(given) {
       if (given.length === 0) throw new OrchesjobError("usage", `${name} ${placeholder} is required`);
       return parse(single(name, given));
@@ -121,7 +124,7 @@ export function repeated<T>(
   parse: ValueReader<T>,
 ): Option<readonly T[]> {
   return {
-    ...describe(name, placeholder, help, parse),
+    ...optional(name, placeholder, help, parse),
     repeatable: true,
     read(given) {
       const values: T[] = [];
@@ -129,10 +132,6 @@ export function repeated<T>(
       return values;
     },
   };
-}
-
-function describe<T>(flag: string, placeholder: string, help: string, parse: ValueReader<T>) {
-  return { flag, placeholder, help, choices: parse.choices, completes: parse.completes };
 }
 
 function single(name: string, given: readonly string[]): string {

@@ -28,7 +28,9 @@ export function resolveHome(): Home {
 }
 
 export function homeAt(path: string): Home {
-  const clean = path.length > 1 ? path.replace(/\/+$/, "") || "/" : path;
+  let end = path.length;
+  while (end > 1 && path[end - 1] === "/") end -= 1;
+  const clean = path.slice(0, end);
   return { path: clean, database: `${clean}/orchesjob.db`, logs: `${clean}/logs`, locks: `${clean}/locks` };
 }
 

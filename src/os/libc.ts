@@ -5,55 +5,65 @@
  */
 import { dlopen, read, type Pointer } from "bun:ffi";
 
-const SYMBOLS = {
-  __errno_location: { args: [], returns: "ptr" },
-  strerror: { args: ["i32"], returns: "cstring" },
-  open: { args: ["ptr", "i32", "i32"], returns: "i32" },
-  close: { args: ["i32"], returns: "i32" },
-  read: { args: ["i32", "ptr", "u64"], returns: "i64" },
-  write: { args: ["i32", "ptr", "u64"], returns: "i64" },
-  sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
-  lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
-  fsync: { args: ["i32"], returns: "i32" },
-  mkdir: { args: ["ptr", "i32"], returns: "i32" },
-  unlink: { args: ["ptr"], returns: "i32" },
-  readlink: { args: ["ptr", "ptr", "u64"], returns: "i64" },
+/** What nearly every process uses. */
+const COMMON = {
   statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
   umask: { args: ["u32"], returns: "u32" },
-  chdir: { args: ["ptr"], returns: "i32" },
-  fchdir: { args: ["i32"], returns: "i32" },
-  pipe2: { args: ["ptr", "i32"], returns: "i32" },
-  flock: { args: ["i32", "i32"], returns: "i32" },
-  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
-  mkfifo: { args: ["ptr", "u32"], returns: "i32" },
-  inotify_init1: { args: ["i32"], returns: "i32" },
-  inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
-  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
-  setenv: { args: ["ptr", "ptr", "i32"], returns: "i32" },
-  unsetenv: { args: ["ptr"], returns: "i32" },
-  getenv: { args: ["ptr"], returns: "cstring" },
-  prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
-  syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
-  sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  siginterrupt: { args: ["i32", "i32"], returns: "i32" },
-  kill: { args: ["i32", "i32"], returns: "i32" },
-  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
-  _exit: { args: ["i32"], returns: "void" },
   geteuid: { args: [], returns: "u32" },
-  getpwuid: { args: ["u32"], returns: "ptr" },
+  write: { args: ["i32", "ptr", "u64"], returns: "i64" },
   localtime_r: { args: ["ptr", "ptr"], returns: "ptr" },
-  mktime: { args: ["ptr"], returns: "i64" },
-  posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
-  posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
-  posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },
-  posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },
-  posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
-  posix_spawnattr_setflags: { args: ["ptr", "i16"], returns: "i32" },
-  posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
-  posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
+  _exit: { args: ["i32"], returns: "void" },
 } as const;
+
+/** For those that handle files. As functions, both tables, because making them takes 150,000 instructions. */
+const forFiles = () =>
+  ({
+    __errno_location: { args: [], returns: "ptr" },
+    strerror: { args: ["i32"], returns: "cstring" },
+    open: { args: ["ptr", "i32", "i32"], returns: "i32" },
+    close: { args: ["i32"], returns: "i32" },
+    read: { args: ["i32", "ptr", "u64"], returns: "i64" },
+    sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
+    lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
+    fsync: { args: ["i32"], returns: "i32" },
+    mkdir: { args: ["ptr", "i32"], returns: "i32" },
+    unlink: { args: ["ptr"], returns: "i32" },
+    readlink: { args: ["ptr", "ptr", "u64"], returns: "i64" },
+  }) as const;
+
+const others = () =>
+  ({
+    chdir: { args: ["ptr"], returns: "i32" },
+    fchdir: { args: ["i32"], returns: "i32" },
+    pipe2: { args: ["ptr", "i32"], returns: "i32" },
+    flock: { args: ["i32", "i32"], returns: "i32" },
+    fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+    poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+    mkfifo: { args: ["ptr", "u32"], returns: "i32" },
+    inotify_init1: { args: ["i32"], returns: "i32" },
+    inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    setrlimit: { args: ["i32", "ptr"], returns: "i32" },
+    setenv: { args: ["ptr", "ptr", "i32"], returns: "i32" },
+    unsetenv: { args: ["ptr"], returns: "i32" },
+    getenv: { args: ["ptr"], returns: "cstring" },
+    prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
+    syscall: { args: ["i64", "i64", "i64", "i64", "i64"], returns: "i64" },
+    sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+    siginterrupt: { args: ["i32", "i32"], returns: "i32" },
+    kill: { args: ["i32", "i32"], returns: "i32" },
+    waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
+    getpwuid: { args: ["u32"], returns: "ptr" },
+    mktime: { args: ["ptr"], returns: "i64" },
+    posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
+    posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
+    posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },
+    posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },
+    posix_spawnattr_init: { args: ["ptr"], returns: "i32" },
+    posix_spawnattr_setflags: { args: ["ptr", "i16"], returns: "i32" },
+    posix_spawnattr_setsigdefault: { args: ["ptr", "ptr"], returns: "i32" },
+    posix_spawnattr_setsigmask: { args: ["ptr", "ptr"], returns: "i32" },
+  }) as const;
 
 /**
  * Where the C library is: glibc on Debian's and on others' systems, musl. Absolute, because Bun looks for any other name in
@@ -68,44 +78,38 @@ const PLACES = [
   "/lib/ld-musl-aarch64.so.1",
 ];
 
-type Symbols = typeof SYMBOLS;
+type Symbols = typeof COMMON & Others;
+type Others = ReturnType<typeof forFiles> & ReturnType<typeof others>;
 type Library = ReturnType<typeof dlopen<Symbols>>["symbols"];
-
-/** What nearly every process uses, and every C library has. */
-const { umask, getrlimit, geteuid, write, localtime_r, _exit } = SYMBOLS;
-const COMMON = { umask, getrlimit, geteuid, write, localtime_r, _exit };
+type Bound = { -readonly [Name in keyof Library]?: Library[Name] };
 
 /** What was bound, which must not be collected while its functions are in use. */
 const opened: unknown[] = [];
 
-/** Its functions that were bound. */
-const bound: { -readonly [Name in keyof Library]?: Library[Name] } = {};
-
-function bind(place: string, symbols: Partial<Symbols>): void {
+function bind(place: string, symbols: Partial<Symbols>): Bound {
   const library = dlopen(place, symbols as Symbols);
   opened.push(library);
-  Object.assign(bound, library.symbols);
+  return library.symbols;
 }
 
-/** Its absolute path. */
-export const libraryPath: string = findLibrary();
+/** `path` is absolute. */
+const { path: libraryPath, bound } = findLibrary();
+export { libraryPath };
 
-function findLibrary(): string {
+function findLibrary(): { readonly path: string; readonly bound: Bound } {
   // Decided when it is built: Bun knows what it builds for.
   if (process.platform !== "linux")
     return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
-  for (const place of PLACES) {
+  for (const path of PLACES) {
     try {
-      bind(place, COMMON);
-      return place;
+      return { path, bound: bindCommon(path) };
     } catch {
       // The next place.
     }
   }
   try {
-    const place = findMapped();
-    bind(place, COMMON);
-    return place;
+    const path = findMapped();
+    return { path, bound: bindCommon(path) };
   } catch (error) {
     return leave(error);
   }
@@ -130,50 +134,57 @@ function stop(message: string): never {
   process.exit(1);
 }
 
-/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
-function bindStatx(): void {
+function bindCommon(path: string): Bound {
   try {
-    bind(libraryPath, { statx: SYMBOLS.statx });
+    return bind(path, COMMON);
   } catch {
-    const { args, returns } = SYMBOLS.statx;
-    const library = dlopen(libraryPath, { syscall: { args: ["i64", ...args], returns } });
-    opened.push(library);
-    const number = process.arch === "arm64" ? 291 : 332;
-    bound.statx = ((...words) => library.symbols.syscall(number, ...words)) as Library["statx"];
+    const { statx, ...rest } = COMMON;
+    return { ...bind(path, rest), statx: bindStatx(path) };
   }
+}
+
+/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
+function bindStatx(path: string): Library["statx"] {
+  const { args, returns } = COMMON.statx;
+  const library = dlopen(path, { syscall: { args: ["i64", ...args], returns } });
+  opened.push(library);
+  const number = process.arch === "arm64" ? 291 : 332;
+  return ((...words) => library.symbols.syscall(number, ...words)) as Library["statx"];
 }
 
 /**
  * Its functions. To bind one takes 30,000 instructions, or 16,000 where several are bound at once, and no process uses them
- * all: so the common ones are bound at the start, and each other one when it is first used.
+ * all: so the common ones are bound at the start, and each other one when it is first used and not found here.
  */
-export const libc = new Proxy(bound, {
-  get(_, name: keyof Symbols) {
-    if (bound[name] === undefined) {
-      if (name === "statx") bindStatx();
-      else bind(libraryPath, { [name]: SYMBOLS[name] });
-    }
-    return bound[name];
-  },
-}) as Library;
+export const libc = Object.setPrototypeOf(
+  bound,
+  new Proxy({}, { get: (_, name: keyof Others) => bindOther(name) }),
+) as Library;
 
-export const ERRNO = {
-  EPERM: 1,
-  ENOENT: 2,
-  ESRCH: 3,
-  EINTR: 4,
-  ENOEXEC: 8,
-  EAGAIN: 11,
-  EACCES: 13,
-  EEXIST: 17,
-  ENOTDIR: 20,
-  EISDIR: 21,
-  EINVAL: 22,
-  ENOSPC: 28,
-  EROFS: 30,
-  EPIPE: 32,
-  ENOSYS: 38,
-} as const;
+function bindOther(name: keyof Others): unknown {
+  const files: Partial<Others> = forFiles();
+  const symbol = files[name] ?? (others() as Partial<Others>)[name];
+  return (bound[name] = bind(libraryPath, { [name]: symbol })[name] as never);
+}
+
+/** An enum, because its numbers are put where they are used when it is built. */
+export enum ERRNO {
+  EPERM = 1,
+  ENOENT = 2,
+  ESRCH = 3,
+  EINTR = 4,
+  ENOEXEC = 8,
+  EAGAIN = 11,
+  EACCES = 13,
+  EEXIST = 17,
+  ENOTDIR = 20,
+  EISDIR = 21,
+  EINVAL = 22,
+  ENOSPC = 28,
+  EROFS = 30,
+  EPIPE = 32,
+  ENOSYS = 38,
+}
 
 /** A call of the C library that failed. `message` is for a person: the action, the path, the system's own words. */
 export class SystemError extends Error {

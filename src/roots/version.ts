@@ -3,11 +3,11 @@ import { report } from "../cli/report.ts";
 import { writeAll } from "../os/file.ts";
 import { endProcess } from "../os/self.ts";
 import type { Root } from "../run-command.ts";
-import { VERSION_LINE } from "../version.ts";
+import { versionLine } from "../version.ts";
 
 export const main: Root = async (_, { stdout, stderr }) => {
   try {
-    writeAll(stdout, new TextEncoder().encode(VERSION_LINE));
+    writeAll(stdout, new TextEncoder().encode(versionLine()));
   } catch (error) {
     endProcess(report(error, stderr));
   }

@@ -13,8 +13,6 @@ export interface JobProcesses {
   readonly unseen: boolean;
 }
 
-const NOBODY: ReadonlySet<number> = new Set();
-
 export interface Search {
   readonly table?: ProcessTable;
   /** See Evidence. */
@@ -23,7 +21,11 @@ export interface Search {
 }
 
 export function findProcesses(context: Context, job: Job, search: Search = {}): JobProcesses {
-  const { table = new ProcessTable(context.origin), bystanders = NOBODY, trustSession = true } = search;
+  const {
+    table = new ProcessTable(context.origin),
+    bystanders = new Set<number>(),
+    trustSession = true,
+  } = search;
   const { stdout, stderr } = logFiles(context.home, job.jobId);
   const heldLogs = [stdout, stderr].filter((path) => probeLock(path) === "held");
   const seen = table.ofJob(job, { heldLogs, bystanders, trustSession });

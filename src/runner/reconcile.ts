@@ -22,7 +22,9 @@ export async function reconcile(
   job: Job,
   mustRecord = false,
 ): Promise<Job> {
-  return (await reconcileAll(context, store, [job], mustRecord))[0]!;
+  const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
+  if (isHookDue(known)) await catchUp(context, [known]);
+  return known;
 }
 
 /** As reconcile, for many. */
@@ -39,8 +41,13 @@ export async function reconcileAll(
     settled.push(known);
     if (isHookDue(known)) overdue.push(known);
   }
-  if (overdue.length > 0) await (await import("./hook-catch-up.ts")).catchUpHooks(context, overdue);
+  if (overdue.length > 0) await catchUp(context, overdue);
   return settled;
+}
+
+async function catchUp(context: Context, overdue: readonly Job[]): Promise<void> {
+  const { catchUpHooks } = await import("./hook-catch-up.ts");
+  return catchUpHooks(context, overdue);
 }
 
 /** As reconcile, for one that is active. */

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSqliteStore, QUERIES } from "../../src/store/sqlite/sqlite-store.ts";
+import { openSqliteStore, queries } from "../../src/store/sqlite/sqlite-store.ts";
 import { testStore } from "./conformance.ts";
 
 const SILENT = { notify: () => {}, progress: () => {} };
@@ -47,7 +47,7 @@ describe("query plans", () => {
   /** Only this index may be walked from end to end: it holds no more than the active jobs. */
   const WALK = /^SCAN jobs(?! USING INDEX jobs_active$)/;
 
-  test.each(Object.entries(QUERIES).filter(([name]) => name !== "dropRequests"))(
+  test.each(Object.entries(queries()).filter(([name]) => name !== "dropRequests"))(
     "%s uses an index, and sorts nothing",
     (_, sql) => {
       const steps = database.query<{ detail: string }, []>(`explain query plan ${sql}`).all();

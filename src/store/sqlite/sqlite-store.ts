@@ -43,7 +43,8 @@ const HOOK_STATE =
   "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
-export const QUERIES = {
+/** What nearly every process asks. */
+const COMMON = {
   find: "select * from jobs where job_id = $jobId",
   // With the plus SQLite does not ask whether the value could make a partial index of use, for which it would prepare the
   // statement anew with every value: that takes 160,000 instructions.
@@ -51,59 +52,74 @@ export const QUERIES = {
   history: "select * from jobs where run_key = +$runKey order by attempt_no desc",
   active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
   anyActive: `select seq from jobs where ${IS_ACTIVE} limit 1`,
-  finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+};
+
+/** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
+const others = () =>
+  ({
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
-  firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
+    firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
-  unknown: `select value as job_id from json_each($jobIds)
+    unknown: `select value as job_id from json_each($jobIds)
     where not exists (select 1 from jobs where job_id = value)`,
-  remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
-  insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
+    insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
       rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
       $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
-  requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
+    requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
-  findRequest: `select jobs.* from requests join jobs using (job_id)
+    findRequest: `select jobs.* from requests join jobs using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
-  bindNewRequest:
-    "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
-  bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
+    bindNewRequest:
+      "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
+    bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
     on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from jobs)`,
-  dropRequests: "delete from requests where job_id not in (select job_id from jobs)",
-  rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
+    dropRequests: "delete from requests where job_id not in (select job_id from jobs)",
+    rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,
-  strictJobId: "select job_id from strict_runs where run_key = $runKey",
-  override: `select 1 from strict_overrides
+    strictJobId: "select job_id from strict_runs where run_key = $runKey",
+    override: `select 1 from strict_overrides
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-  useOverride: `update strict_overrides set used_at = $at
+    useOverride: `update strict_overrides set used_at = $at
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-  unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
+    unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
-  recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
-  // The next key is looked up behind each: a long history costs no more than a short one.
-  runKeys: `with recursive keys (run_key) as (
+    recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    // The next key is looked up behind each: a long history costs no more than a short one.
+    runKeys: `with recursive keys (run_key) as (
       select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
       union all
       select (select min(run_key) from jobs where run_key > keys.run_key and run_key < $prefixEnd) from keys
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
-  jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
-  recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+    recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
     where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
-  run: onEvent(
-    "run",
-    "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
-  ),
-  succeed: onEvent("succeed", OUTCOME),
-  fail: onEvent("fail", OUTCOME),
-  cancel: onEvent("cancel", OUTCOME),
-  lose: onEvent("lose", "lost_reason = $reason, finished_at = $at"),
-} satisfies Record<JobEvent, string> & Record<string, string>;
+    run: onEvent(
+      "run",
+      "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
+    ),
+    succeed: onEvent("succeed", OUTCOME),
+    fail: onEvent("fail", OUTCOME),
+    cancel: onEvent("cancel", OUTCOME),
+    lose: onEvent("lose", "lost_reason = $reason, finished_at = $at"),
+  }) satisfies Record<JobEvent, string> & Record<string, string>;
+
+type Query = keyof typeof COMMON | keyof ReturnType<typeof others>;
+
+export const queries = (): Readonly<Record<Query, string>> => ({ ...COMMON, ...others() });
+
+let made: ReturnType<typeof queries> | undefined;
+
+function textOf(query: Query): string {
+  return (COMMON as Partial<Record<Query, string>>)[query] ?? (made ??= queries())[query];
+}
 
 /** The guarded statement for an event of the state machine. */
 function onEvent(event: JobEvent, columns: string): string {
@@ -193,9 +209,9 @@ class SqliteStore implements JobStore {
   async strictness(runKey: string, at: Instant): Promise<Strictness> {
     return this.#attempt(() => ({
       strictJobId: this.#database
-        .query<{ job_id: string }, SQLQueryBindings>(QUERIES.strictJobId)
+        .query<{ job_id: string }, SQLQueryBindings>(textOf("strictJobId"))
         .get({ runKey })?.job_id,
-      override: this.#database.query(QUERIES.override).get({ runKey, at }) !== null,
+      override: this.#database.query(textOf("override")).get({ runKey, at }) !== null,
     }));
   }
 
@@ -345,7 +361,7 @@ class SqliteStore implements JobStore {
     this.#attempt(() => this.#database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.#unsynced(() =>
       this.#attempt(
-        () => this.#database.query(QUERIES.remove).run({ jobIds: JSON.stringify(jobIds) }).changes,
+        () => this.#database.query(textOf("remove")).run({ jobIds: JSON.stringify(jobIds) }).changes,
       ),
     );
   }
@@ -404,30 +420,30 @@ class SqliteStore implements JobStore {
   }
 
   /** Returns how many rows changed. */
-  #execute(query: keyof typeof QUERIES, bindings: Bindings): number {
-    return this.#database.query<unknown, SQLQueryBindings>(QUERIES[query]).run(bindings).changes;
+  #execute(query: Query, bindings: Bindings): number {
+    return this.#database.query<unknown, SQLQueryBindings>(textOf(query)).run(bindings).changes;
   }
 
-  #row(query: keyof typeof QUERIES, bindings: Bindings): JobRow | undefined {
-    return this.#database.query<JobRow, SQLQueryBindings>(QUERIES[query]).get(bindings) ?? undefined;
+  #row(query: Query, bindings: Bindings): JobRow | undefined {
+    return this.#database.query<JobRow, SQLQueryBindings>(textOf(query)).get(bindings) ?? undefined;
   }
 
-  #one(query: keyof typeof QUERIES, bindings: Bindings): Job | undefined {
+  #one(query: Query, bindings: Bindings): Job | undefined {
     const row = this.#attempt(() => this.#row(query, bindings));
     return row === undefined ? undefined : toJob(row);
   }
 
   /** A change is stepped to its end, so that a commit that fails is reported: `get` would stop at the first row. */
-  #change(query: keyof typeof QUERIES, bindings: Bindings): Job | undefined {
+  #change(query: Query, bindings: Bindings): Job | undefined {
     const row = this.#all(query, bindings)[0];
     return row === undefined ? undefined : toJob(row);
   }
 
-  #all(query: keyof typeof QUERIES, bindings: Bindings): JobRow[] {
+  #all(query: Query, bindings: Bindings): JobRow[] {
     return this.#select<JobRow>(query, bindings);
   }
 
-  #select<Row>(query: keyof typeof QUERIES, bindings: Bindings): Row[] {
-    return this.#attempt(() => this.#database.query<Row, SQLQueryBindings>(QUERIES[query]).all(bindings));
+  #select<Row>(query: Query, bindings: Bindings): Row[] {
+    return this.#attempt(() => this.#database.query<Row, SQLQueryBindings>(textOf(query)).all(bindings));
   }
 }
