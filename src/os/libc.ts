@@ -161,9 +161,12 @@ export const libc = Object.setPrototypeOf(
   new Proxy({}, { get: (_, name: keyof Others) => bindOther(name) }),
 ) as Library;
 
+let files: Partial<Others> | undefined;
+let rest: Partial<Others> | undefined;
+
 function bindOther(name: keyof Others): unknown {
-  const files: Partial<Others> = forFiles();
-  const symbol = files[name] ?? (others() as Partial<Others>)[name];
+  const symbol =
+    (files ??= forFiles() as Partial<Others>)[name] ?? (rest ??= others() as Partial<Others>)[name];
   return (bound[name] = bind(libraryPath, { [name]: symbol })[name] as never);
 }
 
