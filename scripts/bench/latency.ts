@@ -1,6 +1,6 @@
 /**
- * Latency: each command as a whole process, interleaved with an empty executable, so that what the machine does between hits
- * all. Each executable is run from several copies in turn: where its pages happen to lie in memory makes a copy up to a
+ * Latency: each command as a whole process, interleaved with an empty executable in an order that changes with each round, so
+ * that what the machine does between hits all. Each executable is run from several copies in turn: where its pages happen to lie in memory makes a copy up to a
  * sixth slower than another, for as long as it is there.
  */
 import { copyFileSync, fdatasyncSync, openSync, writeSync } from "node:fs";
@@ -25,11 +25,23 @@ interface Case {
 
 const COPIES = 4;
 
+const SETTLE_MS = 25;
+
 /** Copies of an executable; returns which one a round takes. */
 function copies(file: string, directory: string): (round: number) => string {
   const paths = Array.from({ length: COPIES }, (_, index) => join(directory, `${basename(file)}-${index}`));
   for (const path of paths) copyFileSync(file, path);
   return (round) => paths[(round + COPIES) % COPIES]!;
+}
+
+/** The numbers below `count`, in any order: whoever ran always behind the same program would find its caches as that left them. */
+function shuffled(count: number): number[] {
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  for (let rest = count; rest > 1; rest--) {
+    const chosen = Math.floor(Math.random() * rest);
+    [numbers[chosen], numbers[rest - 1]] = [numbers[rest - 1]!, numbers[chosen]!];
+  }
+  return numbers;
 }
 
 export async function measureLatency({ binary, empty, scratch, rounds }: LatencyOptions): Promise<Row[]> {
@@ -65,12 +77,13 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
   time([binary, "start", "--run-key", "known", "--sync", "--", "true"]);
   const taken = cases.map((): number[] => []);
   for (let round = -3; round < rounds; round++) {
-    for (const [index, each] of cases.entries()) {
-      const ms = time(each.argv(round));
+    for (const index of shuffled(cases.length)) {
+      const { name, argv } = cases[index]!;
+      const ms = time(argv(round));
       // The first rounds warm the caches up.
       if (round >= 0) taken[index]!.push(ms);
-      // A job that was started goes on for some ms, and would be in the next one's way.
-      if (each.name.startsWith("start")) await Bun.sleep(25);
+      // A worker goes on for some ms, and would be in the next one's way.
+      if (/^(start|run)/.test(name)) await Bun.sleep(SETTLE_MS);
     }
   }
   const floor = median(taken[0]!);
