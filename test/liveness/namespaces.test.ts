@@ -129,8 +129,9 @@ testWith(
     await box.execute([...enter(container.init), "sh", "-c", script], {
       env: { ORCHESJOB_JOB_ID: undefined },
     });
-    expect(seenFromHere(box, worker)).toBeDefined();
-    expect(seenFromHere(box, target)).toBeDefined();
+    // Who is just being executed has no environment by which we know it.
+    await until("another has the worker's number", () => seenFromHere(box, worker));
+    await until("another has the target's number", () => seenFromHere(box, target));
     expect(await container.run(["status", "--run-key", "k"])).toMatchObject({
       status: "LOST",
       orphan_pids: [],
