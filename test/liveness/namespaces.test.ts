@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { enter, seenFromHere, startContainer } from "../support/container.ts";
 import { testWith } from "../support/needs.ts";
-import { killAndWait, stateOf, statusOf } from "../support/processes.ts";
+import { killAndWait, readProc, stateOf, statusOf } from "../support/processes.ts";
 import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 testWith(
@@ -89,6 +89,8 @@ testWith(
       const gate = new Gate(box);
       // The first process of this container is sleep, which never reaps.
       const container = await startContainer(box, ["sh", "-c", gate.wait], "exec sleep 1000");
+      // As long as it is the shell that waits for `mv` it does reap.
+      await until("the first process is sleep", () => readProc(container.init, "comm") === "sleep\n");
       const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
       const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
       if (deleteLock) rmSync(join(box.home, "locks", container.job.job_id));
