@@ -62,9 +62,14 @@ export async function strikeWorker(
   await until("the first strace is gone", () => tracerOf(pid) === 0 && tracerOf(launcher.pid) === 0);
 
   const trace = join(box.directory, "worker.trace");
-  const tracer = box.spawn(["strace", ...tracing(fault, trace), "-p", String(pid)]);
+  const attach = () => box.spawn(["strace", ...tracing(fault, trace), "-p", String(pid)]);
+  let tracer = attach();
+  await until("the second strace holds the worker", () => {
+    // Once in many runs, on a busy machine, it never did. Where it was refused, another one tries.
+    if (tracer.exitCode !== null) tracer = attach();
+    return tracerOf(pid) === tracer.pid;
+  });
   const hit = box.finished(tracer).then(() => readHit(trace, fault));
-  await until("the second strace holds the worker", () => tracerOf(pid) === tracer.pid);
   process.kill(pid, "SIGCONT");
   return { launcher: finished, hit, pid };
 }
