@@ -1,7 +1,7 @@
 /**
  * Latency: each command as a whole process, interleaved with an empty executable in an order that changes with each round, so
- * that what the machine does between hits all. Each executable is run from several copies in turn: where its pages happen to lie in memory makes a copy up to a
- * sixth slower than another, for as long as it is there.
+ * that what the machine does between hits all. Each executable is run from several copies in turn: where its pages happen to
+ * lie in memory makes a copy up to a sixth slower than another, for as long as it is there.
  */
 import { copyFileSync, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -25,6 +25,7 @@ interface Case {
 
 const COPIES = 4;
 
+/** Until the worker of a command that was over in a moment is gone. */
 const SETTLE_MS = 25;
 
 /** Copies of an executable; returns which one a round takes. */
@@ -82,7 +83,7 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
       const ms = time(argv(round));
       // The first rounds warm the caches up.
       if (round >= 0) taken[index]!.push(ms);
-      // A worker goes on for some ms, and would be in the next one's way.
+      // It would be in the next one's way.
       if (/^(start|run)/.test(name)) await Bun.sleep(SETTLE_MS);
     }
   }

@@ -1,4 +1,5 @@
 /** Where a command's answer goes. main.ts gives the descriptors; nothing else writes to them. */
+import type { Job } from "../job/job.ts";
 import { writeAll } from "../os/file.ts";
 import { toJson } from "./views.ts";
 
@@ -11,6 +12,12 @@ export interface Output {
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
   text(text: string): void;
+}
+
+/** Prints jobs as a table, which only those load who show one. */
+export async function printTable(output: Output, jobs: readonly Job[]): Promise<void> {
+  const { tableFor } = await import("./table.ts");
+  output.text(tableFor(output.columns(), jobs));
 }
 
 const encoder = new TextEncoder();

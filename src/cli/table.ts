@@ -3,10 +3,9 @@ import { formatDuration } from "../job/duration.ts";
 import type { Instant, Job } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
 import { now } from "../os/clock.ts";
-import type { Output } from "./output.ts";
 import { cutMiddle } from "./views.ts";
 
-export interface TableStyle {
+interface TableStyle {
   readonly now: Instant;
   /** Columns of the terminal; Infinity where there is none. */
   readonly width: number;
@@ -32,15 +31,13 @@ const COLORS: Record<JobStatus, number> = {
   CANCELLED: 33,
 };
 
-/** The table as it fits where an answer goes. */
-export function tableFor({ columns }: Output, jobs: readonly Job[]): string {
-  // 0 where the terminal does not know.
-  const width = columns();
+/** `width`: columns of the terminal, 0 where it does not know; undefined where there is none. */
+export function tableFor(width: number | undefined, jobs: readonly Job[]): string {
   const color = width !== undefined && !process.env["NO_COLOR"];
   return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
 }
 
-export function jobTable(jobs: readonly Job[], style: TableStyle): string {
+function jobTable(jobs: readonly Job[], style: TableStyle): string {
   const rows = jobs.map((job) => cells(job, style.now));
   const columns = fit(rows, style.width);
   const line = (row: Row | undefined, status?: JobStatus) =>

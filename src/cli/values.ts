@@ -37,12 +37,13 @@ export function wholeNumber(option: string, smallest: number): (text: string) =>
   };
 }
 
+const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
+
 /** Bytes: `500000`, `64K`, `100M`, `5G`, `1T`, powers of 1024. */
 export function byteSize(option: string): (text: string) => number {
-  const units = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
   return (text) => {
     const match = /^(\d{1,15})([KMGT]?)$/.exec(text);
-    const bytes = match === null ? Number.NaN : Number(match[1]) * units[match[2] as keyof typeof units];
+    const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
     if (Number.isSafeInteger(bytes)) return bytes;
     throw usage(
       `${option} is a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,

@@ -1,13 +1,7 @@
 /** Durations as people write them: `90`, `90s`, `30m`, `2h`, `1d`. */
 import { OrchesjobError } from "./errors.ts";
 
-/** An enum, because its numbers are put where they are used when it is built. */
-enum UNITS {
-  s = 1_000,
-  m = 60_000,
-  h = 3_600_000,
-  d = 86_400_000,
-}
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Longest that fits a number of microseconds safely: about 100 years. */
 const LONGEST_MS = 100 * 366 * UNITS.d;

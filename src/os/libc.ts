@@ -16,7 +16,7 @@ const COMMON = {
   _exit: { args: ["i32"], returns: "void" },
 } as const;
 
-/** For those that handle files. As functions, both tables, because making them takes 150,000 instructions. */
+/** What those use who handle files. This table and the next are functions: to make them takes 150,000 instructions. */
 const forFiles = () =>
   ({
     __errno_location: { args: [], returns: "ptr" },
@@ -32,6 +32,7 @@ const forFiles = () =>
     readlink: { args: ["ptr", "ptr", "u64"], returns: "i64" },
   }) as const;
 
+/** All others. */
 const others = () =>
   ({
     chdir: { args: ["ptr"], returns: "i32" },
@@ -154,7 +155,7 @@ function bindStatx(path: string): Library["statx"] {
 
 /**
  * Its functions. To bind one takes 30,000 instructions, or 16,000 where several are bound at once, and no process uses them
- * all: so the common ones are bound at the start, and each other one when it is first used and not found here.
+ * all: so the common ones are bound at the start, and each other one when it is first used, and asked of the prototype.
  */
 export const libc = Object.setPrototypeOf(
   bound,

@@ -16,10 +16,8 @@ export function setSoftLimit(resource: number, soft: bigint | undefined): () => 
 
 /** Raises the soft limit to the hard one; returns what it was. */
 export function raiseSoftLimit(resource: number): bigint {
-  const limits = new BigUint64Array(2);
-  libc.getrlimit(resource, limits);
-  const soft = limits[0]!;
-  const hard = limits[1]!;
-  if (soft !== hard) libc.setrlimit(resource, new BigUint64Array([hard, hard]));
-  return soft;
+  const before = new BigUint64Array(2);
+  libc.getrlimit(resource, before);
+  setSoftLimit(resource, before[1]);
+  return before[0]!;
 }

@@ -19,7 +19,7 @@ export async function findJob(
   return { store, job: await reconcile(context, store, job) };
 }
 
-function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> | undefined {
+async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
   if ("runKey" in selector) return store.latest(selector.runKey);
   return isJobId(selector.jobId) ? store.find(selector.jobId) : undefined;
 }

@@ -131,7 +131,9 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
 
   void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))
-    .then(() => hasEnded || announceRunning(WORKER_LOCK_FD));
+    .then(() => {
+      if (!hasEnded) announceRunning(WORKER_LOCK_FD);
+    });
   pokes.hear(async () => {
     const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
     if (cancelRequest !== null) stopper.cancel(cancelRequest);

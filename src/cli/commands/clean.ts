@@ -2,6 +2,7 @@ import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
 import { cleanJobs, timeAgo } from "../../runner/clean.ts";
 import { defineCommand, flag, optional } from "../command.ts";
+import { printTable } from "../output.ts";
 import { formatOption } from "../format-option.ts";
 import { byteSize, duration, instant, wholeNumber } from "../values.ts";
 
@@ -59,7 +60,7 @@ export const clean = defineCommand({
     const limits = { before, keep, maxLogBytes };
     const result = await cleanJobs(context, limits, dryRun ? told : undefined);
     if (format === "table") {
-      output.text((await import("../table.ts")).tableFor(output, doomed));
+      await printTable(output, doomed);
       return 0;
     }
     output.json({

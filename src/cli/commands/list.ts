@@ -4,7 +4,7 @@ import { listJobs } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
 import { formatOption } from "../format-option.ts";
-import type { Output } from "../output.ts";
+import { type Output, printTable } from "../output.ts";
 import { instant, oneOf, textThat, wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
 
@@ -48,7 +48,7 @@ export const list = defineCommand({
     }
     const jobs = await listJobs(context, filter);
     const finder = new OrphanFinder(context);
-    if (format === "table") output.text((await import("../table.ts")).tableFor(output, jobs));
+    if (format === "table") await printTable(output, jobs);
     else {
       const views = [];
       for (const job of jobs) views.push(jobView(context.home, job, finder.find(job)));
@@ -67,7 +67,7 @@ async function watchTable(load: () => ReturnType<typeof listJobs>, output: Outpu
   while (!stopped) {
     // A picture higher than the terminal would scroll. The last row is left for the cursor.
     const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
-    const lines = tableFor(output, await load())
+    const lines = tableFor(output.columns(), await load())
       .trimEnd()
       .split("\n")
       .slice(0, height);

@@ -4,6 +4,7 @@ import { findHistory, findJob } from "../../runner/find.ts";
 import { listActive } from "../../runner/list.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
+import { printTable } from "../output.ts";
 import { formatOption } from "../format-option.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { jobView } from "../views.ts";
@@ -39,8 +40,7 @@ export const status = defineCommand({
     };
     const jobs = await many();
     const one = jobs === undefined ? (await findJob(context, toSelector(options))).job : undefined;
-    if (options.format === "table")
-      output.text((await import("../table.ts")).tableFor(output, jobs ?? [one!]));
+    if (options.format === "table") await printTable(output, jobs ?? [one!]);
     else output.json(jobs?.map(view) ?? view(one!));
     return 0;
   },

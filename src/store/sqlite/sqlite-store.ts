@@ -113,12 +113,13 @@ const others = () =>
 
 type Query = keyof typeof COMMON | keyof ReturnType<typeof others>;
 
+/** All of them. */
 export const queries = (): Readonly<Record<Query, string>> => ({ ...COMMON, ...others() });
 
-let made: ReturnType<typeof queries> | undefined;
+let all: ReturnType<typeof queries> | undefined;
 
 function textOf(query: Query): string {
-  return (COMMON as Partial<Record<Query, string>>)[query] ?? (made ??= queries())[query];
+  return (COMMON as Partial<Record<Query, string>>)[query] ?? (all ??= queries())[query];
 }
 
 /** The guarded statement for an event of the state machine. */
