@@ -1,0 +1,22 @@
+import { expect, test } from "bun:test";
+import { answerFor, DEFAULT_POLICY } from "../../src/job/policy.ts";
+import { STATUSES } from "../../src/job/status.ts";
+
+test("without a wish every finished job lets a new one start", () => {
+  for (const status of STATUSES) expect(answerFor(status, DEFAULT_POLICY)).toBe("rerun");
+});
+
+test("strict gives back every finished job, whatever else is said", () => {
+  for (const status of STATUSES)
+    expect(answerFor(status, { ...DEFAULT_POLICY, strict: true })).toBe("return");
+});
+
+test("each wish is about its own outcome, and that about failures covers cancelled jobs", () => {
+  const answered = (policy: Partial<typeof DEFAULT_POLICY>) =>
+    (["SUCCEEDED", "FAILED", "CANCELLED", "LOST"] as const).filter(
+      (status) => answerFor(status, { ...DEFAULT_POLICY, ...policy }) === "return",
+    );
+  expect(answered({ ifSucceeded: "return" })).toEqual(["SUCCEEDED"]);
+  expect(answered({ ifFailed: "return" })).toEqual(["FAILED", "CANCELLED"]);
+  expect(answered({ ifLost: "return" })).toEqual(["LOST"]);
+});
