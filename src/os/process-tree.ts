@@ -10,7 +10,7 @@ import { readLink, readTextIfAny, statPath } from "./file.ts";
 import { libc } from "./libc.ts";
 import { identify, lives, readChildren } from "./pidfd.ts";
 import { isLiving, type ProcessStat, readProcess } from "./self.ts";
-import { hasForeigners } from "./signals.ts";
+import { probeGroup } from "./signals.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 
@@ -80,7 +80,10 @@ export class ProcessTable {
   /** Whether the target's group has somebody in it whom /proc hides from us. */
   hasHidden(job: Job): boolean {
     const session = isHiding() ? this.#liveSession(job) : undefined;
-    return session !== undefined && session > 1 && hasForeigners(session);
+    if (session === undefined || session <= 1) return false;
+    const members = probeGroup(session);
+    // A leader whom we see is ours, and may be a zombie.
+    return members === "foreign" || (members === "ours" && readProcess(session) === undefined);
   }
 
   /** The living processes of a job's hook, by their environment, or because they inherited its output. */

@@ -29,9 +29,10 @@ const F_SETFL = 4;
 const O_RDWR = 0o2;
 const O_ASYNC = 0o20000;
 
-/** Whether a process group has somebody in it whom we may not signal, and so perhaps not see either. Zombies count. */
-export function hasForeigners(processGroup: number): boolean {
-  return libc.kill(-processGroup, 0) !== 0 && lastErrno() === ERRNO.EPERM;
+/** Who is in a process group: `foreign` where none of them may be signalled by us. Zombies count. */
+export function probeGroup(processGroup: number): "ours" | "foreign" | "empty" {
+  if (libc.kill(-processGroup, 0) === 0) return "ours";
+  return lastErrno() === ERRNO.EPERM ? "foreign" : "empty";
 }
 
 /** Calls back whenever somebody writes to a FIFO that we have open. The kernel signals us (SIGIO): nothing is polled. */

@@ -9,7 +9,7 @@ import { libc } from "../os/libc.ts";
 import { maySignal } from "../os/pidfd.ts";
 import { ageOf, commandLine, isHiding, ownerOf } from "../os/process-tree.ts";
 import type { ProcessStat } from "../os/self.ts";
-import { hasForeigners } from "../os/signals.ts";
+import { probeGroup } from "../os/signals.ts";
 import { userName } from "../os/users.ts";
 import type { Context } from "./context.ts";
 import type { JobProcesses } from "./processes.ts";
@@ -95,7 +95,7 @@ function describeUnseen(context: Context, job: Job): Pick<Remains, "who" | "wayO
     const { stdout, stderr } = logFiles(context.home, job.jobId);
     return {
       who: "its command still has a process that /proc hides from you (hidepid)",
-      wayOut: `wait for its end, or end it: ${group > 1 && hasForeigners(group) ? `sudo kill -- -${group}` : `sudo fuser -k ${stdout} ${stderr}`}`,
+      wayOut: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${stdout} ${stderr}`}`,
     };
   }
   return {
