@@ -50,6 +50,7 @@ export class WorkerHunt extends JobHunt implements Hunt {
   }
 }
 
+const SHORTEST_PAUSE_MS = 10;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 60_000;
 
@@ -70,6 +71,6 @@ export async function outlast(hunt: WorkerHunt, { unit }: Job, killAt: number): 
     }
     // At once where a child ends, but not for each of thousands.
     await nextEnd(rest > 0 ? Math.min(pause, rest) : pause);
-    await Bun.sleep(FIRST_PAUSE_MS);
+    await Bun.sleep(SHORTEST_PAUSE_MS);
   }
 }

@@ -18,7 +18,7 @@ import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
 import { toOutcome, UNKNOWN } from "./outcome.ts";
 import { findChildren, findProcesses } from "./processes.ts";
-import { hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
+import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 import { Deadline, endAll, JobHunt } from "./terminate.ts";
 import { waitForJob } from "./wait.ts";
@@ -65,8 +65,10 @@ function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promi
 }
 
 async function findSurvivors(context: Context, store: JobStore, job: Job): Promise<Orphans> {
-  const finder = new OrphanFinder(context, companyOf(process.pid));
-  const survivors = isActive(job.status) ? finder.ofActive(job) : finder.find(job);
+  const company = companyOf(process.pid);
+  const survivors = isActive(job.status)
+    ? new OrphanFinder(context, company).ofActive(job)
+    : await findOrphans(context, store, job, company);
   if (!hasOrphans(survivors) && !isActive(job.status) && job.status !== "LOST" && mayHoldKey(job)) {
     try {
       await store.recordLeft(job.jobId, [], null);

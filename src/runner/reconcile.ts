@@ -128,6 +128,28 @@ export function hasOrphans(orphans: Orphans): boolean {
   return orphans.pids.length > 0 || orphans.unseen;
 }
 
+const UNSEEN_LOOKS = 10;
+const UNSEEN_PAUSE_MS = 20;
+
+/**
+ * As OrphanFinder, for who is about to refuse something. A process that is just dying, or just coming to be, holds files and
+ * cannot be seen yet or any more; and a worker takes a moment to say that nobody is left.
+ */
+export async function findOrphans(
+  context: Context,
+  store: JobStore,
+  job: Job,
+  bystanders?: ReadonlySet<number>,
+): Promise<Orphans> {
+  let current = job;
+  for (let looks = 0; ; looks++) {
+    const orphans = new OrphanFinder(context, bystanders).find(current);
+    if (!orphans.unseen || looks === UNSEEN_LOOKS) return orphans;
+    await Bun.sleep(UNSEEN_PAUSE_MS);
+    current = (await store.find(job.jobId)) ?? current;
+  }
+}
+
 /** Tells whoever has seen the end of a job that processes of it still live, and hold its key. */
 export async function tellOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
   if (!hasOrphans(orphans)) return;

@@ -10,7 +10,7 @@ import { createLock } from "../os/lock.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
+import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
 
@@ -101,7 +101,7 @@ export async function acceptJob(
         await store.bindRequest(request.runKey, request.requestId, latest.jobId);
       return { existing: true, job: latest, warnings: [] };
     }
-    if (latest !== undefined) await refuseOrphans(context, latest);
+    if (latest !== undefined) await refuseOrphans(context, store, latest);
 
     const { directory, policy, ...asked } = request;
     const identity = {
@@ -185,17 +185,9 @@ function alreadyActive(job: Job): OrchesjobError {
   );
 }
 
-const UNSEEN_LOOKS = 5;
-const UNSEEN_PAUSE_MS = 20;
-
 /** Law 6: ended does not mean free. */
-async function refuseOrphans(context: Context, job: Job): Promise<void> {
-  let orphans = new OrphanFinder(context).find(job);
-  // A process that is just dying, or just coming to be, holds files and cannot be seen yet or any more.
-  for (let looks = 0; orphans.unseen && looks < UNSEEN_LOOKS; looks++) {
-    await Bun.sleep(UNSEEN_PAUSE_MS);
-    orphans = new OrphanFinder(context).find(job);
-  }
+async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
+  const orphans = await findOrphans(context, store, job);
   if (!hasOrphans(orphans)) return;
   const { describeRemains } = await import("./remains.ts");
   const { end, who, wayOut } = describeRemains(context, job, orphans);
