@@ -46,13 +46,13 @@ function decodeStatus(status: number): ExitStatus {
 }
 
 /**
- * How a process has ended whose parent, another one than ours, has not taken leave of it yet; undefined where it lives, or is
- * gone, or is another user's, of which the kernel does not tell.
+ * How a child of another process has ended of which that has not taken leave yet; undefined where it lives, or is gone, or is
+ * another user's, of which the kernel does not tell.
  */
-export function readEnd({ pid, startTicks }: ProcessIdentity): ExitStatus | undefined {
+export function readEnd(pid: number, parent: ProcessIdentity): ExitStatus | undefined {
   const found = readProcess(pid);
   const text = readTextIfAny(`/proc/${pid}/stat`);
-  if (found === undefined || text === undefined || found.startTicks !== startTicks) return undefined;
+  if (found === undefined || text === undefined || found.parentPid !== parent.pid) return undefined;
   if (isLiving(found)) return undefined;
   const uid = libc.geteuid();
   if (uid !== 0 && uid !== statPath(`/proc/${pid}`)?.uid) return undefined;

@@ -143,9 +143,9 @@ async function cancelInstead(
   if (keeper !== undefined) signalProcess(keeper, SIGSTOP);
   let isOver = false;
   try {
-    const hunt = new StandInHunt(context, job, companyOf(process.pid), isPython ? undefined : keeper);
+    const hunt = new StandInHunt(context, job, companyOf(process.pid), keeper);
     const left = await endAll(hunt, new Deadline(order.graceMs));
-    const end = target === null ? undefined : readEnd(target);
+    const end = target !== null && keeper !== undefined ? readEnd(target.pid, keeper) : undefined;
     const outcome = end === undefined ? UNKNOWN : toOutcome(end);
     const leftBehind = left.map(({ pid }) => identify(pid));
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now(), leftBehind);
@@ -173,15 +173,29 @@ class StandInHunt extends JobHunt {
     context: Context,
     job: Job,
     bystanders: ReadonlySet<number>,
-    /** One of ours, whose children those become that lose their parents. */
     readonly keeper: ProcessIdentity | undefined,
   ) {
     super(context, job, bystanders);
   }
 
+  override look(): readonly ProcessStat[] {
+    const seen = super.look();
+    // Of a Python worker's command no row tells more than the number.
+    return seen.length > 0 ? seen : (this.#children() ?? []);
+  }
+
   override missed(): readonly ProcessStat[] {
+    // Those become children of a worker of ours that lose their parents: without any there is nobody.
+    if (this.job.origin !== null && this.#children() !== undefined) return [];
+    return super.missed();
+  }
+
+  #children(): readonly ProcessStat[] | undefined {
     const { keeper } = this;
-    return (keeper && findChildren(this.context, this.job, keeper.pid)) ?? super.missed();
+    // Somebody else may have its number by now.
+    return keeper !== undefined && lives(keeper)
+      ? findChildren(this.context, this.job, keeper.pid)
+      : undefined;
   }
 }
 
