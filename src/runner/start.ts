@@ -1,6 +1,5 @@
 /** `start`: one job per run key. Accepts durably, hands over to a detached worker, and answers when the command runs. */
 import { OrchesjobError } from "../job/errors.ts";
-import { formatDuration } from "../job/duration.ts";
 import type { Job, NewJob } from "../job/job.ts";
 import { answerFor, type StartPolicy } from "../job/policy.ts";
 import { isActive } from "../job/status.ts";
@@ -11,11 +10,14 @@ import { createLock } from "../os/lock.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
+import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
 
-export interface StartRequest extends Omit<NewJob, "jobId" | "attemptNo" | "cwd" | "origin" | "worker"> {
+export interface StartRequest extends Omit<
+  NewJob,
+  "jobId" | "attemptNo" | "cwd" | "origin" | "worker" | "token"
+> {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */
   readonly directory: string | undefined;
@@ -99,12 +101,13 @@ export async function acceptJob(
         await store.bindRequest(request.runKey, request.requestId, latest.jobId);
       return { existing: true, job: latest, warnings: [] };
     }
-    if (latest !== undefined) await refuseOrphans(context, latest);
+    if (latest !== undefined) await refuseOrphans(context, store, latest);
 
     const { directory, policy, ...asked } = request;
     const identity = {
       ...asked,
       jobId: Bun.randomUUIDv7(),
+      token: crypto.randomUUID(),
       attemptNo: (latest?.attemptNo ?? 0) + 1,
       cwd,
       origin: context.origin,
@@ -182,26 +185,14 @@ function alreadyActive(job: Job): OrchesjobError {
   );
 }
 
-const UNSEEN_LOOKS = 5;
-const UNSEEN_PAUSE_MS = 20;
-
-/** Law 6: LOST does not mean free. */
-async function refuseOrphans(context: Context, job: Job): Promise<void> {
-  let orphans = new OrphanFinder(context).find(job);
-  // A process that is just dying, or just coming to be, holds files and cannot be seen yet or any more.
-  for (let looks = 0; orphans.unseen && looks < UNSEEN_LOOKS; looks++) {
-    await Bun.sleep(UNSEEN_PAUSE_MS);
-    orphans = new OrphanFinder(context).find(job);
-  }
+/** Law 6: ended does not mean free. */
+async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
+  const orphans = await findOrphans(context, store, job);
   if (!hasOrphans(orphans)) return;
-  const { pids, ageSeconds = 0 } = orphans;
-  const wayOut = `wait for its end, or end it: orchesjob cancel --job-id ${job.jobId}`;
-  const who =
-    pids.length > 0
-      ? `still runs: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}, for ${formatDuration(ageSeconds * 1000)}; ${wayOut}`
-      : "is still held by a process that cannot be seen from here (another container, or another user); wait for its end, or end it where it runs";
+  const { describeRemains } = await import("./remains.ts");
+  const { end, who, wayOut } = describeRemains(context, job, orphans);
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}`,
+    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${wayOut}`,
   );
 }

@@ -4,8 +4,10 @@
  */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { has } from "../support/needs.ts";
 import { findProcesses } from "../support/processes.ts";
-import { BINARY, type Finished, type JobAnswer } from "../support/sandbox.ts";
+import { BINARY, type Finished, type JobAnswer, type RunOptions } from "../support/sandbox.ts";
+import { openToAll, OUT_OF_REACH, WITHOUT_KILL } from "../support/unending.ts";
 import { untilQuiet, witness } from "../support/witness.ts";
 import { isOver, Model } from "./model.ts";
 import { checkExecutions, checkHistory, checkManners, Scene } from "./scene.ts";
@@ -15,7 +17,9 @@ const SEED = Number(process.env["ORCHESJOB_SEED"] ?? Date.now() % 1_000_000);
 const ROUNDS = EVERYTHING ? 40 : 4;
 const ACTORS = 5;
 const STEPS_OF_AN_ACTOR = 50;
-const RUN_KEYS = ["a", "b", "c"];
+/** The run key whose commands orchesjob may not signal: when it has ended a job of it, the command goes on. */
+const UNENDING = "unending";
+const RUN_KEYS = ["a", "b", "c", ...(has("root") ? [UNENDING] : [])];
 
 test(
   "random commands and deaths from several processes never contradict the model",
@@ -34,8 +38,14 @@ test(
   EVERYTHING ? 1_800_000 : 180_000,
 );
 
+/** Runs orchesjob; on that key without the right to signal everybody. */
+function runOn({ scene, runKey }: Turn, args: readonly string[], options?: RunOptions): Promise<Finished> {
+  return scene.execute([...(runKey === UNENDING ? WITHOUT_KILL : []), BINARY, ...args], options);
+}
+
 async function playRound(round: number): Promise<Record<string, number>> {
   await using scene = new Scene();
+  openToAll(scene);
   const model = new Model();
   // Every second round forgets history, and can prove less about it.
   model.forgetful = round % 2 === 1;
@@ -79,20 +89,21 @@ interface Turn {
 
 type Step = (turn: Turn) => Promise<void>;
 
-/** Words that start a command of up to 50 ms. */
+/** Words that start a command of up to 50 ms; of up to 300 ms where a cancel is to find it. */
 function startWords({ runKey, random }: Turn, ...options: readonly string[]): string[] {
-  const seconds = (random() * 0.05).toFixed(3);
-  return ["start", "--run-key", runKey, ...options, "--", ...witness(`sleep ${seconds}`)];
+  const seconds = (random() * (runKey === UNENDING ? 0.3 : 0.05)).toFixed(3);
+  const out = runKey === UNENDING ? OUT_OF_REACH : [];
+  return ["start", "--run-key", runKey, ...options, "--", ...out, ...witness(`sleep ${seconds}`)];
 }
 
 const start =
   (...options: readonly string[]): Step =>
   async (turn) => {
     const asked = turn.model.ask();
-    const result = await turn.scene.run(startWords(turn, ...options));
+    const result = await runOn(turn, startWords(turn, ...options));
     checkManners(result, [0, 3, 4]);
     if (result.code === 3) expect(turn.model.forgetful && result.stderr).toMatch(/has ended and was deleted/);
-    else if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held)/);
+    else if (result.code === 4) expect(result.stderr).toMatch(/still (runs|held|has)|is still held/);
     else turn.model.learnStart(asked, JSON.parse(result.stdout) as JobAnswer);
   };
 
@@ -107,9 +118,12 @@ const history: Step = async ({ scene, model, runKey }) => {
   model.learnHistory(model.ask(), await scene.history(runKey));
 };
 
-const cancel: Step = async ({ scene, model, runKey }) => {
+const cancel: Step = async (turn) => {
+  const { model, runKey } = turn;
   model.cancelled.add(runKey);
-  checkManners(await scene.run(["cancel", "--run-key", runKey, "--grace-seconds", "1"]), [0, 3, 4]);
+  const result = await runOn(turn, ["cancel", "--run-key", runKey, "--grace-seconds", "1"]);
+  checkManners(result, [0, 3, 4]);
+  if (result.code === 4 && result.stderr.includes("is CANCELLED, but")) model.outlived += 1;
 };
 
 const clean: Step = async ({ scene, model }) => {
@@ -118,7 +132,8 @@ const clean: Step = async ({ scene, model }) => {
 
 const killLauncher: Step = async (turn) => {
   turn.model.interrupted.add(turn.runKey);
-  const launcher = turn.scene.spawn([BINARY, ...startWords(turn)]);
+  const wrapper = turn.runKey === UNENDING ? WITHOUT_KILL : [];
+  const launcher = turn.scene.spawn([...wrapper, BINARY, ...startWords(turn)]);
   // A death at a random moment of its life, which is about so long.
   await Bun.sleep(turn.random() * 25);
   launcher.kill("SIGKILL");
@@ -147,7 +162,7 @@ const WEIGHTS: readonly (readonly [Step, number])[] = [
   [history, 3],
   [killWorker, 4],
   [killLauncher, 3],
-  [cancel, 1],
+  [cancel, 4],
   [clean, 1],
 ];
 

@@ -21,6 +21,8 @@ export class Model {
   readonly interrupted = new Set<string>();
   /** Run keys that a cancel was asked for: only their jobs may be CANCELLED. */
   readonly cancelled = new Set<string>();
+  /** How often a job was cancelled of which a process lived on. */
+  outlived = 0;
   /** Whether history may have gone, by a clean. */
   forgetful = false;
 
@@ -34,7 +36,11 @@ export class Model {
     if (earlier !== undefined) {
       for (const field of ["run_key", "attempt_no", "command", "started_at"] as const)
         expect(job[field]).toEqual(earlier.job[field]);
-      if (isOver(earlier.job) && isOver(job)) expect(essence(job)).toEqual(essence(earlier.job));
+      if (isOver(earlier.job) && isOver(job)) {
+        expect(essence(job)).toEqual(essence(earlier.job));
+        const known = [earlier.job, job].filter(({ exit_code }) => exit_code !== null);
+        if (job.status !== "CANCELLED" || known.length === 2) expect(endOf(job)).toEqual(endOf(earlier.job));
+      }
       if (earlier.at < asked) expect(progress(job)).toBeGreaterThanOrEqual(progress(earlier.job));
     }
     if (job.lost_reason !== null) expect(this.#mayBeLost(job), JSON.stringify(job)).toBe(true);
@@ -75,7 +81,7 @@ export class Model {
 
   /** How many jobs it heard of, by status. */
   summary(): Record<string, number> {
-    const counts: Record<string, number> = {};
+    const counts: Record<string, number> = { outlived: this.outlived };
     for (const { job } of this.#known.values()) counts[job.status] = (counts[job.status] ?? 0) + 1;
     return counts;
   }
@@ -92,6 +98,11 @@ function progress(job: JobAnswer): number {
 
 /** What a finished job is, for ever. */
 function essence(job: JobAnswer): unknown {
-  const { status, exit_code, signal, error, lost_reason, finished_at, worker_pid, target_pid } = job;
-  return { status, exit_code, signal, error, lost_reason, finished_at, worker_pid, target_pid };
+  const { status, error, lost_reason, finished_at, worker_pid, target_pid } = job;
+  return { status, error, lost_reason, finished_at, worker_pid, target_pid };
+}
+
+/** How its command ended, which is not known yet of one that was cancelled and cannot be ended. */
+function endOf({ exit_code, signal }: JobAnswer): unknown {
+  return { exit_code, signal };
 }

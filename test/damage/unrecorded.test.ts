@@ -33,7 +33,9 @@ testWith(
     ];
     const status = await box.execute([...full, "status", "--run-key", "k"]);
     expect(status).toMatchObject({ code: 0, stderr: "" });
-    expect(JSON.parse(status.stdout)).toMatchObject({ status: "LOST", lost_reason: "worker_killed" });
+    // When it was found is told once that is recorded: not another time at each look.
+    const lost = { status: "LOST", lost_reason: "worker_killed", finished_at: null };
+    expect(JSON.parse(status.stdout)).toMatchObject(lost);
     expect((await box.execute([...full, "list"])).code).toBe(0);
     expect(await box.execute([...full, "start", "--run-key", "k", "--", "true"])).toMatchObject({
       code: 1,
@@ -42,6 +44,7 @@ testWith(
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
       job_id: job.job_id,
       status: "LOST",
+      finished_at: expect.stringMatching(/^20/),
     });
   },
 );

@@ -19,6 +19,17 @@ const CHECKS = {
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
   /** Debian's. */
   cron: () => existsSync("/usr/sbin/cron"),
+  /** Loop devices, with a file system on them that can be frozen. */
+  fsfreeze: () =>
+    process.getuid?.() === 0 &&
+    Bun.spawnSync(["losetup", "--find"]).exitCode === 0 &&
+    ["/sbin/mkfs.ext4", "/sbin/fsfreeze"].every(existsSync),
+  perl: () => Bun.which("perl") !== null,
+  /** And the right to give an ordinary user a rule for it, in a mount namespace. */
+  sudo: () =>
+    process.getuid?.() === 0 &&
+    Bun.which("sudo") !== null &&
+    Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/etc/sudoers.d"]).exitCode === 0,
   /** The SSH library of Airflow, for Debian's python3. */
   paramiko: () => existsSync("/usr/lib/python3/dist-packages/paramiko") && existsSync("/usr/bin/python3"),
   bash: () => Bun.which("bash") !== null,

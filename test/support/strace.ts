@@ -23,9 +23,10 @@ export async function strike(
   box: Sandbox,
   fault: Fault,
   args: readonly string[],
+  wrapper: readonly string[] = [],
 ): Promise<{ finished: Finished; hit: Hit }> {
   const trace = join(box.directory, "launcher.trace");
-  const finished = await box.execute(["strace", ...tracing(fault, trace), BINARY, ...args]);
+  const finished = await box.execute(["strace", ...tracing(fault, trace), ...wrapper, BINARY, ...args]);
   return { finished, hit: readHit(trace, fault) };
 }
 
@@ -44,6 +45,7 @@ export async function strikeWorker(
   box: Sandbox,
   fault: Fault,
   args: readonly string[],
+  wrapper: readonly string[] = [],
 ): Promise<StruckWorker> {
   const stopAtBirth = [
     "-D",
@@ -55,7 +57,7 @@ export async function strikeWorker(
     "-e",
     "inject=setsid:signal=SIGSTOP",
   ];
-  const launcher = box.spawn(["strace", "-qq", ...stopAtBirth, BINARY, ...args]);
+  const launcher = box.spawn(["strace", "-qq", ...stopAtBirth, ...wrapper, BINARY, ...args]);
   const finished = box.finished(launcher);
   const pid = await until("a newborn worker", () => childrenOf(launcher.pid).find(isStopped));
   process.kill(tracerOf(pid), "SIGKILL");

@@ -1,6 +1,8 @@
 /** A job that the Python worker still runs is not LOST while that worker lives, and its result is told truthfully. */
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { edit } from "../support/database.ts";
+import { testWith } from "../support/needs.ts";
 import {
   answeredInstant,
   editPython,
@@ -11,7 +13,7 @@ import {
   unpackPython,
 } from "../support/python-home.ts";
 import { killAndWait, statusOf } from "../support/processes.ts";
-import { isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, ROOT, Sandbox, until } from "../support/sandbox.ts";
 
 const running = (old: PythonHome) => old.jobs.find((job) => job.run_key === "was-running")!.job_id;
 
@@ -101,3 +103,29 @@ test("a process that took the number of a Python job's command long after it is 
   stranger.kill("SIGKILL");
   await stranger.exited;
 });
+
+for (const version of PYTHON_VERSIONS) {
+  testWith(
+    ["python3"],
+    `${version}: a job that a Python worker runs is cancelled, and that word stands`,
+    async () => {
+      await using box = new Sandbox();
+      const jobId = running(unpackPython(box, version));
+      const words = ["/usr/bin/env", "python3", join(ROOT, "test/fixtures/python-worker.py")];
+      const database = join(box.home, "orchesjob.db");
+      const worker = box.spawn([...words, database, "orchesjob", "_worker", "--job-id", jobId]);
+      const job = await until("its command runs", async () => {
+        const told = await statusOf(box, "was-running");
+        return told.target_pid !== null && isAlive(told.target_pid) && told;
+      });
+      const cancelled = await box.run(["cancel", "--run-key", "was-running"]);
+      expect(cancelled).toMatchObject({ code: 0, stderr: "" });
+      const end = { status: "CANCELLED", exit_code: -15, signal: "SIGTERM" };
+      expect(JSON.parse(cancelled.stdout)).toMatchObject({ ...end, job_id: jobId, survivors: [] });
+      expect(isAlive(job.target_pid!)).toBe(false);
+      // It goes on to tell its own end of it, which nobody hears any more.
+      expect((await box.finished(worker)).code).toBe(0);
+      expect(await statusOf(box, "was-running")).toMatchObject(end);
+    },
+  );
+}
