@@ -27,6 +27,8 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** Field 22 of /proc/PID/stat: clock ticks since boot. 0 where it could not be read. */
   readonly startTicks: number;
+  /** Of its pidfd, which names it for the whole boot, also where /proc hides it. Absent where nobody asked; 0 where the kernel has none. */
+  readonly inode?: number;
 }
 
 /** What kind of failure an `error` tells of, where it is not the command's own. */
@@ -107,6 +109,10 @@ export interface Job {
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;
   readonly target: ProcessIdentity | null;
+  /** What only the processes of the job have in their environment; null for a job that an older version accepted. */
+  readonly token: string | null;
+  /** The processes that were left when the job was ended before its time; empty: proof that none lives. Null: nobody has said. */
+  readonly leftBehind: readonly ProcessIdentity[] | null;
 }
 
 /** What `start` asks to be made: a job before its first transition. */
@@ -125,4 +131,9 @@ export type NewJob = Pick<
   | "rerunReason"
   | "scope"
   | "properties"
-> & { readonly onExit: HookOrder | null; readonly origin: Origin; readonly worker: ProcessIdentity };
+> & {
+  readonly onExit: HookOrder | null;
+  readonly origin: Origin;
+  readonly worker: ProcessIdentity;
+  readonly token: string;
+};

@@ -1,5 +1,6 @@
 /** The control group that a process is in, which in systemd's hierarchy names its unit; and what the kernel counts there. */
-import { readTextIfAny } from "./file.ts";
+import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
+import { SystemError } from "./libc.ts";
 
 const LIMITS = "/sys/fs/cgroup";
 /** Behind the number of systemd's own hierarchy in version 1. */
@@ -60,6 +61,25 @@ export function hasController(pid: number, unit: string, controller: string): bo
   return (
     (enabled ?? "").split(/\s+/).includes(controller) || legacyGroup(pid, unit, controller) !== undefined
   );
+}
+
+/**
+ * Kills whatever is in the scope that we are in, ourselves last of all: cgroups(7), `cgroup.kill`. In version 2 only, since
+ * Linux 5.14; returns where it cannot.
+ */
+export function killControlGroup(unit: string): void {
+  const group = upTo(readControlGroup("self"), unit);
+  if (group === undefined) return;
+  try {
+    const fd = openFile(`${LIMITS}${group}/cgroup.kill`, "write");
+    try {
+      writeAll(fd, new TextEncoder().encode("1"));
+    } finally {
+      closeFile(fd);
+    }
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
 }
 
 /** How many processes of the unit that we are in the kernel has killed for want of memory; undefined where it does not count. */

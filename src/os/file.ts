@@ -16,6 +16,8 @@ const OPEN_FLAGS = {
   read: 0,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
+  /** A file that must be there, as the kernel's are. */
+  write: O_WRONLY,
   /** As reader and writer of a FIFO at once: never blocks, and keeps it open. */
   both: O_RDWR,
   /** A FIFO that perhaps nobody has open for writing. */
@@ -173,6 +175,7 @@ export interface FileFacts {
   readonly mode: number;
   readonly kind: "file" | "directory" | "fifo" | "other";
   readonly size: number;
+  readonly inode: number;
   /** Number of names; 0 for an open file or directory that was deleted. */
   readonly links: number;
 }
@@ -213,6 +216,7 @@ function statx(fd: number, path: string, flags: number): FileFacts | undefined {
     uid: words[5]!,
     mode: mode & 0o7777,
     kind: KINDS[mode & 0o170000] ?? "other",
+    inode: words[9]! * 2 ** 32 + words[8]!,
     size: words[11]! * 2 ** 32 + words[10]!,
   };
 }

@@ -4,7 +4,7 @@ import { environmentWith } from "./environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
 import { SystemError } from "./libc.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE } from "./process-tree.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit } from "./self.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 import {
@@ -89,7 +89,7 @@ export interface HookSettings {
  */
 export function spawnHook(
   home: Home,
-  { jobId, runKey, attemptNo, status, exitCode, env }: Job,
+  { jobId, runKey, attemptNo, status, exitCode, env, token }: Job,
   command: string,
   { input, output }: { readonly input: number; readonly output: number },
   { fileLimit, directory }: HookSettings,
@@ -100,6 +100,7 @@ export function spawnHook(
     [RUN_KEY_VARIABLE, runKey],
     [ATTEMPT_VARIABLE, String(attemptNo)],
     [HOOK_VARIABLE, jobId],
+    [TOKEN_VARIABLE, token ?? ""],
     // Absolute, so that the hook finds its job from wherever it is run.
     ["ORCHESJOB_HOME", home.path],
     ["ORCHESJOB_STATUS", status],

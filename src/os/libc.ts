@@ -178,6 +178,7 @@ export enum ERRNO {
   ESRCH = 3,
   EINTR = 4,
   ENOEXEC = 8,
+  ECHILD = 10,
   EAGAIN = 11,
   EACCES = 13,
   EEXIST = 17,

@@ -1,7 +1,7 @@
 /** Whether an active job still has its launcher or worker (law 5): `gone` is said on proof alone. */
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "./lock.ts";
-import { seesWorker } from "./process-tree.ts";
+import { findWorker } from "./process-tree.ts";
 import { isLiving, readProcess } from "./self.ts";
 
 /** Inode of the PID namespace of the machine itself, the same on every Linux (PROC_PID_INIT_INO). */
@@ -12,9 +12,9 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   if (lock === "held") return false;
   if (lock === "free") return !isThere(job, origin);
   // No witness: somebody deleted the lock file, or the Python orchesjob wrote the job. What the row says must do.
-  if (job.origin === null) return !seesWorker(job.jobId);
+  if (job.origin === null) return findWorker(job.jobId) === undefined;
   if (areDifferentBoots(job.origin, origin)) return true;
-  if (seesWorker(job.jobId)) return false;
+  if (findWorker(job.jobId) !== undefined) return false;
   // Another PID namespace may be out of sight, but not from the first one: it sees into all others.
   if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;
   // Ours is in sight, unless /proc hides the process, and then its number shows.

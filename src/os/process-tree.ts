@@ -1,14 +1,21 @@
 /**
  * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
- * the job's id in its environment, the session or group of the target, a parent that belongs to the job (the worker for
- * those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
+ * the job's id and token in its environment, the session or group of the target, a parent that belongs to the job (the worker
+ * for those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
+ * Where /proc hides processes (hidepid=), the target, those that the worker has named, and its children are asked for by number.
  */
-import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
+import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
 import { isHookDue } from "../job/hook.ts";
-import { readLink, readTextIfAny } from "./file.ts";
+import { readLink, readTextIfAny, statPath } from "./file.ts";
+import { libc } from "./libc.ts";
+import { identify, lives, readChildren } from "./pidfd.ts";
 import { isLiving, type ProcessStat, readProcess } from "./self.ts";
+import { hasForeigners } from "./signals.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
+
+/** Set beside the id, which everybody can see, to what nobody can guess: so nobody else can make a process look like the job's. */
+export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
 
 /**
  * Set beside the job's id, and to the same, for the job's hook: its processes are not those of the command. What a hook
@@ -49,8 +56,12 @@ export class ProcessTable {
     const keeper = isHookDue(job) ? undefined : this.#livingWorker(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
-      if (this.#isWorker(entry, job) || this.#isHook(entry)) continue;
-      const named = this.#jobIdOf(entry);
+      if (this.#isWorker(entry, job) || this.#isHook(entry, job)) continue;
+      if (this.#isKnown(entry, job)) {
+        members.set(entry.pid, entry);
+        continue;
+      }
+      const named = this.#jobOf(entry, job);
       // The Python orchesjob's target leads neither; its own number must do.
       const inSession =
         session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
@@ -61,17 +72,55 @@ export class ProcessTable {
       const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
       if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
+    for (const entry of this.#hiddenOf(job, keeper)) members.set(entry.pid, entry);
     this.#addChildren(members, job);
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
   }
 
+  /** Whether the target's group has somebody in it whom /proc hides from us. */
+  hasHidden(job: Job): boolean {
+    const session = isHiding() ? this.#liveSession(job) : undefined;
+    return session !== undefined && session > 1 && hasForeigners(session);
+  }
+
   /** The living processes of a job's hook, by their environment, or because they inherited its output. */
-  ofHook(jobId: string, log: string): readonly ProcessStat[] {
+  ofHook(job: Job, log: string): readonly ProcessStat[] {
     return this.#processes.filter(
       (entry) =>
-        (this.#isHook(entry) && this.#jobIdOf(entry) === jobId && !isHookRunner(commandLine(entry.pid))) ||
-        holdsLock(entry.pid, [log]),
+        (this.#isHook(entry, job) && !isHookRunner(commandLine(entry.pid))) || holdsLock(entry.pid, [log]),
     );
+  }
+
+  /**
+   * Whether a living process that is a child of this one, the worker of the job, is not the job's: the worker of a job that
+   * was started from within it, or what such a worker has left.
+   */
+  isStranger(pid: number, job: Job): boolean {
+    if (pid === job.target?.pid) return false;
+    const named = readMarks(pid).jobId;
+    return named !== undefined && named !== job.jobId;
+  }
+
+  /** Whether it is the target, or one that the worker has named as left behind; whatever it has made of itself. */
+  #isKnown(entry: ProcessStat, job: Job): boolean {
+    const { target, leftBehind } = job;
+    const isOne = (known: ProcessIdentity) =>
+      entry.pid === known.pid &&
+      (known.startTicks === 0 ? lives(known) : entry.startTicks === known.startTicks);
+    if (job.origin === null || !this.#isOurs(job.origin)) return false;
+    return (target !== null && isOne(target)) || leftBehind?.some(isOne) === true;
+  }
+
+  /** Those of the processes that are known by their numbers which live, and which /proc does not show. */
+  #hiddenOf({ target, leftBehind, origin }: Job, keeper: number | undefined): readonly ProcessStat[] {
+    if (origin === null || !this.#isOurs(origin)) return [];
+    const asked = new Map<number, ProcessIdentity>();
+    for (const pid of (keeper !== undefined && readChildren(keeper)) || []) asked.set(pid, identify(pid));
+    for (const known of [...(leftBehind ?? []), ...(target === null ? [] : [target])])
+      asked.set(known.pid, known);
+    return [...asked.values()]
+      .filter((known) => readProcess(known.pid) === undefined && lives(known))
+      .map((known) => ({ ...known, ...HIDDEN }));
   }
 
   /** The worker's pid, where it lives and its number means something here. */
@@ -103,7 +152,9 @@ export class ProcessTable {
     if (!this.#isOurs(origin)) return undefined;
     // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
     const leader = holder ?? readProcess(target.pid);
-    return leader === undefined || leader.startTicks === target.startTicks ? target.pid : undefined;
+    if (leader === undefined) return target.pid;
+    const isSame = target.startTicks === 0 ? lives(target) : leader.startTicks === target.startTicks;
+    return isSame ? target.pid : undefined;
   }
 
   #addChildren(members: Map<number, ProcessStat>, job: Job): void {
@@ -111,9 +162,9 @@ export class ProcessTable {
       grown = false;
       for (const entry of this.#processes) {
         if (members.has(entry.pid) || !members.has(entry.parentPid)) continue;
-        if (this.#isWorker(entry, job) || this.#isHook(entry)) continue;
+        if (this.#isWorker(entry, job) || this.#isHook(entry, job)) continue;
         // A job started from within this one has an id of its own, and a life of its own.
-        const named = this.#jobIdOf(entry);
+        const named = this.#jobOf(entry, job);
         if (named !== undefined && named !== job.jobId) continue;
         members.set(entry.pid, entry);
         grown = true;
@@ -123,16 +174,22 @@ export class ProcessTable {
 
   #isWorker(entry: ProcessStat, job: Job): boolean {
     if (entry.pid === job.worker?.pid && entry.startTicks === job.worker.startTicks) return true;
-    return this.#jobIdOf(entry) === job.jobId && isWorkerCommand(commandLine(entry.pid), job.jobId);
+    return this.#jobOf(entry, job) === job.jobId && isWorkerCommand(commandLine(entry.pid), job.jobId);
   }
 
-  #jobIdOf(entry: ProcessStat): string | undefined {
-    return this.#marksOf(entry).jobId;
+  /**
+   * The job that a process says it belongs to; undefined where it says none, or says ours and does not prove it. Older versions
+   * gave their jobs no token: there it must at least be a process of our own user.
+   */
+  #jobOf(entry: ProcessStat, job: Job): string | undefined {
+    const { jobId, token } = this.#marksOf(entry);
+    if (jobId !== job.jobId) return jobId;
+    const isProved = job.token === null ? ownerOf(entry.pid) === libc.geteuid() : token === job.token;
+    return isProved ? jobId : undefined;
   }
 
-  #isHook(entry: ProcessStat): boolean {
-    const { jobId, hookOf } = this.#marksOf(entry);
-    return hookOf !== undefined && hookOf === jobId;
+  #isHook(entry: ProcessStat, job: Job): boolean {
+    return this.#marksOf(entry).hookOf === job.jobId && this.#jobOf(entry, job) === job.jobId;
   }
 
   #marksOf(entry: ProcessStat): Marks {
@@ -160,6 +217,7 @@ function holdsLock(pid: number, paths: readonly string[]): boolean {
 /** What a process has of ours in its environment. */
 interface Marks {
   readonly jobId: string | undefined;
+  readonly token: string | undefined;
   readonly hookOf: string | undefined;
 }
 
@@ -167,10 +225,23 @@ function readMarks(pid: number): Marks {
   const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
   const valueOf = (name: string) =>
     entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
-  return { jobId: valueOf(JOB_ID_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
+  return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
 }
 
-function commandLine(pid: number): readonly string[] {
+/** What is known of a process that /proc hides, beside its identity. */
+export const HIDDEN = { state: "", parentPid: 0, processGroup: 0, session: 0, threads: 1 } as const;
+
+/** Whether /proc shows us our own processes alone (hidepid=), so that the first process cannot be seen. */
+export function isHiding(): boolean {
+  return readProcess(1) === undefined;
+}
+
+/** The user that a process runs as; undefined where it is gone, or hidden. */
+export function ownerOf(pid: number): number | undefined {
+  return statPath(`/proc/${pid}`)?.uid;
+}
+
+export function commandLine(pid: number): readonly string[] {
   return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
 }
 
@@ -205,20 +276,23 @@ function readProcesses(): ProcessStat[] {
     .filter(isLiving);
 }
 
-/** Whether some process that we can see is the worker of a job, ours or the Python one's. */
-export function seesWorker(jobId: string): boolean {
+/**
+ * The worker of a job, ours or the Python one's, where we can see it. Anybody may write the words of its command line: it must
+ * be a process of the directory's owner, who we are, or of root.
+ */
+export function findWorker(jobId: string): ProcessStat | undefined {
   const { readdirSync } = process.getBuiltinModule("node:fs");
-  return readdirSync("/proc").some(
-    (name) =>
-      /^\d+$/.test(name) &&
-      isWorkerCommand(commandLine(Number(name)), jobId) &&
-      isLiving(readProcess(Number(name))),
-  );
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name) || !isWorkerCommand(commandLine(Number(name)), jobId)) continue;
+    const holder = readProcess(Number(name));
+    if (isLiving(holder) && [0, libc.geteuid()].includes(ownerOf(holder.pid) ?? -1)) return holder;
+  }
+  return undefined;
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */
 function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
-  const startedAt = Date.now() / 1000 - ageOf(entry);
+  const startedAt = Date.now() / 1000 - (ageOf(entry) ?? 0);
   const noted = job.startedAt / 1_000_000;
   return (
     startedAt >= noted - LEGACY_START_TOLERANCE_S.before &&
@@ -226,8 +300,9 @@ function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
   );
 }
 
-/** Seconds since the process started. */
-export function ageOf(entry: ProcessStat): number {
+/** Seconds since the process started; undefined where /proc hides it. */
+export function ageOf(entry: ProcessStat): number | undefined {
+  if (entry.state === HIDDEN.state) return undefined;
   const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);
   return Math.max(0, uptime - entry.startTicks / TICKS_PER_SECOND);
 }

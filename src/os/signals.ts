@@ -1,8 +1,6 @@
-/** Signals: their names, sending them to exactly the process that is meant, and being told of a poke. */
-import type { ProcessIdentity } from "../job/job.ts";
-import { closeFile, readLink, readTextIfAny } from "./file.ts";
+/** Signals: their names, sending them to a group (to one process: see pidfd.ts), and being told of a poke. */
+import { readLink, readTextIfAny } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./libc.ts";
-import { readProcess } from "./self.ts";
 
 export const SIGHUP = 1;
 export const SIGINT = 2;
@@ -21,34 +19,6 @@ export function signalName(number: number): string {
   return found?.[0] ?? `SIG${number}`;
 }
 
-// The numbers of newer calls are the same on every architecture.
-const SYS_PIDFD_SEND_SIGNAL = 424n;
-const SYS_PIDFD_OPEN = 434n;
-
-/**
- * Signals a process, and never another that got its number: the number is held by a descriptor first, and compared with
- * the start time then. False where the process is gone, or may not be signalled by us.
- */
-export function signalProcess(identity: ProcessIdentity, signal: number): boolean {
-  const handle = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(identity.pid), 0n, 0n, 0n));
-  // A kernel before 5.3: the moment between look and signal stays.
-  if (handle < 0 && lastErrno() === ERRNO.ENOSYS)
-    return isSame(identity) && libc.kill(identity.pid, signal) === 0;
-  if (handle < 0) return false;
-  try {
-    return (
-      isSame(identity) &&
-      Number(libc.syscall(SYS_PIDFD_SEND_SIGNAL, BigInt(handle), BigInt(signal), 0n, 0n)) === 0
-    );
-  } finally {
-    closeFile(handle);
-  }
-}
-
-function isSame(identity: ProcessIdentity): boolean {
-  return readProcess(identity.pid)?.startTicks === identity.startTicks;
-}
-
 /** Signals a whole process group. False where there is none, or none that we may signal. */
 export function signalGroup(processGroup: number, signal: number): boolean {
   return libc.kill(-processGroup, signal) === 0;
@@ -58,6 +28,11 @@ const F_SETOWN = 8;
 const F_SETFL = 4;
 const O_RDWR = 0o2;
 const O_ASYNC = 0o20000;
+
+/** Whether a process group has somebody in it whom we may not signal, and so perhaps not see either. Zombies count. */
+export function hasForeigners(processGroup: number): boolean {
+  return libc.kill(-processGroup, 0) !== 0 && lastErrno() === ERRNO.EPERM;
+}
 
 /** Calls back whenever somebody writes to a FIFO that we have open. The kernel signals us (SIGIO): nothing is polled. */
 export function onWritten(fifo: number, callback: () => void): void {

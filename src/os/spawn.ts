@@ -7,7 +7,7 @@ import { ptr } from "bun:ffi";
 import { environment, type Environment } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
-import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
+import { cstring, lastErrno, libc, SystemError } from "./libc.ts";
 
 export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
@@ -115,49 +115,6 @@ function vector(strings: readonly Uint8Array[]): Uint32Array {
     halves[2 * index + 1] = address / 2 ** 32;
   }
   return halves;
-}
-
-const WNOHANG = 1;
-
-/** How a child of ours ended: its exit code, or the number of the signal that ended it. */
-export type ExitStatus = { readonly code: number } | { readonly signal: number };
-
-const ANY_CHILD = -1;
-
-/**
- * Reaps children that have ended until it comes to one of them, and says how that ended; undefined while it runs. The
- * others are descendants of it that the kernel has given to us (see becomeWorker).
- */
-function reapUntil(pid: number): ExitStatus | undefined {
-  const status = new Int32Array(1);
-  for (;;) {
-    const result = libc.waitpid(ANY_CHILD, status, WNOHANG);
-    if (result === pid) return decodeStatus(status[0]!);
-    if (result === 0) return undefined;
-    if (result > 0) continue;
-    const errno = lastErrno();
-    if (errno !== ERRNO.EINTR) throw new SystemError(`cannot wait for process ${pid}`, errno);
-  }
-}
-
-function decodeStatus(status: number): ExitStatus {
-  const signal = status & 0x7f;
-  return signal === 0 ? { code: (status >> 8) & 0xff } : { signal };
-}
-
-/** Calls back once with how the child ended. Keeps the process alive until then; costs nothing meanwhile. */
-export function onExit(pid: number, callback: (status: ExitStatus) => void): void {
-  const check = () => {
-    const status = reapUntil(pid);
-    if (status === undefined) return;
-    process.off("SIGCHLD", check);
-    clearInterval(keepAlive);
-    callback(status);
-  };
-  // Keeps the event loop alive, and would find an exit whose signal was lost. Seldom: each time the runtime collects, too.
-  const keepAlive = setInterval(check, 3_600_000);
-  process.on("SIGCHLD", check);
-  check();
 }
 
 export function closeAll(descriptors: readonly number[]): void {

@@ -56,7 +56,7 @@ export function isHeardBy(process: ProcessStat): boolean {
     unit !== undefined &&
     unit.signalsAll &&
     isInUnit(process.pid, unit.name) &&
-    ageOf(process) > unit.stateAge + BORN_BEFORE_S
+    (ageOf(process) ?? 0) > unit.stateAge + BORN_BEFORE_S
   );
 }
 

@@ -6,7 +6,7 @@ import { getVariable, setVariable } from "./environment.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
-import { JOB_ID_VARIABLE } from "./process-tree.ts";
+import { JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { dropRuntimeSettings, withRuntimeSettings } from "./runtime-settings.ts";
 import { PASSED_ON } from "./signals.ts";
@@ -20,7 +20,12 @@ const WORKER_GATE_FD = 5;
 export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 /** What the target finds of ours in its environment, whatever was asked for. */
-const OWN_VARIABLES: readonly string[] = [JOB_ID_VARIABLE, RUN_KEY_VARIABLE, ATTEMPT_VARIABLE];
+const OWN_VARIABLES: readonly string[] = [
+  JOB_ID_VARIABLE,
+  TOKEN_VARIABLE,
+  RUN_KEY_VARIABLE,
+  ATTEMPT_VARIABLE,
+];
 
 const PR_SET_NAME = 15;
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -60,7 +65,7 @@ export interface PreparedWorker {
  */
 export function spawnWorker(
   home: Home,
-  job: Pick<NewJob, "jobId" | "runKey" | "attemptNo">,
+  job: Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">,
   lock: number,
   directory: string | undefined,
 ): PreparedWorker {
@@ -74,6 +79,8 @@ export function spawnWorker(
   const callersDirectory = keepCallersDirectory();
   const closed = moveUp(gate.read);
   setVariable(JOB_ID_VARIABLE, job.jobId);
+  // Not a word of its command line, which everybody can read.
+  setVariable(TOKEN_VARIABLE, job.token);
   setVariable(RUN_KEY_VARIABLE, job.runKey);
   setVariable(ATTEMPT_VARIABLE, String(job.attemptNo));
   const request = {

@@ -168,9 +168,9 @@ class Cleaner {
     );
   }
 
-  /** A LOST job whose command still runs is what keeps its key from running twice; what a hook is told of must be there. */
-  async #isHeld({ jobId, status, hook }: CleanCandidate, overdue: Job[]): Promise<boolean> {
-    if (status !== "LOST" && hook !== "due") return false;
+  /** A job that was ended and whose command still runs keeps its key from running twice; what a hook is told of must be there. */
+  async #isHeld({ jobId, mayLive, hook }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+    if (!mayLive && hook !== "due") return false;
     const job = await this.store.find(jobId);
     if (job === undefined) return false;
     if (hook === "due") {
@@ -182,7 +182,9 @@ class Cleaner {
       this.context.notify(`job ${jobId} is kept: its command still runs`);
       return true;
     }
-    // Its processes may have shed what can be seen from everywhere, the locks on their output.
+    // Its processes may have shed what can be seen from everywhere, the locks on their output. Where it was ended by its worker
+    // that has said whether there are any, but for older versions, which took its word for it.
+    if (job.status !== "LOST" && job.leftBehind === null) return false;
     if (!isOutOfSight(job, this.context.origin)) return false;
     this.context.notify(
       `job ${jobId} is kept: it ran in another PID namespace, and whether its command still runs cannot be seen from here; run clean where it ran`,

@@ -46,25 +46,34 @@ function isStopped({ worker }: Job): boolean {
   return holder?.state === "T" && holder.startTicks === worker?.startTicks;
 }
 
-/** The newest of them: nobody keeps more LOST jobs whose processes live. */
-const LOST_JOBS = 10_000;
+/** The newest of each status: nobody keeps more whose processes live. */
+const ENDED_JOBS = 10_000;
 
 export async function checkOrphans(patient: Patient): Promise<Finding> {
   const store = await patient.store();
   if (isFinding(store)) return store;
   const finder = new OrphanFinder(patient.context);
-  const filter = { statuses: ["LOST"] as const, runKeyPrefix: "", since: undefined, until: undefined };
-  const found = (await store.list({ ...filter, limit: LOST_JOBS }))
+  const filter = { runKeyPrefix: "", since: undefined, until: undefined, limit: ENDED_JOBS };
+  const jobs: Job[] = [];
+  for (const status of ["LOST", "CANCELLED", "FAILED"] as const)
+    jobs.push(...(await store.list({ ...filter, statuses: [status] })));
+  const found = jobs
     .map((job) => ({ job, orphans: finder.find(job) }))
     .filter(({ orphans }) => hasOrphans(orphans));
-  if (found.length === 0) return ok("no process of a LOST job is left");
+  if (found.length === 0) return ok("no process is left of a job that was lost, cancelled or timed out");
   const told = found.map(({ job, orphans }) => {
     const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "out of sight";
     return `${nameOf(job)}: ${who}`;
   });
+  const first = found[0]!;
+  const { wayOut } = (await import("./remains.ts")).describeRemains(
+    patient.context,
+    first.job,
+    first.orphans,
+  );
   return warning(
-    `processes of LOST jobs still run, and hold their keys: ${listText(told)}`,
-    `wait for their end, or end them: orchesjob cancel --job-id ${found[0]!.job.jobId}`,
+    `processes of jobs that were lost, cancelled or timed out still run, and hold their keys: ${listText(told)}`,
+    wayOut,
   );
 }
 

@@ -19,6 +19,7 @@ import {
   seek,
   statFd,
 } from "../os/file.ts";
+import { type ExitStatus, onExit } from "../os/children.ts";
 import { type HookSettings, spawnHook } from "../os/hook-process.ts";
 import { hookFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
@@ -26,7 +27,6 @@ import { tryLockDescriptor } from "../os/lock.ts";
 import { ProcessTable } from "../os/process-tree.ts";
 import type { ProcessStat } from "../os/self.ts";
 import { signalName } from "../os/signals.ts";
-import { type ExitStatus, onExit } from "../os/spawn.ts";
 import { openNothing } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import type { Ledger } from "./ledger.ts";
@@ -96,14 +96,14 @@ function openOutput(context: Context, path: string): number {
 async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<boolean> {
   const isFile = statFd(output)?.kind === "file";
   const isOver = () =>
-    (!isFile || tryLockDescriptor(output, log)) && findProcesses(stage.context, job.jobId, log).length === 0;
+    (!isFile || tryLockDescriptor(output, log)) && findProcesses(stage.context, job, log).length === 0;
   const endAt = performance.now() + (job.onExit?.timeoutMs ?? 0);
   for (;;) {
     if (isOver()) return true;
     if (performance.now() >= endAt) break;
     await Bun.sleep(LOOK_MS);
   }
-  await endProcesses(stage.context, job.jobId, log);
+  await endProcesses(stage.context, job, log);
   return isOver();
 }
 
@@ -130,7 +130,7 @@ async function execute(
   const tooLong = new Promise<undefined>((resolve) => after(hook.timeoutMs, () => resolve(undefined)));
   const status = await Promise.race([ended, tooLong]);
   if (status !== undefined) return toResult(status, lastWords(log, begin));
-  await endProcesses(stage.context, job.jobId, log);
+  await endProcesses(stage.context, job, log);
   // It has ended now, unless the kernel holds it.
   const killed = await Promise.race([ended, Bun.sleep(1_000).then(() => undefined)]);
   const why = `timed out after ${formatDuration(hook.timeoutMs)}`;
@@ -141,12 +141,12 @@ async function execute(
   };
 }
 
-function findProcesses(context: Context, jobId: string, log: string): readonly ProcessStat[] {
-  return new ProcessTable(context.origin).ofHook(jobId, log).filter(({ pid }) => pid !== process.pid);
+function findProcesses(context: Context, job: Job, log: string): readonly ProcessStat[] {
+  return new ProcessTable(context.origin).ofHook(job, log).filter(({ pid }) => pid !== process.pid);
 }
 
-async function endProcesses(context: Context, jobId: string, log: string): Promise<void> {
-  await endAll(() => findProcesses(context, jobId, log), new Deadline(DEFAULT_GRACE_MS));
+async function endProcesses(context: Context, job: Job, log: string): Promise<void> {
+  await endAll({ look: () => findProcesses(context, job, log) }, new Deadline(DEFAULT_GRACE_MS));
 }
 
 function toResult(status: ExitStatus, words: string): HookResult {

@@ -1,16 +1,17 @@
-/** Turns an active job without an owner into LOST, and says which processes a LOST job has left behind. */
+/** Turns an active job without an owner into LOST, and says which processes outlived a job that was ended before its time. */
 import { OrchesjobError } from "../job/errors.ts";
 import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
+import { mayHoldKey } from "../job/ending.ts";
 import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { isOwnerGone } from "../os/liveness.ts";
-import { ageOf, ProcessTable } from "../os/process-tree.ts";
+import { ProcessTable } from "../os/process-tree.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { findProcesses } from "./processes.ts";
+import { findProcesses, type JobProcesses } from "./processes.ts";
 
 /**
  * The job as it is in truth: the same, or LOST with the reason. Where that cannot be recorded now (full disk, read-only,
@@ -54,20 +55,20 @@ async function catchUp(context: Context, overdue: readonly Job[]): Promise<void>
 async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
-  const at = now();
   let last = job;
   try {
     // Whoever is gone changes it no more; what we read before may be older, and would give a false reason.
     last = (await store.find(job.jobId)) ?? job;
     if (!isActive(last.status)) return last;
-    const lost = await store.lose(job.jobId, lostReason(last, context.origin), at);
+    const lost = await store.lose(job.jobId, lostReason(last, context.origin), now());
     // Refused: somebody else has just found the loss.
     if (lost === undefined) return (await store.find(job.jobId)) ?? last;
     removeFile(lockFile);
     return lost;
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;
-    return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: at };
+    // When it was found is told once it is recorded: until then each look would tell another time.
+    return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: null };
   }
 }
 
@@ -87,38 +88,50 @@ function lostReason(job: Job, origin: Origin): LostReason {
   return job.status === "STARTING" ? "start_interrupted" : "worker_killed";
 }
 
-export interface Orphans {
+export interface Orphans extends JobProcesses {
   readonly pids: readonly number[];
-  /** Age of the oldest, in seconds; undefined where none can be seen. */
-  readonly ageSeconds: number | undefined;
-  /** A process that cannot be seen from here (another PID namespace, another user) has the job's output open. */
-  readonly unseen: boolean;
 }
 
-const NO_ORPHANS: Orphans = { pids: [], ageSeconds: undefined, unseen: false };
+const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
 
-/** Finds the processes that outlived their jobs' workers; the process table is read once for all jobs asked about. */
+/** Finds the processes that outlived their jobs; the process table is read once for all jobs asked about. */
 export class OrphanFinder {
   #table: ProcessTable | undefined;
 
-  constructor(readonly context: Context) {}
+  constructor(
+    readonly context: Context,
+    /** See Evidence. */
+    readonly bystanders: ReadonlySet<number> = new Set(),
+  ) {}
 
   find(job: Job): Orphans {
-    if (job.status !== "LOST") return NO_ORPHANS;
-    const { origin } = this.context;
+    if (!mayHoldKey(job)) return NO_ORPHANS;
     // Nothing outlives a reboot.
-    if (job.origin !== null && areDifferentBoots(job.origin, origin)) return NO_ORPHANS;
-    this.#table ??= new ProcessTable(origin);
-    const { seen, unseen } = findProcesses(this.context, job, { table: this.#table });
-    const oldest = seen[0];
-    return {
-      pids: seen.map((entry) => entry.pid),
-      ageSeconds: oldest === undefined ? undefined : ageOf(oldest),
-      unseen,
-    };
+    if (job.origin !== null && areDifferentBoots(job.origin, this.context.origin)) return NO_ORPHANS;
+    return this.ofActive(job);
+  }
+
+  /** As find, of a job whose end could not be recorded. */
+  ofActive(job: Job): Orphans {
+    this.#table ??= new ProcessTable(this.context.origin);
+    const { seen, unseen } = findProcesses(this.context, job, {
+      table: this.#table,
+      bystanders: this.bystanders,
+    });
+    const pids: number[] = [];
+    for (const { pid } of seen) pids.push(pid);
+    return { seen, pids, unseen };
   }
 }
 
 export function hasOrphans(orphans: Orphans): boolean {
   return orphans.pids.length > 0 || orphans.unseen;
+}
+
+/** Tells whoever has seen the end of a job that processes of it still live, and hold its key. */
+export async function tellOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
+  if (!hasOrphans(orphans)) return;
+  const { describeRemains } = await import("./remains.ts");
+  const { end, who, wayOut } = describeRemains(context, job, orphans);
+  context.notify(`${end}, but ${who}; its key is not free until then: ${wayOut}`);
 }

@@ -1,6 +1,5 @@
 /** `start`: one job per run key. Accepts durably, hands over to a detached worker, and answers when the command runs. */
 import { OrchesjobError } from "../job/errors.ts";
-import { formatDuration } from "../job/duration.ts";
 import type { Job, NewJob } from "../job/job.ts";
 import { answerFor, type StartPolicy } from "../job/policy.ts";
 import { isActive } from "../job/status.ts";
@@ -15,7 +14,10 @@ import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
 
-export interface StartRequest extends Omit<NewJob, "jobId" | "attemptNo" | "cwd" | "origin" | "worker"> {
+export interface StartRequest extends Omit<
+  NewJob,
+  "jobId" | "attemptNo" | "cwd" | "origin" | "worker" | "token"
+> {
   readonly policy: StartPolicy;
   /** Absolute; undefined: the directory that the caller is in. */
   readonly directory: string | undefined;
@@ -105,6 +107,7 @@ export async function acceptJob(
     const identity = {
       ...asked,
       jobId: Bun.randomUUIDv7(),
+      token: crypto.randomUUID(),
       attemptNo: (latest?.attemptNo ?? 0) + 1,
       cwd,
       origin: context.origin,
@@ -185,7 +188,7 @@ function alreadyActive(job: Job): OrchesjobError {
 const UNSEEN_LOOKS = 5;
 const UNSEEN_PAUSE_MS = 20;
 
-/** Law 6: LOST does not mean free. */
+/** Law 6: ended does not mean free. */
 async function refuseOrphans(context: Context, job: Job): Promise<void> {
   let orphans = new OrphanFinder(context).find(job);
   // A process that is just dying, or just coming to be, holds files and cannot be seen yet or any more.
@@ -194,14 +197,10 @@ async function refuseOrphans(context: Context, job: Job): Promise<void> {
     orphans = new OrphanFinder(context).find(job);
   }
   if (!hasOrphans(orphans)) return;
-  const { pids, ageSeconds = 0 } = orphans;
-  const wayOut = `wait for its end, or end it: orchesjob cancel --job-id ${job.jobId}`;
-  const who =
-    pids.length > 0
-      ? `still runs: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")}, for ${formatDuration(ageSeconds * 1000)}; ${wayOut}`
-      : "is still held by a process that cannot be seen from here (another container, or another user); wait for its end, or end it where it runs";
+  const { describeRemains } = await import("./remains.ts");
+  const { end, who, wayOut } = describeRemains(context, job, orphans);
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: the worker of job ${job.jobId} is lost, but its command ${who}`,
+    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${wayOut}`,
   );
 }

@@ -2,16 +2,18 @@
 import { formatDuration } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
+import { onExit } from "../os/children.ts";
 import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { announceRunning } from "../os/lock.ts";
 import { becomeLastToKill, becomeOrdinary } from "../os/oom-score.ts";
+import { identify, lives } from "../os/pidfd.ts";
 import { companyOf } from "../os/process-tree.ts";
-import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
-import { onWritten, PASSED_ON, signalGroup, signalName } from "../os/signals.ts";
-import { type ExitStatus, onExit, unblock } from "../os/spawn.ts";
+import { readIdentity, readProcess, releaseMemory } from "../os/self.ts";
+import { onWritten, PASSED_ON, signalGroup } from "../os/signals.ts";
+import { unblock } from "../os/spawn.ts";
 import {
   becomeWorker,
   type TargetSettings,
@@ -22,7 +24,9 @@ import {
 import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
-import { Deadline, DEFAULT_GRACE_MS, terminate } from "./terminate.ts";
+import type { WorkerHunt } from "./aftermath.ts";
+import { toOutcome, UNKNOWN } from "./outcome.ts";
+import { Deadline, DEFAULT_GRACE_MS, endAll } from "./terminate.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
@@ -60,8 +64,9 @@ export async function runWorker(
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
   let hookLock: number | undefined;
+  let aftermath: Aftermath | undefined;
   if (job !== undefined) {
-    const { event, outcome, target, endedAt } = await execute({
+    const ending = await execute({
       context,
       ledger,
       signals,
@@ -71,7 +76,9 @@ export async function runWorker(
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
-    await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
+    const { event, outcome, target, endedAt, leftBehind } = ending;
+    await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt, leftBehind));
+    aftermath = ending.aftermath;
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
@@ -83,8 +90,17 @@ export async function runWorker(
     becomeOrdinary();
     await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
+  if (aftermath !== undefined) {
+    ledger.rest();
+    releaseMemory();
+    await aftermath();
+    await ledger.write((store) => store.recordLeft(jobId, [], null));
+  }
   await ledger.tidy();
 }
+
+/** Returns when no process of a job lives that had to be left. */
+type Aftermath = () => Promise<void>;
 
 interface Execution {
   readonly context: Context;
@@ -100,12 +116,15 @@ interface Ending {
   readonly outcome: Outcome;
   readonly target: ProcessIdentity | null;
   readonly endedAt: Instant;
+  /** Where the job was ended before its time: what lives of it all the same. Otherwise nobody asks. */
+  readonly leftBehind: readonly ProcessIdentity[] | null;
+  /** Where somebody is left. */
+  readonly aftermath?: Aftermath | undefined;
 }
 
 async function execute({ context, ledger, signals, pokes, job, settings }: Execution): Promise<Ending> {
   if (job.cancelRequest !== null) {
-    const outcome = { exitCode: null, signal: null, error: null, failure: null };
-    return { event: "cancel", outcome, target: null, endedAt: now() };
+    return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   let pid: number;
@@ -113,26 +132,26 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     pid = launch(context, job, settings);
   } catch (error) {
     const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
-    return { event: "fail", outcome: failed.outcome, target: null, endedAt: now() };
+    return { event: "fail", outcome: failed.outcome, target: null, endedAt: now(), leftBehind: null };
   }
   signals.relayTo(pid);
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
-  const target = readIdentity(pid);
-  let hasEnded = false;
-  const { promise: ended, resolve } = Promise.withResolvers<{ status: ExitStatus; endedAt: Instant }>();
+  const target = identify(pid);
+  let end: { readonly outcome: Outcome; readonly endedAt: Instant } | undefined;
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
   onExit(pid, (status) => {
-    hasEnded = true;
+    end = { outcome: toOutcome(status), endedAt: now() };
     signals.end();
-    resolve({ status, endedAt: now() });
+    resolve();
   });
-  const stopper = new Stopper(context, { ...job, target });
+  const stopper = new Stopper(context, { ...job, target }, () => end !== undefined);
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
   void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))
     .then(() => {
-      if (!hasEnded) announceRunning(WORKER_LOCK_FD);
+      if (end === undefined) announceRunning(WORKER_LOCK_FD);
     });
   pokes.hear(async () => {
     const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
@@ -143,17 +162,33 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     ledger.rest();
     releaseMemory();
   }, SETTLED_MS);
-  const { status, endedAt } = await ended;
+  await Promise.race([ended, stopper.gaveUp]);
   clearTimeout(settle);
-  const outcome = toOutcome(status);
-  const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
-  if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
-  if (reason === "timeout") {
-    const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
-    return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
+  if (end !== undefined && !stopper.hasBegun) {
+    const unheard = await findUnheardCancel(ledger, job, end.outcome);
+    if (unheard !== undefined) stopper.cancel(unheard, true);
   }
-  if (outcome.exitCode === 0) return { event: "succeed", outcome, target, endedAt };
-  return { event: "fail", outcome: { ...outcome, ...findMemoryKill(job, killsBefore) }, target, endedAt };
+  const stopped = await stopper.finished();
+  // How a command ended that lives on is for the aftermath to tell.
+  const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
+  if (stopped === undefined) {
+    const ending = { target, endedAt, leftBehind: null } as const;
+    if (outcome.exitCode === 0) return { event: "succeed", outcome, ...ending };
+    return { event: "fail", outcome: { ...outcome, ...findMemoryKill(job, killsBefore) }, ...ending };
+  }
+  const { reason, leftBehind, hunt, killAt } = stopped;
+  const noted =
+    end === undefined &&
+    ended.then(() => ledger.write((store) => store.recordLeft(job.jobId, leftBehind, end!.outcome)));
+  const aftermath = async () => {
+    const { outlast } = await import("./aftermath.ts");
+    await outlast(hunt, job, killAt);
+    await noted;
+  };
+  const ending = { target, endedAt, leftBehind, aftermath: leftBehind.length > 0 ? aftermath : undefined };
+  if (reason === "cancel") return { event: "cancel", outcome, ...ending };
+  const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
+  return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
 }
 
 /** What a failed command may owe to the memory limit of its scope; nothing where none of the job's processes was killed for it. */
@@ -171,45 +206,79 @@ function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outc
 }
 
 /** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
-async function findUnheardCancel(ledger: Ledger, job: Job, outcome: Outcome): Promise<"cancel" | undefined> {
+async function findUnheardCancel(
+  ledger: Ledger,
+  job: Job,
+  outcome: Outcome,
+): Promise<CancelRequest | undefined> {
   if (outcome.signal === null) return undefined;
   const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
-  return cancelRequest === null ? undefined : "cancel";
+  return cancelRequest ?? undefined;
 }
 
-function toOutcome(status: ExitStatus): Outcome {
-  if ("code" in status) return { exitCode: status.code, signal: null, error: null, failure: null };
-  return { exitCode: -status.signal, signal: signalName(status.signal), error: null, failure: null };
+interface Stopped {
+  readonly reason: "cancel" | "timeout";
+  readonly leftBehind: readonly ProcessIdentity[];
+  readonly hunt: WorkerHunt;
+  readonly killAt: number;
 }
 
 /** Ends the target before its time, for the first reason that comes, unless it has ended by itself. */
 class Stopper {
-  #reason: "cancel" | "timeout" | undefined;
   #deadline: Deadline | undefined;
-  #done: Promise<unknown> | undefined;
+  #done: Promise<Stopped> | undefined;
+  readonly #surrender = Promise.withResolvers<void>();
 
   constructor(
     readonly context: Context,
     readonly job: Job,
+    /** Whether we have taken leave of the target already. */
+    readonly hasEnded: () => boolean,
   ) {}
 
-  stop(reason: "cancel" | "timeout", graceMs: number, bystanders?: ReadonlySet<number>): void {
+  get hasBegun(): boolean {
+    return this.#done !== undefined;
+  }
+
+  /** Settles when somebody is left whom we cannot end. */
+  get gaveUp(): Promise<void> {
+    return this.#surrender.promise;
+  }
+
+  /** `isOver`: somebody has ended the target for this reason. */
+  stop(reason: Stopped["reason"], graceMs: number, bystanders?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);
     const { target } = this.job;
-    if (this.#reason !== undefined || target === null || !isLiving(readProcess(target.pid))) return;
-    this.#reason = reason;
+    if (this.#done !== undefined || target === null) return;
+    if (!isOver && (this.hasEnded() || !lives(target))) return;
     this.#deadline = new Deadline(graceMs);
-    this.#done = terminate(this.context, this.job, this.#deadline, bystanders);
+    this.#done = this.#end(reason, this.#deadline, bystanders);
   }
 
-  cancel(request: CancelRequest): void {
-    this.stop("cancel", request.graceMs, companyOf(request.pid));
+  async #end(
+    reason: Stopped["reason"],
+    deadline: Deadline,
+    bystanders: ReadonlySet<number> = new Set(),
+  ): Promise<Stopped> {
+    const { WorkerHunt } = await import("./aftermath.ts");
+    const hunt = new WorkerHunt(this.context, this.job, bystanders);
+    const left = await endAll(hunt, deadline);
+    if (left.length > 0) this.#surrender.resolve();
+    const leftBehind = left.map(({ pid, startTicks }) => ({
+      pid,
+      startTicks,
+      inode: identify(pid).inode ?? 0,
+    }));
+    return { reason, leftBehind, hunt, killAt: deadline.killAt };
   }
 
-  /** Once everything that was to end has ended: why, or undefined where nothing was. */
-  async finished(): Promise<"cancel" | "timeout" | undefined> {
-    await this.#done;
-    return this.#reason;
+  cancel(request: CancelRequest, isOver = false): void {
+    this.stop("cancel", request.graceMs, companyOf(request.pid), isOver);
+  }
+
+  /** Once everything that was to end has ended, or will not; undefined where nothing was to. */
+  async finished(): Promise<Stopped | undefined> {
+    return this.#done;
   }
 }
 

@@ -48,6 +48,8 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly position: number;
   /** Whether it has a hook, and that has yet to run. */
   readonly hook: "none" | "due" | "over";
+  /** It was ended before its time, and nobody has proved that no process of it lives. */
+  readonly mayLive: boolean;
   /** Its end; its start where an older version did not record that. */
   readonly endedAt: Instant;
 }
@@ -143,18 +145,29 @@ export interface JobStore {
     place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined>;
-  /** Durable when it returns. */
+  /** `leftBehind`: where the job was ended before its time, what lives of it all the same. Durable when it returns. */
   finish(
     jobId: string,
     event: "succeed" | "fail" | "cancel",
     outcome: Outcome,
     target: ProcessIdentity | null,
     at: Instant,
+    leftBehind?: readonly ProcessIdentity[] | null,
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
   /** Asks for the end of an active job. The first who asks is heard, and the shortest grace; undefined where the job is not active. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
+
+  /**
+   * Notes what has become of the processes that a job which was ended before its time has left behind; and how its command
+   * ended at last (null: it has not), which changes nothing but an exit code that was not known.
+   */
+  recordLeft(
+    jobId: string,
+    leftBehind: readonly ProcessIdentity[],
+    end: Pick<Outcome, "exitCode" | "signal"> | null,
+  ): Promise<void>;
 
   /** Notes how the hook of a finished job ended. The first word stands. */
   recordHook(jobId: string, result: HookResult): Promise<void>;

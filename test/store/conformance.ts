@@ -89,6 +89,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     onExit: null,
     origin: ORIGIN,
     worker: LAUNCHED,
+    token: "a secret",
     ...fields,
   };
 }
@@ -176,6 +177,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         cancelRequest: null,
         cancelReason: null,
         target: null,
+        leftBehind: null,
       });
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
     });
@@ -440,7 +442,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const { jobId, runKey, attemptNo, status } = job;
       const position = candidate!.position;
       const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
-      expect(candidate).toEqual({ ...seen, hook: "none" });
+      expect(candidate).toEqual({ ...seen, hook: "none", mayLive: false });
     });
 
     testWith("finishedBefore: whether the hook has yet to run", async (store) => {

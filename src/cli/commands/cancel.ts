@@ -1,7 +1,8 @@
+import { endedEarly } from "../../job/ending.ts";
 import { EXIT_CODES } from "../../job/errors.ts";
 import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../runner/cancel.ts";
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { hasOrphans, OrphanFinder } from "../../runner/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
@@ -29,30 +30,30 @@ export const cancel = defineCommand({
   ],
   async run({ options, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
-    const { job, survivors, unseen } = await cancelJob(context, toSelector(options), order);
-    output.json({ ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors });
+    const { job, survivors } = await cancelJob(context, toSelector(options), order);
+    output.json({
+      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
+      survivors: survivors.pids,
+    });
     if (isActive(job.status)) {
+      const isHere = job.origin === null || job.origin.pidNamespace === context.origin.pidNamespace;
       context.notify(
-        `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,
+        isHere
+          ? `job ${job.jobId}: its worker has been asked, and has not recorded the end yet; is the disk full? see: orchesjob doctor`
+          : `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,
       );
       return EXIT_CODES.conflict;
     }
-    if (job.status !== "CANCELLED" && job.status !== "LOST") {
+    if (!endedEarly(job)) {
       context.notify(
         `job ${job.jobId} ended before it could be cancelled: ${job.status}${job.error === null ? "" : ` (${job.error})`}`,
       );
       return EXIT_CODES.conflict;
     }
-    if (survivors.length > 0) {
-      context.notify(
-        `job ${job.jobId}: still alive after KILL: ${survivors.join(", ")}; they may wait for a device, belong to another user, or only have a session number in common with the job`,
-      );
-      return EXIT_CODES.conflict;
-    }
-    if (unseen) {
-      context.notify(
-        `job ${job.jobId}: a process that cannot be seen from here (another container, or another user) still has its output open; end it where it runs`,
-      );
+    if (hasOrphans(survivors)) {
+      const { describeRemains } = await import("../../runner/remains.ts");
+      const { who, wayOut } = describeRemains(context, job, survivors, true);
+      context.notify(`job ${job.jobId} is ${job.status}, but ${who}; ${wayOut}`);
       return EXIT_CODES.conflict;
     }
     return 0;

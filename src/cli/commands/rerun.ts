@@ -1,4 +1,4 @@
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
@@ -48,14 +48,9 @@ export const rerun = defineCommand({
       patience,
       toHookOrder(options),
     );
-    output.json(
-      startView(
-        context.home,
-        result,
-        new OrphanFinder(context).find(result.job),
-        options.sync ? "sync" : "async",
-      ),
-    );
+    const orphans = new OrphanFinder(context).find(result.job);
+    output.json(startView(context.home, result, orphans, options.sync ? "sync" : "async"));
+    if (options.sync) await tellOrphans(context, result.job, orphans);
     return 0;
   },
 });

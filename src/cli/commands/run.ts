@@ -3,6 +3,7 @@ import type { Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
 import { ERRNO, SystemError } from "../../os/libc.ts";
 import { SIGPIPE, SIGTERM } from "../../os/signals.ts";
+import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { runJob } from "../../runner/run.ts";
 import { defineCommand } from "../command.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
@@ -33,6 +34,7 @@ export const run = defineCommand({
       }
       const remark = explain(job);
       if (remark !== undefined) context.notify(remark);
+      await tellOrphans(context, job, new OrphanFinder(context).find(job));
       const code = passedOnExitCode(job);
       // Whoever cancels a unit's job does not want `Restart=on-failure` to start it again, however it took its leave.
       const wasCancelled = job.status === "CANCELLED" && !hasKilled;

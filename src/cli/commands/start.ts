@@ -1,6 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { startJob } from "../../runner/start.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
@@ -38,9 +38,9 @@ export const start = defineCommand({
       request,
       sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
     );
-    output.json(
-      startView(context.home, result, new OrphanFinder(context).find(result.job), sync ? "sync" : "async"),
-    );
+    const orphans = new OrphanFinder(context).find(result.job);
+    output.json(startView(context.home, result, orphans, sync ? "sync" : "async"));
+    if (sync) await tellOrphans(context, result.job, orphans);
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },
 });

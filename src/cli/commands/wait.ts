@@ -1,7 +1,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
 import { findJob } from "../../runner/find.ts";
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { isFinished } from "../../runner/start.ts";
 import { waitForJob } from "../../runner/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
@@ -39,7 +39,9 @@ export const wait = defineCommand({
       isFinished,
       options.timeout ?? Number.POSITIVE_INFINITY,
     );
-    output.json(jobView(context.home, ended, new OrphanFinder(context).find(ended)));
+    const orphans = new OrphanFinder(context).find(ended);
+    output.json(jobView(context.home, ended, orphans));
+    await tellOrphans(context, ended, orphans);
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
     const error = new OrchesjobError("general", `job ${ended.jobId} is still ${ended.status}; it goes on`);
     context.notify(error.message);

@@ -54,12 +54,16 @@ export interface JobRow {
   readonly scope: string | null;
   readonly properties: string | null;
   readonly unit: string | null;
+  readonly token: string | null;
+  readonly target_inode: number | null;
+  readonly left_behind: string | null;
 }
 
 /** As much of a row as clean needs. */
 export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
   readonly ended_at: number;
   readonly hook: CleanCandidate["hook"];
+  readonly may_live: number;
 }
 
 export function toJob(row: JobRow): Job {
@@ -96,7 +100,9 @@ export function toJob(row: JobRow): Job {
     onExit: toHook(row),
     origin: toOrigin(row),
     worker: toIdentity(row.worker_pid, row.worker_start),
-    target: toIdentity(row.target_pid, row.target_start),
+    target: toIdentity(row.target_pid, row.target_start, row.target_inode),
+    token: row.token,
+    leftBehind: row.left_behind === null ? null : toProcesses(parse(row.left_behind, isLeft, null)),
   };
 }
 
@@ -107,7 +113,7 @@ export function toJobs(rows: readonly JobRow[]): readonly Job[] {
 }
 
 /** What a hand has written into the row is taken as it is meant, or left out; it must not keep the others from being read. */
-function parse<T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: T): T {
+function parse<T, U = T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: U): T | U {
   if (text === null) return otherwise;
   try {
     const value: unknown = JSON.parse(text);
@@ -149,8 +155,37 @@ function toOrigin(row: JobRow): Origin | null {
   return { host: row.host, bootId: row.boot_id, pidNamespace: row.pid_namespace ?? "" };
 }
 
-function toIdentity(pid: number | null, startTicks: number | null): ProcessIdentity | null {
-  return pid === null ? null : { pid, startTicks: startTicks ?? 0 };
+function toIdentity(
+  pid: number | null,
+  startTicks: number | null,
+  inode: number | null = null,
+): ProcessIdentity | null {
+  return pid === null ? null : { pid, startTicks: startTicks ?? 0, ...(inode !== null && { inode }) };
+}
+
+/** A process as column left_behind has it. */
+interface Left {
+  readonly pid: number;
+  readonly start: number;
+  readonly inode: number;
+}
+
+function isLeft(value: unknown): value is readonly Left[] {
+  const isNumbers = ({ pid, start, inode }: Partial<Left>) =>
+    [pid, start, inode].every((number) => Number.isSafeInteger(number));
+  return Array.isArray(value) && value.every((each) => each !== null && isNumbers(each as Partial<Left>));
+}
+
+function toProcesses(left: readonly Left[] | null): readonly ProcessIdentity[] | null {
+  return left && left.map(({ pid, start, inode }) => ({ pid, startTicks: start, inode }));
+}
+
+/** Column left_behind. */
+export function toLeft(processes: readonly ProcessIdentity[] | null): string | null {
+  if (processes === null) return null;
+  return JSON.stringify(
+    processes.map(({ pid, startTicks, inode = 0 }): Left => ({ pid, start: startTicks, inode })),
+  );
 }
 
 /** Anything below is seconds: in microseconds it would be the first hours of 1970. */

@@ -23,7 +23,7 @@ import type {
 } from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
-import { type CandidateRow, type JobRow, toJob, toJobs } from "./rows.ts";
+import { type CandidateRow, type JobRow, toJob, toJobs, toLeft } from "./rows.ts";
 
 /** A write-ahead log this small is read in no time by the next process that opens the database. */
 const TIDY_WAL_BYTES = 400_000;
@@ -38,7 +38,10 @@ const quote = (values: readonly string[]) => `'${values.join("', '")}'`;
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
 const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
-    target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start)`;
+    target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
+    target_inode = coalesce($inode, target_inode), left_behind = $left`;
+/** See job/ending.ts. */
+const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure = 'timed_out') and coalesce(left_behind, '') <> '[]'))`;
 const HOOK_STATE =
   "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
@@ -57,7 +60,7 @@ const COMMON = {
 /** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
 const others = () =>
   ({
-    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(${MAY_LIVE}, 0) as may_live from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
     firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
@@ -66,9 +69,9 @@ const others = () =>
     remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
     insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
+      rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
     requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -90,7 +93,10 @@ const others = () =>
     unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
-    recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordTarget: `update jobs set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordLeft: `update jobs set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
+      exit_code = coalesce(exit_code, $exitCode)
+    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure = 'timed_out'))`,
     // The next key is looked up behind each: a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
       select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
@@ -190,6 +196,7 @@ class SqliteStore implements JobStore {
         at,
         pid: job.worker.pid,
         start: job.worker.startTicks,
+        token: job.token,
         ...origin,
       });
       if (job.requestId !== null)
@@ -291,7 +298,13 @@ class SqliteStore implements JobStore {
 
   async recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void> {
     this.#unsynced(() =>
-      this.#change("recordTarget", { jobId, pid: target.pid, start: target.startTicks, at }),
+      this.#change("recordTarget", {
+        jobId,
+        pid: target.pid,
+        start: target.startTicks,
+        inode: target.inode || null,
+        at,
+      }),
     );
   }
 
@@ -301,14 +314,35 @@ class SqliteStore implements JobStore {
     outcome: Outcome,
     target: ProcessIdentity | null,
     at: Instant,
+    leftBehind: readonly ProcessIdentity[] | null = null,
   ): Promise<Job | undefined> {
     return this.#change(event, {
       jobId,
       ...outcome,
       pid: target?.pid ?? null,
       start: target?.startTicks ?? null,
+      inode: target?.inode || null,
+      left: toLeft(leftBehind),
       at,
     });
+  }
+
+  async recordLeft(
+    jobId: string,
+    leftBehind: readonly ProcessIdentity[],
+    end: Pick<Outcome, "exitCode" | "signal"> | null,
+  ): Promise<void> {
+    // Not synced: if the power fails now, nothing lives any more.
+    this.#unsynced(() =>
+      this.#attempt(() =>
+        this.#execute("recordLeft", {
+          jobId,
+          left: toLeft(leftBehind),
+          exitCode: end?.exitCode ?? null,
+          signal: end?.signal ?? null,
+        }),
+      ),
+    );
   }
 
   async recordHook(jobId: string, result: HookResult): Promise<void> {
@@ -341,6 +375,7 @@ class SqliteStore implements JobStore {
       status: row.status,
       endedAt: row.ended_at,
       hook: row.hook,
+      mayLive: row.may_live === 1,
     }));
   }
 

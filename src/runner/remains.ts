@@ -1,0 +1,105 @@
+/**
+ * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
+ * only where there are some.
+ */
+import { formatDuration } from "../job/duration.ts";
+import type { Job } from "../job/job.ts";
+import { logFiles } from "../os/home.ts";
+import { libc } from "../os/libc.ts";
+import { maySignal } from "../os/pidfd.ts";
+import { ageOf, commandLine, isHiding, ownerOf } from "../os/process-tree.ts";
+import type { ProcessStat } from "../os/self.ts";
+import { hasForeigners } from "../os/signals.ts";
+import { userName } from "../os/users.ts";
+import type { Context } from "./context.ts";
+import type { JobProcesses } from "./processes.ts";
+
+export interface Remains {
+  /** How the job was ended: `job … was cancelled`. */
+  readonly end: string;
+  /** `its command still runs: process …`. */
+  readonly who: string;
+  readonly wayOut: string;
+}
+
+const SHOWN = 5;
+const COMMAND_CHARACTERS = 60;
+
+/** `isTried`: whoever reads it has just cancelled the job. */
+export function describeRemains(context: Context, job: Job, orphans: JobProcesses, isTried = false): Remains {
+  const end = describeEnd(job);
+  if (orphans.seen.length === 0) return { end, ...describeUnseen(context, job) };
+  const shown = orphans.seen.slice(0, SHOWN).map(describeProcess).join(", ");
+  const more = orphans.seen.length > SHOWN ? `, and ${orphans.seen.length - SHOWN} more` : "";
+  const age = orphans.seen.map(ageOf).find((seconds) => seconds !== undefined);
+  const since = age === undefined ? "" : `, for ${formatDuration(age * 1000)}`;
+  const noun = orphans.seen.length === 1 ? "process" : "processes";
+  return {
+    end,
+    who: `its command still runs: ${noun} ${shown}${more}${since}`,
+    wayOut: findWayOut(job, orphans.seen, isTried),
+  };
+}
+
+function describeEnd({ jobId, status, timeoutMs }: Job): string {
+  if (status === "LOST") return `the worker of job ${jobId} is lost`;
+  if (status === "CANCELLED") return `job ${jobId} was cancelled`;
+  return `job ${jobId} timed out after ${formatDuration(timeoutMs ?? 0)}`;
+}
+
+/** `4711 (sudo pay A; user root)`. */
+function describeProcess({ pid, state }: ProcessStat): string {
+  const uid = ownerOf(pid);
+  if (uid === undefined) return `${pid} (hidden from you: /proc is mounted with hidepid)`;
+  const words = commandLine(pid)
+    .join(" ")
+    .replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
+    .trim();
+  const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
+  if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
+  if (state === "D" || state === "T") facts.push(state === "D" ? "state D" : "stopped");
+  const told = facts.filter((fact) => fact !== "").join("; ");
+  return told === "" ? `${pid}` : `${pid} (${told})`;
+}
+
+function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
+  const foreign = seen.filter(({ pid }) => !maySignal(pid));
+  const stuck = seen.filter((entry) => entry.state === "D" && !foreign.includes(entry));
+  const ways: string[] = [];
+  if (stuck.length < seen.length) ways.push("wait for its end, or end it:");
+  const ours = seen.filter((entry) => !foreign.includes(entry) && !stuck.includes(entry));
+  if (ours.length > 0)
+    // All that cancel spares are such as only have the number of the target's session.
+    ways.push(
+      isTried ? `kill ${pids(ours)}, if it is the job's at all` : `orchesjob cancel --job-id ${jobId}`,
+    );
+  if (foreign.length > 0) {
+    const right = libc.geteuid() === 0 ? "with the right to signal it, " : "";
+    ways.push(`${ways.length > 1 ? "and " : ""}${right}sudo kill ${pids(foreign)}`);
+  }
+  if (stuck.length > 0)
+    ways.push(
+      `${ways.length > 0 ? "but " : ""}process ${pids(stuck)} waits in the kernel (state D), for a device or a file system: only that, or a reboot, ends it`,
+    );
+  return ways.join(" ");
+}
+
+function pids(entries: readonly ProcessStat[]): string {
+  return entries.map(({ pid }) => pid).join(" ");
+}
+
+function describeUnseen(context: Context, job: Job): Pick<Remains, "who" | "wayOut"> {
+  const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
+  if (isHere && isHiding()) {
+    const group = job.target?.pid ?? 0;
+    const { stdout, stderr } = logFiles(context.home, job.jobId);
+    return {
+      who: "its command still has a process that /proc hides from you (hidepid)",
+      wayOut: `wait for its end, or end it: ${group > 1 && hasForeigners(group) ? `sudo kill -- -${group}` : `sudo fuser -k ${stdout} ${stderr}`}`,
+    };
+  }
+  return {
+    who: `its command is still held by a process that cannot be seen from here (${isHere ? "another user, or another container" : "another container"})`,
+    wayOut: "wait for its end, or end it where it runs",
+  };
+}
