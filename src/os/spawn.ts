@@ -4,7 +4,7 @@
  * descriptors given.
  */
 import { ptr } from "bun:ffi";
-import { environment, type Environment } from "./environment.ts";
+import { environment, type Environment, pointerVector } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 import { cstring, lastErrno, libc, SystemError } from "./libc.ts";
@@ -51,7 +51,8 @@ export function spawnProcess(request: SpawnRequest): number {
     libc.posix_spawn_file_actions_adddup2(actions, request.descriptors[position]!, position);
 
   const argv: Uint8Array[] = [];
-  for (const word of request.argv) argv.push(cstring(word));
+  const addresses: number[] = [];
+  for (const word of request.argv) addresses.push(ptr(argv[argv.push(cstring(word)) - 1]!));
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
     libc.posix_spawnp(
@@ -59,7 +60,7 @@ export function spawnProcess(request: SpawnRequest): number {
       cstring(request.file),
       actions,
       attributes,
-      vector(argv),
+      pointerVector(addresses),
       request.environment?.pointers ?? environment(),
     ),
   );
@@ -101,20 +102,6 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
     libc.umask(ownUmask);
     libc.chdir(ROOT);
   }
-}
-
-/**
- * A NULL-terminated array of pointers to C strings, which must stay referenced while it is used. In halves, the low one first:
- * to fill its first BigUint64Array costs a process 0.7 M instructions.
- */
-function vector(strings: readonly Uint8Array[]): Uint32Array {
-  const halves = new Uint32Array(2 * (strings.length + 1));
-  for (let index = 0; index < strings.length; index++) {
-    const address = ptr(strings[index]!);
-    halves[2 * index] = address;
-    halves[2 * index + 1] = address / 2 ** 32;
-  }
-  return halves;
 }
 
 export function closeAll(descriptors: readonly number[]): void {

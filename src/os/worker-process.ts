@@ -2,13 +2,19 @@
 import type { Pointer } from "bun:ffi";
 import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
-import { getVariable, setVariable } from "./environment.ts";
+import {
+  environmentForCommand,
+  environmentForWorker,
+  getVariable,
+  setVariable,
+  type Variables,
+} from "./environment.ts";
+import { ANCESTORS_VARIABLE, enclosingJobs } from "./enclosing-jobs.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
-import { dropRuntimeSettings, withRuntimeSettings } from "./runtime-settings.ts";
 import { PASSED_ON } from "./signals.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 
@@ -25,6 +31,7 @@ const OWN_VARIABLES: readonly string[] = [
   TOKEN_VARIABLE,
   RUN_KEY_VARIABLE,
   ATTEMPT_VARIABLE,
+  ANCESTORS_VARIABLE,
 ];
 
 const PR_SET_NAME = 15;
@@ -65,7 +72,7 @@ export interface PreparedWorker {
  */
 export function spawnWorker(
   home: Home,
-  job: Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">,
+  job: JobWords,
   lock: number,
   directory: string | undefined,
 ): PreparedWorker {
@@ -78,28 +85,21 @@ export function spawnWorker(
   const nothing = openNothing();
   const callersDirectory = keepCallersDirectory();
   const closed = moveUp(gate.read);
-  setVariable(JOB_ID_VARIABLE, job.jobId);
-  // Not a word of its command line, which everybody can read.
-  setVariable(TOKEN_VARIABLE, job.token);
-  setVariable(RUN_KEY_VARIABLE, job.runKey);
-  setVariable(ATTEMPT_VARIABLE, String(job.attemptNo));
-  const request = {
-    // Ourselves, even where the file was moved or replaced meanwhile.
-    file: "/proc/self/exe",
-    descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
-    umask: callersUmask,
-    fileLimit,
-    fileSizeLimit: callersFileSizeLimit,
-    // A signal that comes before the worker can pass it on waits, and does not end the worker.
-    blocked: Object.values(PASSED_ON),
-    directory: "/",
-  } as const;
-  const argv = [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings];
   let pid: number;
   try {
-    pid = withRuntimeSettings((names) =>
-      spawnProcess({ ...request, argv: names.length === 0 ? argv : [...argv, "--unset", names.join(",")] }),
-    );
+    pid = spawnProcess({
+      // Ourselves, even where the file was moved or replaced meanwhile.
+      file: "/proc/self/exe",
+      argv: [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
+      descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
+      umask: callersUmask,
+      fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
+      // A signal that comes before the worker can pass it on waits, and does not end the worker.
+      blocked: Object.values(PASSED_ON),
+      directory: "/",
+      environment: environmentForWorker(jobVariables(job)),
+    });
   } catch (error) {
     closeFile(gate.write);
     throw error;
@@ -107,6 +107,20 @@ export function spawnWorker(
     closeAll([nothing, closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
+}
+
+type JobWords = Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">;
+
+/** Here and not in the words of its command line, which everybody can read. */
+function jobVariables({ jobId, token, runKey, attemptNo }: JobWords): Variables {
+  const ancestors = enclosingJobs();
+  return [
+    [JOB_ID_VARIABLE, jobId],
+    [TOKEN_VARIABLE, token],
+    [RUN_KEY_VARIABLE, runKey],
+    [ATTEMPT_VARIABLE, String(attemptNo)],
+    ...(ancestors.length === 0 ? [] : [[ANCESTORS_VARIABLE, ancestors.join(" ")] as const]),
+  ];
 }
 
 /** The first words of what /proc/self/exe is executed with, to be this program. */
@@ -119,9 +133,8 @@ export function nameProcess(): void {
   libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
 }
 
-/** Called first by a worker: what it has inherited is its own, and not its target's (`unset`: variables); and it has a name. */
-export function becomeWorker(unset: readonly string[]): void {
-  dropRuntimeSettings(unset);
+/** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
+export function becomeWorker(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
@@ -148,10 +161,13 @@ export function spawnTarget(
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
-  // Only now, so that nothing that is meant for the target (BUN_BE_BUN=1, say) makes the worker another program.
+  const asked: [string, string][] = [];
   for (const text of env) {
     const [name, value] = splitVariable(text);
-    if (!OWN_VARIABLES.includes(name)) setVariable(name, value);
+    if (OWN_VARIABLES.includes(name)) continue;
+    asked.push([name, value]);
+    // The command is looked up by ours.
+    if (name === "PATH") setVariable(name, value);
   }
   const nothing = openNothing();
   const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
@@ -168,6 +184,7 @@ export function spawnTarget(
       fileSizeLimit: callersFileSizeLimit,
       blocked: [],
       directory: entered,
+      environment: environmentForCommand(asked),
     });
   } finally {
     closeFile(nothing);
