@@ -6,6 +6,7 @@ import type { Home } from "./home.ts";
 import { SystemError } from "./libc.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit } from "./self.ts";
+import { SHELL } from "./shell-script.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 import {
   ATTEMPT_VARIABLE,
@@ -18,8 +19,6 @@ import {
   splitVariable,
   WORKER_DIRECTORY_FD,
 } from "./worker-process.ts";
-
-const SHELL = "/bin/sh";
 
 /** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
 const HOOK_GATE_FD = 3;

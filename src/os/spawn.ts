@@ -7,7 +7,7 @@ import { ptr } from "bun:ffi";
 import { environment, type Environment, pointerVector } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
-import { cstring, lastErrno, libc, SystemError } from "./libc.ts";
+import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
 export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
@@ -67,6 +67,26 @@ export function spawnProcess(request: SpawnRequest): number {
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;
+}
+
+/**
+ * Why no process could be made, with the way out, where that has nothing to do with the file to be executed; undefined
+ * where it has. See fork(2) and execve(2).
+ */
+export function describeShortage(errno: number): string | undefined {
+  switch (errno) {
+    case ERRNO.EAGAIN:
+      return "the limit of processes is reached (ulimit -u, TasksMax=, pids.max); let some end, or raise it";
+    case ERRNO.ENOMEM:
+      return "there is not enough memory for another process; free some, or raise the limit";
+    case ERRNO.EMFILE:
+    case ERRNO.ENFILE:
+      return "too many files are open; raise the limit (ulimit -n, LimitNOFILE=, fs.file-max)";
+    case ERRNO.E2BIG:
+      return "its arguments and its environment together are larger than the kernel takes; put them into a file";
+    default:
+      return undefined;
+  }
 }
 
 /** A sigset_t: signal N is bit N - 1. */

@@ -1,6 +1,7 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
 import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
+import { OrchesjobError } from "../job/errors.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
 import {
   environmentForCommand,
@@ -12,11 +13,12 @@ import {
 import { ANCESTORS_VARIABLE, enclosingJobs } from "./enclosing-jobs.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
-import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
+import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";
-import { closeAll, spawnProcess } from "./spawn.ts";
+import { isText, SHELL } from "./shell-script.ts";
+import { closeAll, describeShortage, spawnProcess } from "./spawn.ts";
 
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
 export const WORKER_LOCK_FD = 3;
@@ -34,6 +36,9 @@ const OWN_VARIABLES: readonly string[] = [
   ANCESTORS_VARIABLE,
 ];
 
+/** By anybody. */
+const EXECUTABLE = 0o111;
+
 const PR_SET_NAME = 15;
 const PR_SET_CHILD_SUBREAPER = 36;
 const F_SETFD = 2;
@@ -49,7 +54,7 @@ export let callersFileSizeLimit: bigint;
  */
 export function setOwnLimits(): void {
   callersUmask = libc.umask(0o077);
-  callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
+  callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE, LEAST_FILE_SIZE);
 }
 
 /** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
@@ -102,11 +107,18 @@ export function spawnWorker(
     });
   } catch (error) {
     closeFile(gate.write);
-    throw error;
+    throw explainSpawn(error);
   } finally {
     closeAll([nothing, closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
+}
+
+/** A worker is this same program, so whatever failed, the program was not it. */
+function explainSpawn(error: unknown): unknown {
+  const shortage = error instanceof SystemError ? describeShortage(error.errno) : undefined;
+  if (shortage === undefined) return error;
+  return new OrchesjobError("general", `cannot start a worker, so nothing runs: ${shortage}`);
 }
 
 type JobWords = Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">;
@@ -175,32 +187,54 @@ export function spawnTarget(
     // One can enter a directory that was deleted, but no caller means that.
     if (statFd(entered)?.links === 0)
       throw new SystemError("cannot enter the working directory", ERRNO.ENOENT, "enter");
-    return spawnProcess({
-      file: command[0]!,
-      argv: command,
-      descriptors: [nothing, stdout!, stderr!],
-      umask: callersUmask,
-      fileLimit,
-      fileSizeLimit: callersFileSizeLimit,
-      blocked: [],
-      directory: entered,
-      environment: environmentForCommand(asked),
-    });
+    const execute = (file: string, argv: readonly string[]) =>
+      spawnProcess({
+        file,
+        argv,
+        descriptors: [nothing, stdout!, stderr!],
+        umask: callersUmask,
+        fileLimit,
+        fileSizeLimit: callersFileSizeLimit,
+        blocked: [],
+        directory: entered,
+        environment: environmentForCommand(asked),
+      });
+    try {
+      return execute(command[0]!, command);
+    } catch (error) {
+      const isNoProgram = error instanceof SystemError && error.errno === ERRNO.ENOEXEC;
+      const found = isNoProgram ? findCommand(command[0]!, directory) : undefined;
+      if (found === undefined || !isText(found.path)) throw error;
+      return execute(SHELL, [SHELL, found.name, ...command.slice(1)]);
+    }
   } finally {
     closeFile(nothing);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }
 
-/** What the target's command names, seen from its directory, which is not ours; undefined where nothing is there. */
-export function statCommand(file: string, { directory }: TargetSettings): FileFacts | undefined {
+interface FoundCommand {
+  /** As the command itself would name it, in its directory. */
+  readonly name: string;
+  /** As we can open it, who are in another directory. */
+  readonly path: string;
+  readonly facts: FileFacts;
+}
+
+/** What the target's command names, by its slash or the first in PATH that may be executed; else the first that is there. */
+export function findCommand(file: string, directory: TargetSettings["directory"]): FoundCommand | undefined {
   const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
-  const fromThere = (path: string) => statPath(path.startsWith("/") ? path : `${base}/${path}`);
-  if (file.includes("/")) return fromThere(file);
-  const places = getVariable("PATH")
-    .split(":")
-    .map((place) => fromThere(`${place || "."}/${file}`));
-  return places.find((facts) => facts !== undefined);
+  const names = file.includes("/")
+    ? [file]
+    : getVariable("PATH")
+        .split(":")
+        .map((place) => `${place || "."}/${file}`);
+  const found = names.flatMap((name) => {
+    const path = name.startsWith("/") ? name : `${base}/${name}`;
+    const facts = statPath(path);
+    return facts === undefined ? [] : [{ name, path, facts }];
+  });
+  return found.find(({ facts }) => facts.kind === "file" && (facts.mode & EXECUTABLE) !== 0) ?? found[0];
 }
 
 function openDirectory(path: string): number {

@@ -205,10 +205,15 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
       `cannot open ${path}; check that it and its directory can be read and written by you`,
     );
   }
+  if (isError(error, "SQLITE_IOERR_SHM"))
+    return new OrchesjobError(
+      "general",
+      `cannot use ${path}: its file system has no shared memory (mmap); set ORCHESJOB_HOME to a directory on a local disk`,
+    );
   if (isError(error, "SQLITE_IOERR"))
     return new OrchesjobError(
       "general",
-      `cannot read or write ${path}: ${error.message}; check the disk (dmesg)`,
+      `cannot read or write ${path}: ${error.message}; check the disk (dmesg), and the limit of file sizes (ulimit -f)`,
     );
   return notOurs(path, ` (${error.message})`);
 }
