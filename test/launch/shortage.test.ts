@@ -4,11 +4,12 @@ import { Database } from "bun:sqlite";
 import { closeSync, copyFileSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
+import { has, testWith } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
-describe("a job whose command could not be launched for want of", () => {
+describe.skipIf(!has("strace"))("a job whose command could not be launched for want of", () => {
   test.each([
     ["processes", "clone,clone3,vfork:error=EAGAIN", /limit of processes is reached/],
     ["memory", "clone,clone3,vfork:error=ENOMEM", /not enough memory/],
@@ -54,6 +55,30 @@ test("a program that is still being written", async () => {
       error: expect.stringContaining("open for writing"),
     });
   else expect(job.status).toBe("SUCCEEDED");
+});
+
+testWith(["strace"], "a start that cannot make its worker says why, and accepts nothing", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+  // The first call makes a thread of the runtime.
+  const tracing = [
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=clone3",
+    "-e",
+    "inject=clone3:error=EAGAIN:when=2+",
+  ];
+  const result = await box.execute(["strace", ...tracing, BINARY, "run", "--run-key", "k", "--", "true"]);
+  expect(result).toMatchObject({ code: 125, stdout: "" });
+  expect(result.stderr).toMatch(
+    /^orchesjob: cannot start a worker, so nothing runs: the limit of processes is reached /,
+  );
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    attempt_no: 1,
+  });
 });
 
 describe("limits that are too small for orchesjob itself", () => {

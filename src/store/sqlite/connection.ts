@@ -1,6 +1,6 @@
 /** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
 import { Database, SQLiteError } from "bun:sqlite";
-import { OrchesjobError } from "../../job/errors.ts";
+import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
 import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
 import units from "./migrations/0002-units.sql" with { type: "text" };
 import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
@@ -189,10 +189,7 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
     );
   }
   if (isError(error, "SQLITE_FULL"))
-    return new OrchesjobError(
-      "general",
-      `cannot write ${path}: the disk is full; free some space and try again`,
-    );
+    return new DiskFullError(`cannot write ${path}: the disk is full; free some space and try again`);
   if (isError(error, "SQLITE_READONLY")) {
     return new OrchesjobError(
       "general",
