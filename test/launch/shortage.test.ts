@@ -4,42 +4,42 @@ import { Database } from "bun:sqlite";
 import { closeSync, copyFileSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
-import { has, testWith } from "../support/needs.ts";
+import { testWith } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
 import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
-describe.skipIf(!has("strace"))("a job whose command could not be launched for want of", () => {
-  test.each([
-    ["processes", "clone,clone3,vfork:error=EAGAIN", /limit of processes is reached/],
-    ["memory", "clone,clone3,vfork:error=ENOMEM", /not enough memory/],
-    ["room for its arguments", "execve:error=E2BIG", /arguments and its environment together/],
-    ["open files of the system", "execve:error=ENFILE", /too many files are open/],
-  ])(
-    "%s is FAILED, and its code is not that of a program that cannot be executed",
-    async (_, inject, reason) => {
-      await using box = new Sandbox();
-      await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
-      // Nobody can claim while somebody else writes, and so the worker waits, and can be tampered with.
-      using database = new Database(`${box.home}/orchesjob.db`);
-      database.run("begin immediate");
-      const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
-      const worker = await until("a worker", () => childrenOf(run.pid)[0]);
-      const faults = await injectFaults(box, worker, inject);
-      database.run("commit");
-      const { code, stderr } = await box.finished(run);
-      await faults.heal();
-      expect(code).toBe(125);
-      expect(stderr).toMatch(reason);
-      expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
-        status: "FAILED",
-        exit_code: -1,
-        failure: "not_launched",
-        error: expect.stringMatching(reason),
-      });
-    },
-  );
-});
+const SHORTAGES = [
+  ["processes", "clone,clone3,vfork:error=EAGAIN", /limit of processes is reached/],
+  ["memory", "clone,clone3,vfork:error=ENOMEM", /not enough memory/],
+  ["room for its arguments", "execve:error=E2BIG", /arguments and its environment together/],
+  ["open files of the system", "execve:error=ENFILE", /too many files are open/],
+] as const;
+
+for (const [what, inject, reason] of SHORTAGES) {
+  const name = `a job that could not be launched for want of ${what} is FAILED, and its code is not that of a bad program`;
+  testWith(["strace"], name, async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+    // Nobody can claim while somebody else writes, and so the worker waits, and can be tampered with.
+    using database = new Database(`${box.home}/orchesjob.db`);
+    database.run("begin immediate");
+    const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
+    const worker = await until("a worker", () => childrenOf(run.pid)[0]);
+    const faults = await injectFaults(box, worker, inject);
+    database.run("commit");
+    const { code, stderr } = await box.finished(run);
+    await faults.heal();
+    expect(code).toBe(125);
+    expect(stderr).toMatch(reason);
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
+      status: "FAILED",
+      exit_code: -1,
+      failure: "not_launched",
+      error: expect.stringMatching(reason),
+    });
+  });
+}
 
 test("a program that is still being written", async () => {
   await using box = new Sandbox();
