@@ -6,8 +6,9 @@ import { parseWords } from "./cli/parse.ts";
 import { report } from "./cli/report.ts";
 import { composeContext } from "./compose.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
-import { OrchesjobError } from "./job/errors.ts";
+import { DiskFullError, OrchesjobError } from "./job/errors.ts";
 import { resolveHome } from "./os/home.ts";
+import { ERRNO, SystemError } from "./os/libc.ts";
 import { endProcess, findInvalidArgument } from "./os/self.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
@@ -65,8 +66,19 @@ export async function runCommand(
     });
   } catch (error) {
     const code = report(error, diagnostics.descriptor);
+    if (isDiskFull(error)) await tellLargestLog(diagnostics.text);
     return passesExitCode ? OWN_FAILURE : code;
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof DiskFullError || (error instanceof SystemError && error.errno === ERRNO.ENOSPC);
+}
+
+async function tellLargestLog(text: (text: string) => void): Promise<void> {
+  const { describeLargestLog } = await import("./os/largest-log.ts");
+  const found = describeLargestLog(resolveHome());
+  if (found !== undefined) text(`orchesjob: ${found}\n`);
 }
 
 /** Among our own options, not the command's. */

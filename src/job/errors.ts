@@ -32,3 +32,10 @@ export class OrchesjobError extends Error {
     return EXIT_CODES[this.code];
   }
 }
+
+/** Nothing could be written, because there is no space left: `general`. */
+export class DiskFullError extends OrchesjobError {
+  constructor(message: string) {
+    super("general", message);
+  }
+}

@@ -1,11 +1,12 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
-import { environmentWith } from "./environment.ts";
+import { environmentForCommand, environmentForWorker } from "./environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
 import { SystemError } from "./libc.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit } from "./self.ts";
+import { SHELL } from "./shell-script.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
 import {
   ATTEMPT_VARIABLE,
@@ -18,8 +19,6 @@ import {
   splitVariable,
   WORKER_DIRECTORY_FD,
 } from "./worker-process.ts";
-
-const SHELL = "/bin/sh";
 
 /** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
 const HOOK_GATE_FD = 3;
@@ -61,7 +60,7 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunn
       blocked: [],
       directory: "/",
       // We may be part of another job's command, which this process is not.
-      environment: environmentWith([
+      environment: environmentForWorker([
         [JOB_ID_VARIABLE, first],
         [HOOK_VARIABLE, first],
       ]),
@@ -94,7 +93,7 @@ export function spawnHook(
   { input, output }: { readonly input: number; readonly output: number },
   { fileLimit, directory }: HookSettings,
 ): number {
-  const environment = environmentWith([
+  const environment = environmentForCommand([
     ...env.map(splitVariable),
     [JOB_ID_VARIABLE, jobId],
     [RUN_KEY_VARIABLE, runKey],

@@ -4,6 +4,8 @@
  * node:fs 0.8 ms, touching process.stdout 7 ms; an empty executable takes 3.3 ms.
  */
 import { dlopen, read, type Pointer } from "bun:ffi";
+import { EXIT_CODES } from "../job/errors.ts";
+import { OWN_FAILURE } from "../job/exit-status.ts";
 
 /** What nearly every process uses. */
 const COMMON = {
@@ -132,7 +134,9 @@ function leave(error: unknown): never {
 
 function stop(message: string): never {
   console.error(`orchesjob: ${message}`);
-  process.exit(1);
+  // Nothing is parsed yet, and it must not look like the exit code of a command.
+  const passesExitCode = process.argv[2] === "run" || process.argv.includes("--exit-status");
+  process.exit(passesExitCode ? OWN_FAILURE : EXIT_CODES.general);
 }
 
 function bindCommon(path: string): Bound {
@@ -177,14 +181,19 @@ export enum ERRNO {
   ENOENT = 2,
   ESRCH = 3,
   EINTR = 4,
+  E2BIG = 7,
   ENOEXEC = 8,
   ECHILD = 10,
   EAGAIN = 11,
+  ENOMEM = 12,
   EACCES = 13,
   EEXIST = 17,
   ENOTDIR = 20,
   EISDIR = 21,
   EINVAL = 22,
+  ENFILE = 23,
+  EMFILE = 24,
+  ETXTBSY = 26,
   ENOSPC = 28,
   EROFS = 30,
   EPIPE = 32,

@@ -30,6 +30,11 @@ export function isLiving(process: ProcessStat | undefined): process is ProcessSt
   return process.state !== "Z" || process.threads > 1;
 }
 
+/** Whether we are the first process of a container (of a PID namespace): when we end, the kernel kills all others in it. */
+export function isFirstProcess(): boolean {
+  return process.pid === 1;
+}
+
 /** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */
 export function readProcess(pid: number): ProcessStat | undefined {
   const text = readTextIfAny(`/proc/${pid}/stat`);

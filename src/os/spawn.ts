@@ -4,10 +4,10 @@
  * descriptors given.
  */
 import { ptr } from "bun:ffi";
-import { environment, type Environment } from "./environment.ts";
+import { environment, type Environment, pointerVector } from "./environment.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
-import { cstring, lastErrno, libc, SystemError } from "./libc.ts";
+import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
 export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
@@ -51,7 +51,8 @@ export function spawnProcess(request: SpawnRequest): number {
     libc.posix_spawn_file_actions_adddup2(actions, request.descriptors[position]!, position);
 
   const argv: Uint8Array[] = [];
-  for (const word of request.argv) argv.push(cstring(word));
+  const addresses: number[] = [];
+  for (const word of request.argv) addresses.push(ptr(argv[argv.push(cstring(word)) - 1]!));
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
     libc.posix_spawnp(
@@ -59,13 +60,33 @@ export function spawnProcess(request: SpawnRequest): number {
       cstring(request.file),
       actions,
       attributes,
-      vector(argv),
+      pointerVector(addresses),
       request.environment?.pointers ?? environment(),
     ),
   );
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;
+}
+
+/**
+ * Why no process could be made, with the way out, where that has nothing to do with the file to be executed; undefined
+ * where it has. See fork(2) and execve(2).
+ */
+export function describeShortage(errno: number): string | undefined {
+  switch (errno) {
+    case ERRNO.EAGAIN:
+      return "the limit of processes is reached (ulimit -u, TasksMax=, pids.max); let some end, or raise it";
+    case ERRNO.ENOMEM:
+      return "there is not enough memory for another process; free some, or raise the limit";
+    case ERRNO.EMFILE:
+    case ERRNO.ENFILE:
+      return "too many files are open; raise the limit (ulimit -n, LimitNOFILE=, fs.file-max)";
+    case ERRNO.E2BIG:
+      return "its arguments and its environment together are larger than the kernel takes; put them into a file";
+    default:
+      return undefined;
+  }
 }
 
 /** A sigset_t: signal N is bit N - 1. */
@@ -101,20 +122,6 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
     libc.umask(ownUmask);
     libc.chdir(ROOT);
   }
-}
-
-/**
- * A NULL-terminated array of pointers to C strings, which must stay referenced while it is used. In halves, the low one first:
- * to fill its first BigUint64Array costs a process 0.7 M instructions.
- */
-function vector(strings: readonly Uint8Array[]): Uint32Array {
-  const halves = new Uint32Array(2 * (strings.length + 1));
-  for (let index = 0; index < strings.length; index++) {
-    const address = ptr(strings[index]!);
-    halves[2 * index] = address;
-    halves[2 * index + 1] = address / 2 ** 32;
-  }
-  return halves;
 }
 
 export function closeAll(descriptors: readonly number[]): void {

@@ -1,16 +1,24 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
 import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
+import { OrchesjobError } from "../job/errors.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
-import { getVariable, setVariable } from "./environment.ts";
+import {
+  environmentForCommand,
+  environmentForWorker,
+  getVariable,
+  setVariable,
+  type Variables,
+} from "./environment.ts";
+import { ANCESTORS_VARIABLE, enclosingJobs } from "./enclosing-jobs.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
-import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
+import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
-import { dropRuntimeSettings, withRuntimeSettings } from "./runtime-settings.ts";
 import { PASSED_ON } from "./signals.ts";
-import { closeAll, spawnProcess } from "./spawn.ts";
+import { isText, SHELL } from "./shell-script.ts";
+import { closeAll, describeShortage, spawnProcess } from "./spawn.ts";
 
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
 export const WORKER_LOCK_FD = 3;
@@ -25,7 +33,11 @@ const OWN_VARIABLES: readonly string[] = [
   TOKEN_VARIABLE,
   RUN_KEY_VARIABLE,
   ATTEMPT_VARIABLE,
+  ANCESTORS_VARIABLE,
 ];
+
+/** By anybody. */
+const EXECUTABLE = 0o111;
 
 const PR_SET_NAME = 15;
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -42,7 +54,7 @@ export let callersFileSizeLimit: bigint;
  */
 export function setOwnLimits(): void {
   callersUmask = libc.umask(0o077);
-  callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE);
+  callersFileSizeLimit = raiseSoftLimit(RLIMIT_FSIZE, LEAST_FILE_SIZE);
 }
 
 /** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
@@ -65,7 +77,7 @@ export interface PreparedWorker {
  */
 export function spawnWorker(
   home: Home,
-  job: Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">,
+  job: JobWords,
   lock: number,
   directory: string | undefined,
 ): PreparedWorker {
@@ -78,35 +90,49 @@ export function spawnWorker(
   const nothing = openNothing();
   const callersDirectory = keepCallersDirectory();
   const closed = moveUp(gate.read);
-  setVariable(JOB_ID_VARIABLE, job.jobId);
-  // Not a word of its command line, which everybody can read.
-  setVariable(TOKEN_VARIABLE, job.token);
-  setVariable(RUN_KEY_VARIABLE, job.runKey);
-  setVariable(ATTEMPT_VARIABLE, String(job.attemptNo));
-  const request = {
-    // Ourselves, even where the file was moved or replaced meanwhile.
-    file: "/proc/self/exe",
-    descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
-    umask: callersUmask,
-    fileLimit,
-    fileSizeLimit: callersFileSizeLimit,
-    // A signal that comes before the worker can pass it on waits, and does not end the worker.
-    blocked: Object.values(PASSED_ON),
-    directory: "/",
-  } as const;
-  const argv = [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings];
   let pid: number;
   try {
-    pid = withRuntimeSettings((names) =>
-      spawnProcess({ ...request, argv: names.length === 0 ? argv : [...argv, "--unset", names.join(",")] }),
-    );
+    pid = spawnProcess({
+      // Ourselves, even where the file was moved or replaced meanwhile.
+      file: "/proc/self/exe",
+      argv: [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
+      descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
+      umask: callersUmask,
+      fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
+      // A signal that comes before the worker can pass it on waits, and does not end the worker.
+      blocked: Object.values(PASSED_ON),
+      directory: "/",
+      environment: environmentForWorker(jobVariables(job)),
+    });
   } catch (error) {
     closeFile(gate.write);
-    throw error;
+    throw explainSpawn(error);
   } finally {
     closeAll([nothing, closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
+}
+
+/** A worker is this same program, so whatever failed, the program was not it. */
+function explainSpawn(error: unknown): unknown {
+  const shortage = error instanceof SystemError ? describeShortage(error.errno) : undefined;
+  if (shortage === undefined) return error;
+  return new OrchesjobError("general", `cannot start a worker, so nothing runs: ${shortage}`);
+}
+
+type JobWords = Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">;
+
+/** Here and not in the words of its command line, which everybody can read. */
+function jobVariables({ jobId, token, runKey, attemptNo }: JobWords): Variables {
+  const ancestors = enclosingJobs();
+  return [
+    [JOB_ID_VARIABLE, jobId],
+    [TOKEN_VARIABLE, token],
+    [RUN_KEY_VARIABLE, runKey],
+    [ATTEMPT_VARIABLE, String(attemptNo)],
+    ...(ancestors.length === 0 ? [] : [[ANCESTORS_VARIABLE, ancestors.join(" ")] as const]),
+  ];
 }
 
 /** The first words of what /proc/self/exe is executed with, to be this program. */
@@ -119,9 +145,8 @@ export function nameProcess(): void {
   libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
 }
 
-/** Called first by a worker: what it has inherited is its own, and not its target's (`unset`: variables); and it has a name. */
-export function becomeWorker(unset: readonly string[]): void {
-  dropRuntimeSettings(unset);
+/** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
+export function becomeWorker(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
@@ -148,10 +173,13 @@ export function spawnTarget(
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
-  // Only now, so that nothing that is meant for the target (BUN_BE_BUN=1, say) makes the worker another program.
+  const asked: [string, string][] = [];
   for (const text of env) {
     const [name, value] = splitVariable(text);
-    if (!OWN_VARIABLES.includes(name)) setVariable(name, value);
+    if (OWN_VARIABLES.includes(name)) continue;
+    asked.push([name, value]);
+    // The command is looked up by ours.
+    if (name === "PATH") setVariable(name, value);
   }
   const nothing = openNothing();
   const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
@@ -159,31 +187,54 @@ export function spawnTarget(
     // One can enter a directory that was deleted, but no caller means that.
     if (statFd(entered)?.links === 0)
       throw new SystemError("cannot enter the working directory", ERRNO.ENOENT, "enter");
-    return spawnProcess({
-      file: command[0]!,
-      argv: command,
-      descriptors: [nothing, stdout!, stderr!],
-      umask: callersUmask,
-      fileLimit,
-      fileSizeLimit: callersFileSizeLimit,
-      blocked: [],
-      directory: entered,
-    });
+    const execute = (file: string, argv: readonly string[]) =>
+      spawnProcess({
+        file,
+        argv,
+        descriptors: [nothing, stdout!, stderr!],
+        umask: callersUmask,
+        fileLimit,
+        fileSizeLimit: callersFileSizeLimit,
+        blocked: [],
+        directory: entered,
+        environment: environmentForCommand(asked),
+      });
+    try {
+      return execute(command[0]!, command);
+    } catch (error) {
+      const isNoProgram = error instanceof SystemError && error.errno === ERRNO.ENOEXEC;
+      const found = isNoProgram ? findCommand(command[0]!, directory) : undefined;
+      if (found === undefined || !isText(found.path)) throw error;
+      return execute(SHELL, [SHELL, found.name, ...command.slice(1)]);
+    }
   } finally {
     closeFile(nothing);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }
 
-/** What the target's command names, seen from its directory, which is not ours; undefined where nothing is there. */
-export function statCommand(file: string, { directory }: TargetSettings): FileFacts | undefined {
+interface FoundCommand {
+  /** As the command itself would name it, in its directory. */
+  readonly name: string;
+  /** As we can open it, who are in another directory. */
+  readonly path: string;
+  readonly facts: FileFacts;
+}
+
+/** What the target's command names, by its slash or the first in PATH that may be executed; else the first that is there. */
+export function findCommand(file: string, directory: TargetSettings["directory"]): FoundCommand | undefined {
   const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
-  const fromThere = (path: string) => statPath(path.startsWith("/") ? path : `${base}/${path}`);
-  if (file.includes("/")) return fromThere(file);
-  const places = getVariable("PATH")
-    .split(":")
-    .map((place) => fromThere(`${place || "."}/${file}`));
-  return places.find((facts) => facts !== undefined);
+  const names = file.includes("/")
+    ? [file]
+    : getVariable("PATH")
+        .split(":")
+        .map((place) => `${place || "."}/${file}`);
+  const found = names.flatMap((name) => {
+    const path = name.startsWith("/") ? name : `${base}/${name}`;
+    const facts = statPath(path);
+    return facts === undefined ? [] : [{ name, path, facts }];
+  });
+  return found.find(({ facts }) => facts.kind === "file" && (facts.mode & EXECUTABLE) !== 0) ?? found[0];
 }
 
 function openDirectory(path: string): number {

@@ -1,8 +1,9 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
+import { bytesText } from "../job/bytes.ts";
 import { removeFile, statPath } from "../os/file.ts";
 import { pythonCopy, refuseLostDatabase } from "../os/home.ts";
 import { jobOfLog, readNames } from "../os/log-directory.ts";
-import { bytesText, type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
+import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 import { isFinding, notLookedAt, type Patient } from "./patient.ts";
 
 const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";

@@ -1,10 +1,11 @@
 /** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
+import { bytesText } from "../job/bytes.ts";
 import { makeDirectory, readLink, statPath } from "../os/file.ts";
 import { mayWrite, readFileSystem, setMode, tryLocking } from "../os/file-system.ts";
 import { checkHome, createHome, databaseFiles, isOfOthersToo, OWN_DIRECTORY, ownerName } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
-import { bytesText, type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
+import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
 import type { Patient } from "./patient.ts";
 
 const PRIVATE_DIRECTORY = 0o700;

@@ -53,14 +53,15 @@ export async function checkClock(patient: Patient): Promise<Finding> {
   );
 }
 
-const MISCHIEVOUS = ["BUN_OPTIONS", "BUN_BE_BUN"];
+/** What changes the Bun inside orchesjob, which reads it before our first line. A worker's runtime is never given it. */
+const STEERS_BUN = /^(BUN_(OPTIONS|BE_BUN|INSPECT|JSC_|FEATURE_FLAG_|DEBUG|TRACE)|MIMALLOC_|mimalloc_)/;
 
 export function checkEnvironment(): Finding {
-  const set = MISCHIEVOUS.filter((name) => process.env[name] !== undefined);
+  const set = Object.keys(process.env).filter((name) => STEERS_BUN.test(name));
   if (set.length > 0) {
     return warning(
       `${set.join(" and ")}: set, and read by the Bun inside orchesjob before orchesjob itself`,
-      `unset ${set.join(" ")}; who sets it for you may steer orchesjob`,
+      `unset ${set.join(" ")}; who sets it for you may steer orchesjob, but not the jobs that run`,
     );
   }
   const home = process.env["ORCHESJOB_HOME"];

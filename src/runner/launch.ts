@@ -4,8 +4,8 @@ import { type FileFacts, makeDirectory, moveUp, openFile } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
 import { lockDescriptor } from "../os/lock.ts";
-import { closeAll } from "../os/spawn.ts";
-import { spawnTarget, statCommand, type TargetSettings } from "../os/worker-process.ts";
+import { closeAll, describeShortage } from "../os/spawn.ts";
+import { findCommand, spawnTarget, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 
 /** A launch that failed; its outcome is the job's. */
@@ -54,6 +54,12 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
   if (error.action !== "execute") return new LaunchError(error.message);
   const file = job.command[0]!;
   const name = JSON.stringify(file);
+  const shortage = describeShortage(error.errno);
+  if (shortage !== undefined) return new LaunchError(`cannot execute ${name}: ${shortage}`);
+  if (error.errno === ERRNO.ETXTBSY)
+    return new LaunchError(
+      `cannot execute ${name}: somebody has it open for writing; try again when it is whole`,
+    );
   const facts = lookAt(file, settings);
   if (error.errno !== ERRNO.ENOENT) {
     return new LaunchError(`cannot execute ${name}: ${reason(file, facts, error.errno)}`, "not_executable");
@@ -72,13 +78,13 @@ function reason(file: string, facts: FileFacts | undefined, errno: number): stri
   if (errno === ERRNO.EACCES && facts?.kind === "directory") return "it is a directory";
   if (errno === ERRNO.EACCES && file.includes("/"))
     return `permission denied; is it executable? chmod +x ${file}`;
-  if (errno === ERRNO.ENOEXEC) return "not a program that this system can run, and no #! line";
+  if (errno === ERRNO.ENOEXEC) return "not a program that this system can run, and no script";
   return describeErrno(errno);
 }
 
 function lookAt(file: string, settings: TargetSettings): FileFacts | undefined {
   try {
-    return statCommand(file, settings);
+    return findCommand(file, settings.directory)?.facts;
   } catch {
     // The reason of the launch's failure counts, not why we cannot see more of it.
     return undefined;

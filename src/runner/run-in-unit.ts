@@ -1,12 +1,12 @@
 /**
- * `run` as the main process of a systemd unit. To somebody who watches a job a signal means: leave, the job goes on. Here it
- * means the job: `run` is the command, is stopped as the command, stays until it has ended, and ends as it did.
- * Loaded only in a unit, and where a signal has come.
+ * `run` as the main process of a systemd unit, or as the first process of a container. To somebody who watches a job a signal
+ * means: leave, the job goes on. Here it means the job: `run` is the command, is stopped as the command, stays until it has
+ * ended, and ends as it did. Loaded only there, and where a signal has come.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../os/control-group.ts";
-import { isLiving, readProcess } from "../os/self.ts";
+import { isFirstProcess, isLiving, readProcess } from "../os/self.ts";
 import { signalProcess } from "../os/pidfd.ts";
 import { PASSED_ON } from "../os/signals.ts";
 import { askUnit, dieOf, type Unit } from "../os/unit.ts";
@@ -32,7 +32,9 @@ export class RunSignals {
   ) {}
 
   /** Whether the signal ends our watching. Otherwise it has been passed on to the job. */
-  leavesOn(signal: number, { worker }: Job): boolean {
+  leavesOn(signal: number, job: Job): boolean {
+    if (isFirstProcess()) return this.#leavesAsFirst(signal, job);
+    const { worker } = job;
     const unit = askUnit();
     const isInside = unit !== undefined && worker !== null && isThere(worker, unit.name);
     if (unit?.isOurs !== true || !(this.isOwnJob || isInside)) return true;
@@ -45,6 +47,13 @@ export class RunSignals {
       this.#leaveAt = this.#killAt + reserveMs / 2;
     }
     return false;
+  }
+
+  /** All processes of a container end with the first one, without a word: also the job, if it is in there. */
+  #leavesAsFirst(signal: number, { worker, origin }: Job): boolean {
+    const isInside = this.isOwnJob || origin?.pidNamespace === this.context.origin.pidNamespace;
+    if (isInside && worker !== null) signalProcess(worker, signal);
+    return !isInside;
   }
 
   /** For how long nothing is to be done here, in ms. */
@@ -80,23 +89,28 @@ const FIRST_LOOK_MS = 2;
 const LONGEST_LOOK_MS = 100;
 
 /**
- * Waits until the worker of a job that has ended is gone, where it is in the service that we are in: systemd kills what is
- * left of a service when its main process ends, and the worker may still have the job's hook to run. `isEnough`: leave it to
- * systemd, and the hook to whoever looks at the job next.
+ * Waits until the worker of a job that has ended is gone, where it ends with us: systemd kills what is left of a service when
+ * its main process ends, and the kernel all that is in a container with its first process; and the worker may still have the
+ * job's hook to run. `isEnough`: leave it to them, and the hook to whoever looks at the job next.
  */
 export async function outlastWorker({ worker }: Job, isEnough: () => boolean): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (worker === null || unit?.endsWith(".service") !== true) return;
+  if (worker === null || !(isFirstProcess() || unit?.endsWith(".service") === true)) return;
+  const remains = () => (isFirstProcess() ? isLivingWorker(worker) : isThere(worker, unit!));
   let pause = FIRST_LOOK_MS;
-  while (isThere(worker, unit) && !isEnough()) {
+  while (remains() && !isEnough()) {
     await Bun.sleep(pause);
     pause = Math.min(pause * 2, LONGEST_LOOK_MS);
   }
 }
 
-function isThere({ pid, startTicks }: ProcessIdentity, unit: string): boolean {
+function isThere(worker: ProcessIdentity, unit: string): boolean {
+  return isLivingWorker(worker) && isInUnit(worker.pid, unit);
+}
+
+function isLivingWorker({ pid, startTicks }: ProcessIdentity): boolean {
   const holder = readProcess(pid);
-  return isLiving(holder) && holder.startTicks === startTicks && isInUnit(pid, unit);
+  return isLiving(holder) && holder.startTicks === startTicks;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
 import type { Job } from "../job/job.ts";
 import { getVariable } from "../os/environment.ts";
+import { isFirstProcess } from "../os/self.ts";
 import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
@@ -48,8 +49,8 @@ export async function runJob(
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
   });
-  // What systemd gives to each process of a unit: systemd.exec(5).
-  if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "") {
+  // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
+  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isFirstProcess())) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
     const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
     await (await import("./run-in-unit.ts")).outlastWorker(ended, isEnough);

@@ -9,6 +9,7 @@ import { lockFilePath } from "../os/home.ts";
 import { createLock } from "../os/lock.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
+import { refuseOwnKey } from "./ancestry.ts";
 import type { Context } from "./context.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
@@ -88,13 +89,17 @@ export async function acceptJob(
   const cwd = request.directory ?? process.cwd();
   for (;;) {
     const known = await findKnown(context, store, request);
-    if (known !== undefined) return { existing: true, job: known, warnings: [] };
+    if (known !== undefined) {
+      refuseOwnKey(known);
+      return { existing: true, job: known, warnings: [] };
+    }
     const { latest, useOverride } = await findPlace(context, store, request);
     if (
       latest !== undefined &&
       !useOverride &&
       (isActive(latest.status) || answerFor(latest.status, request.policy) === "return")
     ) {
+      refuseOwnKey(latest);
       if (request.rerunOfJobId !== null) throw alreadyActive(latest);
       // The token must go on to mean this job when it is finished: the caller has been told so.
       if (request.requestId !== null)

@@ -9,6 +9,13 @@ export interface UnitPlace {
   readonly forUser: boolean;
 }
 
+/** What keeps the executable itself from starting, whoever sets it for all units. */
+const RUNTIME = `
+# The runtime in the executable writes machine code as it goes, and reserves more address space than it uses: with
+# MemoryDenyWriteExecute=yes, or a LimitAS= of a few GB, it ends with a banner of its own, and the unit with 134 or 133.
+MemoryDenyWriteExecute=no
+`;
+
 /** File names and texts. */
 export function systemdUnits({ program, forUser }: UnitPlace): Readonly<Record<string, string>> {
   const place = forUser ? USER : SYSTEM;
@@ -41,6 +48,7 @@ After=network-online.target
 RequiresMountsFor=/var/lib/orchesjob
 `,
   jobService: `
+LimitAS=infinity
 # The command can be any, so nothing is taken from it that a command may want: it writes where it likes, mounts, calls sudo
 # and sendmail. Only what no command of a job runner has a use for is gone:
 CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_BOOT CAP_SYS_PACCT CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_MAC_OVERRIDE
@@ -71,6 +79,7 @@ CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_BOOT CAP_SYS_PACCT CAP_WAKE_ALARM 
 # StateDirectory=orchesjob-NAME, StateDirectoryMode=0700.
 `,
   cleanService: `
+LimitAS=infinity
 Environment=ORCHESJOB_HOME=/var/lib/orchesjob
 # It has only this to write to. Not StateDirectory=, which would give the directory to root where it is another user's.
 ProtectSystem=strict
@@ -103,7 +112,6 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
 UMask=0077
-# Not MemoryDenyWriteExecute=: the runtime in the executable writes machine code as it goes.
 `,
 };
 
@@ -134,6 +142,7 @@ ${place.jobUnit}
 [Service]
 Type=exec
 ExecStart=${program} run --run-key=%i -- ${place.configuration}/jobs/%i
+${RUNTIME}
 # NAME=VALUE lines for its environment, where there is such a file.
 EnvironmentFile=-${place.configuration}/%i.env
 # A stop is a TERM to orchesjob, which passes it on to the command and tells how that ended. A command that goes on is killed
@@ -180,6 +189,7 @@ ConditionPathExists=${place.home}/orchesjob.db
 [Service]
 Type=oneshot
 ExecStart=${program} clean --older-than 30d
+${RUNTIME}
 Nice=19
 IOSchedulingClass=idle
 ${place.cleanService}

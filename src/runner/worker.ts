@@ -33,8 +33,6 @@ export interface WorkerRequest {
   readonly settings: TargetSettings;
   /** The job as `status` prints it, for its hook. */
   readonly describe: (job: Job) => string;
-  /** Variables that are in our environment, and not the command's. */
-  readonly unset: readonly string[];
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
@@ -45,9 +43,9 @@ const SETTLED_MS = 1_000;
 
 export async function runWorker(
   context: Context,
-  { jobId, settings, unset, describe }: WorkerRequest,
+  { jobId, settings, describe }: WorkerRequest,
 ): Promise<void> {
-  becomeWorker(unset);
+  becomeWorker();
   const signals = new SignalRelay();
   const pokes = new Pokes();
   const ledger = new Ledger(context);

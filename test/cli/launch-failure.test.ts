@@ -12,7 +12,6 @@ function furnish(box: Sandbox): Record<string, string> {
   mkdirSync(join(tools, "folder"), { recursive: true });
   writeFileSync(join(tools, "plain"), "not for running\n", { mode: 0o644 });
   writeFileSync(join(tools, "orphaned"), "#!/no/such/interpreter\n", { mode: 0o755 });
-  writeFileSync(join(tools, "bare"), "echo no first line\n", { mode: 0o755 });
   writeFileSync(join(tools, "garbage"), new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 0]), { mode: 0o755 });
   symlinkSync("loop", join(tools, "loop"));
   return { PATH: `${tools}:${process.env["PATH"]}` };
@@ -34,7 +33,6 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   ],
   ["the same, relative", "tools/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, by PATH", "orphaned", /interpreter that its first line names does not exist$/],
-  ["a script without #!", "$TOOLS/bare", /no #! line$/],
   ["a damaged program", "tools/garbage", /not a program/],
   ["a path through a file", "tools/plain/x", /not a directory$/],
   ["a link to itself", "tools/loop", /symbolic link/],

@@ -1,3 +1,4 @@
+import { refuseOwnJob } from "../../runner/ancestry.ts";
 import { findJob } from "../../runner/find.ts";
 import { followJob } from "../../runner/follow.ts";
 import { copyLog, findTail, LOG_STREAMS } from "../../runner/logs.ts";
@@ -32,6 +33,7 @@ export const logs = defineCommand({
       copyLog(context, job, stream, output.descriptor, from);
       return 0;
     }
+    refuseOwnJob(job, "follow");
     const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }]);
     if (ended.status === "LOST") context.notify(`job ${ended.jobId} is lost (${ended.lostReason})`);
     return 0;

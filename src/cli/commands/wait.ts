@@ -1,5 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
+import { refuseOwnJob } from "../../runner/ancestry.ts";
 import { findJob } from "../../runner/find.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { isFinished } from "../../runner/start.ts";
@@ -32,6 +33,7 @@ export const wait = defineCommand({
   passesExitCode: (options) => options.exitStatus,
   async run({ options, context, output }) {
     const { store, job } = await findJob(context, toSelector(options));
+    refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
       context,
       store,

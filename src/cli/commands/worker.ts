@@ -12,12 +12,11 @@ export const worker = defineCommand({
     home: required("--home", "DIR", "The state directory", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
     directory: optional("--directory", "DIR", "Working directory of the command", (text) => text),
-    unset: optional("--unset", "NAMES", "Variables that are not the command's", (text) => text.split(",")),
   },
   examples: [],
-  async run({ options: { jobId, fileLimit, directory, unset = [] }, context }) {
+  async run({ options: { jobId, fileLimit, directory }, context }) {
     const describe = (job: Job) => describeForHook(context, job);
-    await runWorker(context, { jobId, unset, settings: { fileLimit, directory }, describe });
+    await runWorker(context, { jobId, settings: { fileLimit, directory }, describe });
     return 0;
   },
 });

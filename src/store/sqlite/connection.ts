@@ -1,6 +1,6 @@
 /** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
 import { Database, SQLiteError } from "bun:sqlite";
-import { OrchesjobError } from "../../job/errors.ts";
+import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
 import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
 import units from "./migrations/0002-units.sql" with { type: "text" };
 import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
@@ -189,10 +189,7 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
     );
   }
   if (isError(error, "SQLITE_FULL"))
-    return new OrchesjobError(
-      "general",
-      `cannot write ${path}: the disk is full; free some space and try again`,
-    );
+    return new DiskFullError(`cannot write ${path}: the disk is full; free some space and try again`);
   if (isError(error, "SQLITE_READONLY")) {
     return new OrchesjobError(
       "general",
@@ -205,10 +202,15 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
       `cannot open ${path}; check that it and its directory can be read and written by you`,
     );
   }
+  if (isError(error, "SQLITE_IOERR_SHM"))
+    return new OrchesjobError(
+      "general",
+      `cannot use ${path}: its file system has no shared memory (mmap); set ORCHESJOB_HOME to a directory on a local disk`,
+    );
   if (isError(error, "SQLITE_IOERR"))
     return new OrchesjobError(
       "general",
-      `cannot read or write ${path}: ${error.message}; check the disk (dmesg)`,
+      `cannot read or write ${path}: ${error.message}; check the disk (dmesg), and the limit of file sizes (ulimit -f)`,
     );
   return notOurs(path, ` (${error.message})`);
 }

@@ -1,0 +1,24 @@
+/** A job that waits for itself never ends, and one that shows its own output fills the disk: such a call is refused. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { enclosingJobs } from "../os/enclosing-jobs.ts";
+
+/** `action`: what was asked for, as in `cannot wait for job …`. Throws `conflict` where this process is a part of the job. */
+export function refuseOwnJob(job: Job, action: string): void {
+  if (!isActive(job.status) || !enclosingJobs().includes(job.jobId)) return;
+  throw new OrchesjobError(
+    "conflict",
+    `cannot ${action} job ${job.jobId} of run key ${JSON.stringify(job.runKey)} from within it: this command is a part of that job, which would never end`,
+  );
+}
+
+/** The same for a start: the key's active job is the one that this process is a part of. Throws `conflict`. */
+export function refuseOwnKey(job: Job): void {
+  if (!isActive(job.status) || !enclosingJobs().includes(job.jobId)) return;
+  const key = JSON.stringify(job.runKey);
+  throw new OrchesjobError(
+    "conflict",
+    `cannot start ${key} from within a job of ${key}: this command is a part of job ${job.jobId}, which is active, so nothing would run; give the inner call another --run-key, or name its command without orchesjob`,
+  );
+}

@@ -1,0 +1,122 @@
+/** A job that waits for itself would never end, and one that shows its own output would fill the disk. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { BINARY, Sandbox } from "../support/sandbox.ts";
+
+const REFUSED =
+  /^orchesjob: cannot (start "me" from within a job of "me"|\w+( for)? job \S+ of run key "me" from within it): /m;
+
+/** Runs a job of key `me` whose command is orchesjob itself; returns how that ended. */
+async function callFromWithin(box: Sandbox, ...words: readonly string[]) {
+  const job = await box.json(["start", "--run-key", "me", "--sync", "--", BINARY, ...words]);
+  return {
+    code: job.exit_code,
+    stdout: readFileSync(job.stdout_file, "utf8"),
+    stderr: readFileSync(job.stderr_file, "utf8"),
+  };
+}
+
+describe("a call from within a job of the key is refused", () => {
+  test.each([
+    ["run", 125, ["run", "--run-key", "me", "--", "true"]],
+    ["start", 4, ["start", "--run-key", "me", "--", "true"]],
+    ["start --sync", 4, ["start", "--run-key", "me", "--sync", "--", "true"]],
+    [
+      "start --sync --exit-status",
+      125,
+      ["start", "--run-key", "me", "--sync", "--exit-status", "--", "true"],
+    ],
+    ["wait", 4, ["wait", "--run-key", "me"]],
+    ["wait --exit-status", 125, ["wait", "--run-key", "me", "--exit-status"]],
+    ["logs --follow", 4, ["logs", "--run-key", "me", "--follow"]],
+  ] as const)("%s", async (_, code, words) => {
+    await using box = new Sandbox();
+    const called = await callFromWithin(box, ...words);
+    expect(called).toMatchObject({ code, stdout: "" });
+    expect(called.stderr).toMatch(REFUSED);
+  });
+});
+
+test("through several keys in a circle, too", async () => {
+  await using box = new Sandbox();
+  const inner = [BINARY, "run", "--run-key", "me", "--", "true"];
+  const middle = [
+    BINARY,
+    "run",
+    "--run-key",
+    "second",
+    "--",
+    BINARY,
+    "run",
+    "--run-key",
+    "third",
+    "--",
+    ...inner,
+  ];
+  const job = await box.json(["start", "--run-key", "me", "--sync", "--", ...middle]);
+  expect(job.exit_code).toBe(125);
+  expect(readFileSync(job.stderr_file, "utf8")).toMatch(REFUSED);
+  expect(await box.json(["status", "--run-key", "third"])).toMatchObject({
+    status: "FAILED",
+    exit_code: 125,
+  });
+});
+
+test("with a request id that stands for the job itself, too", async () => {
+  await using box = new Sandbox();
+  const words = ["run", "--run-key", "me", "--request-id", "r", "--", "true"];
+  const job = await box.json([
+    "start",
+    "--run-key",
+    "me",
+    "--request-id",
+    "r",
+    "--sync",
+    "--",
+    BINARY,
+    ...words,
+  ]);
+  expect(job.exit_code).toBe(125);
+});
+
+test("what does not wait for the job is not refused: status, logs, another key, cancel", async () => {
+  await using box = new Sandbox();
+  for (const words of [
+    ["status", "--run-key", "me"],
+    ["logs", "--run-key", "me", "--stream", "stderr"],
+    ["run", "--run-key", "another", "--", "true"],
+  ])
+    expect(await callFromWithin(box, ...words)).toMatchObject({ code: 0, stderr: "" });
+  const job = await box.json([
+    "start",
+    "--run-key",
+    "me",
+    "--sync",
+    "--",
+    BINARY,
+    "cancel",
+    "--run-key",
+    "me",
+  ]);
+  expect(job.status).toBe("CANCELLED");
+});
+
+test("a process that outlived its job may start the key anew", async () => {
+  await using box = new Sandbox();
+  const inherited = {
+    ORCHESJOB_JOB_ID: (await box.json(["start", "--run-key", "me", "--sync", "--", "true"])).job_id,
+  };
+  const again = await box.json(["start", "--run-key", "me", "--sync", "--", "true"], { env: inherited });
+  expect(again).toMatchObject({ existing: false, status: "SUCCEEDED" });
+});
+
+test("a deep nest of keys stays within its bounds", async () => {
+  await using box = new Sandbox();
+  const ids = Array.from({ length: 80 }, (_, index) => `job-${index}`);
+  const env = { ORCHESJOB_JOB_ID: ids[0], ORCHESJOB_ANCESTOR_JOB_IDS: ids.slice(1).join(" ") };
+  const job = await box.json(
+    ["start", "--run-key", "k", "--sync", "--", "printenv", "ORCHESJOB_ANCESTOR_JOB_IDS"],
+    { env },
+  );
+  expect(readFileSync(job.stdout_file, "utf8").trim().split(" ")).toEqual(ids.slice(0, 50));
+});

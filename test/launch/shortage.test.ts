@@ -1,0 +1,105 @@
+/** What fails for want of something is said to fail for that, and the command is not blamed. */
+import { describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { closeSync, copyFileSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { injectFaults } from "../support/faults.ts";
+import { testWith } from "../support/needs.ts";
+import { childrenOf } from "../support/processes.ts";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+
+const SHORTAGES = [
+  ["processes", "clone,clone3,vfork:error=EAGAIN", /limit of processes is reached/],
+  ["memory", "clone,clone3,vfork:error=ENOMEM", /not enough memory/],
+  ["room for its arguments", "execve:error=E2BIG", /arguments and its environment together/],
+  ["open files of the system", "execve:error=ENFILE", /too many files are open/],
+] as const;
+
+for (const [what, inject, reason] of SHORTAGES) {
+  const name = `a job that could not be launched for want of ${what} is FAILED, and its code is not that of a bad program`;
+  testWith(["strace"], name, async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+    // Nobody can claim while somebody else writes, and so the worker waits, and can be tampered with.
+    using database = new Database(`${box.home}/orchesjob.db`);
+    database.run("begin immediate");
+    const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
+    const worker = await until("a worker", () => childrenOf(run.pid)[0]);
+    const faults = await injectFaults(box, worker, inject);
+    database.run("commit");
+    const { code, stderr } = await box.finished(run);
+    await faults.heal();
+    expect(code).toBe(125);
+    expect(stderr).toMatch(reason);
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
+      status: "FAILED",
+      exit_code: -1,
+      failure: "not_launched",
+      error: expect.stringMatching(reason),
+    });
+  });
+}
+
+test("a program that is still being written", async () => {
+  await using box = new Sandbox();
+  const program = join(box.directory, "program");
+  copyFileSync("/bin/true", program);
+  const fd = openSync(program, "r+");
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", program]);
+  closeSync(fd);
+  // Linux 6.11 alone lets it be executed all the same.
+  if (job.status === "FAILED")
+    expect(job).toMatchObject({
+      failure: "not_launched",
+      error: expect.stringContaining("open for writing"),
+    });
+  else expect(job.status).toBe("SUCCEEDED");
+});
+
+testWith(["strace"], "a start that cannot make its worker says why, and accepts nothing", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+  // The first call makes a thread of the runtime.
+  const tracing = [
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=clone3",
+    "-e",
+    "inject=clone3:error=EAGAIN:when=2+",
+  ];
+  const result = await box.execute(["strace", ...tracing, BINARY, "run", "--run-key", "k", "--", "true"]);
+  expect(result).toMatchObject({ code: 125, stdout: "" });
+  expect(result.stderr).toMatch(
+    /^orchesjob: cannot start a worker, so nothing runs: the limit of processes is reached /,
+  );
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    attempt_no: 1,
+  });
+});
+
+describe("limits that are too small for orchesjob itself", () => {
+  test.each([6, 8, 10, 15, 20])("%d open files", async (limit) => {
+    await using box = new Sandbox();
+    const result = await shell(box, `ulimit -n ${limit}; exec "$0" start --run-key k -- true`);
+    expect(result).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: `orchesjob: the limit of open files is ${limit}, and orchesjob needs 40; raise the hard limit (ulimit -n, LimitNOFILE=)\n`,
+    });
+  });
+
+  test.each([0, 1, 64, 1_000])("files of %d blocks", async (blocks) => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+    const result = await shell(box, `ulimit -f ${blocks}; exec "$0" run --run-key k -- true`);
+    expect(result).toMatchObject({ code: 125, stdout: "" });
+    expect(result.stderr).toMatch(
+      /^orchesjob: the limit of file sizes is \d+ bytes, .* \(ulimit -f, LimitFSIZE=\)\n$/,
+    );
+    expect(await box.json(["list"])).toHaveLength(1);
+  });
+});
