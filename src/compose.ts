@@ -53,7 +53,7 @@ export function composeContext({
     },
     async examineStore() {
       const { examineDatabase } = await import("./store/sqlite/examine.ts");
-      return examineDatabase(home.database, patienceMs, () => open(false)!);
+      return examineDatabase(home.database, patienceMs, { notify, progress }, () => open(false)!);
     },
     async isOldCopy(path) {
       const { looksLikePython } = await import("./store/sqlite/examine.ts");

@@ -45,61 +45,61 @@ const ENDED_AT = "coalesce(finished_at, started_at)";
 
 /** What nearly every process asks. */
 const COMMON = {
-  find: "select * from jobs where job_id = $jobId",
+  find: "select * from job_records where job_id = $jobId",
   // With the plus SQLite does not ask whether the value could make a partial index of use, for which it would prepare the
   // statement anew with every value: that takes 160,000 instructions.
-  latest: "select * from jobs where run_key = +$runKey order by attempt_no desc limit 1",
-  history: "select * from jobs where run_key = +$runKey order by attempt_no desc",
-  active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
-  anyActive: `select seq from jobs where ${IS_ACTIVE} limit 1`,
+  latest: "select * from job_records where run_key = +$runKey order by attempt_no desc limit 1",
+  history: "select * from job_records where run_key = +$runKey order by attempt_no desc",
+  active: `select * from job_records where ${IS_ACTIVE} order by run_key`,
+  anyActive: `select seq from job_records where ${IS_ACTIVE} limit 1`,
 };
 
 /** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
 const others = () =>
   ({
-    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
-    firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
+    firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
     unknown: `select value as job_id from json_each($jobIds)
-    where not exists (select 1 from jobs where job_id = value)`,
-    remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    where not exists (select 1 from job_records where job_id = value)`,
+    remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
-    insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
+    insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
       rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
     values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
       $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
-    requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
+    requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
-    findRequest: `select jobs.* from requests join jobs using (job_id)
+    findRequest: `select job_records.* from requests join job_records using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
     bindNewRequest:
       "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
     bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
-    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from jobs)`,
-    dropRequests: "delete from requests where job_id not in (select job_id from jobs)",
+    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from job_records)`,
+    dropRequests: "delete from requests where job_id not in (select job_id from job_records)",
     rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,
     strictJobId: "select job_id from strict_runs where run_key = $runKey",
-    override: `select 1 from strict_overrides
+    override: `select 1 from unlocks
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-    useOverride: `update strict_overrides set used_at = $at
+    useOverride: `update unlocks set used_at = $at
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-    unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
+    unlock: `insert into unlocks (run_key, allowed_at, used_at, reason, expires_at)
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
-    recordTarget: `update jobs set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordTarget: `update job_records set target_pid = $pid, target_start = $start, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     // The next key is looked up behind each: a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
-      select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
+      select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
       union all
-      select (select min(run_key) from jobs where run_key > keys.run_key and run_key < $prefixEnd) from keys
+      select (select min(run_key) from job_records where run_key > keys.run_key and run_key < $prefixEnd) from keys
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
-    jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
-    recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    jobIds: `select * from job_records where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+    recordHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
     where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
     run: onEvent(
       "run",
@@ -124,7 +124,7 @@ function textOf(query: Query): string {
 
 /** The guarded statement for an event of the state machine. */
 function onEvent(event: JobEvent, columns: string): string {
-  return `update jobs set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
+  return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
 }
 
@@ -253,7 +253,7 @@ class SqliteStore implements JobStore {
     if (since !== undefined) add("started_at >= $since", { since });
     if (until !== undefined) add("started_at < $until", { until });
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
-    const statement = `select * from jobs ${where} order by seq desc limit $limit`;
+    const statement = `select * from job_records ${where} order by seq desc limit $limit`;
     return this.#attempt(() =>
       toJobs(this.#database.query<JobRow, SQLQueryBindings>(statement).all(bindings)),
     );
