@@ -44,7 +44,10 @@ const DAY_MS = 86_400_000;
 
 /** Lets all jobs of a key be older. */
 function makeOlder(box: Sandbox, key: string, days: number): void {
-  edit(box, `update job_records set finished_at = finished_at - ${days} * 86400000000 where run_key = '${key}'`);
+  edit(
+    box,
+    `update job_records set finished_at = finished_at - ${days} * 86400000000 where run_key = '${key}'`,
+  );
 }
 
 describe("--keep", () => {

@@ -69,7 +69,9 @@ describe("query plans", () => {
     expect(() => insert("b", 2, "STARTING")).toThrow("UNIQUE constraint failed");
     expect(() => insert("b", 2, "RUNNING")).toThrow("UNIQUE constraint failed");
     insert("b", 2, "SUCCEEDED");
-    expect(() => database.run("update job_records set status = 'RUNNING' where job_id = 'b'")).toThrow("UNIQUE");
+    expect(() => database.run("update job_records set status = 'RUNNING' where job_id = 'b'")).toThrow(
+      "UNIQUE",
+    );
     expect(() => insert("c", 3, "ABORTED")).toThrow("CHECK constraint failed");
   });
 });
