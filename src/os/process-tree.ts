@@ -9,6 +9,7 @@ import { readLink, readTextIfAny } from "./file.ts";
 import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
+export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 
 /**
  * Set beside the job's id, and to the same, for the job's hook: its processes are not those of the command. What a hook
@@ -207,13 +208,44 @@ function readProcesses(): ProcessStat[] {
 
 /** Whether some process that we can see is the worker of a job, ours or the Python one's. */
 export function seesWorker(jobId: string): boolean {
+  return findWorkerPid(jobId) !== undefined;
+}
+
+function findWorkerPid(jobId: string): number | undefined {
   const { readdirSync } = process.getBuiltinModule("node:fs");
-  return readdirSync("/proc").some(
+  const found = readdirSync("/proc").find(
     (name) =>
       /^\d+$/.test(name) &&
       isWorkerCommand(commandLine(Number(name)), jobId) &&
       isLiving(readProcess(Number(name))),
   );
+  return found === undefined ? undefined : Number(found);
+}
+
+/** What can be seen of a worker from outside. */
+export interface SeenWorker {
+  readonly pid: number;
+  readonly isStopped: boolean;
+  readonly runKey: string | undefined;
+  /** Of its oldest child. */
+  readonly command: string | undefined;
+}
+
+/** The worker of a job, whatever is known of the job; undefined where it is out of sight. */
+export function findWorker(jobId: string): SeenWorker | undefined {
+  const pid = findWorkerPid(jobId);
+  if (pid === undefined) return undefined;
+  const variable = `${RUN_KEY_VARIABLE}=`;
+  const environment = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  const children = readProcesses().filter(({ parentPid }) => parentPid === pid);
+  const [oldest] = children.sort((a, b) => a.startTicks - b.startTicks);
+  const words = oldest === undefined ? [] : commandLine(oldest.pid).slice(0, -1);
+  return {
+    pid,
+    isStopped: readProcess(pid)?.state === "T",
+    runKey: environment?.find((entry) => entry.startsWith(variable))?.slice(variable.length),
+    command: words.length === 0 ? undefined : words.join(" "),
+  };
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -6,7 +6,7 @@ import { getVariable, setVariable } from "./environment.ts";
 import type { Home } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
-import { JOB_ID_VARIABLE } from "./process-tree.ts";
+import { JOB_ID_VARIABLE, RUN_KEY_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { dropRuntimeSettings, withRuntimeSettings } from "./runtime-settings.ts";
 import { PASSED_ON } from "./signals.ts";
@@ -17,7 +17,6 @@ export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
 
-export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 /** What the target finds of ours in its environment, whatever was asked for. */
 const OWN_VARIABLES: readonly string[] = [JOB_ID_VARIABLE, RUN_KEY_VARIABLE, ATTEMPT_VARIABLE];

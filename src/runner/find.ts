@@ -4,6 +4,7 @@ import type { Job } from "../job/job.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { recallForgotten } from "./forgotten.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
@@ -14,19 +15,28 @@ export async function findJob(
   selector: JobSelector,
 ): Promise<{ store: JobStore; job: Job }> {
   const store = context.openStore();
-  const job = store && (await select(store, selector));
+  const job = store && (await select(context, store, selector));
   if (store === undefined || job === undefined) throw notFound(context, selector);
   return { store, job: await reconcile(context, store, job) };
 }
 
-async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
-  if ("runKey" in selector) return store.latest(selector.runKey);
-  return isJobId(selector.jobId) ? store.find(selector.jobId) : undefined;
+async function select(context: Context, store: JobStore, selector: JobSelector): Promise<Job | undefined> {
+  if ("runKey" in selector) {
+    // One of them may be newer than what the store knows.
+    await recallForgotten(context, store);
+    return store.latest(selector.runKey);
+  }
+  const { jobId } = selector;
+  if (!isJobId(jobId)) return undefined;
+  return (
+    (await store.find(jobId)) ?? ((await recallForgotten(context, store)) > 0 ? store.find(jobId) : undefined)
+  );
 }
 
 /** All jobs of a run key, newest first. Throws `not-found` where there is none. */
 export async function findHistory(context: Context, runKey: string): Promise<readonly Job[]> {
   const store = context.openStore();
+  if (store !== undefined) await recallForgotten(context, store);
   const jobs = store === undefined ? [] : await store.history(runKey);
   if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
   return reconcileAll(context, store, jobs);

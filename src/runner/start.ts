@@ -11,6 +11,7 @@ import { createLock } from "../os/lock.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { recallForgotten } from "./forgotten.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
@@ -84,6 +85,7 @@ export async function acceptJob(
   supervised: boolean,
 ): Promise<Pick<StartResult, "existing" | "job" | "warnings">> {
   const cwd = request.directory ?? process.cwd();
+  await recallForgotten(context, store);
   for (;;) {
     const known = await findKnown(context, store, request);
     if (known !== undefined) return { existing: true, job: known, warnings: [] };

@@ -1,12 +1,13 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { formatDuration } from "../job/duration.ts";
+import { isActive } from "../job/status.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
 import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
-import { announceRunning } from "../os/lock.ts";
+import { announceRunning, markClaimed } from "../os/lock.ts";
 import { becomeLastToKill, becomeOrdinary } from "../os/oom-score.ts";
 import { companyOf } from "../os/process-tree.ts";
 import { isLiving, readIdentity, readProcess, releaseMemory } from "../os/self.ts";
@@ -61,17 +62,24 @@ export async function runWorker(
   }, CLAIM_PATIENCE_MS);
   let hookLock: number | undefined;
   if (job !== undefined) {
-    const { event, outcome, target, endedAt } = await execute({
+    markClaimed(WORKER_LOCK_FD);
+    const memory = { job };
+    const ending = await execute({
       context,
       ledger,
       signals,
       pokes,
-      job,
+      memory,
       settings,
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
-    await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
+    const { event, outcome, target, endedAt } = ending;
+    const recorded = await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt));
+    if (recorded === undefined) {
+      const { finishForgotten } = await import("./adopt.ts");
+      await ledger.write((store) => finishForgotten(store, memory.job, ending));
+    }
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
@@ -91,7 +99,8 @@ interface Execution {
   readonly ledger: Ledger;
   readonly signals: SignalRelay;
   readonly pokes: Pokes;
-  readonly job: Job;
+  /** The job as it was last known, should the store forget it. */
+  readonly memory: { job: Job };
   readonly settings: TargetSettings;
 }
 
@@ -102,7 +111,8 @@ interface Ending {
   readonly endedAt: Instant;
 }
 
-async function execute({ context, ledger, signals, pokes, job, settings }: Execution): Promise<Ending> {
+async function execute({ context, ledger, signals, pokes, memory, settings }: Execution): Promise<Ending> {
+  const { job } = memory;
   if (job.cancelRequest !== null) {
     const outcome = { exitCode: null, signal: null, error: null, failure: null };
     return { event: "cancel", outcome, target: null, endedAt: now() };
@@ -119,6 +129,7 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
   const target = readIdentity(pid);
+  memory.job = { ...job, target };
   let hasEnded = false;
   const { promise: ended, resolve } = Promise.withResolvers<{ status: ExitStatus; endedAt: Instant }>();
   onExit(pid, (status) => {
@@ -129,22 +140,34 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   const stopper = new Stopper(context, { ...job, target });
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
+  // An older backup may have been put in the place of the database in which the job was accepted.
+  const recall = async () => {
+    const { findOrAdopt } = await import("./adopt.ts");
+    return ledger.write((store) => findOrAdopt(context, store, memory.job));
+  };
   void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))
-    .then(() => {
+    .then(async (isKnown) => {
+      if (isKnown === false && !hasEnded) await recall();
       if (!hasEnded) announceRunning(WORKER_LOCK_FD);
     });
-  pokes.hear(async () => {
-    const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
-    if (cancelRequest !== null) stopper.cancel(cancelRequest);
-  });
-
-  const settle = setTimeout(() => {
+  let isSettled = false;
+  const settle = () => {
+    isSettled = true;
     ledger.rest();
     releaseMemory();
-  }, SETTLED_MS);
+  };
+  pokes.hear(async () => {
+    const found =
+      (await ledger.write((store) => store.find(job.jobId))) ?? (hasEnded ? undefined : await recall());
+    if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };
+    if (found?.cancelRequest != null) stopper.cancel(found.cancelRequest);
+    else if (isSettled && !hasEnded) settle();
+  });
+
+  const settling = setTimeout(settle, SETTLED_MS);
   const { status, endedAt } = await ended;
-  clearTimeout(settle);
+  clearTimeout(settling);
   const outcome = toOutcome(status);
   const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };

@@ -1,5 +1,6 @@
 /** The verbs of the store, on SQLite. The only file with statements on jobs; reads need no transaction, every change is one. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
 import type {
   CancelRequest,
   HookResult,
@@ -10,7 +11,7 @@ import type {
   Outcome,
   ProcessIdentity,
 } from "../../job/job.ts";
-import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
+import { ACTIVE, EVENTS, isActive, type JobEvent, type JobStatus } from "../../job/status.ts";
 import type {
   ClaimTerms,
   CleanCandidate,
@@ -67,8 +68,15 @@ const others = () =>
     and job_id in (select value from json_each($jobIds))`,
     insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
       rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace)
-    values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
+    values ($jobId, $runKey, $attemptNo, $status, $command, $cwd, $env, $labels, $timeoutMs, $requestId,
       $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace) returning *`,
+    // What a job has become since its start; see adopt.
+    fillIn: `update job_records set exit_code = $exitCode, signal = $signal, error = $error, failure = $failure,
+      lost_reason = $lostReason, finished_at = $finishedAt, updated_at = coalesce($finishedAt, updated_at), target_pid = $targetPid, target_start = $targetStart, unit = $unit,
+      cancel_requested_at = $cancelAt, cancel_reason = $cancelReason, cancel_grace_ms = $graceMs, cancel_pid = $cancelPid
+    where job_id = $jobId returning *`,
+    place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
+    from job_records where run_key = +$runKey`,
     requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
@@ -134,17 +142,33 @@ export function openSqliteStore(
   options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
   const { create, patienceMs, acceptNewer, upgrades = true } = options;
-  const database = openDatabase(path, {
-    create,
-    patienceMs,
-    acceptNewer,
-    upgrades,
-    upgrade: (db) => upgradePython(db, path, options),
-  });
-  return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
+  const open = (mayCreate: boolean) =>
+    openDatabase(path, {
+      create: mayCreate,
+      patienceMs,
+      acceptNewer,
+      upgrades,
+      upgrade: (db) => upgradePython(db, path, options),
+    });
+  const database = open(create);
+  if (database === undefined) return undefined;
+  return new SqliteStore(database, path, patienceMs, () => open(false));
 }
 
+/** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
+const HAS_MOVED = 20;
+
+/** A connection that is so young (in ns) is one to the file that is there. */
+const YOUNG_NS = 20_000_000;
+
 type Bindings = Record<string, string | number | null>;
+
+/** What the jobs of a run key leave to one that is put among them. */
+interface Place {
+  readonly highest: number | null;
+  readonly taken: number;
+  readonly active: number;
+}
 
 /** Sorts behind every text that begins with the prefix. */
 function endOf(prefix: string): string {
@@ -152,51 +176,101 @@ function endOf(prefix: string): string {
 }
 
 class SqliteStore implements JobStore {
-  readonly #database: Database;
+  /** Undefined while it rests. */
+  #connection: Database | undefined;
+  #openedAt = Bun.nanoseconds();
   readonly #path: string;
   readonly #patienceMs: number;
+  readonly #reopen: () => Database | undefined;
 
-  constructor(database: Database, path: string, patienceMs: number) {
-    this.#database = database;
+  constructor(connection: Database, path: string, patienceMs: number, reopen: () => Database | undefined) {
+    this.#connection = connection;
     this.#path = path;
     this.#patienceMs = patienceMs;
+    this.#reopen = reopen;
   }
 
   async claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined> {
     return this.#transact(() => {
-      const { jobId, runKey, origin } = job;
+      const { jobId, runKey } = job;
       const latest = this.#row("latest", { runKey });
       if (latest?.job_id !== terms.expected || (latest !== undefined && isActive(latest.status)))
         return undefined;
       if (job.requestId !== null && this.#row("findRequest", { runKey, requestId: job.requestId }))
         return undefined;
       if (terms.useOverride && this.#execute("useOverride", { runKey, at }) === 0) return undefined;
-      const row = this.#row("insert", {
-        jobId,
-        runKey,
-        attemptNo: job.attemptNo,
-        command: JSON.stringify(job.command),
-        cwd: job.cwd,
-        env: job.env.length === 0 ? null : JSON.stringify(job.env),
-        labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
-        timeoutMs: job.timeoutMs,
-        requestId: job.requestId,
-        rerunOfJobId: job.rerunOfJobId,
-        rerunReason: job.rerunReason,
-        scope: job.scope === "auto" ? null : job.scope,
-        properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
-        onExit: job.onExit?.command ?? null,
-        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
-        at,
-        pid: job.worker.pid,
-        start: job.worker.startTicks,
-        ...origin,
-      });
+      const row = this.#insert(job, "STARTING", at);
       if (job.requestId !== null)
         this.#execute("bindNewRequest", { runKey, requestId: job.requestId, jobId });
       if (terms.strict) this.#execute("rememberStrict", { runKey, jobId });
+      return toJob(row);
+    });
+  }
+
+  async adopt(job: Job): Promise<Job | undefined> {
+    const { jobId, runKey, origin, worker, target, cancelRequest } = job;
+    if (origin === null || worker === null) return undefined;
+    return this.#transact(() => {
+      const known = this.#row("find", { jobId });
+      if (known !== undefined) return toJob(known);
+      const place = this.#database
+        .query<Place, SQLQueryBindings>(textOf("place"))
+        .get({ runKey, attemptNo: job.attemptNo })!;
+      const next = (place.highest ?? 0) + 1;
+      if (isActive(job.status) && place.active > 0) return undefined;
+      // Who looks for a key's active job looks at its newest.
+      const attemptNo = isActive(job.status)
+        ? Math.max(job.attemptNo, next)
+        : place.taken > 0
+          ? next
+          : job.attemptNo;
+      this.#insert({ ...job, attemptNo, origin, worker }, job.status, job.startedAt);
+      if (job.requestId !== null) this.#execute("bindRequest", { runKey, requestId: job.requestId, jobId });
+      const row = this.#row("fillIn", {
+        jobId,
+        exitCode: job.exitCode,
+        signal: job.signal,
+        error: job.error,
+        failure: job.failure,
+        lostReason: job.lostReason,
+        finishedAt: job.finishedAt,
+        targetPid: target?.pid ?? null,
+        targetStart: target?.startTicks ?? null,
+        unit: job.unit,
+        cancelAt: cancelRequest?.at ?? null,
+        cancelReason: job.cancelReason,
+        graceMs: cancelRequest?.graceMs ?? null,
+        cancelPid: cancelRequest?.pid ?? null,
+      });
       return toJob(row!);
     });
+  }
+
+  /** Inside a transaction. */
+  #insert(job: NewJob, status: JobStatus, at: Instant): JobRow {
+    const row = this.#row("insert", {
+      jobId: job.jobId,
+      runKey: job.runKey,
+      attemptNo: job.attemptNo,
+      status,
+      command: JSON.stringify(job.command),
+      cwd: job.cwd,
+      env: job.env.length === 0 ? null : JSON.stringify(job.env),
+      labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
+      timeoutMs: job.timeoutMs,
+      requestId: job.requestId,
+      rerunOfJobId: job.rerunOfJobId,
+      rerunReason: job.rerunReason,
+      scope: job.scope === "auto" ? null : job.scope,
+      properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
+      onExit: job.onExit?.command ?? null,
+      onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
+      at,
+      pid: job.worker.pid,
+      start: job.worker.startTicks,
+      ...job.origin,
+    });
+    return row!;
   }
 
   async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
@@ -289,10 +363,9 @@ class SqliteStore implements JobStore {
     );
   }
 
-  async recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void> {
-    this.#unsynced(() =>
-      this.#change("recordTarget", { jobId, pid: target.pid, start: target.startTicks, at }),
-    );
+  async recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean> {
+    const bindings = { jobId, pid: target.pid, start: target.startTicks, at };
+    return this.#unsynced(() => this.#attempt(() => this.#execute("recordTarget", bindings))) > 0;
   }
 
   async finish(
@@ -394,15 +467,39 @@ class SqliteStore implements JobStore {
   }
 
   rest(): void {
-    this.#database.clearQueryCache();
-    this.#attempt(() => this.#database.run("pragma shrink_memory"));
+    this.close();
   }
 
   close(): void {
-    this.#database.close();
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 
+  /** See #attempt. */
+  get #database(): Database {
+    return this.#connection!;
+  }
+
+  /** There is a connection afterwards, to the file that has the database's name. */
+  #connect(): void {
+    const open = this.#connection;
+    if (open !== undefined) {
+      if (open.inTransaction || Bun.nanoseconds() - this.#openedAt < YOUNG_NS) return;
+      const moved = new Int32Array(2);
+      open.fileControl(HAS_MOVED, moved);
+      if (moved[0] === 0) return;
+      // Somebody has put another database there, an older one perhaps: what is written to the file of before nobody reads.
+      this.close();
+    }
+    this.#connection = this.#reopen();
+    if (this.#connection === undefined)
+      throw new OrchesjobError("conflict", `${this.#path} is gone; put it back, and try again`);
+    this.#openedAt = Bun.nanoseconds();
+  }
+
+  /** Every verb works in here: with the connection that is right at that moment. */
   #attempt<T>(work: () => T): T {
+    this.#connect();
     return translateErrors(this.#path, this.#patienceMs, work);
   }
 
