@@ -1,6 +1,7 @@
 /** Looking a job up, by its id or as the newest of its run key. What is found is reconciled first. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
@@ -15,22 +16,22 @@ export async function findJob(
   selector: JobSelector,
 ): Promise<{ store: JobStore; job: Job }> {
   const store = context.openStore();
-  const job = store && (await select(context, store, selector));
-  if (store === undefined || job === undefined) throw notFound(context, selector);
-  return { store, job: await reconcile(context, store, job) };
+  if (store === undefined) throw notFound(context, selector);
+  const look = async () => {
+    const job = await select(store, selector);
+    return job && reconcile(context, store, job);
+  };
+  const found = await look();
+  // The key's active job is the only one that can run, and who asks for an id means that job.
+  const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
+  const job = isAnswer || (await recallForgotten(context, store)) === 0 ? found : await look();
+  if (job === undefined) throw notFound(context, selector);
+  return { store, job };
 }
 
-async function select(context: Context, store: JobStore, selector: JobSelector): Promise<Job | undefined> {
-  if ("runKey" in selector) {
-    // One of them may be newer than what the store knows.
-    await recallForgotten(context, store);
-    return store.latest(selector.runKey);
-  }
-  const { jobId } = selector;
-  if (!isJobId(jobId)) return undefined;
-  return (
-    (await store.find(jobId)) ?? ((await recallForgotten(context, store)) > 0 ? store.find(jobId) : undefined)
-  );
+async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
+  if ("runKey" in selector) return store.latest(selector.runKey);
+  return isJobId(selector.jobId) ? store.find(selector.jobId) : undefined;
 }
 
 /** All jobs of a run key, newest first. Throws `not-found` where there is none. */

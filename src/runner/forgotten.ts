@@ -1,10 +1,10 @@
 /**
  * Jobs that run, and that the store does not know: an older backup of the database was put in the place of the one in which
- * they were accepted. Their locks are the proof. Their workers know them, and put them back when they are asked.
+ * they were accepted, or claimed. Their locks are the proof. Their workers know them, and put them back when they are asked.
  */
 import { lockFilePath } from "../os/home.ts";
 import { isClaimed, pokeOwner } from "../os/lock.ts";
-import { readNames } from "../os/log-directory.ts";
+import { isEmptyDirectory, readNames } from "../os/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -17,12 +17,13 @@ const PAUSE_MS = 10;
 
 /** The ids of the jobs that run, and that the store does not know. Where nothing runs it takes a look at an empty directory. */
 export async function findForgotten(context: Context, store: JobStore): Promise<readonly string[]> {
+  if (isEmptyDirectory(context.home.locks)) return [];
   const forgotten: string[] = [];
   for (const names of readNames(context.home.locks)) {
     const jobIds: string[] = [];
     for (const name of names) if (name.length === ID_LENGTH) jobIds.push(name);
     if (jobIds.length === 0) continue;
-    for (const jobId of await store.unknown(jobIds))
+    for (const jobId of await store.unclaimed(jobIds))
       if (isClaimed(lockFilePath(context.home, jobId))) forgotten.push(jobId);
   }
   return forgotten;
@@ -35,7 +36,9 @@ export async function recallForgotten(context: Context, store: JobStore): Promis
   for (const jobId of forgotten) pokeOwner(lockFilePath(context.home, jobId));
   const deadline = performance.now() + PATIENCE_MS;
   for (let missing = forgotten; ;) {
-    missing = (await store.unknown(missing)).filter((jobId) => isClaimed(lockFilePath(context.home, jobId)));
+    missing = (await store.unclaimed(missing)).filter((jobId) =>
+      isClaimed(lockFilePath(context.home, jobId)),
+    );
     if (missing.length === 0) return forgotten.length;
     if (performance.now() >= deadline)
       throw await (await import("./forgotten-error.ts")).forgottenError(context, missing);

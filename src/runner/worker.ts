@@ -158,8 +158,8 @@ async function execute({ context, ledger, signals, pokes, memory, settings }: Ex
     releaseMemory();
   };
   pokes.hear(async () => {
-    const found =
-      (await ledger.write((store) => store.find(job.jobId))) ?? (hasEnded ? undefined : await recall());
+    let found = await ledger.write((store) => store.find(job.jobId));
+    if (!hasEnded && (found === undefined || found.status === "STARTING")) found = await recall();
     if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };
     if (found?.cancelRequest != null) stopper.cancel(found.cancelRequest);
     else if (isSettled && !hasEnded) settle();

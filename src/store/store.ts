@@ -178,6 +178,8 @@ export interface JobStore {
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
   /** Those of the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
+  /** Those of the ids that no job has, or one that no worker has claimed. */
+  unclaimed(jobIds: readonly string[]): Promise<readonly string[]>;
   /** Deletes finished jobs; returns how many there were. Never deleted: active ones, and such whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;
 

@@ -5,7 +5,7 @@ import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
 import units from "./migrations/0002-units.sql" with { type: "text" };
 import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
-import { makePublicViews } from "./public-views.ts";
+import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
 const APPLICATION_ID = 0x6f6a6f62;
@@ -98,6 +98,7 @@ export function migrate(database: Database): void {
   if (version >= SCHEMA_VERSION) return;
   for (const migration of MIGRATIONS.slice(version)) database.run(migration);
   makePublicViews(database);
+  if (version > 0) acceptOlder(database);
   if (version === 0) database.run(`pragma application_id = ${APPLICATION_ID}`);
   database.run(`pragma user_version = ${SCHEMA_VERSION}`);
 }

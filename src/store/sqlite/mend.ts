@@ -1,6 +1,7 @@
 /** A database of ours that the Python orchesjob 1.1 has rebuilt (see findRebuilt), made ours again from what is left of it. */
 import { Database } from "bun:sqlite";
 import { findRebuilt, migrate, transact, translateErrors } from "./connection.ts";
+import { acceptOlder } from "./public-views.ts";
 import { copyJobs, keepCopy, type Reporter } from "./python-upgrade.ts";
 
 export interface Mended {
@@ -63,6 +64,7 @@ function mend(
   const jobs = copyJobs(database, reporter, isHeld);
   for (const name of others) putBack(database, name);
   database.run("drop table python_jobs");
+  acceptOlder(database);
   return jobs;
 }
 

@@ -7,6 +7,7 @@ import type { Database } from "bun:sqlite";
 import type { Instant } from "../../job/job.ts";
 import { isActive, type JobStatus, STATUSES } from "../../job/status.ts";
 import { migrate, readVersion, transact } from "./connection.ts";
+import { acceptPythonResults } from "./public-views.ts";
 import { toInstant } from "./rows.ts";
 
 /** Name of the copy, behind the database's own. */
@@ -57,6 +58,7 @@ export function upgradePython(database: Database, path: string, reporter: Report
       database.run("drop table python_overrides");
     }
     database.run("drop table python_jobs");
+    acceptPythonResults(database);
   });
   if (upgraded > 0) {
     reporter.notify(

@@ -23,6 +23,7 @@ import type {
   Strictness,
 } from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
+import { dropTriggersOfThePast } from "./public-views.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type CandidateRow, type JobRow, toJob, toJobs } from "./rows.ts";
 
@@ -64,6 +65,8 @@ const others = () =>
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
     unknown: `select value as job_id from json_each($jobIds)
     where not exists (select 1 from job_records where job_id = value)`,
+    unclaimed: `select value as job_id from json_each($jobIds)
+    where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
     remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
     insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
@@ -158,9 +161,6 @@ export function openSqliteStore(
 /** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
 const HAS_MOVED = 20;
 
-/** A connection that is so young (in ns) is one to the file that is there. */
-const YOUNG_NS = 20_000_000;
-
 type Bindings = Record<string, string | number | null>;
 
 /** What the jobs of a run key leave to one that is put among them. */
@@ -178,7 +178,6 @@ function endOf(prefix: string): string {
 class SqliteStore implements JobStore {
   /** Undefined while it rests. */
   #connection: Database | undefined;
-  #openedAt = Bun.nanoseconds();
   readonly #path: string;
   readonly #patienceMs: number;
   readonly #reopen: () => Database | undefined;
@@ -431,6 +430,13 @@ class SqliteStore implements JobStore {
     );
   }
 
+  async unclaimed(jobIds: readonly string[]): Promise<readonly string[]> {
+    const rows = this.#select<{ job_id: string }>("unclaimed", { jobIds: JSON.stringify(jobIds) });
+    const found: string[] = [];
+    for (const row of rows) found.push(row.job_id);
+    return found;
+  }
+
   async remove(jobIds: readonly string[]): Promise<number> {
     this.#attempt(() => this.#database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.#unsynced(() =>
@@ -462,6 +468,7 @@ class SqliteStore implements JobStore {
   }
 
   async tidy(): Promise<void> {
+    this.#attempt(() => dropTriggersOfThePast(this.#database));
     if (Bun.file(`${this.#path}-wal`).size < TIDY_WAL_BYTES) return;
     this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
@@ -484,7 +491,7 @@ class SqliteStore implements JobStore {
   #connect(): void {
     const open = this.#connection;
     if (open !== undefined) {
-      if (open.inTransaction || Bun.nanoseconds() - this.#openedAt < YOUNG_NS) return;
+      if (open.inTransaction) return;
       const moved = new Int32Array(2);
       open.fileControl(HAS_MOVED, moved);
       if (moved[0] === 0) return;
@@ -494,7 +501,6 @@ class SqliteStore implements JobStore {
     this.#connection = this.#reopen();
     if (this.#connection === undefined)
       throw new OrchesjobError("conflict", `${this.#path} is gone; put it back, and try again`);
-    this.#openedAt = Bun.nanoseconds();
   }
 
   /** Every verb works in here: with the connection that is right at that moment. */
