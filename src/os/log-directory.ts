@@ -1,12 +1,10 @@
 /** What is in the directory of the logs: its names in portions, however many there are, and what a name says. */
 import { ptr } from "bun:ffi";
 import { closeFile, openFile } from "./file.ts";
-import { cstring, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
+import { ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
-
-const O_CLOEXEC = 0o2000000;
 
 /** About 900 names of ours at a time. */
 const BUFFER_BYTES = 65_536;
@@ -37,24 +35,6 @@ export function* readNames(path: string): Generator<readonly string[]> {
   } finally {
     closeFile(fd);
   }
-}
-
-/** What `.` and `..` take of a buffer, and room for no longer name beside them. */
-const DOTS_BYTES = 48;
-
-/** Whether there is nothing in a directory, or no such directory. For who looks often, and seldom finds something. */
-export function isEmptyDirectory(path: string): boolean {
-  // Not openFile: why it fails is of no interest here, who reads the names will say it.
-  const fd = libc.open(cstring(path), O_CLOEXEC, 0);
-  if (fd < 0) return false;
-  const buffer = new Uint8Array(DOTS_BYTES);
-  const read = () =>
-    Number(libc.syscall(SYS_GETDENTS64, BigInt(fd), BigInt(ptr(buffer)), BigInt(buffer.length), 0n));
-  const first = read();
-  // Other names may follow. A name that is longer than the room is an error.
-  const isEmpty = first === 0 || (first === DOTS_BYTES && read() === 0);
-  closeFile(fd);
-  return isEmpty;
 }
 
 function readEntries(path: string, fd: number, buffer: Uint8Array): number {

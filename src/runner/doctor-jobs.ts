@@ -8,7 +8,7 @@ import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { timeAgo } from "./clean.ts";
 import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
 import { forgottenError } from "./forgotten-error.ts";
-import { findForgotten, recallForgotten } from "./forgotten.ts";
+import { findForgotten, recall } from "./forgotten.ts";
 import { isFinding, type Patient } from "./patient.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { sweepStrays } from "./strays.ts";
@@ -23,7 +23,7 @@ export async function checkWorkers(patient: Patient): Promise<Finding> {
   if (forgotten.length > 0) {
     const { message, wayOut = "" } = fromMessage(forgottenError(context, forgotten).message);
     return problem(message, wayOut, async () => {
-      const count = await recallForgotten(context, store);
+      const count = await recall(context, store);
       return `${count} jobs were put back by their workers`;
     });
   }

@@ -5,7 +5,7 @@ import { now } from "../os/clock.ts";
 import { directorySize, type DirectorySize } from "../os/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { recallForgotten } from "./forgotten.ts";
+import { recallForgotten } from "./recall.ts";
 import { reconcile } from "./reconcile.ts";
 
 export interface Figures extends Statistics {

@@ -5,7 +5,7 @@ import { isActive } from "../job/status.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { recallForgotten } from "./forgotten.ts";
+import { recallForgotten } from "./recall.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export type JobSelector = { readonly jobId: string } | { readonly runKey: string };

@@ -4,7 +4,7 @@
  */
 import { lockFilePath } from "../os/home.ts";
 import { isClaimed, pokeOwner } from "../os/lock.ts";
-import { isEmptyDirectory, readNames } from "../os/log-directory.ts";
+import { readNames } from "../os/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -15,9 +15,8 @@ const ID_LENGTH = 36;
 const PATIENCE_MS = 3_000;
 const PAUSE_MS = 10;
 
-/** The ids of the jobs that run, and that the store does not know. Where nothing runs it takes a look at an empty directory. */
+/** The ids of the jobs that run, and that the store does not know. */
 export async function findForgotten(context: Context, store: JobStore): Promise<readonly string[]> {
-  if (isEmptyDirectory(context.home.locks)) return [];
   const forgotten: string[] = [];
   for (const names of readNames(context.home.locks)) {
     const jobIds: string[] = [];
@@ -30,7 +29,7 @@ export async function findForgotten(context: Context, store: JobStore): Promise<
 }
 
 /** Has the workers of such jobs put them back; returns how many there were. Throws `conflict` where one does not. */
-export async function recallForgotten(context: Context, store: JobStore): Promise<number> {
+export async function recall(context: Context, store: JobStore): Promise<number> {
   const forgotten = await findForgotten(context, store);
   if (forgotten.length === 0) return 0;
   for (const jobId of forgotten) pokeOwner(lockFilePath(context.home, jobId));

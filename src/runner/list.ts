@@ -3,7 +3,7 @@ import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { ListFilter } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { recallForgotten } from "./forgotten.ts";
+import { recallForgotten } from "./recall.ts";
 import { reconcileAll } from "./reconcile.ts";
 
 /** Newest first. */

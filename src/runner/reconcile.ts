@@ -73,7 +73,7 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
 
 /** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */
 export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
-  const found = (await store.find(job.jobId)) ?? (await recall(context, store, job));
+  const found = (await store.find(job.jobId)) ?? (await recallJob(context, store, job));
   if (found !== undefined) return reconcile(context, store, found);
   throw new OrchesjobError(
     "not-found",
@@ -82,9 +82,9 @@ export async function refresh(context: Context, store: JobStore, job: Job): Prom
 }
 
 /** It runs, and an older database was put in the place of the one that knew it. */
-async function recall(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
-  const { recallForgotten } = await import("./forgotten.ts");
-  await recallForgotten(context, store);
+async function recallJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
+  const { recall } = await import("./forgotten.ts");
+  await recall(context, store);
   return store.find(job.jobId);
 }
 

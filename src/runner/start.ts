@@ -11,7 +11,7 @@ import { createLock } from "../os/lock.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { recallForgotten } from "./forgotten.ts";
+import { recallForgotten } from "./recall.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";

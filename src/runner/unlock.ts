@@ -4,7 +4,7 @@ import type { Instant } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import type { Context } from "./context.ts";
-import { recallForgotten } from "./forgotten.ts";
+import { recallForgotten } from "./recall.ts";
 import { reconcile } from "./reconcile.ts";
 
 /**
