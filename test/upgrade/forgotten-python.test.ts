@@ -258,4 +258,12 @@ test("a worker of an older version of ours still records what it has to, once, a
   run(OLDER.recordHook);
   expect(row()).toMatchObject({ on_exit_code: 1, on_exit_finished_at: at });
   expect(older.query(start).get({ $id: "y", $no: 2, $at: at })).toMatchObject({ job_id: "y" });
+  // What lets it do so goes when nobody is left who may need it.
+  edit(box, "update job_records set status = 'LOST', finished_at = 1 where job_id = 'y'");
+  edit(box, "update job_records set on_exit = null");
+  await box.json(["start", "--run-key", "last", "--sync", "--", "true"]);
+  await until("the triggers are gone", () => {
+    const triggers = look.query("select name from sqlite_schema where type = 'trigger'").all();
+    return triggers.length === 0;
+  });
 });
