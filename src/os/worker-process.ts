@@ -1,9 +1,19 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
-import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
+import {
+  closeFile,
+  type FileFacts,
+  makePipe,
+  moveUp,
+  openFile,
+  readInto,
+  readLink,
+  statFd,
+  statPath,
+} from "./file.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
 import { getVariable, setVariable } from "./environment.ts";
-import type { Home } from "./home.ts";
+import { type Home, homeAt } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 import { JOB_ID_VARIABLE, RUN_KEY_VARIABLE } from "./process-tree.ts";
@@ -124,6 +134,14 @@ export function becomeWorker(unset: readonly string[]): void {
 export function waitForRelease(): void {
   readInto(WORKER_GATE_FD, new Uint8Array(1));
   closeFile(WORKER_GATE_FD);
+}
+
+/** The state directory by the lock file that a worker has open, wherever it was moved to; undefined where it was deleted. */
+export function locateOwnHome(): Home | undefined {
+  const lock = `/proc/self/fd/${WORKER_LOCK_FD}`;
+  if (statPath(lock)?.links !== 1) return undefined;
+  const path = /^(.+)\/locks\/[^/]+$/.exec(readLink(lock))?.[1];
+  return path === undefined ? undefined : homeAt(path);
 }
 
 export interface TargetSettings {

@@ -9,7 +9,7 @@ import { refresh } from "./reconcile.ts";
 const QUICK_CHECK_MS = 50;
 
 /** Who waits longer than this holds nothing of the store open meanwhile, in ms. */
-export const LONG_MS = 1_000;
+export const LONG_MS = 500;
 
 /** Waits until the job is as wanted, or `timeoutMs` is over; returns it as it is then. */
 export async function waitForJob(

@@ -319,6 +319,21 @@ test("a job that ends while there is no database at all: its result is recorded 
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 5 });
 });
 
+test("the directory was moved while a job runs: its result is recorded there", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startCounted(box, gate);
+  await untilResting(job);
+  const moved = join(box.directory, "moved");
+  renameSync(box.home, moved);
+  gate.open();
+  await until("the worker ends", () => !isAlive(job.worker_pid!));
+  expect(await box.json(["status", "--run-key", "k"], { env: { ORCHESJOB_HOME: moved } })).toMatchObject({
+    status: "FAILED",
+    exit_code: 5,
+  });
+});
+
 test("an empty file in the place of the database: nothing starts while a job runs", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);

@@ -70,7 +70,7 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   if (version > 0) {
     if (!isOurs(database)) throw notOurs(path);
     transact(database, () => {
-      // The others of us have their own words for what they find, and look only once.
+      // Not where another process has just migrated it: table jobs is a view then.
       if (readVersion(database) < SCHEMA_VERSION && findRebuilt(database) !== undefined) throw rebuilt(path);
       migrate(database);
     });

@@ -145,17 +145,12 @@ export function openSqliteStore(
   options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
   const { create, patienceMs, acceptNewer, upgrades = true } = options;
-  const open = (mayCreate: boolean) =>
-    openDatabase(path, {
-      create: mayCreate,
-      patienceMs,
-      acceptNewer,
-      upgrades,
-      upgrade: (db) => upgradePython(db, path, options),
-    });
-  const database = open(create);
+  const upgrade = (database: Database) => upgradePython(database, path, options);
+  const database = openDatabase(path, { create, patienceMs, acceptNewer, upgrades, upgrade });
   if (database === undefined) return undefined;
-  return new SqliteStore(database, path, patienceMs, () => open(false));
+  // A newer version may have come meanwhile: it goes on for who has been there before, as with a connection that stays.
+  const again = { create: false, patienceMs, acceptNewer: true, upgrades, upgrade };
+  return new SqliteStore(database, path, patienceMs, () => openDatabase(path, again));
 }
 
 /** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
