@@ -16,6 +16,8 @@ export interface Parts {
   /** Migrate an older one. */
   readonly upgrades?: boolean;
   readonly diagnostics: Output;
+  /** Where the state directory is now, should it not be where it was: somebody may have moved it. */
+  readonly locateHome?: () => Home | undefined;
 }
 
 export function composeContext({
@@ -24,14 +26,15 @@ export function composeContext({
   acceptNewer = false,
   upgrades = true,
   diagnostics,
+  locateHome,
 }: Parts): Context {
   setOwnLimits();
   const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };
-  const open = (create: boolean) =>
-    openSqliteStore(home.database, { create, patienceMs, acceptNewer, upgrades, notify, progress });
+  const open = (create: boolean, { database } = home) =>
+    openSqliteStore(database, { create, patienceMs, acceptNewer, upgrades, notify, progress });
   let origin: Origin | undefined;
   return {
     home,
@@ -40,7 +43,10 @@ export function composeContext({
       return (origin ??= readOrigin());
     },
     openStore() {
-      if (!checkHome(home)) return undefined;
+      if (!checkHome(home)) {
+        const moved = locateHome?.();
+        return moved && checkHome(moved) ? open(false, moved) : undefined;
+      }
       const store = open(false);
       // A worker, which accepts a newer store, has only a result to record, and nobody is told a falsehood by that.
       if (store === undefined && !acceptNewer) refuseLostDatabase(home);
@@ -53,7 +59,7 @@ export function composeContext({
     },
     async examineStore() {
       const { examineDatabase } = await import("./store/sqlite/examine.ts");
-      return examineDatabase(home.database, patienceMs, () => open(false)!);
+      return examineDatabase(home.database, patienceMs, { notify, progress }, () => open(false)!);
     },
     async isOldCopy(path) {
       const { looksLikePython } = await import("./store/sqlite/examine.ts");

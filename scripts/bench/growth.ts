@@ -98,7 +98,7 @@ const KEYS = 1_000;
 function fill(home: string, jobs: number, withFiles: boolean): void {
   const database = new Database(join(home, "orchesjob.db"), { readwrite: true, strict: true });
   const insert =
-    database.query(`insert into jobs (job_id, run_key, attempt_no, status, command, cwd, worker_pid,
+    database.query(`insert into job_records (job_id, run_key, attempt_no, status, command, cwd, worker_pid,
       worker_start, target_pid, target_start, exit_code, started_at, finished_at, updated_at, host, boot_id, pid_namespace)
     values ($id, $key, $attempt, 'SUCCEEDED', '["/usr/local/bin/backup.sh","--all"]', '/srv/backup', 12345, 6789012, 12346,
       6789013, 0, $at, $at, $at, 'server.example', '8c7d1a52-5b0f-4c52-9a64-0f3d6f0a51d1', '4026531836')`);

@@ -121,15 +121,17 @@ export function isOfOthersToo(home: Home): boolean {
   }
 }
 
-/** Throws `conflict` where jobs still run whose database is gone: they would not be found, and could run a second time. */
+/** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
+ *  second time. One that is there, and does not know them, is found out by who opens it (runner/forgotten.ts). */
 export function refuseLostDatabase(home: Home): void {
-  if (look(home.database) !== undefined) return;
+  const isThere = () => (look(home.database)?.size ?? 0) > 0;
+  if (isThere()) return;
   const running = listLocks(home.locks, 0)
     // A hook runs for a job that has ended.
     .filter((name) => !name.endsWith(HOOK_SUFFIX))
     .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
   // Another start may have made the database, and begun a job, while we looked.
-  if (running.length === 0 || look(home.database) !== undefined) return;
+  if (running.length === 0 || isThere()) return;
   throw new OrchesjobError(
     "conflict",
     `${home.database} is gone, but jobs that it knew still run (${running.join(", ")}); put it back, or wait for their end, so that none runs twice`,

@@ -4,7 +4,7 @@ import { environmentForCommand, environmentForWorker } from "./environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
 import { SystemError } from "./libc.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit } from "./self.ts";
 import { SHELL } from "./shell-script.ts";
 import { closeAll, spawnProcess } from "./spawn.ts";
@@ -15,7 +15,6 @@ import {
   keepCallersDirectory,
   openNothing,
   ownCommand,
-  RUN_KEY_VARIABLE,
   splitVariable,
   WORKER_DIRECTORY_FD,
 } from "./worker-process.ts";

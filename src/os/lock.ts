@@ -94,6 +94,30 @@ export function announceRunning(lock: number): void {
   writeAll(lock, new Uint8Array(1));
 }
 
+/** fchmod(2). */
+const SYS_FCHMOD = process.arch === "arm64" ? 52n : 91n;
+const CLAIMED_MODE = 0o700n;
+const CLAIMED = 0o100;
+
+/** Tells everybody that the owner has won the claim of its job, and may execute the command: see isClaimed. */
+export function markClaimed(lock: number): void {
+  libc.syscall(SYS_FCHMOD, BigInt(lock), CLAIMED_MODE, 0n, 0n);
+}
+
+/** Whether the file is locked by a worker that has won the claim of its job. False for one whose job is being accepted. */
+export function isClaimed(path: string): boolean {
+  const fd = openIfAny(path);
+  if (fd === undefined) return false;
+  try {
+    const facts = statFd(fd);
+    if (facts?.kind !== "fifo" || lockFile(fd, LOCK_SH | LOCK_NB, path)) return false;
+    // A worker of an older version leaves no mark, but announces its command all the same.
+    return (facts.mode & CLAIMED) !== 0 || (pollFor([[fd, POLLIN]], 0)[0]! & POLLIN) !== 0;
+  } finally {
+    closeFile(fd);
+  }
+}
+
 /** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */
 export function pokeOwner(path: string): boolean {
   try {

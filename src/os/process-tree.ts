@@ -13,6 +13,7 @@ import { isLiving, type ProcessStat, readProcess } from "./self.ts";
 import { probeGroup } from "./signals.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
+export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 
 /** Set beside the id, which everybody can see, to what nobody can guess: so nobody else can make a process look like the job's. */
 export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
@@ -291,6 +292,32 @@ export function findWorker(jobId: string): ProcessStat | undefined {
     if (isLiving(holder) && [0, libc.geteuid()].includes(ownerOf(holder.pid) ?? -1)) return holder;
   }
   return undefined;
+}
+
+/** What can be seen of a worker from outside. */
+export interface SeenWorker {
+  readonly pid: number;
+  readonly isStopped: boolean;
+  readonly runKey: string | undefined;
+  /** Of its oldest child. */
+  readonly command: string | undefined;
+}
+
+/** The worker of a job, whatever is known of the job; undefined where it is out of sight. */
+export function describeWorker(jobId: string): SeenWorker | undefined {
+  const worker = findWorker(jobId);
+  if (worker === undefined) return undefined;
+  const variable = `${RUN_KEY_VARIABLE}=`;
+  const environment = readTextIfAny(`/proc/${worker.pid}/environ`)?.split("\0");
+  const children = readProcesses().filter(({ parentPid }) => parentPid === worker.pid);
+  const [oldest] = children.sort((a, b) => a.startTicks - b.startTicks);
+  const words = oldest === undefined ? [] : commandLine(oldest.pid).slice(0, -1);
+  return {
+    pid: worker.pid,
+    isStopped: worker.state === "T",
+    runKey: environment?.find((entry) => entry.startsWith(variable))?.slice(variable.length),
+    command: words.length === 0 ? undefined : words.join(" "),
+  };
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */

@@ -1,6 +1,5 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import type { Pointer } from "bun:ffi";
-import { closeFile, type FileFacts, makePipe, moveUp, openFile, readInto, statFd, statPath } from "./file.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, NewJob, ProcessIdentity } from "../job/job.ts";
 import {
@@ -11,10 +10,21 @@ import {
   type Variables,
 } from "./environment.ts";
 import { ANCESTORS_VARIABLE, enclosingJobs } from "./enclosing-jobs.ts";
-import type { Home } from "./home.ts";
+import {
+  closeFile,
+  type FileFacts,
+  makePipe,
+  moveUp,
+  openFile,
+  readInto,
+  readLink,
+  statFd,
+  statPath,
+} from "./file.ts";
+import { type Home, homeAt } from "./home.ts";
 import { cstring, ERRNO, libc, SystemError } from "./libc.ts";
 import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
-import { JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
+import { JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
 import { readCallerFileLimit, readIdentity } from "./self.ts";
 import { PASSED_ON } from "./signals.ts";
 import { isText, SHELL } from "./shell-script.ts";
@@ -25,7 +35,6 @@ export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
 
-export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 /** What the target finds of ours in its environment, whatever was asked for. */
 const OWN_VARIABLES: readonly string[] = [
@@ -157,6 +166,14 @@ export function becomeWorker(): void {
 export function waitForRelease(): void {
   readInto(WORKER_GATE_FD, new Uint8Array(1));
   closeFile(WORKER_GATE_FD);
+}
+
+/** The state directory by the lock file that a worker has open, wherever it was moved to; undefined where it was deleted. */
+export function locateOwnHome(): Home | undefined {
+  const lock = `/proc/self/fd/${WORKER_LOCK_FD}`;
+  if (statPath(lock)?.links !== 1) return undefined;
+  const path = /^(.+)\/locks\/[^/]+$/.exec(readLink(lock))?.[1];
+  return path === undefined ? undefined : homeAt(path);
 }
 
 export interface TargetSettings {

@@ -8,6 +8,7 @@ import { parseWords } from "../cli/parse.ts";
 import { report } from "../cli/report.ts";
 import { composeContext } from "../compose.ts";
 import { homeAt } from "../os/home.ts";
+import { locateOwnHome } from "../os/worker-process.ts";
 import { endProcess } from "../os/self.ts";
 import type { Root } from "../run-command.ts";
 import { COMMIT, VERSION } from "../version.ts";
@@ -29,7 +30,10 @@ async function runOwn([name, ...words]: readonly string[], stderr: number): Prom
     const home = homeAt(String(parsed.options["home"]));
     return await command.run({
       ...parsed,
-      context: composeContext({ home, patienceMs: PATIENCE_MS, acceptNewer: true, diagnostics }),
+      context: composeContext({
+        ...{ home, patienceMs: PATIENCE_MS, acceptNewer: true, diagnostics },
+        ...(command === worker && { locateHome: locateOwnHome }),
+      }),
       output: diagnostics,
       program: { commands: [], version: VERSION, commit: COMMIT },
     });

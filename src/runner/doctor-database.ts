@@ -1,7 +1,8 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
 import { bytesText } from "../job/bytes.ts";
 import { removeFile, statPath } from "../os/file.ts";
-import { pythonCopy, refuseLostDatabase } from "../os/home.ts";
+import { lockFilePath, pythonCopy, refuseLostDatabase } from "../os/home.ts";
+import { probeLock } from "../os/lock.ts";
 import { jobOfLog, readNames } from "../os/log-directory.ts";
 import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 import { isFinding, notLookedAt, type Patient } from "./patient.ts";
@@ -28,10 +29,18 @@ export async function checkDatabase(patient: Patient): Promise<Finding> {
       );
     return ok("there is none yet; the first start makes it");
   }
+  if (kind === "rebuilt") return { ...fromMessage(message), mend: () => mendRebuilt(patient) };
   if (message !== "") return fromMessage(message);
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);
+}
+
+async function mendRebuilt(patient: Patient): Promise<string> {
+  const isHeld = (jobId: string) => probeLock(lockFilePath(patient.home, jobId)) === "held";
+  const mended = await (await patient.examination()).mend(isHeld);
+  if (mended === undefined) return "another process has just mended it";
+  return `put ${mended.jobs} jobs back from what was left; the database as it was is kept as ${mended.copy}`;
 }
 
 function hasLogs(directory: string): boolean {

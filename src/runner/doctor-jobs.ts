@@ -6,7 +6,9 @@ import { lookAtLog } from "../os/log-directory.ts";
 import { readProcess } from "../os/self.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { timeAgo } from "./clean.ts";
-import { type Finding, listText, ok, SHOWN, warning } from "./finding.ts";
+import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
+import { forgottenError } from "./forgotten-error.ts";
+import { findForgotten, recall } from "./forgotten.ts";
 import { isFinding, type Patient } from "./patient.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "./reconcile.ts";
 import { sweepStrays } from "./strays.ts";
@@ -17,6 +19,14 @@ export async function checkWorkers(patient: Patient): Promise<Finding> {
   const store = await patient.store();
   if (isFinding(store)) return store;
   const { context } = patient;
+  const forgotten = await findForgotten(context, store);
+  if (forgotten.length > 0) {
+    const { message, wayOut = "" } = fromMessage(forgottenError(context, forgotten).message);
+    return problem(message, wayOut, async () => {
+      const count = await recall(context, store);
+      return `${count} jobs were put back by their workers`;
+    });
+  }
   const active = await store.active();
   const lost = active.filter((job) =>
     isOwnerGone(job, lockFilePath(patient.home, job.jobId), context.origin),

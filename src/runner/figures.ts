@@ -5,6 +5,7 @@ import { now } from "../os/clock.ts";
 import { directorySize, type DirectorySize } from "../os/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { recallForgotten } from "./recall.ts";
 import { reconcile } from "./reconcile.ts";
 
 export interface Figures extends Statistics {
@@ -35,6 +36,7 @@ export async function readFigures(
       logs,
     };
   }
+  await recallForgotten(context, store);
   const seen = await store.active();
   const jobs = await Promise.all(seen.map((job) => reconcile(context, store, job)));
   const statistics = await store.statistics(request);

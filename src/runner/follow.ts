@@ -11,6 +11,7 @@ import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import type { LogStream } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
+import { LONG_MS } from "./wait.ts";
 
 /** Where a stream of the job goes. */
 export interface Route {
@@ -50,6 +51,7 @@ export async function followJob(
   const growth = new GrowthWatch(taps);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
+    let isLong = false;
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
       current = await refresh(context, store, current);
@@ -57,12 +59,16 @@ export async function followJob(
       let copied = 0;
       for (const tap of taps) copied += tap.copy();
       if (!isActive(current.status) && copied === 0) return current;
-      if (copied > 0) growth.reset();
-      else {
+      if (copied > 0) {
+        isLong = false;
+        growth.reset();
+      } else {
         // What came while we looked would not end the sleep.
         await turn();
         if (await errand.isLeaving(current)) return current;
-        growth.wait(owner, Math.min(owner.slowCheckMs, errand.restMs()));
+        if (isLong) store.rest();
+        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, errand.restMs()));
+        isLong = true;
       }
       await turn();
     }

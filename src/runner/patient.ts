@@ -40,7 +40,7 @@ export class Patient {
       throw new Error(message);
     };
     const nothing = { schema: 0, knownSchema: 0, damage: [], thorough: false, bytes: 0, pendingBytes: 0 };
-    return { ...nothing, kind: "unreadable", message, open };
+    return { ...nothing, kind: "unreadable", message, open, mend: open };
   }
 
   /** To be called when something was mended: what was found before may be different now. */

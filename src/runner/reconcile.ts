@@ -51,8 +51,8 @@ async function catchUp(context: Context, overdue: readonly Job[]): Promise<void>
   return catchUpHooks(context, overdue);
 }
 
-/** As reconcile, for one that is active. */
-async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
+/** As reconcile, for one that is active, without its hook. */
+export async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
   let last = job;
@@ -74,12 +74,19 @@ async function settle(context: Context, store: JobStore, job: Job, mustRecord: b
 
 /** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */
 export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
-  const found = await store.find(job.jobId);
+  const found = (await store.find(job.jobId)) ?? (await recallJob(context, store, job));
   if (found !== undefined) return reconcile(context, store, found);
   throw new OrchesjobError(
     "not-found",
     `job ${job.jobId} of run key ${JSON.stringify(job.runKey)} has ended and was deleted (orchesjob clean) before its result was read`,
   );
+}
+
+/** It runs, and an older database was put in the place of the one that knew it. */
+async function recallJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
+  const { recall } = await import("./forgotten.ts");
+  await recall(context, store);
+  return store.find(job.jobId);
 }
 
 function lostReason(job: Job, origin: Origin): LostReason {

@@ -11,6 +11,7 @@ import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import { refuseOwnKey } from "./ancestry.ts";
 import type { Context } from "./context.ts";
+import { recallForgotten } from "./recall.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
 import { waitForJob } from "./wait.ts";
@@ -87,6 +88,7 @@ export async function acceptJob(
   supervised: boolean,
 ): Promise<Pick<StartResult, "existing" | "job" | "warnings">> {
   const cwd = request.directory ?? process.cwd();
+  await recallForgotten(context, store);
   for (;;) {
     const known = await findKnown(context, store, request);
     if (known !== undefined) {

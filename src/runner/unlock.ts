@@ -1,10 +1,16 @@
 /** `unlock`: one more run for a strict run key. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Instant } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import type { Context } from "./context.ts";
+import { recallForgotten } from "./recall.ts";
+import { reconcile } from "./reconcile.ts";
 
-/** The permission lasts until it is used, or for `ttlMs`. Throws `not-found` for a key that never ran. */
+/**
+ * The permission lasts until it is used, or for `ttlMs`. Throws `not-found` for a key that never ran, and `conflict` while its
+ * job is active.
+ */
 export async function unlockRunKey(
   context: Context,
   runKey: string,
@@ -12,13 +18,22 @@ export async function unlockRunKey(
   ttlMs: number | null,
 ): Promise<{ readonly allowedAt: Instant; readonly expiresAt: Instant | null }> {
   const store = context.openStore();
-  const hasRun =
-    store && ((await store.latest(runKey)) ?? (await store.strictness(runKey, now())).strictJobId);
+  if (store !== undefined) await recallForgotten(context, store);
+  const latest = await store?.latest(runKey);
+  const hasRun = latest ?? (await store?.strictness(runKey, now()))?.strictJobId;
   // A mistyped key would lie in wait for its first run, and allow a second.
   if (store === undefined || hasRun === undefined) {
     throw new OrchesjobError(
       "not-found",
       `run key ${JSON.stringify(runKey)} has never run, so there is nothing to unlock`,
+    );
+  }
+  // The permission would outlive the job, and let the key run again after an end that nobody has seen.
+  const job = latest && (await reconcile(context, store, latest));
+  if (job !== undefined && isActive(job.status)) {
+    throw new OrchesjobError(
+      "conflict",
+      `cannot unlock ${JSON.stringify(runKey)}: job ${job.jobId} is ${job.status}; wait for its end, and unlock then if it shall run once more: orchesjob wait --job-id ${job.jobId}`,
     );
   }
   const allowedAt = now();

@@ -8,6 +8,9 @@ import { refresh } from "./reconcile.ts";
 
 const QUICK_CHECK_MS = 50;
 
+/** Who waits longer than this holds nothing of the store open meanwhile, in ms. */
+export const LONG_MS = 500;
+
 /** Waits until the job is as wanted, or `timeoutMs` is over; returns it as it is then. */
 export async function waitForJob(
   context: Context,
@@ -21,16 +24,17 @@ export async function waitForJob(
   const watch = new LockWatch(lockFilePath(context.home, job.jobId));
   // What tells that the command runs stays readable, so it can wake us once only; after that we look now and then.
   let listened = false;
+  let isLong = false;
   try {
     for (;;) {
       current = await refresh(context, store, current);
       const rest = deadline - performance.now();
       if (wanted(current) || rest <= 0) return current;
       const starting = current.target === null;
-      watch.wait(
-        Math.min(rest, starting && listened ? QUICK_CHECK_MS : watch.slowCheckMs),
-        starting && !listened,
-      );
+      if (isLong) store.rest();
+      const longest = isLong ? watch.slowCheckMs : LONG_MS;
+      watch.wait(Math.min(rest, starting && listened ? QUICK_CHECK_MS : longest), starting && !listened);
+      isLong = !starting;
       listened ||= starting;
     }
   } finally {

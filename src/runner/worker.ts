@@ -1,5 +1,6 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { formatDuration } from "../job/duration.ts";
+import { isActive } from "../job/status.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
 import { onExit } from "../os/children.ts";
@@ -7,7 +8,7 @@ import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
-import { announceRunning } from "../os/lock.ts";
+import { announceRunning, markClaimed } from "../os/lock.ts";
 import { becomeLastToKill, becomeOrdinary } from "../os/oom-score.ts";
 import { identify, lives } from "../os/pidfd.ts";
 import { companyOf } from "../os/process-tree.ts";
@@ -64,18 +65,26 @@ export async function runWorker(
   let hookLock: number | undefined;
   let aftermath: Aftermath | undefined;
   if (job !== undefined) {
+    markClaimed(WORKER_LOCK_FD);
+    const memory = { job };
     const ending = await execute({
       context,
       ledger,
       signals,
       pokes,
-      job,
+      memory,
       settings,
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
     const { event, outcome, target, endedAt, leftBehind } = ending;
-    await ledger.write((store) => store.finish(jobId, event, outcome, target, endedAt, leftBehind));
+    const recorded = await ledger.write((store) =>
+      store.finish(jobId, event, outcome, target, endedAt, leftBehind),
+    );
+    if (recorded === undefined) {
+      const { finishForgotten } = await import("./adopt.ts");
+      await ledger.write((store) => finishForgotten(store, memory.job, ending));
+    }
     aftermath = ending.aftermath;
   }
   removeFile(lockFilePath(context.home, jobId));
@@ -105,7 +114,8 @@ interface Execution {
   readonly ledger: Ledger;
   readonly signals: SignalRelay;
   readonly pokes: Pokes;
-  readonly job: Job;
+  /** The job as it was last known, should the store forget it. */
+  readonly memory: { job: Job };
   readonly settings: TargetSettings;
 }
 
@@ -120,7 +130,8 @@ interface Ending {
   readonly aftermath?: Aftermath | undefined;
 }
 
-async function execute({ context, ledger, signals, pokes, job, settings }: Execution): Promise<Ending> {
+async function execute({ context, ledger, signals, pokes, memory, settings }: Execution): Promise<Ending> {
+  const { job } = memory;
   if (job.cancelRequest !== null) {
     return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
   }
@@ -136,6 +147,7 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
   const target = identify(pid);
+  memory.job = { ...job, target };
   let end: { readonly outcome: Outcome; readonly endedAt: Instant } | undefined;
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   onExit(pid, (status) => {
@@ -146,22 +158,34 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   const stopper = new Stopper(context, { ...job, target }, () => end !== undefined);
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
+  // An older backup may have been put in the place of the database in which the job was accepted.
+  const recall = async () => {
+    const { findOrAdopt } = await import("./adopt.ts");
+    return ledger.write((store) => findOrAdopt(context, store, memory.job));
+  };
   void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))
-    .then(() => {
+    .then(async (isKnown) => {
+      if (isKnown === false && end === undefined) await recall();
       if (end === undefined) announceRunning(WORKER_LOCK_FD);
     });
-  pokes.hear(async () => {
-    const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
-    if (cancelRequest !== null) stopper.cancel(cancelRequest);
-  });
-
-  const settle = setTimeout(() => {
+  let isSettled = false;
+  const settle = () => {
+    isSettled = true;
     ledger.rest();
     releaseMemory();
-  }, SETTLED_MS);
+  };
+  pokes.hear(async () => {
+    let found = await ledger.write((store) => store.find(job.jobId));
+    if (end === undefined && (found === undefined || found.status === "STARTING")) found = await recall();
+    if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };
+    if (found?.cancelRequest != null) stopper.cancel(found.cancelRequest);
+    else if (isSettled && end === undefined) settle();
+  });
+
+  const settling = setTimeout(settle, SETTLED_MS);
   await Promise.race([ended, stopper.gaveUp]);
-  clearTimeout(settle);
+  clearTimeout(settling);
   if (end !== undefined && !stopper.hasBegun) {
     const unheard = await findUnheardCancel(ledger, job, end.outcome);
     if (unheard !== undefined) stopper.cancel(unheard, true);

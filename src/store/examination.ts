@@ -4,9 +4,9 @@ import type { JobStore } from "./store.ts";
 export interface Examination {
   /**
    * `missing`: nothing yet, or an empty file. `ours`: can be used as it is. `older`: the next command migrates it. `python`: the
-   * next command upgrades it. `newer`, `foreign`, `unreadable`: cannot be used; `message` says why, with the way out.
+   * next command upgrades it. `rebuilt`: an older program has taken it for its own, and `mend` puts it back. `newer`, `foreign`, `unreadable`: cannot be used; `message` says why, with the way out.
    */
-  readonly kind: "missing" | "ours" | "older" | "python" | "newer" | "foreign" | "unreadable";
+  readonly kind: "missing" | "ours" | "older" | "python" | "rebuilt" | "newer" | "foreign" | "unreadable";
   readonly message: string;
   /** The schema that it has, and the one that we know. */
   readonly schema: number;
@@ -20,4 +20,11 @@ export interface Examination {
   readonly pendingBytes: number;
   /** Opens one that is `ours`. */
   open(): JobStore;
+  /**
+   * Mends one that is `rebuilt`, from what is left of it; undefined where somebody has just done it. `isHeld`: whether a
+   * job's worker lives for certain.
+   */
+  mend(
+    isHeld: (jobId: string) => boolean,
+  ): Promise<{ readonly jobs: number; readonly copy: string } | undefined>;
 }

@@ -107,6 +107,13 @@ export interface JobStore {
    */
   claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined>;
 
+  /**
+   * Puts a job back that the store does not know, though its worker has it: an older state of the store has come back. Returns
+   * it as the store has it then; undefined where it is active, and another job of its key is as well (law 1). It keeps its
+   * `attemptNo` where that is free, and for an active job the highest; else it gets the next one.
+   */
+  adopt(job: Job): Promise<Job | undefined>;
+
   /** The job that a caller's retry token stands for. */
   findRequest(runKey: string, requestId: string): Promise<Job | undefined>;
   /** Lets a retry token stand for a job, unless it stands for one already. Durable when it returns. */
@@ -172,8 +179,8 @@ export interface JobStore {
   /** Notes how the hook of a finished job ended. The first word stands. */
   recordHook(jobId: string, result: HookResult): Promise<void>;
 
-  /** Notes which process the command became. */
-  recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void>;
+  /** Notes which process the command became. False where there is no such active job. */
+  recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
@@ -184,6 +191,8 @@ export interface JobStore {
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
   /** Those of the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
+  /** Those of the ids that no job has, or one that no worker has claimed. */
+  unclaimed(jobIds: readonly string[]): Promise<readonly string[]>;
   /** Deletes finished jobs; returns how many there were. Never deleted: active ones, and such whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;
 
@@ -196,7 +205,10 @@ export interface JobStore {
   shrink(): Promise<void>;
   /** Moves what was written into its final place. Called by a process that nobody waits for any more. */
   tidy(): Promise<void>;
-  /** Gives back memory that the next verb would have to fill again. */
+  /**
+   * Lets go of all that is held open, memory too; the next verb takes it up again. For who will ask nothing for a while: what
+   * somebody puts in the place of the store meanwhile (a backup) is what the next verb finds.
+   */
   rest(): void;
   close(): void;
 }

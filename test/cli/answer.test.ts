@@ -153,7 +153,7 @@ test("status --all gives the newest first, also for jobs of one instant", async 
     started.push(await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", `exit ${attempt}`]));
   await box.json(["start", "--run-key", "other", "--sync", "--", "true"]);
   using database = new Database(`${box.home}/orchesjob.db`);
-  database.run("update jobs set started_at = (select min(started_at) from jobs)");
+  database.run("update job_records set started_at = (select min(started_at) from jobs)");
   const all = await box.json<JobAnswer[]>(["status", "--run-key", "k", "--all"]);
   expect(all.map((job) => job.exit_code)).toEqual([4, 3, 2, 1]);
   expect(all.map((job) => job.job_id)).toEqual(started.map((job) => job.job_id).reverse());

@@ -130,7 +130,7 @@ describe("many jobs", () => {
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run(
       `with recursive number(n) as (select 1 union all select n + 1 from number where n < ${MANY})
-       insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+       insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
        select 'old-' || n, 'key ' || n, 1, 'SUCCEEDED', '["true"]', '/', n * 1000000000, n * 1000000000, ''
        from number`,
     );

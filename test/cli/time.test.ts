@@ -28,7 +28,7 @@ async function finishedAt(box: Sandbox, instant: string): Promise<JobAnswer> {
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   using database = new Database(`${box.home}/orchesjob.db`);
   const micros = Number(Temporal.Instant.from(instant).epochNanoseconds / 1000n);
-  database.run("update jobs set finished_at = ?, started_at = ? where job_id = ?", [
+  database.run("update job_records set finished_at = ?, started_at = ? where job_id = ?", [
     micros,
     micros,
     job.job_id,

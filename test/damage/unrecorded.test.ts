@@ -71,10 +71,10 @@ test("a row that a hand has spoilt is shown as well as it can be, and the others
   await using box = new Sandbox();
   for (const key of ["a", "b"])
     await box.json(["start", "--run-key", key, "--sync", "--label", "x=1", "--", "true"]);
-  edit(box, "update jobs set command = 'not json', labels = '[', env = '{}' where run_key = 'a'");
+  edit(box, "update job_records set command = 'not json', labels = '[', env = '{}' where run_key = 'a'");
   const jobs = await box.json<JobAnswer[]>(["list"]);
   expect(jobs.map((job) => job.command)).toEqual([["true"], ["not json"]]);
   expect((await box.run(["list", "--format", "table"])).code).toBe(0);
-  edit(box, "update jobs set command = '[]' where run_key = 'a'");
+  edit(box, "update job_records set command = '[]' where run_key = 'a'");
   expect((await box.run(["rerun", "--run-key", "a"])).code).toBe(4);
 });

@@ -20,7 +20,7 @@ testWith(["sqlite3"], "the copy of the database brings the older version back to
   // As a newer version leaves it that ends without closing: what it wrote is in the write-ahead log.
   const newer = `
     const database = new (require("bun:sqlite").Database)("${box.home}/orchesjob.db");
-    database.run("alter table jobs add column newer text");
+    database.run("alter table job_records add column newer text");
     database.run("pragma user_version = 99");
     process.kill(process.pid, "SIGKILL");`;
   await box.execute([process.execPath, "-e", newer]);

@@ -92,14 +92,14 @@ test("finished jobs without their logs are told of, but not those that never had
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   await box.json(["start", "--run-key", "never", "--sync", "--", "/no/such/file"]);
-  edit(box, "update jobs set status = 'LOST' where run_key = 'never'");
+  edit(box, "update job_records set status = 'LOST' where run_key = 'never'");
   const other = await box.json(["status", "--run-key", "never"]);
   for (const path of [job.stdout_file, other.stdout_file, other.stderr_file]) rmSync(path);
   const found = (await diagnose(box, ["--fix"])).of("job_logs");
   expect(found).toMatchObject({ status: "warning", fixed: null });
   expect(found.message).toBe(`1 finished jobs have lost a log: ${job.job_id} ("k")`);
   const many = `with recursive number(n) as (select 1 union all select n + 1 from number where n < 99)
-    insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, target_pid, host)
+    insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, target_pid, host)
     select 'old-' || n, 'old', n, 'SUCCEEDED', '["true"]', '/', n, 1, '' from number`;
   edit(box, many);
   expect((await diagnose(box)).of("job_logs").message).toMatch(
@@ -110,7 +110,7 @@ test("finished jobs without their logs are told of, but not those that never had
 test("a clock that went back is told of", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-  edit(box, "update jobs set finished_at = finished_at + 3600000000");
+  edit(box, "update job_records set finished_at = finished_at + 3600000000");
   const found = (await diagnose(box)).of("clock");
   expect(found).toMatchObject({ status: "warning" });
   expect(found.message).toMatch(new RegExp(`^the clock is (3600|359\\d) s behind .* job ${job.job_id}$`));

@@ -118,7 +118,7 @@ test("a worker that wakes late and finds its job lost runs nothing", async () =>
   const { job, worker } = await startBeforeRun(box, "k", command(box));
   edit(
     box,
-    `update jobs set status = 'LOST', finished_at = 1, lost_reason = 'unknown' where job_id = '${job.job_id}'`,
+    `update job_records set status = 'LOST', finished_at = 1, lost_reason = 'unknown' where job_id = '${job.job_id}'`,
   );
   // The sleeper keeps nobody from running.
   await expectRunsAgain(box, 2);

@@ -171,7 +171,7 @@ test("a command that was launched but not yet noted in the database is found", a
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await killWorker(job);
-  edit(box, "update jobs set target_pid = null, target_start = null");
+  edit(box, "update job_records set target_pid = null, target_start = null");
   await expectGuarded(box, [job.target_pid!], () => gate.open());
 });
 

@@ -97,7 +97,7 @@ test("a number that was reused is nobody: another process with the worker's or t
   await killAndWait(job.target_pid!);
   // Another process has the numbers now; the start times stay those of the dead.
   rmSync(lockFile(box, job.job_id));
-  edit(box, `update jobs set worker_pid = ${process.pid}, target_pid = ${process.pid}`);
+  edit(box, `update job_records set worker_pid = ${process.pid}, target_pid = ${process.pid}`);
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [] });
   expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
     attempt_no: 2,
@@ -111,7 +111,7 @@ test("a process with the same number and the same start tick from before a reboo
   await killWorker(job);
   // The target lives, with the very number and start tick of the row, but the row is of another boot.
   rmSync(lockFile(box, job.job_id));
-  edit(box, "update jobs set boot_id = '00000000-0000-4000-8000-000000000000'");
+  edit(box, "update job_records set boot_id = '00000000-0000-4000-8000-000000000000'");
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", lost_reason: "reboot", orphan_pids: [] });
   expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
     attempt_no: 2,
@@ -124,7 +124,7 @@ test("a free lock is proof, whatever the row says of boot and numbers", async ()
   const job = await startWaiting(box, "k", new Gate(box));
   await killWorker(job);
   await killAndWait(job.target_pid!);
-  edit(box, `update jobs set worker_pid = ${process.pid}, pid_namespace = '1', host = 'elsewhere'`);
+  edit(box, `update job_records set worker_pid = ${process.pid}, pid_namespace = '1', host = 'elsewhere'`);
   expect((await statusOf(box, "k")).status).toBe("LOST");
 });
 

@@ -26,7 +26,7 @@ const jobs = (found: Exposition, status: string) => valueOf(found, "orchesjob_jo
 function insert(box: Sandbox, columns: string, query: string): void {
   edit(
     box,
-    `insert into jobs (command, cwd, host, boot_id, ${columns}) select '["true"]', '/', 'h', 'b', ${query}`,
+    `insert into job_records (command, cwd, host, boot_id, ${columns}) select '["true"]', '/', 'h', 'b', ${query}`,
   );
 }
 
@@ -116,7 +116,7 @@ test("also where the loss cannot be recorded", async () => {
   const job = await startWaiting(box, "k", gate);
   await killWorker(job);
   // As a full disk would: what is there can be read, and nothing can be written.
-  edit(box, "create trigger frozen before update on jobs begin select raise(abort, 'frozen'); end");
+  edit(box, "create trigger frozen before update on job_records begin select raise(abort, 'frozen'); end");
   const found = await scrape(box);
   expect([jobs(found, "RUNNING"), jobs(found, "LOST")]).toEqual([0, 1]);
   edit(box, "drop trigger frozen");
@@ -126,7 +126,7 @@ test("also where the loss cannot be recorded", async () => {
 test("durations are counted in classes, and lost or active jobs in none of them", async () => {
   await using box = new Sandbox();
   await finish(box, "first", "true");
-  edit(box, "delete from jobs");
+  edit(box, "delete from job_records");
   const durations = [-5, 0, 0.1, 0.2, 60, 61, 86_400, 100_000];
   const values = durations
     .map((duration, index) => `(${index + 1}, ${Math.round(duration * 1_000_000)})`)
@@ -158,7 +158,7 @@ test("durations are counted in classes, and lost or active jobs in none of them"
 test("times that a Python worker has written count as they are meant, and so does a clock that begins in 1970", async () => {
   await using box = new Sandbox();
   await finish(box, "first", "true");
-  edit(box, "delete from jobs");
+  edit(box, "delete from job_records");
   for (const [key, started, finished, boot] of [
     ["iso", "1700000000000000", "'2023-11-14T22:13:50.500000+00:00'", "null"],
     ["zone", "1700000000000000", "'2023-11-15T07:13:50.500000+09:00'", "null"],
@@ -168,7 +168,7 @@ test("times that a Python worker has written count as they are meant, and so doe
   ])
     edit(
       box,
-      `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, host, started_at, finished_at, boot_id)
+      `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, host, started_at, finished_at, boot_id)
        values ('${key}', '${key}', 1, 'SUCCEEDED', '["true"]', '/', 'h', ${started}, ${finished}, ${boot})`,
     );
   const found = await scrape(box);
@@ -247,8 +247,8 @@ describe("--label", () => {
   test("what a hand has made of the labels keeps nobody from counting", async () => {
     await using box = new Sandbox();
     for (const key of ["a", "b", "c"]) await finish(box, key, "--label", "team=red", "true");
-    edit(box, "update jobs set labels = 'no json' where run_key = 'a'");
-    edit(box, `update jobs set labels = '{"team": {"x": 1}}' where run_key = 'b'`);
+    edit(box, "update job_records set labels = 'no json' where run_key = 'a'");
+    edit(box, `update job_records set labels = '{"team": {"x": 1}}' where run_key = 'b'`);
     const found = await scrape(box, "--label", "team");
     expect(jobs(found, "SUCCEEDED")).toBe(2);
     expect(valueOf(found, "orchesjob_jobs", { status: "SUCCEEDED", label_team: "red" })).toBe(1);
@@ -296,7 +296,7 @@ describe("--limit", () => {
   test("adds up what is beyond it as other, and nothing is lost or counted twice", async () => {
     await using box = new Sandbox();
     await finish(box, "first", "true");
-    edit(box, "delete from jobs");
+    edit(box, "delete from job_records");
     // 300 values, the first the most frequent; one of them is the word that stands for the rest.
     insert(
       box,

@@ -37,12 +37,12 @@ test("a bounded number, and nothing that would move a cursor or make two lines o
   edit(
     box,
     `with recursive n (i) as (select 1 union all select i + 1 from n where i < 1200)
-     insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+     insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
      select 'job-' || i, 'many-' || i, 1, 'SUCCEEDED', '["true"]', '/', 1, 1, 'h' from n`,
   );
   edit(
     box,
-    `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host) values
+    `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host) values
      ('zzz', 'bad' || char(10) || 'line', 1, 'FAILED', '["true"]', '/', 1, 1, 'h'),
      ('zz/../z', 'bad' || char(27) || '[2J', 1, 'FAILED', '["true"]', '/', 1, 1, 'h')`,
   );

@@ -90,7 +90,7 @@ test("a daemon that only has the dead target's session number is told as an orph
   ]);
   const daemon = Number(await until("the daemon runs", () => existsSync(note) && readFileSync(note, "utf8")));
   const session = Number(readFileSync(`/proc/${daemon}/stat`, "utf8").split(" ")[5]);
-  edit(box, `update jobs set target_pid = ${session}`);
+  edit(box, `update job_records set target_pid = ${session}`);
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({
     status: "LOST",
     orphan_pids: [daemon],

@@ -111,7 +111,7 @@ test.concurrent("numbers in the row that others have by now: nobody of them is s
   try {
     using database = openDatabase(box);
     database.run(
-      "update jobs set worker_pid = ?, target_pid = ?",
+      "update job_records set worker_pid = ?, target_pid = ?",
       innocents.map(({ pid }) => pid),
     );
     const answer = await box.json(["cancel", "--run-key", "k", "--grace-seconds", "0"]);

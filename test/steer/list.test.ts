@@ -35,7 +35,7 @@ test("--limit, 50 without", async () => {
   edit(
     box,
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < 60)
-     insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+     insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
      select 'job-' || i, 'many', i, 'SUCCEEDED', '["true"]', '/', 1, 1, 'h' from n`,
   );
   expect((await list(box)).length).toBe(50);

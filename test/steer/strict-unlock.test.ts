@@ -103,8 +103,9 @@ describe("unlock", () => {
 
   test("is not used up by a start that gets an active job", async () => {
     await using box = new Sandbox();
-    await box.json(["start", "--run-key", "k", "--strict", "--", "sleep", "600"]);
+    await box.json(STRICT);
     await unlock(box);
+    await box.json(["start", "--run-key", "k", "--", "sleep", "600"]);
     expect(await box.json(STRICT.filter((word) => word !== "--sync"))).toMatchObject({ status: "RUNNING" });
     await box.json(["cancel", "--run-key", "k"]);
     expect(await box.json(STRICT)).toMatchObject({ accepted: true });

@@ -88,7 +88,10 @@ test("ages and durations are as a person says them", async () => {
     [2 * 86_400 + 3 * 3_600 + 60, 2 * 86_400, "2d3h ago", "3h1m"],
   ] as const;
   for (const [from, to, age, took] of ages) {
-    edit(box, `update jobs set started_at = ${micro(from)}, finished_at = ${micro(to)} where run_key = 'k'`);
+    edit(
+      box,
+      `update job_records set started_at = ${micro(from)}, finished_at = ${micro(to)} where run_key = 'k'`,
+    );
     const [, row] = plainLines((await box.run(["status", "--run-key", "k", "--format", "table"])).stdout);
     // A loaded machine may take a second for the way.
     const late = age.replace(

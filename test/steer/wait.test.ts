@@ -83,8 +83,8 @@ describe("waiting costs next to nothing, and the end is noticed", () => {
     await using gate = new Gate(box);
     await startWaiting(box, "k", gate);
     const children = callers.map((words) => box.spawn([BINARY, ...words]));
-    // The start-up of a process is not what is asked about.
-    await Bun.sleep(1_000);
+    // The start-up of a process is not what is asked about, nor that after half a second it lets go of the database.
+    await Bun.sleep(2_000);
     const before = children.map(({ pid }) => ({ cpu: cpuSeconds(pid), sleeps: sleeps(pid) }));
     await Bun.sleep(3_000);
     for (const [index, { pid }] of children.entries()) {

@@ -240,6 +240,106 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
   });
 
+  describe(`${name}: what has been forgotten`, () => {
+    /** The job as its worker has it, of which a new store knows nothing. */
+    const elsewhere = async (fields: Partial<NewJob> = {}): Promise<Job> => {
+      const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
+      const store = openStore(place);
+      const job = newJob({ labels: { a: "b" }, env: ["X=1"], timeoutMs: 5_000, onExit: HOOK, ...fields });
+      await claim(store, job, undefined, at(10));
+      await VERBS.run(store, job.jobId);
+      await store.recordTarget(job.jobId, TARGET, at(55));
+      const known = (await store.find(job.jobId))!;
+      store.close();
+      rmSync(place, { recursive: true });
+      return known;
+    };
+
+    testWith("a running job is put back as it was, once, and ends as every other", async (store, open) => {
+      const known = await elsewhere({ attemptNo: 4, requestId: "r" });
+      expect(await store.adopt(known)).toEqual(known);
+      expect(await open().find(known.jobId)).toEqual(known);
+      expect(await store.findRequest("k", "r")).toEqual(known);
+      expect(await store.adopt({ ...known, status: "FAILED" })).toEqual(known);
+      expect(await claim(store, newJob({ attemptNo: 5 }), undefined, at(60))).toBeUndefined();
+      expect(await finish(store, known.jobId, SUCCESS, TARGET, at(70))).toMatchObject({
+        status: "SUCCEEDED",
+      });
+    });
+
+    testWith("a finished one is put back with its result", async (store) => {
+      const known = await elsewhere();
+      const ended: Job = {
+        ...known,
+        ...SIGNALLED,
+        status: "CANCELLED",
+        cancelReason: "x",
+        finishedAt: at(80),
+      };
+      expect(await store.adopt(ended)).toEqual(ended);
+      expect(await store.active()).toEqual([]);
+    });
+
+    testWith("no second active job of a key, and the active one is the newest (law 1)", async (store) => {
+      const known = await elsewhere({ attemptNo: 2 });
+      const others = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
+      await claim(store, others[0]!, undefined, at(1));
+      expect(await store.adopt(known)).toBeUndefined();
+      expect(await store.find(known.jobId)).toBeUndefined();
+      await VERBS.lose(store, others[0]!.jobId);
+      for (const [index, job] of others.entries()) {
+        if (index === 0) continue;
+        await claim(store, job, others[index - 1]!.jobId, at(100 + index));
+        await VERBS.lose(store, job.jobId);
+      }
+      expect(await store.adopt(known)).toEqual({ ...known, attemptNo: 4 });
+      expect((await store.latest("k"))!.jobId).toBe(known.jobId);
+    });
+
+    testWith(
+      "a finished one keeps its number where it is free, and gets the next where not",
+      async (store) => {
+        const ended = {
+          ...(await elsewhere({ attemptNo: 2 })),
+          ...FAILURE,
+          status: "FAILED",
+          finishedAt: at(80),
+        } as const;
+        const taken = {
+          ...(await elsewhere({ attemptNo: 3 })),
+          ...FAILURE,
+          status: "FAILED",
+          finishedAt: at(90),
+        } as const;
+        const other = newJob({ attemptNo: 3 });
+        await claim(store, other, undefined, at(1));
+        expect(await store.adopt(ended)).toEqual(ended);
+        expect(await store.adopt(taken)).toEqual({ ...taken, attemptNo: 4 });
+      },
+    );
+
+    testWith("ids that no job has, or one that nobody has claimed", async (store) => {
+      const [starting, running] = [await jobIn(store, "STARTING"), await jobIn(store, "RUNNING")];
+      const lost = await jobIn(store, "LOST");
+      const ids = [starting, running, lost].map(({ jobId }) => jobId);
+      expect(await store.unclaimed([...ids, "none"])).toEqual([starting.jobId, "none"]);
+      expect(await store.unclaimed([])).toEqual([]);
+    });
+
+    testWith("whether there was an active job whose command is noted", async (store) => {
+      expect(await store.recordTarget((await jobIn(store, "RUNNING")).jobId, TARGET, at(1))).toBe(true);
+      expect(await store.recordTarget((await jobIn(store, "FAILED")).jobId, TARGET, at(1))).toBe(false);
+      expect(await store.recordTarget("none", TARGET, at(1))).toBe(false);
+    });
+
+    testWith("a store that rests is there again when it is asked", async (store, open) => {
+      store.rest();
+      store.rest();
+      const { jobId } = await jobIn(open(), "RUNNING");
+      expect(await store.find(jobId)).toMatchObject({ status: "RUNNING" });
+    });
+  });
+
   describe(`${name}: the state machine`, () => {
     for (const status of Object.keys(PATHS) as JobStatus[]) {
       for (const event of Object.keys(VERBS) as Verb[]) {

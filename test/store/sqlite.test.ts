@@ -54,14 +54,14 @@ describe("query plans", () => {
       const plan = steps.map((step) => step.detail);
       expect(plan.filter((step) => WALK.test(step) || step.includes("TEMP B-TREE"))).toEqual([]);
       if (!sql.startsWith("insert"))
-        expect(plan.join()).toMatch(/\bjobs USING (COVERING )?INDEX|USING PRIMARY KEY/);
+        expect(plan.join()).toMatch(/\bjob_records USING (COVERING )?INDEX|USING PRIMARY KEY/);
     },
   );
 
   test("the database itself refuses a second active job of a key (law 1)", () => {
     const insert = (id: string, attempt: number, status: string) =>
       database.run(
-        `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, host)
+        `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, host)
          values (?, 'k', ?, ?, '[]', '/', 0, '')`,
         [id, attempt, status],
       );
@@ -69,7 +69,9 @@ describe("query plans", () => {
     expect(() => insert("b", 2, "STARTING")).toThrow("UNIQUE constraint failed");
     expect(() => insert("b", 2, "RUNNING")).toThrow("UNIQUE constraint failed");
     insert("b", 2, "SUCCEEDED");
-    expect(() => database.run("update jobs set status = 'RUNNING' where job_id = 'b'")).toThrow("UNIQUE");
+    expect(() => database.run("update job_records set status = 'RUNNING' where job_id = 'b'")).toThrow(
+      "UNIQUE",
+    );
     expect(() => insert("c", 3, "ABORTED")).toThrow("CHECK constraint failed");
   });
 });

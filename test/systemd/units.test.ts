@@ -148,7 +148,7 @@ testWith(
     await until("it is lost", async () => (await newest("lost"))?.status === "LOST");
     const database = "/var/lib/orchesjob/orchesjob.db";
     const age =
-      "update jobs set finished_at = finished_at - 31 * 86400000000 where run_key in ('old', 'lost')";
+      "update job_records set finished_at = finished_at - 31 * 86400000000 where run_key in ('old', 'lost')";
     const update = `import sqlite3; d = sqlite3.connect("${database}"); d.execute("${age}"); d.commit()`;
     await machine.must(["python3", "-c", update]);
     await machine.must(["systemctl", "start", "orchesjob-clean"]);

@@ -13,7 +13,7 @@ const CALLS = ["pwrite64", "write", "fsync", "ftruncate", "rename,renameat,renam
 function expectWhole(box: Sandbox, old: PythonHome): void {
   using database = new Database(join(box.home, "orchesjob.db"));
   const { user_version: version } = database.query("pragma user_version").get() as { user_version: number };
-  const rows = database.query<unknown, []>("select * from jobs order by rowid").all();
+  const rows = database.query<unknown, []>("select * from jobs").all();
   if (version === 0) expect(rows).toEqual([...old.jobs]);
   expect(rows).toHaveLength(old.jobs.length);
 }

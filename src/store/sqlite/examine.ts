@@ -3,12 +3,15 @@ import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
+import type { Reporter } from "./python-upgrade.ts";
 import {
   describeNewer,
+  findRebuilt,
   isOurs,
   isPython,
   notOurs,
   readVersion,
+  rebuilt,
   SCHEMA_VERSION,
   translateErrors,
 } from "./connection.ts";
@@ -18,7 +21,12 @@ const THOROUGH_BYTES = 1024 ** 3;
 /** Faults that are told of. */
 const MOST_FAULTS = 5;
 
-export function examineDatabase(path: string, patienceMs: number, open: () => JobStore): Examination {
+export function examineDatabase(
+  path: string,
+  patienceMs: number,
+  reporter: Reporter,
+  open: () => JobStore,
+): Examination {
   const bytes = Bun.file(path).size;
   const base = {
     message: "",
@@ -29,6 +37,10 @@ export function examineDatabase(path: string, patienceMs: number, open: () => Jo
     bytes,
     pendingBytes: Bun.file(`${path}-wal`).size,
     open,
+    async mend(isHeld: (jobId: string) => boolean) {
+      const { mendRebuilt } = await import("./mend.ts");
+      return mendRebuilt(path, patienceMs, reporter, isHeld);
+    },
   };
   if (bytes === 0) return { ...base, kind: "missing" };
   try {
@@ -69,6 +81,8 @@ export function looksLikePython(path: string): boolean {
 function classify(database: Database, path: string, version: number): Pick<Examination, "kind" | "message"> {
   if (version > 0 && !isOurs(database)) return { kind: "foreign", message: notOurs(path).message };
   if (version > SCHEMA_VERSION) return { kind: "newer", message: describeNewer(path, version) };
+  if (version > 0 && version < SCHEMA_VERSION && findRebuilt(database) !== undefined)
+    return { kind: "rebuilt", message: rebuilt(path).message };
   if (version > 0) return { kind: version < SCHEMA_VERSION ? "older" : "ours", message: "" };
   if (isPython(database)) return { kind: "python", message: "" };
   const { count } = database

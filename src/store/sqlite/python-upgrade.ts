@@ -4,9 +4,10 @@
  * database is kept beside it.
  */
 import type { Database } from "bun:sqlite";
-import type { JobStatus } from "../../job/status.ts";
-import { STATUSES } from "../../job/status.ts";
+import type { Instant } from "../../job/job.ts";
+import { isActive, type JobStatus, STATUSES } from "../../job/status.ts";
 import { migrate, readVersion, transact } from "./connection.ts";
+import { acceptPythonResults } from "./public-views.ts";
 import { toInstant } from "./rows.ts";
 
 /** Name of the copy, behind the database's own. */
@@ -44,7 +45,7 @@ export function upgradePython(database: Database, path: string, reporter: Report
   let upgraded = 0;
   transact(database, () => {
     if (readVersion(database) !== 0) return;
-    keepCopy(database, path);
+    keepCopy(database, path + PYTHON_COPY_SUFFIX);
     database.run("alter table jobs rename to python_jobs");
     const overrides = hasTable(database, "strict_overrides");
     if (overrides) database.run("alter table strict_overrides rename to python_overrides");
@@ -52,13 +53,12 @@ export function upgradePython(database: Database, path: string, reporter: Report
     upgraded = copyJobs(database, reporter);
     if (overrides) {
       database.run(
-        "insert into strict_overrides select run_key, allowed_at * 1000000, used_at * 1000000, reason, expires_at * 1000000 from python_overrides",
+        "insert into unlocks select run_key, allowed_at * 1000000, used_at * 1000000, reason, expires_at * 1000000 from python_overrides",
       );
       database.run("drop table python_overrides");
     }
+    database.run("drop table python_jobs");
     acceptPythonResults(database);
-    for (const table of ["python_jobs", "run_keys", "schema_meta"])
-      database.run(`drop table if exists ${table}`);
   });
   if (upgraded > 0) {
     reporter.notify(
@@ -67,40 +67,41 @@ export function upgradePython(database: Database, path: string, reporter: Report
   }
 }
 
-/** Writes the old database beside the new one, whole or not at all: a later reader of the same file never sees half. */
-function keepCopy(database: Database, path: string): void {
+/** Writes the database as it is to another file, whole or not at all: a later reader of the same file never sees half. */
+export function keepCopy(database: Database, path: string): void {
   const bytes = database.serialize();
   const { writeFileSync, renameSync } = process.getBuiltinModule("node:fs");
-  const unfinished = `${path}${PYTHON_COPY_SUFFIX}.unfinished`;
+  const unfinished = `${path}.unfinished`;
   writeFileSync(unfinished, bytes, { mode: 0o600, flush: true });
-  renameSync(unfinished, `${path}${PYTHON_COPY_SUFFIX}`);
+  renameSync(unfinished, path);
 }
 
 function hasTable(database: Database, name: string): boolean {
   return database.query("select 1 from sqlite_schema where type = 'table' and name = ?").get(name) !== null;
 }
 
-function copyJobs(database: Database, reporter: Reporter): number {
+/** Copies `python_jobs` into our table. `isHeld`: whether a job's worker lives for certain, whatever the row says. */
+export function copyJobs(database: Database, reporter: Reporter, isHeld = (_jobId: string) => false): number {
   const total = database.query<{ count: number }, []>("select count(*) as count from python_jobs").get()!
     .count;
   const insert = database.query(
-    `insert into jobs (seq, job_id, run_key, attempt_no, status, command, cwd, worker_pid, target_pid, exit_code, lost_reason,
+    `insert into job_records (seq, job_id, run_key, attempt_no, status, command, cwd, worker_pid, target_pid, exit_code, lost_reason,
        started_at, finished_at, updated_at, cancel_reason, rerun_of_job_id, rerun_reason, host)
      values ($seq, $jobId, $runKey, $attemptNo, $status, $command, '', $workerPid, $targetPid, $exitCode, $lostReason,
        $startedAt, $finishedAt, $updatedAt, $cancelReason, $rerunOf, $rerunReason, '')`,
   );
   // ISO texts of one writer sort as their instants do, but for a change of offset; so they are compared as instants.
   const order = database
-    .query<{ position: number; started_at: string | number | null }, []>(
-      "select rowid as position, started_at from python_jobs",
+    .query<{ position: number; job_id: string; started_at: string | number | null }, []>(
+      "select rowid as position, job_id, started_at from python_jobs",
     )
     .all()
     .map((row) => ({
       position: row.position,
-      startedAt: row.started_at === null ? 0 : toInstant(row.started_at),
+      startedAt: readInstant(row.started_at) ?? instantInId(row.job_id) ?? 0,
     }))
     .sort((a, b) => a.startedAt - b.startedAt || a.position - b.position);
-  const newestActive = findNewestActive(database, order);
+  const newestActive = findNewestActive(database, order, isHeld);
   const fetch = database.query<PythonRow, [number]>("select * from python_jobs where rowid = ?");
   const attempts = new Map<string, number>();
   order.forEach(({ position, startedAt }, index) => {
@@ -109,7 +110,8 @@ function copyJobs(database: Database, reporter: Reporter): number {
     // 1.0 has no numbers and 1.1 may have repeated ones: the order of starts counts, and a larger number is kept.
     const attemptNo = Math.max((attempts.get(runKey) ?? 0) + 1, row.attempt_no ?? 1);
     attempts.set(runKey, attemptNo);
-    const status = toStatus(row.status, newestActive.get(runKey) !== position);
+    const status =
+      newestActive.get(runKey) === position ? toActive(row.status) : toInactive(toStatus(row.status));
     insert.run({
       seq: index + 1,
       jobId: row.job_id,
@@ -122,8 +124,8 @@ function copyJobs(database: Database, reporter: Reporter): number {
       exitCode: row.exit_code,
       lostReason: status === "LOST" ? "unknown" : null,
       startedAt,
-      finishedAt: row.finished_at === null ? null : toInstant(row.finished_at),
-      updatedAt: row.updated_at == null ? null : toInstant(row.updated_at),
+      finishedAt: isActive(status) ? null : readInstant(row.finished_at),
+      updatedAt: readInstant(row.updated_at ?? null),
       cancelReason: row.abort_reason ?? null,
       rerunOf: row.rerun_of_job_id ?? null,
       rerunReason: row.rerun_reason ?? null,
@@ -133,25 +135,58 @@ function copyJobs(database: Database, reporter: Reporter): number {
   return total;
 }
 
-/** The Python versions could let two jobs of a key be active; law 1 keeps the newest of them. */
-function findNewestActive(database: Database, order: readonly { position: number }[]): Map<string, number> {
+/** The Python versions could let two jobs of a key be active; law 1 keeps the newest of them, or one whose worker lives. */
+function findNewestActive(
+  database: Database,
+  order: readonly { position: number }[],
+  isHeld: (jobId: string) => boolean,
+): Map<string, number> {
   const rank = new Map(order.map(({ position }, index) => [position, index]));
-  const newest = new Map<string, number>();
-  const active = database.query<{ position: number; run_key: string }, []>(
-    "select rowid as position, coalesce(run_key, job_id) as run_key from python_jobs where status in ('STARTING', 'RUNNING')",
+  const newest = new Map<string, { readonly position: number; readonly held: boolean }>();
+  const active = database.query<{ position: number; run_key: string; job_id: string; status: string }, []>(
+    "select rowid as position, coalesce(run_key, job_id) as run_key, job_id, status from python_jobs where status in ('STARTING', 'RUNNING', 'LOST')",
   );
-  for (const row of active.all()) {
-    const known = newest.get(row.run_key);
-    if (known === undefined || rank.get(known)! < rank.get(row.position)!)
-      newest.set(row.run_key, row.position);
+  for (const { position, run_key, job_id, status } of active.all()) {
+    const held = isHeld(job_id);
+    if (status === "LOST" && !held) continue;
+    const known = newest.get(run_key);
+    const isNewer = known === undefined || rank.get(known.position)! < rank.get(position)!;
+    if (known === undefined || (held && !known.held) || (held === known.held && isNewer))
+      newest.set(run_key, { position, held });
   }
-  return newest;
+  return new Map([...newest].map(([runKey, { position }]) => [runKey, position]));
 }
 
-function toStatus(status: string, superseded: boolean): JobStatus {
+function toStatus(status: string): JobStatus {
   if (status === "ABORTED") return "CANCELLED";
-  const known = STATUSES.find((name) => name === status) ?? "LOST";
-  return superseded && (known === "STARTING" || known === "RUNNING") ? "LOST" : known;
+  return STATUSES.find((name) => name === status) ?? "LOST";
+}
+
+/** A LOST one whose worker lives was never lost. */
+function toActive(status: string): JobStatus {
+  return status === "STARTING" ? "STARTING" : "RUNNING";
+}
+
+function toInactive(status: JobStatus): JobStatus {
+  return isActive(status) ? "LOST" : status;
+}
+
+/** A time in any form; null where nobody could say what it means. */
+function readInstant(value: string | number | null): Instant | null {
+  if (value === null || value === "") return null;
+  const number = Number(value);
+  if (Number.isFinite(number)) return Math.round(toInstant(number));
+  try {
+    return toInstant(value);
+  } catch {
+    return null;
+  }
+}
+
+/** When an id of ours was made, which is a UUID of version 7: it begins with the ms since 1970. */
+function instantInId(jobId: string): Instant | undefined {
+  const ms = /^([0-9a-f]{8})-([0-9a-f]{4})-7/.exec(jobId);
+  return ms === null ? undefined : Number.parseInt(`${ms[1]}${ms[2]}`, 16) * 1000;
 }
 
 /** The command as a JSON array of strings, whatever a hand may have written there. */
@@ -163,29 +198,4 @@ function toCommand(text: string): string {
     // Not JSON: the text itself is the command.
   }
   return JSON.stringify([text]);
-}
-
-/** A Python worker that still runs will write its result in its own form (ISO text, or seconds); it is put into ours.
- *  SQLite's clock knows milliseconds only: the six decimals, which Python leaves out where they are zero, are ours to add. */
-function acceptPythonResults(database: Database): void {
-  database.run(`
-    create trigger jobs_python_result after update of finished_at on jobs
-    when new.boot_id is null and new.finished_at is not null
-      and (typeof(new.finished_at) = 'text' or new.finished_at < 100000000000)
-    begin
-      update jobs set finished_at = case typeof(new.finished_at)
-        when 'text' then case substr(new.finished_at, 20, 1)
-          when '.' then unixepoch(substr(new.finished_at, 1, 19) || substr(new.finished_at, 27)) * 1000000
-            + cast(substr(new.finished_at, 21, 6) as integer)
-          else unixepoch(new.finished_at) * 1000000 end
-        else new.finished_at * 1000000 end
-      where seq = new.seq;
-    end`);
-  // Law 4: what we have decided meanwhile (the job was cancelled, say) stands.
-  database.run(`
-    create trigger jobs_python_final before update of status on jobs
-    when old.boot_id is null and old.status not in ('STARTING', 'RUNNING')
-    begin
-      select raise(ignore);
-    end`);
 }

@@ -1,5 +1,6 @@
 /** The verbs of the store, on SQLite. The only file with statements on jobs; reads need no transaction, every change is one. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
 import type {
   CancelRequest,
   HookResult,
@@ -10,7 +11,7 @@ import type {
   Outcome,
   ProcessIdentity,
 } from "../../job/job.ts";
-import { ACTIVE, EVENTS, isActive, type JobEvent } from "../../job/status.ts";
+import { ACTIVE, EVENTS, isActive, type JobEvent, type JobStatus } from "../../job/status.ts";
 import type {
   ClaimTerms,
   CleanCandidate,
@@ -22,6 +23,7 @@ import type {
   Strictness,
 } from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
+import { dropTriggersOfThePast } from "./public-views.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
 import { type CandidateRow, type JobRow, toJob, toJobs, toLeft } from "./rows.ts";
 
@@ -48,64 +50,74 @@ const ENDED_AT = "coalesce(finished_at, started_at)";
 
 /** What nearly every process asks. */
 const COMMON = {
-  find: "select * from jobs where job_id = $jobId",
+  find: "select * from job_records where job_id = $jobId",
   // With the plus SQLite does not ask whether the value could make a partial index of use, for which it would prepare the
   // statement anew with every value: that takes 160,000 instructions.
-  latest: "select * from jobs where run_key = +$runKey order by attempt_no desc limit 1",
-  history: "select * from jobs where run_key = +$runKey order by attempt_no desc",
-  active: `select * from jobs where ${IS_ACTIVE} order by run_key`,
-  anyActive: `select seq from jobs where ${IS_ACTIVE} limit 1`,
+  latest: "select * from job_records where run_key = +$runKey order by attempt_no desc limit 1",
+  history: "select * from job_records where run_key = +$runKey order by attempt_no desc",
+  active: `select * from job_records where ${IS_ACTIVE} order by run_key`,
+  anyActive: `select seq from job_records where ${IS_ACTIVE} limit 1`,
 };
 
 /** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
 const others = () =>
   ({
-    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(${MAY_LIVE}, 0) as may_live from jobs where ${IS_FINISHED} and ${ENDED_AT} < $before
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
-    firstKept: `select value as run_key, (select attempt_no from jobs where run_key = value and ${IS_FINISHED}
+    firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
     unknown: `select value as job_id from json_each($jobIds)
-    where not exists (select 1 from jobs where job_id = value)`,
-    remove: `delete from jobs where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    where not exists (select 1 from job_records where job_id = value)`,
+    unclaimed: `select value as job_id from json_each($jobIds)
+    where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
+    remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
-    insert: `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
+    insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
       rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
-    values ($jobId, $runKey, $attemptNo, 'STARTING', $command, $cwd, $env, $labels, $timeoutMs, $requestId,
+    values ($jobId, $runKey, $attemptNo, $status, $command, $cwd, $env, $labels, $timeoutMs, $requestId,
       $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
-    requestCancel: `update jobs set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
+    // What a job has become since its start; see adopt.
+    fillIn: `update job_records set exit_code = $exitCode, signal = $signal, error = $error, failure = $failure,
+      lost_reason = $lostReason, finished_at = $finishedAt, updated_at = coalesce($finishedAt, updated_at), target_pid = $targetPid, target_start = $targetStart,
+      target_inode = $targetInode, left_behind = $left, unit = $unit,
+      cancel_requested_at = $cancelAt, cancel_reason = $cancelReason, cancel_grace_ms = $graceMs, cancel_pid = $cancelPid
+    where job_id = $jobId returning *`,
+    place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
+    from job_records where run_key = +$runKey`,
+    requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
-    findRequest: `select jobs.* from requests join jobs using (job_id)
+    findRequest: `select job_records.* from requests join job_records using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
     bindNewRequest:
       "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
     bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
-    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from jobs)`,
-    dropRequests: "delete from requests where job_id not in (select job_id from jobs)",
+    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from job_records)`,
+    dropRequests: "delete from requests where job_id not in (select job_id from job_records)",
     rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,
     strictJobId: "select job_id from strict_runs where run_key = $runKey",
-    override: `select 1 from strict_overrides
+    override: `select 1 from unlocks
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-    useOverride: `update strict_overrides set used_at = $at
+    useOverride: `update unlocks set used_at = $at
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
-    unlock: `insert into strict_overrides (run_key, allowed_at, used_at, reason, expires_at)
+    unlock: `insert into unlocks (run_key, allowed_at, used_at, reason, expires_at)
     values ($runKey, $at, null, $reason, $expiresAt)
     on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
-    recordTarget: `update jobs set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
-    recordLeft: `update jobs set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
+    recordTarget: `update job_records set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure = 'timed_out'))`,
     // The next key is looked up behind each: a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
-      select min(run_key) from jobs where run_key >= $prefix and run_key < $prefixEnd
+      select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
       union all
-      select (select min(run_key) from jobs where run_key > keys.run_key and run_key < $prefixEnd) from keys
+      select (select min(run_key) from job_records where run_key > keys.run_key and run_key < $prefixEnd) from keys
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
-    jobIds: `select * from jobs where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
-    recordHook: `update jobs set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    jobIds: `select * from job_records where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+    recordHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
     where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
     run: onEvent(
       "run",
@@ -130,7 +142,7 @@ function textOf(query: Query): string {
 
 /** The guarded statement for an event of the state machine. */
 function onEvent(event: JobEvent, columns: string): string {
-  return `update jobs set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
+  return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
 }
 
@@ -140,17 +152,25 @@ export function openSqliteStore(
   options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
   const { create, patienceMs, acceptNewer, upgrades = true } = options;
-  const database = openDatabase(path, {
-    create,
-    patienceMs,
-    acceptNewer,
-    upgrades,
-    upgrade: (db) => upgradePython(db, path, options),
-  });
-  return database === undefined ? undefined : new SqliteStore(database, path, patienceMs);
+  const upgrade = (database: Database) => upgradePython(database, path, options);
+  const database = openDatabase(path, { create, patienceMs, acceptNewer, upgrades, upgrade });
+  if (database === undefined) return undefined;
+  // A newer version may have come meanwhile: it goes on for who has been there before, as with a connection that stays.
+  const again = { create: false, patienceMs, acceptNewer: true, upgrades, upgrade };
+  return new SqliteStore(database, path, patienceMs, () => openDatabase(path, again));
 }
 
+/** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
+const HAS_MOVED = 20;
+
 type Bindings = Record<string, string | number | null>;
+
+/** What the jobs of a run key leave to one that is put among them. */
+interface Place {
+  readonly highest: number | null;
+  readonly taken: number;
+  readonly active: number;
+}
 
 /** Sorts behind every text that begins with the prefix. */
 function endOf(prefix: string): string {
@@ -158,52 +178,103 @@ function endOf(prefix: string): string {
 }
 
 class SqliteStore implements JobStore {
-  readonly #database: Database;
+  /** Undefined while it rests. */
+  #connection: Database | undefined;
   readonly #path: string;
   readonly #patienceMs: number;
+  readonly #reopen: () => Database | undefined;
 
-  constructor(database: Database, path: string, patienceMs: number) {
-    this.#database = database;
+  constructor(connection: Database, path: string, patienceMs: number, reopen: () => Database | undefined) {
+    this.#connection = connection;
     this.#path = path;
     this.#patienceMs = patienceMs;
+    this.#reopen = reopen;
   }
 
   async claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined> {
     return this.#transact(() => {
-      const { jobId, runKey, origin } = job;
+      const { jobId, runKey } = job;
       const latest = this.#row("latest", { runKey });
       if (latest?.job_id !== terms.expected || (latest !== undefined && isActive(latest.status)))
         return undefined;
       if (job.requestId !== null && this.#row("findRequest", { runKey, requestId: job.requestId }))
         return undefined;
       if (terms.useOverride && this.#execute("useOverride", { runKey, at }) === 0) return undefined;
-      const row = this.#row("insert", {
-        jobId,
-        runKey,
-        attemptNo: job.attemptNo,
-        command: JSON.stringify(job.command),
-        cwd: job.cwd,
-        env: job.env.length === 0 ? null : JSON.stringify(job.env),
-        labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
-        timeoutMs: job.timeoutMs,
-        requestId: job.requestId,
-        rerunOfJobId: job.rerunOfJobId,
-        rerunReason: job.rerunReason,
-        scope: job.scope === "auto" ? null : job.scope,
-        properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
-        onExit: job.onExit?.command ?? null,
-        onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
-        at,
-        pid: job.worker.pid,
-        start: job.worker.startTicks,
-        token: job.token,
-        ...origin,
-      });
+      const row = this.#insert(job, "STARTING", at);
       if (job.requestId !== null)
         this.#execute("bindNewRequest", { runKey, requestId: job.requestId, jobId });
       if (terms.strict) this.#execute("rememberStrict", { runKey, jobId });
+      return toJob(row);
+    });
+  }
+
+  async adopt(job: Job): Promise<Job | undefined> {
+    const { jobId, runKey, origin, worker, target, cancelRequest } = job;
+    if (origin === null || worker === null) return undefined;
+    return this.#transact(() => {
+      const known = this.#row("find", { jobId });
+      if (known !== undefined) return toJob(known);
+      const place = this.#database
+        .query<Place, SQLQueryBindings>(textOf("place"))
+        .get({ runKey, attemptNo: job.attemptNo })!;
+      const next = (place.highest ?? 0) + 1;
+      if (isActive(job.status) && place.active > 0) return undefined;
+      // Who looks for a key's active job looks at its newest.
+      const attemptNo = isActive(job.status)
+        ? Math.max(job.attemptNo, next)
+        : place.taken > 0
+          ? next
+          : job.attemptNo;
+      this.#insert({ ...job, attemptNo, origin, worker }, job.status, job.startedAt);
+      if (job.requestId !== null) this.#execute("bindRequest", { runKey, requestId: job.requestId, jobId });
+      const row = this.#row("fillIn", {
+        jobId,
+        exitCode: job.exitCode,
+        signal: job.signal,
+        error: job.error,
+        failure: job.failure,
+        lostReason: job.lostReason,
+        finishedAt: job.finishedAt,
+        targetPid: target?.pid ?? null,
+        targetStart: target?.startTicks ?? null,
+        targetInode: target?.inode || null,
+        left: toLeft(job.leftBehind),
+        unit: job.unit,
+        cancelAt: cancelRequest?.at ?? null,
+        cancelReason: job.cancelReason,
+        graceMs: cancelRequest?.graceMs ?? null,
+        cancelPid: cancelRequest?.pid ?? null,
+      });
       return toJob(row!);
     });
+  }
+
+  /** Inside a transaction. */
+  #insert(job: Omit<NewJob, "token"> & Pick<Job, "token">, status: JobStatus, at: Instant): JobRow {
+    const row = this.#row("insert", {
+      jobId: job.jobId,
+      runKey: job.runKey,
+      attemptNo: job.attemptNo,
+      status,
+      command: JSON.stringify(job.command),
+      cwd: job.cwd,
+      env: job.env.length === 0 ? null : JSON.stringify(job.env),
+      labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
+      timeoutMs: job.timeoutMs,
+      requestId: job.requestId,
+      rerunOfJobId: job.rerunOfJobId,
+      rerunReason: job.rerunReason,
+      scope: job.scope === "auto" ? null : job.scope,
+      properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
+      onExit: job.onExit?.command ?? null,
+      onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
+      at,
+      pid: job.worker.pid,
+      start: job.worker.startTicks,
+      token: job.token,
+      ...job.origin,
+    });
+    return row!;
   }
 
   async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
@@ -260,7 +331,7 @@ class SqliteStore implements JobStore {
     if (since !== undefined) add("started_at >= $since", { since });
     if (until !== undefined) add("started_at < $until", { until });
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
-    const statement = `select * from jobs ${where} order by seq desc limit $limit`;
+    const statement = `select * from job_records ${where} order by seq desc limit $limit`;
     return this.#attempt(() =>
       toJobs(this.#database.query<JobRow, SQLQueryBindings>(statement).all(bindings)),
     );
@@ -296,16 +367,10 @@ class SqliteStore implements JobStore {
     );
   }
 
-  async recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<void> {
-    this.#unsynced(() =>
-      this.#change("recordTarget", {
-        jobId,
-        pid: target.pid,
-        start: target.startTicks,
-        inode: target.inode || null,
-        at,
-      }),
-    );
+  async recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean> {
+    const { pid, startTicks: start, inode } = target;
+    const bindings = { jobId, pid, start, inode: inode || null, at };
+    return this.#unsynced(() => this.#attempt(() => this.#execute("recordTarget", bindings))) > 0;
   }
 
   async finish(
@@ -393,6 +458,13 @@ class SqliteStore implements JobStore {
     );
   }
 
+  async unclaimed(jobIds: readonly string[]): Promise<readonly string[]> {
+    const rows = this.#select<{ job_id: string }>("unclaimed", { jobIds: JSON.stringify(jobIds) });
+    const found: string[] = [];
+    for (const row of rows) found.push(row.job_id);
+    return found;
+  }
+
   async remove(jobIds: readonly string[]): Promise<number> {
     this.#attempt(() => this.#database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.#unsynced(() =>
@@ -424,20 +496,44 @@ class SqliteStore implements JobStore {
   }
 
   async tidy(): Promise<void> {
+    this.#attempt(() => dropTriggersOfThePast(this.#database));
     if (Bun.file(`${this.#path}-wal`).size < TIDY_WAL_BYTES) return;
     this.#attempt(() => this.#database.run("pragma wal_checkpoint(truncate)"));
   }
 
   rest(): void {
-    this.#database.clearQueryCache();
-    this.#attempt(() => this.#database.run("pragma shrink_memory"));
+    this.close();
   }
 
   close(): void {
-    this.#database.close();
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 
+  /** See #attempt. */
+  get #database(): Database {
+    return this.#connection!;
+  }
+
+  /** There is a connection afterwards, to the file that has the database's name. */
+  #connect(): void {
+    const open = this.#connection;
+    if (open !== undefined) {
+      if (open.inTransaction) return;
+      const moved = new Int32Array(2);
+      open.fileControl(HAS_MOVED, moved);
+      if (moved[0] === 0) return;
+      // Somebody has put another database there, an older one perhaps: what is written to the file of before nobody reads.
+      this.close();
+    }
+    this.#connection = this.#reopen();
+    if (this.#connection === undefined)
+      throw new OrchesjobError("conflict", `${this.#path} is gone; put it back, and try again`);
+  }
+
+  /** Every verb works in here: with the connection that is right at that moment. */
   #attempt<T>(work: () => T): T {
+    this.#connect();
     return translateErrors(this.#path, this.#patienceMs, work);
   }
 

@@ -18,16 +18,16 @@ const DURATION = `case when status not in ('LOST', ${ACTIVE.map((status) => `'${
 
 const RUN_KEYS = `
   with keys as materialized (
-    select run_key, max(seq) as seq, count(*) over () as total from jobs
+    select run_key, max(seq) as seq, count(*) over () as total from job_records
     group by run_key order by max(seq) desc limit $limit
   )
-  select jobs.*, keys.total as total_keys,
-    (select status from jobs as result where result.run_key = keys.run_key
+  select job_records.*, keys.total as total_keys,
+    (select status from job_records as result where result.run_key = keys.run_key
       and result.status not in (${ACTIVE.map((status) => `'${status}'`).join(", ")})
       order by attempt_no desc limit 1) as last_result,
-    (select ${ENDED} from jobs as success where success.run_key = keys.run_key and success.status = 'SUCCEEDED'
+    (select ${ENDED} from job_records as success where success.run_key = keys.run_key and success.status = 'SUCCEEDED'
       order by attempt_no desc limit 1) as last_success
-  from keys cross join jobs using (seq) order by keys.seq desc`;
+  from keys cross join job_records using (seq) order by keys.seq desc`;
 
 interface RunKeyRow extends JobRow {
   readonly total_keys: number;
@@ -81,7 +81,7 @@ function readGroups(
     from (
       select ${labels.length > 0 ? `json_array(${values.join(", ")})` : "'[]'"} as label_values, status,
         ${DURATION} as duration
-      from jobs limit -1 -- or SQLite would put the expression in wherever the duration is named: three times slower
+      from job_records limit -1 -- or SQLite would put the expression in wherever the duration is named: three times slower
     )
     group by ${labels.length > 0 ? "1, " : ""}2, 3`;
   const paths = Object.fromEntries(labels.map((label, index) => [`path${index}`, `$."${label}"`]));
