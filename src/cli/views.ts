@@ -4,6 +4,7 @@ import { type Home, hookFiles, logFiles } from "../os/home.ts";
 import type { Context } from "../runner/context.ts";
 import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
+import { forCaller, toJson } from "./json.ts";
 import { formatInstant } from "./time.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
@@ -43,14 +44,9 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
   };
 }
 
-/** As every answer is printed, indented by two. */
-export function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
 /** What a hook reads: the job as `status` prints it. */
 export function describeForHook(context: Context, job: Job): string {
-  return toJson(jobView(context.home, job, new OrphanFinder(context).find(job)));
+  return forCaller(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
 }
 
 function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
