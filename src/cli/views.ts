@@ -66,6 +66,7 @@ export function startView(
   result: StartResult,
   orphans: Orphans,
   mode: "sync" | "async",
+  strict: boolean,
 ): Record<string, unknown> {
   const { job, existing, commandMatches } = result;
   const shortened = shortenCommand(job.command);
@@ -78,6 +79,8 @@ export function startView(
     error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
+    // Whether this start was, also where an existing job is given back.
+    strict,
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,

@@ -54,6 +54,7 @@ export const rerun = defineCommand({
         result,
         new OrphanFinder(context).find(result.job),
         options.sync ? "sync" : "async",
+        false,
       ),
     );
     return 0;

@@ -38,9 +38,8 @@ export const start = defineCommand({
       request,
       sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
     );
-    output.json(
-      startView(context.home, result, new OrphanFinder(context).find(result.job), sync ? "sync" : "async"),
-    );
+    const orphans = new OrphanFinder(context).find(result.job);
+    output.json(startView(context.home, result, orphans, sync ? "sync" : "async", options.strict));
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },
 });
