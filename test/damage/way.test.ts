@@ -13,7 +13,8 @@ import {
 import { join } from "node:path";
 import { judge } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, type Finished, Sandbox, until } from "../support/sandbox.ts";
+import { Gate } from "../support/gate.ts";
+import { BINARY, type Finished, isAlive, Sandbox, until } from "../support/sandbox.ts";
 import { NOBODY, runAs, STRANGER } from "../support/users.ts";
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"];
@@ -327,4 +328,23 @@ describe("what is in the directory", () => {
       chownSync(join(box.home, name), 0, 0);
     }
   });
+});
+
+test("a way that becomes unsafe while a job runs: its result is recorded all the same", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const place = join(box.directory, "place");
+  const where = at(join(place, "jobs"));
+  const job = await box.json(["start", "--run-key", "k", "--", ...gate.command], where);
+  chmodSync(place, 0o777);
+  gate.open();
+  await until("the command ends", () => !isAlive(job.target_pid!));
+  expectRisk(
+    await box.run(["status", "--run-key", "k"], where),
+    place,
+    /^may be written by anyone/,
+    /^run: chmod \+t /,
+  );
+  chmodSync(place, 0o755);
+  expect(await box.json(["wait", "--run-key", "k"], where)).toMatchObject({ status: "SUCCEEDED" });
 });
