@@ -1,5 +1,6 @@
 /** The composition root's hand: builds what every use case is given, and alone knows which store there is. */
 import type { Output } from "./cli/output.ts";
+import { tell } from "./cli/report.ts";
 import type { Origin } from "./job/job.ts";
 import { checkHome, createHome, type Home, refuseLostDatabase } from "./os/home.ts";
 import { readOrigin } from "./os/self.ts";
@@ -29,7 +30,7 @@ export function composeContext({
   locateHome,
 }: Parts): Context {
   setOwnLimits();
-  const notify = (message: string) => diagnostics.text(`orchesjob: ${message}\n`);
+  const notify = (message: string) => tell(diagnostics.descriptor, message);
   const progress = (message: string) => {
     if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
   };

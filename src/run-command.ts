@@ -3,7 +3,7 @@ import { commandHelp } from "./cli/help.ts";
 import type { Command } from "./cli/command.ts";
 import { createOutput } from "./cli/output.ts";
 import { parseWords } from "./cli/parse.ts";
-import { report } from "./cli/report.ts";
+import { report, tell } from "./cli/report.ts";
 import { composeContext } from "./compose.ts";
 import { OWN_FAILURE } from "./job/exit-status.ts";
 import { DiskFullError, OrchesjobError } from "./job/errors.ts";
@@ -66,7 +66,7 @@ export async function runCommand(
     });
   } catch (error) {
     const code = report(error, diagnostics.descriptor);
-    if (isDiskFull(error)) await tellLargestLog(diagnostics.text);
+    if (isDiskFull(error)) await tellLargestLog(diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;
   }
 }
@@ -75,10 +75,10 @@ function isDiskFull(error: unknown): boolean {
   return error instanceof DiskFullError || (error instanceof SystemError && error.errno === ERRNO.ENOSPC);
 }
 
-async function tellLargestLog(text: (text: string) => void): Promise<void> {
+async function tellLargestLog(stderr: number): Promise<void> {
   const { describeLargestLog } = await import("./os/largest-log.ts");
   const found = describeLargestLog(resolveHome());
-  if (found !== undefined) text(`orchesjob: ${found}\n`);
+  if (found !== undefined) tell(stderr, found);
 }
 
 /** Among our own options, not the command's. */

@@ -1,7 +1,7 @@
 /** Where a command's answer goes. main.ts gives the descriptors; nothing else writes to them. */
 import type { Job } from "../job/job.ts";
 import { writeAll } from "../os/file.ts";
-import { toJson } from "./views.ts";
+import { encodeJson, toJson } from "./json.ts";
 
 export interface Output {
   /** Descriptor, for what is copied there as it is. */
@@ -11,6 +11,8 @@ export interface Output {
   rows(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
+  /** Prints JSON that comes in pieces, as it comes. */
+  jsonPieces(pieces: Iterable<string>): void;
   text(text: string): void;
 }
 
@@ -21,6 +23,9 @@ export async function printTable(output: Output, jobs: readonly Job[]): Promise<
 }
 
 const encoder = new TextEncoder();
+
+/** Characters that are written at once, where there are so many. */
+const GATHERED = 65_536;
 
 export function createOutput(
   descriptor: number,
@@ -33,6 +38,16 @@ export function createOutput(
     columns,
     rows,
     text,
-    json: (value) => text(toJson(value)),
+    json: (value) => writeAll(descriptor, encodeJson(toJson(value))),
+    jsonPieces(pieces) {
+      let gathered = "";
+      for (const piece of pieces) {
+        gathered += piece;
+        if (gathered.length < GATHERED) continue;
+        writeAll(descriptor, encodeJson(gathered));
+        gathered = "";
+      }
+      writeAll(descriptor, encodeJson(gathered));
+    },
   };
 }

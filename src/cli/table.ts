@@ -3,6 +3,7 @@ import { formatDuration } from "../job/duration.ts";
 import type { Instant, Job } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
 import { now } from "../os/clock.ts";
+import { harmless } from "./harmless.ts";
 import { cutMiddle } from "./views.ts";
 
 interface TableStyle {
@@ -110,9 +111,4 @@ function cells(job: Job, now: Instant): Row {
 function printable(word: string): string {
   const shown = harmless(word.slice(0, 1000));
   return /^[\w@%+=:,./·-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
-}
-
-/** Nothing may move the cursor, or turn the direction of writing. */
-export function harmless(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "·");
 }

@@ -4,6 +4,7 @@ import { type Home, hookFiles, logFiles } from "../os/home.ts";
 import type { Context } from "../runner/context.ts";
 import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
+import { forCaller, toJson } from "./json.ts";
 import { formatInstant } from "./time.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
@@ -43,14 +44,9 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
   };
 }
 
-/** As every answer is printed, indented by two. */
-export function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
-}
-
 /** What a hook reads: the job as `status` prints it. */
 export function describeForHook(context: Context, job: Job): string {
-  return toJson(jobView(context.home, job, new OrphanFinder(context).find(job)));
+  return forCaller(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
 }
 
 function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
@@ -70,6 +66,7 @@ export function startView(
   result: StartResult,
   orphans: Orphans,
   mode: "sync" | "async",
+  strict: boolean,
 ): Record<string, unknown> {
   const { job, existing, commandMatches } = result;
   const shortened = shortenCommand(job.command);
@@ -82,6 +79,8 @@ export function startView(
     error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
+    // Whether this start was, also where an existing job is given back.
+    strict,
     command_matches: commandMatches,
     // True: the whole command is in `orchesjob status`.
     command_shortened: shortened !== undefined,

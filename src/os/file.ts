@@ -171,9 +171,10 @@ export function readLink(path: string): string {
 
 export interface FileFacts {
   readonly uid: number;
+  readonly gid: number;
   /** Permission bits, 0o7777. */
   readonly mode: number;
-  readonly kind: "file" | "directory" | "fifo" | "other";
+  readonly kind: "file" | "directory" | "fifo" | "link" | "other";
   readonly size: number;
   readonly inode: number;
   /** Number of names; 0 for an open file or directory that was deleted. */
@@ -181,6 +182,7 @@ export interface FileFacts {
 }
 
 const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 
@@ -189,11 +191,17 @@ const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
   0o100000: "file",
   0o040000: "directory",
   0o010000: "fifo",
+  0o120000: "link",
 };
 
 /** Facts about a path, symbolic links followed; undefined where nothing is there. */
 export function statPath(path: string): FileFacts | undefined {
   return statx(AT_FDCWD, path, 0);
+}
+
+/** Facts about what has this name, and be it a symbolic link; undefined where nothing is there. */
+export function statName(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
 }
 
 /** Facts about an open descriptor. */
@@ -214,6 +222,7 @@ function statx(fd: number, path: string, flags: number): FileFacts | undefined {
   return {
     links: words[4]!,
     uid: words[5]!,
+    gid: words[6]!,
     mode: mode & 0o7777,
     kind: KINDS[mode & 0o170000] ?? "other",
     inode: words[9]! * 2 ** 32 + words[8]!,

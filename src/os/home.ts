@@ -1,15 +1,23 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
-import { type FileFacts, makeDirectory, statPath, syncDirectory } from "./file.ts";
+import { type FileFacts, makeDirectory, statName, statPath, syncDirectory } from "./file.ts";
 import { libc, SystemError } from "./libc.ts";
 import { listLocks, probeLock } from "./lock.ts";
+import {
+  followPath,
+  type Risk,
+  type Way,
+  WRITABLE,
+  WRITABLE_BY_GROUP,
+  WRITABLE_BY_OTHERS,
+  writersBesideOwner,
+} from "./trust.ts";
 import { userName } from "./users.ts";
 
 export const DEFAULT_HOME = "/var/lib/orchesjob";
 
-const WRITABLE_BY_GROUP_OR_OTHERS = 0o022;
-const WRITABLE_BY_OTHERS = 0o002;
-const STICKY = 0o1000;
+/** By group or others: who may go through a directory. */
+const SEARCHABLE = 0o011;
 
 export interface Home {
   readonly path: string;
@@ -60,10 +68,18 @@ export function hookFiles(home: Home, jobId: string): { readonly lock: string; r
   return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
 }
 
-/** Whether the directory is there. Throws `conflict` where it is not safe to use: see contract, "State directory". */
+/** Whether the directory is there. Throws `conflict` where it, or what is in it, is not safe to use: see contract, "State directory". */
 export function checkHome(home: Home): boolean {
-  const facts = look(home.path);
+  const facts = checkPlace(home);
   if (facts === undefined) return false;
+  checkContents(home, facts);
+  return true;
+}
+
+/** Facts about the directory alone; undefined where there is none. Throws `conflict` where it, or the way to it, is not safe. */
+export function checkPlace(home: Home): FileFacts | undefined {
+  const { end: facts, risk } = follow(home.path);
+  if (facts === undefined) return undefined;
   if (facts.kind !== "directory") {
     throw new OrchesjobError(
       "conflict",
@@ -71,29 +87,91 @@ export function checkHome(home: Home): boolean {
     );
   }
   checkOwner(home.path, facts);
-  if ((facts.mode & WRITABLE_BY_GROUP_OR_OTHERS) !== 0) {
+  if ((facts.mode & WRITABLE) !== 0) {
     const wayOut = isOfOthersToo(home) ? OWN_DIRECTORY : `run: chmod 700 ${home.path}`;
     throw new OrchesjobError(
       "conflict",
       `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${wayOut}`,
     );
   }
-  // Where the directory is, and where its name is: they differ for a symbolic link.
-  for (const place of [`${home.path}/..`, parentOf(home.path)]) {
-    const parent = look(place);
-    if (parent !== undefined && (parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
-      throw new OrchesjobError(
-        "conflict",
-        `the directory above the state directory ${home.path} may be written by anyone, who could replace it; choose another place with ORCHESJOB_HOME`,
-      );
-    }
+  if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
+  return facts;
+}
+
+/** Throws `conflict` where the way to a directory that is not there yet is not safe. */
+export function checkWay(home: Home): void {
+  const { risk } = follow(home.path);
+  if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
+}
+
+/** `goal`: what the way leads to, for people. */
+function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): OrchesjobError {
+  const user = libc.geteuid();
+  const better = user === 0 ? DEFAULT_HOME : "$HOME/.local/share/orchesjob";
+  const wayOuts: string[] = [];
+  if (isMode) wayOuts.push(`run${user === 0 || facts.uid === user ? "" : " as root"}: chmod +t ${path}`);
+  else if (user === 0) wayOuts.push(`for jobs of that user run: sudo -u ${ownerName(facts.uid)} orchesjob …`);
+  if (home.path !== better) wayOuts.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
+  return new OrchesjobError(
+    "conflict",
+    `${path}, on the way to ${goal}, ${why}, who could put something else there; ${wayOuts.join(", or ")}`,
+  );
+}
+
+/** Throws `conflict` where somebody else may change what is in the directory, of which facts are given. */
+export function checkContents(home: Home, facts: FileFacts): void {
+  checkDatabase(home, facts);
+  checkFolder(home, home.logs, facts);
+  checkFolder(home, home.locks, facts);
+}
+
+function checkDatabase(home: Home, parent: FileFacts): void {
+  const { facts, unwanted } = lookInside(home, home.database, parent);
+  if (facts === undefined) return;
+  if (facts.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
+  checkOwner(home.database, facts);
+  if ((facts.mode & unwanted) !== 0)
+    throw writableInside(home.database, facts, `chmod 600 ${home.database}*`);
+}
+
+/** Whether the folder is there. One that is no directory is told of by those who need it. */
+function checkFolder(home: Home, path: string, parent: FileFacts): boolean {
+  const { facts, unwanted } = lookInside(home, path, parent);
+  if (facts === undefined) return false;
+  if (facts.kind !== "directory") return true;
+  if (facts.uid !== 0 && facts.uid !== libc.geteuid()) {
+    throw new OrchesjobError(
+      "conflict",
+      `${path} belongs to user ${ownerName(facts.uid)}, who could change what is in it; run as root: chown ${ownerName(libc.geteuid())} ${path}`,
+    );
   }
-  const database = look(home.database);
-  if (database !== undefined) {
-    if (database.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
-    checkOwner(home.database, database);
-  }
+  if ((facts.mode & unwanted) !== 0) throw writableInside(path, facts, `chmod 700 ${path}`);
   return true;
+}
+
+function writableInside(path: string, { mode }: FileFacts, mend: string): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `${path} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; run: ${mend}`,
+  );
+}
+
+/**
+ * What has a name in the directory, and the bits that its mode must not have. Python made all group's too under a umask of
+ * 002: that is as good as closed once the directory is. A symbolic link, to another disk, say, is followed, and the way
+ * there must be as safe as that to the directory.
+ */
+function lookInside(
+  home: Home,
+  path: string,
+  parent: FileFacts,
+): { readonly facts: FileFacts | undefined; readonly unwanted: number } {
+  const facts = lookAtName(path);
+  if (facts?.kind !== "link")
+    return { facts, unwanted: (parent.mode & SEARCHABLE) === 0 ? WRITABLE_BY_OTHERS : WRITABLE };
+  const { end, risk } = follow(path);
+  if (risk !== undefined) throw atRisk(home, risk, `what ${path} leads to`);
+  return { facts: end, unwanted: WRITABLE };
 }
 
 /** A directory in the place of a database, say; or a FIFO, at which who opens it may wait for ever. */
@@ -106,7 +184,8 @@ export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
 /**
  * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
- * make it private could break what it is for.
+ * make it private could break what it is for. One that the owner alone can have written to is no such place: a client of
+ * ours may have made it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
   if (look(home.database) !== undefined) return false;
@@ -114,11 +193,22 @@ export function isOfOthersToo(home: Home): boolean {
     path.slice(path.lastIndexOf("/") + 1),
   );
   try {
-    const names = process.getBuiltinModule("node:fs").readdirSync(home.path);
-    return names.some((name) => !ours.includes(name));
+    const { lstatSync, readdirSync } = process.getBuiltinModule("node:fs");
+    const strange = readdirSync(home.path).filter((name) => !ours.includes(name));
+    if (strange.length === 0) return false;
+    const isOwners = (name: string) => lstatSync(`${home.path}/${name}`).uid === libc.geteuid();
+    return !(isOwnersPlace(home) && strange.every(isOwners));
   } catch {
     return true;
   }
+}
+
+/** Whether nobody but the owner has, or had, to do with the directory: it is private, or open for a group without others. */
+function isOwnersPlace({ path }: Home): boolean {
+  const facts = statPath(path);
+  if (facts === undefined || (facts.mode & WRITABLE_BY_OTHERS) !== 0) return false;
+  if ((facts.mode & WRITABLE_BY_GROUP) !== 0) return writersBesideOwner(path, facts) === undefined;
+  return (facts.mode & 0o077) === 0;
 }
 
 /** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
@@ -140,6 +230,13 @@ export function refuseLostDatabase(home: Home): void {
 
 /** Makes what is missing of the directory, durably. Safe to call by many at once. */
 export function createHome(home: Home): void {
+  const facts = checkPlace(home) ?? makeHome(home);
+  checkDatabase(home, facts);
+  for (const path of [home.logs, home.locks]) if (!checkFolder(home, path, facts)) makeDirectory(path);
+}
+
+function makeHome(home: Home): FileFacts {
+  checkWay(home);
   try {
     makeDirectories(home.path);
   } catch (error) {
@@ -149,14 +246,12 @@ export function createHome(home: Home): void {
       `${error.message}; set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob`,
     );
   }
-  if (!checkHome(home)) {
-    throw new OrchesjobError(
-      "general",
-      `the state directory ${home.path} is a symbolic link to nothing; remove it, or set ORCHESJOB_HOME to another path`,
-    );
-  }
-  makeDirectory(home.logs);
-  makeDirectory(home.locks);
+  const facts = checkPlace(home);
+  if (facts !== undefined) return facts;
+  throw new OrchesjobError(
+    "general",
+    `the state directory ${home.path} is a symbolic link to nothing; remove it, or set ORCHESJOB_HOME to another path`,
+  );
 }
 
 function makeDirectories(path: string): void {
@@ -174,10 +269,31 @@ function look(path: string): FileFacts | undefined {
   try {
     return statPath(path);
   } catch (error) {
-    if (error instanceof SystemError)
-      throw new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`);
-    throw error;
+    throw elsewhere(error);
   }
+}
+
+/** As look, but a symbolic link is not followed. */
+function lookAtName(path: string): FileFacts | undefined {
+  try {
+    return statName(path);
+  } catch (error) {
+    throw elsewhere(error);
+  }
+}
+
+function follow(path: string): Way {
+  try {
+    return followPath(path);
+  } catch (error) {
+    throw elsewhere(error);
+  }
+}
+
+function elsewhere(error: unknown): unknown {
+  return error instanceof SystemError
+    ? new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`)
+    : error;
 }
 
 function checkOwner(path: string, facts: FileFacts): void {

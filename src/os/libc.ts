@@ -57,6 +57,8 @@ const others = () =>
     kill: { args: ["i32", "i32"], returns: "i32" },
     waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
     getpwuid: { args: ["u32"], returns: "ptr" },
+    getgrgid: { args: ["u32"], returns: "ptr" },
+    getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
     mktime: { args: ["ptr"], returns: "i64" },
     posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
     posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
@@ -198,6 +200,7 @@ export enum ERRNO {
   EROFS = 30,
   EPIPE = 32,
   ENOSYS = 38,
+  ELOOP = 40,
 }
 
 /** A call of the C library that failed. `message` is for a person: the action, the path, the system's own words. */

@@ -9,6 +9,7 @@ import { listLocks } from "../os/lock.ts";
 import { lookAtLog, readNames } from "../os/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { tellOfNothing } from "./nothing.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 import { sweepStrays } from "./strays.ts";
 
@@ -55,7 +56,10 @@ export async function cleanJobs(
   dryRun?: DryRun,
 ): Promise<CleanResult> {
   const store = context.openStore();
-  if (store === undefined) return nothingDone(limits);
+  if (store === undefined) {
+    tellOfNothing(context);
+    return nothingDone(limits);
+  }
   const sweep = { before: limits.before, dryRun: dryRun?.stray };
   // The total is known only when every file was looked at, so strays come first where there is a limit to it.
   const first = limits.maxLogBytes === undefined ? undefined : await sweepStrays(context, store, sweep);

@@ -2,7 +2,16 @@
 import { bytesText } from "../job/bytes.ts";
 import { makeDirectory, readLink, statPath } from "../os/file.ts";
 import { mayWrite, readFileSystem, setMode, tryLocking } from "../os/file-system.ts";
-import { checkHome, createHome, databaseFiles, isOfOthersToo, OWN_DIRECTORY, ownerName } from "../os/home.ts";
+import {
+  checkContents,
+  checkPlace,
+  checkWay,
+  createHome,
+  databaseFiles,
+  isOfOthersToo,
+  OWN_DIRECTORY,
+  ownerName,
+} from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
 import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
@@ -16,7 +25,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 export function checkDirectory(patient: Patient): Finding {
   const { path } = patient.home;
   try {
-    if (checkHome(patient.home)) return ok(`${path} belongs to ${ownerName(libc.geteuid())} alone`);
+    if (checkPlace(patient.home) !== undefined)
+      return ok(`${path} belongs to ${ownerName(libc.geteuid())} alone`);
+    checkWay(patient.home);
   } catch (error) {
     const finding = fromError(error);
     const mode = patient.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
@@ -90,21 +101,38 @@ export function checkPermissions(patient: Patient): Finding {
       `as root: chown ${owner} ${foreign[0]!.path}`,
     );
   }
-  if (misfits.length === 0) return ok("directories are 0700 and files 0600");
+  const refusal = findRefusal(patient);
+  if (misfits.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
   const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
-  if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
+  // Every command is refused then.
+  const say = refusal === undefined ? warning : problem;
+  if (isOfOthersToo(patient.home)) return say(text, OWN_DIRECTORY);
   const mendable = misfits.filter(({ isLinked }) => !isLinked);
   const [first] = mendable;
   if (first === undefined) {
     const { path } = misfits[0]!;
-    return warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`);
+    return (
+      refusal ??
+      warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`)
+    );
   }
   const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const mend = () => {
     for (const { path, wanted } of mendable) setMode(path, wanted);
     return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
-  return warning(text, wayOut, mend);
+  return say(text, wayOut, mend);
+}
+
+/** Why every command refuses what is in the directory. Of the directory itself another check tells. */
+function findRefusal({ home }: Patient): Finding | undefined {
+  const facts = statPath(home.path);
+  try {
+    if (facts !== undefined) checkContents(home, facts);
+    return undefined;
+  } catch (error) {
+    return fromError(error);
+  }
 }
 
 function* findMisfits({ home }: Patient): Generator<Misfit> {

@@ -5,6 +5,7 @@ import { now } from "../os/clock.ts";
 import { directorySize, type DirectorySize } from "../os/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { tellOfNothing } from "./nothing.ts";
 import { recallForgotten } from "./recall.ts";
 import { reconcile } from "./reconcile.ts";
 
@@ -25,6 +26,7 @@ export async function readFigures(
   const store = context.openStore();
   const logs = withLogs ? directorySize(context.home.logs) : undefined;
   if (store === undefined) {
+    tellOfNothing(context);
     return {
       at: now(),
       active: [],

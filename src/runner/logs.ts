@@ -50,18 +50,37 @@ export function findTail(context: Context, job: Job, stream: LogStream, lines: n
 }
 
 export interface LogEnd {
-  readonly bytes: Uint8Array;
+  /** What it is, in order. Each is valid only until the next is asked for. */
+  readonly chunks: Iterable<Uint8Array>;
   /** There is more before. */
   readonly truncated: boolean;
 }
 
-/** The last `maxBytes` of a stream. */
-export function readLogEnd(context: Context, job: Job, stream: LogStream, maxBytes: number): LogEnd {
-  const end = withLog(context, job, stream, (log, size) => {
+/** The last `maxBytes` of a stream, to be read as long as `use` runs; in constant memory. */
+export function withLogEnd(
+  context: Context,
+  job: Job,
+  stream: LogStream,
+  maxBytes: number,
+  use: (end: LogEnd) => void,
+): void {
+  const isThere = withLog(context, job, stream, (log, size) => {
     const length = Math.min(size, maxBytes);
-    return { bytes: readAt(log, size - length, new Uint8Array(length)), truncated: size > length };
+    use({ chunks: readChunks(log, size - length, length), truncated: size > length });
+    return true;
   });
-  return end ?? { bytes: new Uint8Array(0), truncated: false };
+  if (isThere === undefined) use({ chunks: [], truncated: false });
+}
+
+function* readChunks(log: number, offset: number, length: number): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(length, CHUNK_BYTES));
+  for (let rest = length; rest > 0;) {
+    const chunk = readAt(log, offset + length - rest, buffer.subarray(0, Math.min(rest, buffer.length)));
+    // It is shorter than it was.
+    if (chunk.length === 0) return;
+    yield chunk;
+    rest -= chunk.length;
+  }
 }
 
 function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {

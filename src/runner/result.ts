@@ -4,7 +4,7 @@ import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { Context } from "./context.ts";
 import { findJob, type JobSelector } from "./find.ts";
-import { type LogEnd, readLogEnd } from "./logs.ts";
+import { type LogEnd, withLogEnd } from "./logs.ts";
 
 export interface JobResult {
   readonly job: Job;
@@ -12,12 +12,13 @@ export interface JobResult {
   readonly stderr: LogEnd;
 }
 
-/** The last `maxBytes` of each stream. Throws `not-found`, and `conflict` where the job is not finished. */
-export async function readResult(
+/** Gives the last `maxBytes` of each stream to `use`. Throws `not-found`, and `conflict` where the job is not finished. */
+export async function withResult(
   context: Context,
   selector: JobSelector,
   maxBytes: number,
-): Promise<JobResult> {
+  use: (result: JobResult) => void,
+): Promise<void> {
   const { job } = await findJob(context, selector);
   if (isActive(job.status)) {
     throw new OrchesjobError(
@@ -25,9 +26,8 @@ export async function readResult(
       `job ${job.jobId} is ${job.status}, so it has no result yet; wait for it: orchesjob wait --job-id ${job.jobId}`,
     );
   }
-  return {
-    job,
-    stdout: readLogEnd(context, job, "stdout", maxBytes),
-    stderr: readLogEnd(context, job, "stderr", maxBytes),
-  };
+  // Both are open before anything of them is said.
+  withLogEnd(context, job, "stdout", maxBytes, (stdout) =>
+    withLogEnd(context, job, "stderr", maxBytes, (stderr) => use({ job, stdout, stderr })),
+  );
 }

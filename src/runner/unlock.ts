@@ -25,7 +25,7 @@ export async function unlockRunKey(
   if (store === undefined || hasRun === undefined) {
     throw new OrchesjobError(
       "not-found",
-      `run key ${JSON.stringify(runKey)} has never run, so there is nothing to unlock`,
+      `run key ${JSON.stringify(runKey)} has never run in ${context.home.path}, so there is nothing to unlock; is ORCHESJOB_HOME the one that it was started with?`,
     );
   }
   // The permission would outlive the job, and let the key run again after an end that nobody has seen.

@@ -60,11 +60,12 @@ test("start answers with the fields of 1.0.0 in their order, then ours, indented
 test("status answers with the same fields, without start's own", async () => {
   await using box = new Sandbox();
   const started = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-  const { accepted, existing, mode, command_matches, command_shortened, warnings, ...job } = started;
-  expect([accepted, existing, mode, command_matches, command_shortened, warnings]).toEqual([
+  const { accepted, existing, mode, strict, command_matches, command_shortened, warnings, ...job } = started;
+  expect([accepted, existing, mode, strict, command_matches, command_shortened, warnings]).toEqual([
     true,
     false,
     "sync",
+    false,
     true,
     false,
     [],

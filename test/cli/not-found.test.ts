@@ -45,3 +45,46 @@ test("clean in a directory that does not exist has nothing to do, and creates no
   });
   expect(existsSync(box.home)).toBe(false);
 });
+
+describe.each([
+  [["list"], "[]\n"],
+  [["list", "--format", "table"], /^RUN KEY/],
+  [["status", "--running"], "[]\n"],
+  [["clean", "--before", "2100-01-01"], /"deleted": 0/],
+  [["clean", "--keep", "0", "--dry-run"], /"deleted": 0/],
+  [["metrics", "--no-log-bytes"], /^# HELP/],
+] as const)("%j, of many jobs", (words, answer) => {
+  const expectAnswer = (stdout: string) =>
+    typeof answer === "string" ? expect(stdout).toBe(answer) : expect(stdout).toMatch(answer);
+
+  for (const [what, make] of [
+    ["does not exist", () => undefined],
+    ["has no database yet", (box: Sandbox) => mkdirSync(box.home, { mode: 0o700 })],
+  ] as const) {
+    test(`a directory that ${what} is named on stderr; the answer and exit 0 stay`, async () => {
+      await using box = new Sandbox();
+      make(box);
+      const { code, stdout, stderr } = await box.run(words);
+      expect(code).toBe(0);
+      expectAnswer(stdout);
+      expect(stderr).toBe(
+        `orchesjob: the state directory ${box.home} ${what}, so there are no jobs in it; is ORCHESJOB_HOME the one that they were started with?\n`,
+      );
+    });
+  }
+
+  test("in a used directory nothing is said, though there is nothing to tell", async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+    await box.json(["clean", "--keep", "0"]);
+    const { code, stdout, stderr } = await box.run(words);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expectAnswer(stdout);
+  });
+});
+
+test("what a shell asks while somebody types says nothing of it", async () => {
+  await using box = new Sandbox();
+  for (const kind of ["run-key", "job-id"])
+    expect(await box.run(["_complete", kind])).toMatchObject({ code: 0, stdout: "", stderr: "" });
+});

@@ -6,7 +6,7 @@ import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { type RunOptions, Sandbox } from "../support/sandbox.ts";
-import { shell } from "../support/shell.ts";
+import { NOBODY, runAs } from "../support/users.ts";
 
 describe("names", () => {
   test.each([
@@ -79,11 +79,8 @@ test("a link to a directory that others may write to is refused as well", async 
 });
 
 describe("users", () => {
-  /** Runs orchesjob as nobody, who may not see the folder that it lies in, but is handed the open file. */
-  const asNobody = (box: Sandbox, words: readonly string[], options: RunOptions = {}) => {
-    const user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
-    return shell(box, `exec 3<"$0"; exec ${user} /proc/self/fd/3 "$@"`, { ...options, words });
-  };
+  const asNobody = (box: Sandbox, words: readonly string[], options: RunOptions = {}) =>
+    runAs(NOBODY, box, words, options);
 
   testWith(["root"], "root in a user's directory is refused, and told how to do it", async () => {
     await using box = new Sandbox();

@@ -203,7 +203,8 @@ test("a place that anyone may write is a problem that --fix leaves alone", async
   const env = { ORCHESJOB_HOME: join(place, "home") };
   const found = judge(await box.run(["doctor", "--fix"], { env }));
   expect(found.of("state_directory")).toMatchObject({ status: "problem", fixed: null });
-  expect(found.of("state_directory").message).toMatch(/directory above .* may be written by anyone/);
+  expect(found.of("state_directory").message).toMatch(/\/open, on the way to .* may be written by anyone/);
+  expect(found.of("state_directory").way_out).toStartWith(`run: chmod +t ${place}, or set ORCHESJOB_HOME`);
   expect(modeOf(place)).toBe(0o777);
 });
 

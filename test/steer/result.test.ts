@@ -1,8 +1,10 @@
 /** `result`: how a job ended and what it wrote, in one answer. */
 import { expect, test } from "bun:test";
+import { rmSync, truncateSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { readProc } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
 
 interface ResultAnswer extends JobAnswer {
   readonly stdout: string;
@@ -71,4 +73,71 @@ test("not finished: exit 4, with the way to wait; no such job: exit 3", async ()
   gate.open();
   await box.json(["wait", "--run-key", "k"]);
   expect((await box.run(["result", "--job-id", job.job_id])).code).toBe(0);
+});
+
+/** Bytes in which every kind of character, and of what is none, is cut by every boundary of a part somewhere. */
+function mixedBytes(length: number): Uint8Array {
+  const pieces = ["a", "é", "€", "🎉", '"', "\\", "\n", "\0", "\u009b", "\uFEFF", "\u2028"].map((text) =>
+    new TextEncoder().encode(text),
+  );
+  pieces.push(
+    Uint8Array.of(0xff),
+    Uint8Array.of(0xe2, 0x82),
+    Uint8Array.of(0xf0, 0x9f),
+    Uint8Array.of(0xed, 0xa0),
+  );
+  const bytes = new Uint8Array(length);
+  for (let at = 0, step = 1; at < length; step++) {
+    const piece = pieces[(step * 7 + (step >> 3)) % pieces.length]!.subarray(0, length - at);
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+test("what comes in parts is the same, byte for byte, as one answer", async () => {
+  await using box = new Sandbox();
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  const stdout = mixedBytes(1_000_003);
+  const stderr = mixedBytes(262_145);
+  await Bun.write(job.stdout_file, stdout);
+  await Bun.write(job.stderr_file, stderr);
+  const text = (bytes: Uint8Array) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const whole = await box.run(["result", "--run-key", "k", "--max-bytes", "600000000"]);
+  const expected = {
+    ...(await box.json<object>(["status", "--run-key", "k"])),
+    ...{ stdout: text(stdout), stdout_truncated: false, stderr: text(stderr), stderr_truncated: false },
+  };
+  expect(whole.stdout === `${JSON.stringify(expected, null, 2)}\n`).toBe(true);
+  const end = await box.json<ResultAnswer>(["result", "--run-key", "k", "--max-bytes", "524289"]);
+  expect(end.stdout === text(stdout.subarray(-524_289))).toBe(true);
+  expect(end).toMatchObject({ stdout_truncated: true, stderr_truncated: false });
+});
+
+test("a huge one takes bounded memory", async () => {
+  await using box = new Sandbox();
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  truncateSync(job.stdout_file, 5_000_000_000);
+  // A NUL is six characters in JSON.
+  const max = 50_000_000;
+  const child = box.spawn([BINARY, "result", "--run-key", "k", "--max-bytes", String(max)]);
+  let length = 0;
+  let peakKb = 0;
+  // Looked at while it lives, since it waits for its reader: what wait(2) tells would be the peak of who started it.
+  for await (const chunk of child.stdout) {
+    length += chunk.length;
+    const status = readProc(child.pid, "status");
+    peakKb = Math.max(peakKb, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+  }
+  expect([await new Response(child.stderr).text(), await child.exited]).toEqual(["", 0]);
+  expect(length).toBeGreaterThan(6 * max);
+  expect(peakKb).toBeGreaterThan(0);
+  expect(peakKb).toBeLessThan(200_000);
+});
+
+test("where one of the two logs is gone nothing is printed but the error", async () => {
+  await using box = new Sandbox();
+  const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"]);
+  rmSync(job.stderr_file);
+  expectFailure(await box.run(["result", "--run-key", "k"]), 4, "is gone");
 });

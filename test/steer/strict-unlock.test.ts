@@ -149,3 +149,20 @@ test("a key that ran without --strict has run", async () => {
   });
   expect(existsSync(join(box.directory, "runs"))).toBe(false);
 });
+
+test("start answers whether it was strict itself, also with a job that is there", async () => {
+  await using box = new Sandbox();
+  const plain = STRICT.filter((word) => word !== "--strict");
+  expect(await box.json(STRICT)).toMatchObject({ strict: true, existing: false });
+  expect(await box.json(STRICT)).toMatchObject({ strict: true, existing: true });
+  expect(await box.json(plain)).toMatchObject({ strict: false, existing: false });
+  const active = ["start", "--run-key", "other", "--", "sleep", "600"];
+  expect(await box.json(active)).toMatchObject({ strict: false, existing: false });
+  expect(await box.json([...active.slice(0, 3), "--strict", ...active.slice(3)])).toMatchObject({
+    ...{ strict: true, existing: true },
+  });
+  await box.json(["cancel", "--run-key", "other"]);
+  // Behind the fields of 1.0.0, where no client looks for it.
+  const names = Object.keys(await box.json(STRICT));
+  expect(names.indexOf("strict")).toBeGreaterThan(names.indexOf("finished_at"));
+});

@@ -128,6 +128,7 @@ export interface JobAnswer {
   readonly started_at: string;
   readonly finished_at: string | null;
   readonly attempt_no: number;
+  readonly strict: boolean;
   readonly command_matches: boolean;
   readonly command_shortened: boolean;
   readonly worker_pid: number | null;

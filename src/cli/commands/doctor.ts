@@ -3,7 +3,7 @@ import type { Diagnosis } from "../../runner/doctor.ts";
 import type { Verdict } from "../../runner/finding.ts";
 import { defineCommand, flag } from "../command.ts";
 import { formatOption } from "../format-option.ts";
-import { harmless } from "../table.ts";
+import { harmless } from "../harmless.ts";
 
 export const doctor = defineCommand({
   name: "doctor",

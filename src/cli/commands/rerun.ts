@@ -49,7 +49,7 @@ export const rerun = defineCommand({
       toHookOrder(options),
     );
     const orphans = new OrphanFinder(context).find(result.job);
-    output.json(startView(context.home, result, orphans, options.sync ? "sync" : "async"));
+    output.json(startView(context.home, result, orphans, options.sync ? "sync" : "async", false));
     if (options.sync) await tellOrphans(context, result.job, orphans);
     return 0;
   },

@@ -1,6 +1,7 @@
 import { OrphanFinder } from "../../runner/reconcile.ts";
-import { readResult } from "../../runner/result.ts";
+import { withResult } from "../../runner/result.ts";
 import { defineCommand, withDefault } from "../command.ts";
+import { jsonPieces, LongText } from "../long-json.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
@@ -20,16 +21,17 @@ export const result = defineCommand({
   },
   examples: ["orchesjob result --job-id ID", "orchesjob result --run-key nightly-backup --max-bytes 1000"],
   async run({ options, context, output }) {
-    const { job, stdout, stderr } = await readResult(context, toSelector(options), options.maxBytes);
-    // The output as it is, a mark of its byte order included.
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    output.json({
-      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
-      stdout: decoder.decode(stdout.bytes),
-      stdout_truncated: stdout.truncated,
-      stderr: decoder.decode(stderr.bytes),
-      stderr_truncated: stderr.truncated,
-    });
+    await withResult(context, toSelector(options), options.maxBytes, ({ job, stdout, stderr }) =>
+      output.jsonPieces(
+        jsonPieces({
+          ...jobView(context.home, job, new OrphanFinder(context).find(job)),
+          stdout: new LongText(stdout.chunks),
+          stdout_truncated: stdout.truncated,
+          stderr: new LongText(stderr.chunks),
+          stderr_truncated: stderr.truncated,
+        }),
+      ),
+    );
     return 0;
   },
 });

@@ -39,7 +39,7 @@ export const start = defineCommand({
       sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
     );
     const orphans = new OrphanFinder(context).find(result.job);
-    output.json(startView(context.home, result, orphans, sync ? "sync" : "async"));
+    output.json(startView(context.home, result, orphans, sync ? "sync" : "async", options.strict));
     if (sync) await tellOrphans(context, result.job, orphans);
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },

@@ -1,0 +1,75 @@
+/** The characters of JSON: as they are, or in ASCII where the caller's locale says that they would not be understood. */
+import { expect, test } from "bun:test";
+import { hookedJob, lineIn } from "../support/hooks.ts";
+import { join } from "node:path";
+import { Sandbox } from "../support/sandbox.ts";
+
+const WORDS = ["é", "€", "🎉", "\u007f", "\u0080", "\uffff", "日本"];
+const COMMAND = ["echo", ...WORDS];
+/** As Python's json.dumps has them. */
+const ESCAPED = ["\\u00e9", "\\u20ac", "\\ud83c\\udf89", "\u007f", "\\u0080", "\\uffff", "\\u65e5\\u672c"];
+
+const NONE = { LC_ALL: undefined, LC_CTYPE: undefined, LANG: undefined };
+
+/** `start`, `status`, `list` and `result` in a locale. */
+async function answers(box: Sandbox, locale: Record<string, string>): Promise<string[]> {
+  const env = { ...NONE, ...locale };
+  const texts: string[] = [];
+  for (const words of [
+    ["start", "--run-key", "ü", "--sync", "--", ...COMMAND],
+    ["status", "--run-key", "ü"],
+    ["list"],
+    ["result", "--run-key", "ü"],
+  ]) {
+    const { code, stdout, stderr } = await box.run(words, { env });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    texts.push(stdout);
+  }
+  return texts;
+}
+
+test.each([
+  { LC_ALL: "ja_JP.EUC-JP" },
+  { LC_CTYPE: "de_DE.ISO-8859-1" },
+  { LANG: "de_DE.ISO-8859-15@euro" },
+  { LC_ALL: "", LC_CTYPE: "ja_JP.SJIS", LANG: "C.UTF-8" },
+  { LC_ALL: "C.ISO-8859-1", LANG: "de_DE.UTF-8" },
+  // glibc's, without a charset: ISO-8859-1.
+  { LANG: "de_DE" },
+])("in ASCII: %j", async (locale) => {
+  await using box = new Sandbox();
+  for (const text of await answers(box, locale)) {
+    expect(text).toMatch(/^[\0-\x7f]*$/);
+    for (const word of ESCAPED) expect(text).toContain(`"${word}"`);
+    const told = JSON.parse(text) as { command: string[] } | { command: string[] }[];
+    expect((Array.isArray(told) ? told[0]! : told).command).toEqual(COMMAND);
+  }
+  const { stdout } = JSON.parse((await answers(box, locale))[3]!) as { stdout: string };
+  expect(stdout).toBe(`${WORDS.join(" ")}\n`);
+});
+
+test.each([
+  {},
+  { LANG: "C" },
+  { LC_ALL: "POSIX" },
+  { LC_ALL: "C.UTF-8" },
+  { LC_CTYPE: "ja_JP.utf8", LANG: "ja_JP.EUC-JP" },
+  { LC_ALL: "", LC_CTYPE: "", LANG: "de_DE.UTF-8@euro" },
+])("as they are: %j", async (locale) => {
+  await using box = new Sandbox();
+  for (const text of await answers(box, locale)) {
+    for (const word of WORDS) expect(text).toContain(word);
+    expect(text).not.toContain("\\u");
+  }
+});
+
+test("a hook is the caller's, and reads what the caller does", async () => {
+  await using box = new Sandbox();
+  const told = join(box.directory, "told");
+  const words = ["start", "--run-key", "k", "--on-exit", `cat > ${told}`, "--sync", "--", ...COMMAND];
+  await box.json(words, { env: { ...NONE, LC_ALL: "ja_JP.EUC-JP" } });
+  await hookedJob(box, "k");
+  const text = await lineIn(told);
+  expect(text).toMatch(/^[\0-\x7f]*$/);
+  expect((JSON.parse(text) as { command: string[] }).command).toEqual(COMMAND);
+});
