@@ -72,7 +72,7 @@ export const startOptions = {
     help: "Note something on the job",
     repeatable: true,
     read: labels,
-  } satisfies Option<Readonly<Record<string, string>>>,
+  } satisfies Option<ReadonlyMap<string, string>>,
   scope: withDefault(
     "--scope",
     "MODE",

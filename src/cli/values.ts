@@ -96,19 +96,19 @@ export function labelName(option: string): ValueReader<string> {
   };
 }
 
-/** Labels as one object; the last of a name counts. */
-export function labels(given: readonly string[]): Readonly<Record<string, string>> {
-  if (given.length === 0) return {};
-  const pairs = given.map((text) => {
+/** Labels by their names; the last of a name counts. */
+export function labels(given: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  if (given.length === 0) return found;
+  for (const text of given) {
     const equals = text.indexOf("=");
     if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))
       throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
-    return [text.slice(0, equals), text.slice(equals + 1)] as const;
-  });
-  const object = Object.fromEntries(pairs);
-  if (byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
+    found.set(text.slice(0, equals), text.slice(equals + 1));
+  }
+  if (byteLength(JSON.stringify(Object.fromEntries(found))) > MAX_LABEL_BYTES)
     throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes together`);
-  return object;
+  return found;
 }
 
 /** A choice of words. */

@@ -79,7 +79,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     command: ["true"],
     cwd: "/work",
     env: [],
-    labels: {},
+    labels: new Map(),
     timeoutMs: null,
     requestId: null,
     rerunOfJobId: null,
@@ -586,7 +586,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     testWith("jobs are told apart by the values of labels, up to a limit", async (store) => {
       const teams = ["red", "red", "red", "blue", "blue", "", "green"];
       for (const [index, team] of teams.entries()) {
-        const labels: Record<string, string> = team === "" ? {} : { 'a."b': "x", team };
+        const labels = new Map(team === "" ? [] : [['a."b', "x"] as const, ["team", team] as const]);
         await claim(store, newJob({ runKey: `k${index}`, labels }), undefined, at(index));
       }
       const count = async (labels: readonly string[], limit: number) => {

@@ -62,6 +62,8 @@ export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" 
   readonly hook: CleanCandidate["hook"];
 }
 
+const NO_LABELS: Job["labels"] = new Map();
+
 export function toJob(row: JobRow): Job {
   return {
     jobId: row.job_id,
@@ -83,7 +85,7 @@ export function toJob(row: JobRow): Job {
     failure: row.failure,
     lostReason: row.lost_reason,
     env: parse(row.env, isStrings, []),
-    labels: parse(row.labels, isTexts, {}),
+    labels: row.labels === null ? NO_LABELS : new Map(Object.entries(parse(row.labels, isTexts, {}))),
     timeoutMs: row.timeout_ms,
     requestId: row.request_id,
     cancelRequest: toCancelRequest(row),
