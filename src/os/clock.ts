@@ -28,6 +28,13 @@ export function localInstant(time: Temporal.PlainDateTime): Instant {
   return Number(libc.mktime(broken)) * 1_000_000 + time.millisecond * 1000 + time.microsecond;
 }
 
+/** Lets signal handlers run. */
+export function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  return promise;
+}
+
 const LONGEST_TIMER_MS = 2_000_000_000;
 
 /** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */

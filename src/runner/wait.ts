@@ -1,35 +1,43 @@
 /** Waiting for a job without polling: see os/lock.ts. */
 import type { Job } from "../job/job.ts";
+import { turn } from "../os/clock.ts";
 import { lockFilePath } from "../os/home.ts";
 import { LockWatch } from "../os/lock.ts";
+import { findEventLoop, type Interruption } from "../os/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 import { refresh } from "./reconcile.ts";
 
 const QUICK_CHECK_MS = 50;
 
-/** Waits until the job is as wanted, or `timeoutMs` is over; returns it as it is then. */
+/** Waits until the job is as wanted, `timeoutMs` is over, or we are interrupted; returns it as it is then. */
 export async function waitForJob(
   context: Context,
   store: JobStore,
   job: Job,
   wanted: (job: Job) => boolean,
   timeoutMs: number,
+  interruption?: Interruption,
 ): Promise<Job> {
   let current = job;
   const deadline = performance.now() + timeoutMs;
   const watch = new LockWatch(lockFilePath(context.home, job.jobId));
   // What tells that the command runs stays readable, so it can wake us once only; after that we look now and then.
   let listened = false;
+  const signals = interruption === undefined ? [] : [findEventLoop()];
   try {
     for (;;) {
       current = await refresh(context, store, current);
       const rest = deadline - performance.now();
       if (wanted(current) || rest <= 0) return current;
+      // What came while we looked would not end the sleep.
+      if (interruption !== undefined) await turn();
+      if (interruption?.signal !== undefined) return current;
       const starting = current.target === null;
       watch.wait(
         Math.min(rest, starting && listened ? QUICK_CHECK_MS : watch.slowCheckMs),
         starting && !listened,
+        signals,
       );
       listened ||= starting;
     }

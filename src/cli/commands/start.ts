@@ -1,8 +1,11 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
+import { isActive } from "../../job/status.ts";
+import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { startJob } from "../../runner/start.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
+import { leave, tellFailedLaunch } from "../remarks.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
 import { seconds } from "../values.ts";
 import { startView } from "../views.ts";
@@ -33,11 +36,15 @@ export const start = defineCommand({
     const { sync, exitStatus, startTimeout } = options;
     if (exitStatus && !sync)
       throw new OrchesjobError("usage", "--exit-status needs --sync: before its end a job has no exit code");
-    const result = await startJob(
-      context,
-      request,
-      sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
-    );
+    const interruption = sync ? new Interruption() : undefined;
+    const patience =
+      interruption === undefined
+        ? ({ until: "launched", timeoutMs: startTimeout } as const)
+        : ({ until: "finished", interruption } as const);
+    const result = await startJob(context, request, patience);
+    if (interruption?.signal !== undefined && isActive(result.job.status))
+      return leave(context, result.job, interruption.signal);
+    tellFailedLaunch(context, result.job);
     output.json(
       startView(context.home, result, new OrphanFinder(context).find(result.job), sync ? "sync" : "async"),
     );

@@ -1,10 +1,12 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
+import { Interruption } from "../../os/signals.ts";
 import { findJob } from "../../runner/find.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { isFinished } from "../../runner/start.ts";
 import { waitForJob } from "../../runner/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
+import { leave } from "../remarks.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { duration } from "../values.ts";
 import { jobView } from "../views.ts";
@@ -31,6 +33,7 @@ export const wait = defineCommand({
   ],
   passesExitCode: (options) => options.exitStatus,
   async run({ options, context, output }) {
+    const interruption = new Interruption();
     const { store, job } = await findJob(context, toSelector(options));
     const ended = await waitForJob(
       context,
@@ -38,7 +41,10 @@ export const wait = defineCommand({
       job,
       isFinished,
       options.timeout ?? Number.POSITIVE_INFINITY,
+      interruption,
     );
+    if (interruption.signal !== undefined && !isFinished(ended))
+      return leave(context, ended, interruption.signal);
     output.json(jobView(context.home, ended, new OrphanFinder(context).find(ended)));
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
     const error = new OrchesjobError("general", `job ${ended.jobId} is still ${ended.status}; it goes on`);
