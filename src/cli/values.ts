@@ -1,10 +1,8 @@
 /** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
-import type { Instant } from "../job/job.ts";
 import { byteLength, checkRunKey } from "../job/request.ts";
 import type { Completes, ValueReader } from "./command.ts";
-import { parseInstant } from "./time.ts";
 
 const MAX_TEXT_BYTES = 1024;
 const MAX_LABEL_BYTES = 4096;
@@ -13,20 +11,14 @@ function usage(message: string): OrchesjobError {
   return new OrchesjobError("usage", message);
 }
 
+/** Of more than 0. Returns ms. */
 export function duration(option: string): (text: string) => number {
   return (text) => parseDuration(option, text);
 }
 
-export function instant(option: string): (text: string) => Instant {
-  return (text) => parseInstant(option, text);
-}
-
-/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. */
-export function seconds(option: string): (text: string) => number {
-  return (text) => {
-    if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
-    throw usage(`${option} is a number of seconds, e.g. ${option} 10, not ${JSON.stringify(text)}`);
-  };
+/** Where 0 means: at once. Returns ms. */
+export function durationOrZero(option: string): (text: string) => number {
+  return (text) => parseDuration(option, text, true);
 }
 
 export function wholeNumber(option: string, smallest: number): (text: string) => number {
@@ -111,10 +103,15 @@ export function labels(given: readonly string[]): ReadonlyMap<string, string> {
   return found;
 }
 
-/** A choice of words. */
-export function oneOf<T extends string>(option: string, words: readonly T[]): ValueReader<T> {
+/** A choice of words. `spell`: how the words are spelled, for who writes them otherwise. */
+export function oneOf<T extends string>(
+  option: string,
+  words: readonly T[],
+  spell: (text: string) => string = (text) => text,
+): ValueReader<T> {
   const read = (text: string) => {
-    const found = words.find((word) => word === text);
+    const spelled = spell(text);
+    const found = words.find((word) => word === spelled);
     if (found !== undefined) return found;
     throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
   };
@@ -126,8 +123,9 @@ export function completing<T>(completes: Completes, read: (text: string) => T): 
   return Object.assign((text: string) => read(text), { completes });
 }
 
-export function textThat(completes: Completes): ValueReader<string> {
-  return completing(completes, (text) => text);
+/** Any text. */
+export function textThat(completes?: Completes): ValueReader<string> {
+  return completes === undefined ? (text) => text : completing(completes, (text) => text);
 }
 
 export const runKeyValue = completing("run-key", checkRunKey);

@@ -55,7 +55,6 @@ const others = () =>
     kill: { args: ["i32", "i32"], returns: "i32" },
     waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
     getpwuid: { args: ["u32"], returns: "ptr" },
-    mktime: { args: ["ptr"], returns: "i64" },
     posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
     posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
     posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },

@@ -5,7 +5,7 @@ import { OrphanFinder } from "../../runner/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
-import { seconds, shortText } from "../values.ts";
+import { durationOrZero, shortText } from "../values.ts";
 import { jobView } from "../views.ts";
 
 export const cancel = defineCommand({
@@ -17,9 +17,9 @@ export const cancel = defineCommand({
     reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
     graceSeconds: withDefault(
       "--grace-seconds",
-      "N",
-      "Time between TERM and KILL (default: 5)",
-      seconds("--grace-seconds"),
+      "DURATION",
+      "Time between TERM and KILL, e.g. 60 or 1m (default: 5)",
+      durationOrZero("--grace-seconds"),
       DEFAULT_GRACE_MS,
     ),
   },

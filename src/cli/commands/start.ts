@@ -7,7 +7,7 @@ import { startJob } from "../../runner/start.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
 import { leave, tellFailedLaunch } from "../remarks.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
-import { seconds } from "../values.ts";
+import { durationOrZero } from "../values.ts";
 import { startView } from "../views.ts";
 
 export const start = defineCommand({
@@ -20,9 +20,9 @@ export const start = defineCommand({
     exitStatus: flag("--exit-status", "With --sync: exit with the job's own code (see wait)"),
     startTimeout: withDefault(
       "--start-timeout",
-      "SECONDS",
+      "DURATION",
       "Answer at the latest after this time, though the command does not run yet (default: 10; 0: at once)",
-      seconds("--start-timeout"),
+      durationOrZero("--start-timeout"),
       10_000,
     ),
   },

@@ -19,7 +19,7 @@ export const wait = defineCommand({
     timeout: optional(
       "--timeout",
       "DURATION",
-      "Give up after this time (90, 90s, 30m, 2h, 1d); the job goes on",
+      "Give up after this time (90, 30m, 2h, 1h30m, 1d); the job goes on",
       duration("--timeout"),
     ),
     exitStatus: flag(
