@@ -155,7 +155,7 @@ function toIdentity(pid: number | null, startTicks: number | null): ProcessIdent
   return pid === null ? null : { pid, startTicks: startTicks ?? 0 };
 }
 
-/** Anything below is seconds: in microseconds it would be the first hours of 1970. */
+/** Anything nearer to 1970 is seconds: in microseconds it would be the first hours of that year, or the last of the one before. */
 export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
@@ -164,5 +164,5 @@ export function toInstant(value: number | string): Instant {
     const instant = Temporal.Instant.from(value);
     return Number(instant.epochNanoseconds / 1000n);
   }
-  return value < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
+  return Math.abs(value) < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
 }
