@@ -3,6 +3,7 @@ import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../runner/cancel.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
+import { answer } from "../answer.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { durationOrZero, shortText } from "../values.ts";
@@ -30,7 +31,12 @@ export const cancel = defineCommand({
   async run({ options, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
     const { job, survivors, unseen } = await cancelJob(context, toSelector(options), order);
-    output.json({ ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors });
+    answer(
+      output,
+      { ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors },
+      () =>
+        `job ${job.jobId} is ${job.status}${survivors.length === 0 ? "" : `, and still alive are ${survivors.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
+    );
     if (isActive(job.status)) {
       context.notify(
         `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,

@@ -1,6 +1,7 @@
 import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
 import { cleanJobs, timeAgo } from "../../runner/clean.ts";
+import { answer } from "../answer.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { printTable } from "../output.ts";
 import { formatOption } from "../format-option.ts";
@@ -66,12 +67,19 @@ export const clean = defineCommand({
       await printTable(output, doomed);
       return 0;
     }
-    output.json({
-      deleted: result.deleted,
-      errors: result.errors,
-      stray_files: result.strayFiles,
-      ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
-    });
+    answer(
+      output,
+      {
+        deleted: result.deleted,
+        errors: result.errors,
+        stray_files: result.strayFiles,
+        ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
+      },
+      () =>
+        dryRun
+          ? "nothing was deleted"
+          : `jobs deleted all the same: ${result.deleted}, errors: ${result.errors}`,
+    );
     return 0;
   },
 });

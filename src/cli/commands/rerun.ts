@@ -3,6 +3,7 @@ import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
+import { answer, startedAllTheSame } from "../answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, tellFailedLaunch } from "../remarks.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
@@ -56,14 +57,13 @@ export const rerun = defineCommand({
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);
     tellFailedLaunch(context, result.job);
-    output.json(
-      startView(
-        context.home,
-        result,
-        new OrphanFinder(context).find(result.job),
-        options.sync ? "sync" : "async",
-      ),
+    const view = startView(
+      context.home,
+      result,
+      new OrphanFinder(context).find(result.job),
+      options.sync ? "sync" : "async",
     );
+    answer(output, view, () => startedAllTheSame(result));
     return 0;
   },
 });

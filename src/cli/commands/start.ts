@@ -4,6 +4,7 @@ import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder } from "../../runner/reconcile.ts";
 import { startJob } from "../../runner/start.ts";
+import { answer, startedAllTheSame } from "../answer.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
 import { leave, tellFailedLaunch } from "../remarks.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
@@ -45,9 +46,13 @@ export const start = defineCommand({
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);
     tellFailedLaunch(context, result.job);
-    output.json(
-      startView(context.home, result, new OrphanFinder(context).find(result.job), sync ? "sync" : "async"),
+    const view = startView(
+      context.home,
+      result,
+      new OrphanFinder(context).find(result.job),
+      sync ? "sync" : "async",
     );
+    answer(output, view, () => startedAllTheSame(result));
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },
 });
