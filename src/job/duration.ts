@@ -49,3 +49,17 @@ export function formatDuration(ms: number): string {
     .map(([count, unit]) => `${count}${unit}`)
     .join("");
 }
+
+/** All of it, as it is understood: `1h30m5s`, `0.5s`. */
+export function formatExactly(ms: number): string {
+  const seconds = (ms % UNITS.m) / UNITS.s;
+  const whole = ms - (ms % UNITS.m);
+  const parts = [
+    [Math.floor(whole / UNITS.d), "d"],
+    [Math.floor((whole % UNITS.d) / UNITS.h), "h"],
+    [Math.floor((whole % UNITS.h) / UNITS.m), "m"],
+    [seconds, "s"],
+  ] as const;
+  const shown = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`);
+  return shown.join("") || "0s";
+}

@@ -1,5 +1,5 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
-import { formatDuration } from "../job/duration.ts";
+import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
 import { after, now } from "../os/clock.ts";
@@ -149,7 +149,7 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
   const reason = (await stopper.finished()) ?? (await findUnheardCancel(ledger, job, outcome));
   if (reason === "cancel") return { event: "cancel", outcome, target, endedAt };
   if (reason === "timeout") {
-    const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
+    const error = `timed out after ${formatExactly(job.timeoutMs ?? 0)}`;
     return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, target, endedAt };
   }
   if (outcome.exitCode === 0) return { event: "succeed", outcome, target, endedAt };
