@@ -12,10 +12,12 @@ export interface ValueReader<T> {
   /** All values that there are, where they are few. */
   readonly choices?: readonly string[] | undefined;
   readonly completes?: Completes | undefined;
+  /** A lone `-` is a value, and stands for stdin; any other value that begins with `-` must stand behind `=`. */
+  readonly takesDash?: boolean | undefined;
 }
 
 /** An option of a command, with the type of its value in what `run` is given. */
-export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes"> {
+export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes" | "takesDash"> {
   /** With its dashes: `--run-key`. */
   readonly flag: string;
   /** Word for the value in help, e.g. `KEY`; undefined for a switch. */
@@ -23,6 +25,8 @@ export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes">
   readonly help: string;
   /** May be given many times. */
   readonly repeatable?: boolean;
+  /** `read` is given at least one value: who leaves the option out is told so before. */
+  readonly isRequired?: boolean;
   /** What was given, in order; a switch is given as `""`. Throws OrchesjobError `usage`. */
   read(given: readonly string[]): T;
 }
@@ -97,6 +101,7 @@ export function withDefault<const T>(
     help,
     choices: parse.choices,
     completes: parse.completes,
+    takesDash: parse.takesDash,
     read: (given) => (given.length === 0 ? value : parse(single(name, given))),
   };
 }
@@ -109,10 +114,8 @@ export function required<T>(
 ): Option<T> {
   return {
     ...optional(name, placeholder, help, parse),
-    read(given) {
-      if (given.length === 0) throw new OrchesjobError("usage", `${name} ${placeholder} is required`);
-      return parse(single(name, given));
-    },
+    isRequired: true,
+    read: (given) => parse(single(name, given)),
   };
 }
 

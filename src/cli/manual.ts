@@ -16,8 +16,8 @@ export interface ManualFacts {
 const DESCRIPTION = [
   "orchesjob runs a command once per run key: while a job of a key is active, every further start of that key gives back the same job instead of a second one. The job goes on by itself when the caller dies, the SSH session breaks or the terminal closes, and its output, exit code and history stay.",
   "Every command but run and logs answers with JSON on standard output, unless it is asked for a table. What is meant for people goes to standard error.",
-  "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =.",
-  "Durations are written as 90, 90s, 30m, 2h or 1d; times as 2026-01-31, 2026-01-31T18:00:00+09:00 or in between; without an offset they are local time.",
+  "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =; one that begins with - must follow =.",
+  "Durations are written as 90, 0.5, 90s, 30m, 2h, 1d or 1h30m; the greatest is 36600d. Times are written in any form of ISO 8601 (2026-01-31, 20260131T1800, 2026-W05-6, 2026-01-31T18:00:00+09:00), or as a duration with its unit: so long ago. Without an offset they are local time; where the clock was set back, so that an hour comes twice, the first one is meant; an hour that the clock has skipped is the moment of the skip.",
 ];
 
 const PASSED_ON_EXIT_CODES: readonly (readonly [string, string])[] = [

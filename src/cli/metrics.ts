@@ -34,7 +34,7 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
     Object.fromEntries(names.map((name, index) => [name, values === undefined ? OTHER : values[index]!]));
   const jobLabels = (job: Figures["active"][number]) => ({
     run_key: job.runKey,
-    ...labelsOf(style.labels.map((label) => job.labels[label] ?? "")),
+    ...labelsOf(style.labels.map((label) => job.labels.get(label) ?? "")),
   });
   const ages = active.map((job) => ({ job, age: Math.max(0, seconds(at - job.startedAt)) }));
   // The zeros first: their order is the same every time.

@@ -3,6 +3,7 @@
  * follows `=`. Our own few lines, and not node:util's parseArgs, because importing that costs 0.7 ms of a 3.3 ms start.
  */
 import { OrchesjobError } from "../job/errors.ts";
+import { commandLine, shellWord } from "../job/shell-word.ts";
 import type { Command, Option } from "./command.ts";
 import { nearest } from "./nearest.ts";
 
@@ -29,9 +30,7 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
       if (value !== undefined) throw new OrchesjobError("usage", `${name} takes no value`);
       value = "";
     } else if (value === undefined) {
-      value = words[position];
-      if (value === undefined)
-        throw new OrchesjobError("usage", `${name} needs a value: ${name} ${option.placeholder}`);
+      value = detachedValue(command, option, words, position);
       position += 1;
     }
     given.set(name, [...(given.get(name) ?? []), value]);
@@ -45,9 +44,48 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
     );
   }
   const options: Record<string, unknown> = {};
-  for (const [key, option] of Object.entries(command.options))
-    options[key] = option.read(given.get(option.flag) ?? []);
+  for (const [key, option] of Object.entries(command.options)) {
+    const values = given.get(option.flag);
+    if (values === undefined && option.isRequired === true) throw missing(command, option, words);
+    options[key] = option.read(values ?? []);
+  }
   return { options, operands };
+}
+
+/**
+ * The word behind an option, which is its value unless it begins with `-`: behind `--run-key $UNSET` stands another option,
+ * or `--`, which would be the key of every job whose caller has made the same mistake.
+ */
+function detachedValue(
+  command: Command,
+  option: Option<unknown>,
+  words: readonly string[],
+  position: number,
+): string {
+  const { flag, placeholder = "VALUE" } = option;
+  const value = words[position];
+  if (value === undefined) throw new OrchesjobError("usage", `${flag} needs a value: ${flag} ${placeholder}`);
+  if (!value.startsWith("-") || (value === "-" && option.takesDash === true)) return value;
+  const [before, behind] = [words.slice(0, position), words.slice(position)];
+  const equals = value.indexOf("=");
+  const isOption =
+    value === "--" || findOption(command, equals < 0 ? value : value.slice(0, equals)) !== undefined;
+  throw new OrchesjobError(
+    "usage",
+    isOption
+      ? `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}, or ${shellWord(`${flag}=${value}`)} if that is the value`
+      : `the value ${JSON.stringify(value)} of ${flag} begins with "-", as options do; write it behind =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
+  );
+}
+
+/** Shows the line as it was typed, with what it lacks. */
+function missing(
+  command: Command,
+  { flag, placeholder = "VALUE" }: Option<unknown>,
+  words: readonly string[],
+) {
+  const line = commandLine([command.name, flag, placeholder, ...words]);
+  return new OrchesjobError("usage", `${flag} ${placeholder} is required: ${line}`);
 }
 
 function findOption(command: Command, name: string): Option<unknown> | undefined {

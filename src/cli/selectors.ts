@@ -6,7 +6,12 @@ import { runKeyValue, textThat } from "./values.ts";
 
 export const selectorOptions = {
   runKey: optional("--run-key", "KEY", "The newest job of this run key", runKeyValue),
-  jobId: optional("--job-id", "ID", "The job of this id", textThat("job-id")),
+  jobId: optional(
+    "--job-id",
+    "ID",
+    "The job of this id; a unique beginning of it is enough",
+    textThat("job-id"),
+  ),
 };
 
 /** Exactly one of the two. Throws `usage`. */

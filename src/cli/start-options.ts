@@ -60,7 +60,7 @@ export const startOptions = {
   timeout: optional(
     "--timeout",
     "DURATION",
-    "End the command after this time (90, 90s, 30m, 2h, 1d): TERM, 5 s, KILL; FAILED",
+    "End the command after this time (90, 30m, 2h, 1h30m, 1d): TERM, 5 s, KILL; FAILED",
     duration("--timeout"),
   ),
   cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
@@ -72,7 +72,7 @@ export const startOptions = {
     help: "Note something on the job",
     repeatable: true,
     read: labels,
-  } satisfies Option<Readonly<Record<string, string>>>,
+  } satisfies Option<ReadonlyMap<string, string>>,
   scope: withDefault(
     "--scope",
     "MODE",

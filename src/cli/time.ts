@@ -1,7 +1,6 @@
-/** Times and durations as people and programs write them. */
-import { OrchesjobError } from "../job/errors.ts";
+/** Times as we write them. */
 import type { Instant } from "../job/job.ts";
-import { localInstant, localOffset } from "../os/clock.ts";
+import { localOffset } from "../os/clock.ts";
 
 const two = (value: number) => String(value).padStart(2, "0");
 
@@ -14,21 +13,9 @@ export function formatInstant(instant: Instant): string {
   return `${local}.${micros}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
-/** A date, or a date and time with `T` or a space, with or without offset; without: local time. Throws `usage`. */
-export function parseInstant(option: string, text: string): Instant {
-  try {
-    return parseIso(text);
-  } catch {
-    throw new OrchesjobError(
-      "usage",
-      `${option}: ${JSON.stringify(text)} is not a date or time; write 2026-01-31, "2026-01-31 18:00" or 2026-01-31T18:00:00+09:00`,
-    );
-  }
-}
-
-function parseIso(text: string): Instant {
-  // Behind the date only an offset has these. PlainDateTime would skip over it, and over a zone's name in brackets.
-  if (/[Zz+-]/.test(text.slice(10))) return Number(Temporal.Instant.from(text).epochNanoseconds / 1000n);
-  if (text.includes("[")) throw new RangeError("a named zone");
-  return localInstant(Temporal.PlainDateTime.from(text));
+/** As parseInstant of iso-time.ts, which is loaded where a time is given. */
+export async function readInstant(option: string, text: string | undefined): Promise<Instant | undefined> {
+  if (text === undefined) return undefined;
+  const { parseInstant } = await import("./iso-time.ts");
+  return parseInstant(option, text);
 }

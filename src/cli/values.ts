@@ -1,10 +1,8 @@
 /** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
 import { parseDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
-import type { Instant } from "../job/job.ts";
 import { byteLength, checkRunKey } from "../job/request.ts";
 import type { Completes, ValueReader } from "./command.ts";
-import { parseInstant } from "./time.ts";
 
 const MAX_TEXT_BYTES = 1024;
 const MAX_LABEL_BYTES = 4096;
@@ -13,20 +11,14 @@ function usage(message: string): OrchesjobError {
   return new OrchesjobError("usage", message);
 }
 
+/** Of more than 0. Returns ms. */
 export function duration(option: string): (text: string) => number {
   return (text) => parseDuration(option, text);
 }
 
-export function instant(option: string): (text: string) => Instant {
-  return (text) => parseInstant(option, text);
-}
-
-/** Seconds, decimals allowed: `10`, `0.5`. Returns ms. */
-export function seconds(option: string): (text: string) => number {
-  return (text) => {
-    if (/^\d{1,9}(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
-    throw usage(`${option} is a number of seconds, e.g. ${option} 10, not ${JSON.stringify(text)}`);
-  };
+/** Where 0 means: at once. Returns ms. */
+export function durationOrZero(option: string): (text: string) => number {
+  return (text) => parseDuration(option, text, true);
 }
 
 export function wholeNumber(option: string, smallest: number): (text: string) => number {
@@ -96,25 +88,30 @@ export function labelName(option: string): ValueReader<string> {
   };
 }
 
-/** Labels as one object; the last of a name counts. */
-export function labels(given: readonly string[]): Readonly<Record<string, string>> {
-  if (given.length === 0) return {};
-  const pairs = given.map((text) => {
+/** Labels by their names; the last of a name counts. */
+export function labels(given: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  if (given.length === 0) return found;
+  for (const text of given) {
     const equals = text.indexOf("=");
     if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))
       throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
-    return [text.slice(0, equals), text.slice(equals + 1)] as const;
-  });
-  const object = Object.fromEntries(pairs);
-  if (byteLength(JSON.stringify(object)) > MAX_LABEL_BYTES)
+    found.set(text.slice(0, equals), text.slice(equals + 1));
+  }
+  if (byteLength(JSON.stringify(Object.fromEntries(found))) > MAX_LABEL_BYTES)
     throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes together`);
-  return object;
+  return found;
 }
 
-/** A choice of words. */
-export function oneOf<T extends string>(option: string, words: readonly T[]): ValueReader<T> {
+/** A choice of words. `spell`: how the words are spelled, for who writes them otherwise. */
+export function oneOf<T extends string>(
+  option: string,
+  words: readonly T[],
+  spell: (text: string) => string = (text) => text,
+): ValueReader<T> {
   const read = (text: string) => {
-    const found = words.find((word) => word === text);
+    const spelled = spell(text);
+    const found = words.find((word) => word === spelled);
     if (found !== undefined) return found;
     throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
   };
@@ -126,8 +123,9 @@ export function completing<T>(completes: Completes, read: (text: string) => T): 
   return Object.assign((text: string) => read(text), { completes });
 }
 
-export function textThat(completes: Completes): ValueReader<string> {
-  return completing(completes, (text) => text);
+/** Any text. */
+export function textThat(completes?: Completes): ValueReader<string> {
+  return completes === undefined ? (text) => text : completing(completes, (text) => text);
 }
 
 export const runKeyValue = completing("run-key", checkRunKey);

@@ -1,19 +1,35 @@
-/** Durations as people write them: `90`, `90s`, `30m`, `2h`, `1d`. */
+/** Durations as people write them: `90`, `90s`, `30m`, `2h`, `1d`, `1h30m`, `0.5`. */
 import { OrchesjobError } from "./errors.ts";
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Longest that fits a number of microseconds safely: about 100 years. */
-const LONGEST_MS = 100 * 366 * UNITS.d;
+const LONGEST = "36600d";
+const LONGEST_MS = 36_600 * UNITS.d;
 
-/** Milliseconds, more than 0. Throws `usage`, naming the option. */
-export function parseDuration(option: string, text: string): number {
-  const match = /^(\d{1,12})([smhd]?)$/.exec(text);
-  const ms = match === null ? 0 : Number(match[1]) * UNITS[(match[2] || "s") as keyof typeof UNITS];
-  if (ms > 0 && ms <= LONGEST_MS) return ms;
+const SECONDS = /^\d{1,15}(\.\d+)?$/;
+const PARTS = /^(?:(\d{1,15})d)?(?:(\d{1,15})h)?(?:(\d{1,15})m)?(?:(\d{1,15}(?:\.\d+)?)s)?$/;
+
+/** Milliseconds; undefined where the text is no duration. */
+export function readDuration(text: string): number | undefined {
+  if (SECONDS.test(text)) return Math.round(Number(text) * UNITS.s);
+  const parts = PARTS.exec(text);
+  if (text === "" || parts === null) return undefined;
+  const [, days = 0, hours = 0, minutes = 0, seconds = 0] = parts;
+  const ms =
+    Number(days) * UNITS.d + Number(hours) * UNITS.h + Number(minutes) * UNITS.m + Number(seconds) * UNITS.s;
+  return Math.round(ms);
+}
+
+/** Milliseconds, more than 0 or with `zero` also that. Throws `usage`, naming the option. */
+export function parseDuration(option: string, text: string, zero = false): number {
+  const ms = readDuration(text);
+  if (ms !== undefined && (ms > 0 || zero) && ms <= LONGEST_MS) return ms;
   throw new OrchesjobError(
     "usage",
-    `${option} is a duration of more than 0, e.g. 90, 90s, 30m, 2h or 1d, not ${JSON.stringify(text)}`,
+    ms !== undefined && ms > LONGEST_MS
+      ? `${option} is at most ${LONGEST} (100 years), not ${JSON.stringify(text)}`
+      : `${option} is a duration${zero ? "" : " of more than 0"}, e.g. 90, 90s, 30m, 2h, 1d or 1h30m, not ${JSON.stringify(text)}`,
   );
 }
 
@@ -32,4 +48,18 @@ export function formatDuration(ms: number): string {
     .filter(([count]) => count > 0)
     .map(([count, unit]) => `${count}${unit}`)
     .join("");
+}
+
+/** All of it, as it is understood: `1h30m5s`, `0.5s`. */
+export function formatExactly(ms: number): string {
+  const seconds = (ms % UNITS.m) / UNITS.s;
+  const whole = ms - (ms % UNITS.m);
+  const parts = [
+    [Math.floor(whole / UNITS.d), "d"],
+    [Math.floor((whole % UNITS.d) / UNITS.h), "h"],
+    [Math.floor((whole % UNITS.h) / UNITS.m), "m"],
+    [seconds, "s"],
+  ] as const;
+  const shown = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`);
+  return shown.join("") || "0s";
 }

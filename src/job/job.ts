@@ -92,7 +92,8 @@ export interface Job {
   readonly lostReason: LostReason | null;
   /** NAME=VALUE that were asked for beside the caller's environment. */
   readonly env: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
+  /** A map, and no object: a name like `__proto__` is one like any other. */
+  readonly labels: ReadonlyMap<string, string>;
   readonly timeoutMs: number | null;
   readonly requestId: string | null;
   readonly cancelRequest: CancelRequest | null;

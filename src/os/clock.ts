@@ -19,13 +19,35 @@ export function localOffset(instant: Instant): number {
   return broken[GMT_OFFSET_IN_STRUCT_TM]!;
 }
 
-/** The instant of a local time. By the C library as above: Temporal knows no zone like `TZ=JST-9`, and would take UTC. */
-export function localInstant(time: Temporal.PlainDateTime): Instant {
-  const { year, month, day, hour, minute, second } = time;
-  const broken = new Int32Array(16);
-  const daylightSavingUnknown = -1;
-  broken.set([second, minute, hour, day, month - 1, year - 1900, 0, 0, daylightSavingUnknown]);
-  return Number(libc.mktime(broken)) * 1_000_000 + time.millisecond * 1000 + time.microsecond;
+const DAY_MICROS = 86_400_000_000;
+
+/**
+ * The instant of a local time, which is given in microseconds as if it were UTC. A time that comes twice (the clock was set
+ * back) is the first of both; one that never came (it was set forward) is the moment of that, between what was before the time
+ * and what was after it. By the offsets above: Temporal knows no zone like `TZ=JST-9`, and would take UTC.
+ */
+export function localInstant(wall: number): Instant {
+  const offsetAt = (instant: Instant) => localOffset(instant) * 1_000_000;
+  // No place is further than a day from UTC.
+  const [before, after] = [offsetAt(wall - DAY_MICROS), offsetAt(wall + DAY_MICROS)];
+  const earlier = wall - Math.max(before, after);
+  const later = wall - Math.min(before, after);
+  if (offsetAt(earlier) === wall - earlier) return earlier;
+  if (offsetAt(later) === wall - later) return later;
+  let [old, changed] = [earlier, later];
+  while (changed - old > 1) {
+    const middle = Math.floor((old + changed) / 2);
+    if (offsetAt(middle) === before) old = middle;
+    else changed = middle;
+  }
+  return changed;
+}
+
+/** Lets signal handlers run. */
+export function turn(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setImmediate(resolve);
+  return promise;
 }
 
 const LONGEST_TIMER_MS = 2_000_000_000;

@@ -59,7 +59,6 @@ const others = () =>
     getpwuid: { args: ["u32"], returns: "ptr" },
     getgrgid: { args: ["u32"], returns: "ptr" },
     getxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
-    mktime: { args: ["ptr"], returns: "i64" },
     posix_spawnp: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
     posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
     posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },

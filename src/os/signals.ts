@@ -57,6 +57,19 @@ export function findEventLoop(): number {
   return Number(found ?? -1);
 }
 
+/** The first signal that asks us to end, for who waits for something and may leave before it. */
+export class Interruption {
+  #signal: number | undefined;
+
+  constructor() {
+    onInterruption((signal) => (this.#signal ??= signal));
+  }
+
+  get signal(): number | undefined {
+    return this.#signal;
+  }
+}
+
 /**
  * Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then.
  * What our caller has us ignore (nohup) stays ignored.

@@ -17,7 +17,8 @@ import { logs } from "../cli/commands/logs.ts";
 import { start } from "../cli/commands/start.ts";
 import { status } from "../cli/commands/status.ts";
 import { systemd } from "../cli/commands/systemd.ts";
-import { programHelp } from "../cli/help.ts";
+import { knownElsewhere } from "../cli/elsewhere.ts";
+import { commandHelp, programHelp } from "../cli/help.ts";
 import { nearest } from "../cli/nearest.ts";
 import { createOutput } from "../cli/output.ts";
 import { report } from "../cli/report.ts";
@@ -50,9 +51,7 @@ const HIDDEN: readonly Command[] = [complete];
 
 export const main: Root = async (argv, streams) => {
   const [name] = argv;
-  const command = [...COMMANDS, ...HIDDEN].find(
-    (each) => each.name === name || each.aliases?.includes(name ?? ""),
-  );
+  const command = findCommand([...COMMANDS, ...HIDDEN], name);
   endProcess(
     command === undefined
       ? answerWithoutCommand(argv, streams)
@@ -60,11 +59,20 @@ export const main: Root = async (argv, streams) => {
   );
 };
 
+function findCommand(commands: readonly Command[], name: string | undefined): Command | undefined {
+  return commands.find((each) => name !== undefined && (each.name === name || each.aliases?.includes(name)));
+}
+
 function answerWithoutCommand([name, ...words]: readonly string[], { stdout, stderr }: Streams): number {
   const isAskedFor = name === "--help" || name === "-h" || name === "help";
   try {
-    if (name !== undefined && !isAskedFor) throw unknownCommand(name);
-    createOutput(isAskedFor ? stdout : stderr, () => undefined).text(programHelp(COMMANDS));
+    if (name !== undefined && !isAskedFor) throw misplaced(name, words) ?? unknownCommand(name);
+    const topic = name === "help" ? words[0] : undefined;
+    const command = findCommand(COMMANDS, topic);
+    if (topic !== undefined && !topic.startsWith("-") && command === undefined) throw unknownCommand(topic);
+    createOutput(isAskedFor ? stdout : stderr, () => undefined).text(
+      command === undefined ? programHelp(COMMANDS) : commandHelp(command),
+    );
     return isAskedFor ? 0 : EXIT_CODES.usage;
   } catch (error) {
     const code = report(error, stderr);
@@ -72,13 +80,31 @@ function answerWithoutCommand([name, ...words]: readonly string[], { stdout, std
   }
 }
 
+/** For options that stand before the command. */
+function misplaced(name: string, words: readonly string[]): OrchesjobError | undefined {
+  if (!name.startsWith("-")) return undefined;
+  const position = words.findIndex((word) => findCommand(COMMANDS, word) !== undefined);
+  if (position < 0) return undefined;
+  const options = [name, ...words.slice(0, position)];
+  // What a shell would read otherwise is left to who has typed it.
+  const shown = options.every((word) => /^[\w@%+=:,./-]+$/.test(word)) ? options.join(" ") : "…";
+  return new OrchesjobError(
+    "usage",
+    `options stand behind the command: orchesjob ${words[position]} ${shown}${position + 1 < words.length && shown !== "…" ? " …" : ""}`,
+  );
+}
+
 function unknownCommand(name: string): OrchesjobError {
+  const known = knownElsewhere(name);
   const meant = nearest(
     name,
     COMMANDS.map((command) => command.name),
   );
-  return new OrchesjobError(
-    "usage",
-    `there is no command ${JSON.stringify(name)}; ${meant === undefined ? "see: orchesjob --help" : `did you mean ${meant}?`}`,
-  );
+  const hint =
+    known !== undefined
+      ? `try: ${known}`
+      : meant === undefined
+        ? "see: orchesjob --help"
+        : `did you mean ${meant}?`;
+  return new OrchesjobError("usage", `there is no command ${JSON.stringify(name)}; ${hint}`);
 }

@@ -64,7 +64,11 @@ async function withUnrecorded(
   for (const [index, { jobId, status, labels: given }] of jobs.entries()) {
     const before = seen[index]!.status;
     if (status !== "LOST" || (await store.find(jobId))?.status !== before) continue;
-    const group = { labelValues: labels.map((label) => given[label] ?? ""), durations: [], totalDuration: 0 };
+    const group = {
+      labelValues: labels.map((label) => given.get(label) ?? ""),
+      durations: [],
+      totalDuration: 0,
+    };
     corrections.push({ ...group, status: before, count: -1 }, { ...group, status, count: 1 });
   }
   return [...groups, ...corrections];

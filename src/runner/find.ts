@@ -1,4 +1,4 @@
-/** Looking a job up, by its id or as the newest of its run key. What is found is reconciled first. */
+/** Looking a job up, by its id, or a beginning of it, or as the newest of its run key. What is found is reconciled first. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -31,7 +31,29 @@ export async function findJob(
 
 async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
   if ("runKey" in selector) return store.latest(selector.runKey);
-  return isJobId(selector.jobId) ? store.find(selector.jobId) : undefined;
+  if (!isJobId(selector.jobId)) return undefined;
+  return (await store.find(selector.jobId)) ?? findByBeginning(store, selector.jobId);
+}
+
+/** All ids of ours are as long, and nothing is asked a second time for one. */
+const ID_LENGTH = 36;
+
+/** Less of an id is a slip. What `list` shows begins with the time, so neighbours have their first characters in common. */
+const SHORTEST_BEGINNING = 4;
+
+/** Of those that an ambiguous beginning may mean. */
+const SHOWN = 5;
+
+/** The only job whose id begins so; undefined where there is none. Throws `usage` where there are several. */
+async function findByBeginning(store: JobStore, beginning: string): Promise<Job | undefined> {
+  if (beginning.length >= ID_LENGTH || beginning.length < SHORTEST_BEGINNING) return undefined;
+  const jobs = await store.jobsById(beginning, SHOWN + 1);
+  if (jobs.length < 2) return jobs[0];
+  const shown = jobs.slice(0, SHOWN).map((job) => `${job.jobId} (${JSON.stringify(job.runKey)})`);
+  throw new OrchesjobError(
+    "usage",
+    `several job ids begin with ${JSON.stringify(beginning)}: ${shown.join(", ")}${jobs.length > SHOWN ? ", …" : ""}; give more of the one that is meant`,
+  );
 }
 
 /** All jobs of a run key, newest first. Throws `not-found` where there is none. */

@@ -3,7 +3,7 @@
  * Who runs it holds the one (locks/<job-id>.hook), and is known by it to be alive. The hook's own processes hold the other,
  * on their output (logs/<job-id>.hook), so that a hook that outlived its runner is waited for before it runs again.
  */
-import { formatDuration } from "../job/duration.ts";
+import { formatExactly } from "../job/duration.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Hook, HookResult, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -133,7 +133,7 @@ async function execute(
   await endProcesses(stage.context, job, log);
   // It has ended now, unless the kernel holds it.
   const killed = await Promise.race([ended, Bun.sleep(1_000).then(() => undefined)]);
-  const why = `timed out after ${formatDuration(hook.timeoutMs)}`;
+  const why = `timed out after ${formatExactly(hook.timeoutMs)}`;
   return {
     exitCode: killed === undefined ? null : toExitCode(killed),
     error: withWords(why, lastWords(log, begin)),

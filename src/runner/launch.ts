@@ -7,6 +7,7 @@ import { lockDescriptor } from "../os/lock.ts";
 import { closeAll, describeShortage } from "../os/spawn.ts";
 import { findCommand, spawnTarget, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
+import { launchHint } from "./launch-hint.ts";
 
 /** A launch that failed; its outcome is the job's. */
 export class LaunchError extends Error {
@@ -70,8 +71,9 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
       "not_found",
     );
   }
-  if (file.includes("/")) return new LaunchError(`no such file: ${name}`, "not_found");
-  return new LaunchError(`command not found: ${name} is in no directory of PATH`, "not_found");
+  const hint = launchHint(job.command);
+  if (file.includes("/")) return new LaunchError(`no such file: ${name}${hint}`, "not_found");
+  return new LaunchError(`command not found: ${name} is in no directory of PATH${hint}`, "not_found");
 }
 
 function reason(file: string, facts: FileFacts | undefined, errno: number): string {

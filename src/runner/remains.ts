@@ -2,7 +2,7 @@
  * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
  * only where there are some.
  */
-import { formatDuration } from "../job/duration.ts";
+import { formatDuration, formatExactly } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
 import { logFiles } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
@@ -44,7 +44,7 @@ export function describeRemains(context: Context, job: Job, orphans: JobProcesse
 function describeEnd({ jobId, status, timeoutMs }: Job): string {
   if (status === "LOST") return `the worker of job ${jobId} is lost`;
   if (status === "CANCELLED") return `job ${jobId} was cancelled`;
-  return `job ${jobId} timed out after ${formatDuration(timeoutMs ?? 0)}`;
+  return `job ${jobId} timed out after ${formatExactly(timeoutMs ?? 0)}`;
 }
 
 /** `4711 (sudo pay A; user root)`. */

@@ -9,8 +9,8 @@ import { findJob, type JobSelector } from "./find.ts";
 import { type Patience, type StartResult, startJob } from "./start.ts";
 
 /**
- * `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where
- * the run key has an active job.
+ * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where
+ * the run key has an active job, or is strict and not unlocked.
  */
 export async function rerunJob(
   context: Context,

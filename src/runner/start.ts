@@ -2,11 +2,13 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, NewJob } from "../job/job.ts";
 import { answerFor, type StartPolicy } from "../job/policy.ts";
+import { commandLine, optionWords } from "../job/shell-word.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { createLock } from "../os/lock.ts";
+import type { Interruption } from "../os/signals.ts";
 import { spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import { refuseOwnKey } from "./ancestry.ts";
@@ -28,7 +30,8 @@ export interface StartRequest extends Omit<
 /** How long to wait before the answer. */
 export type Patience =
   /** Until the command runs, or `timeoutMs` is over. */
-  { readonly until: "launched"; readonly timeoutMs: number } | { readonly until: "finished" };
+  | { readonly until: "launched"; readonly timeoutMs: number }
+  | { readonly until: "finished"; readonly interruption?: Interruption };
 
 export interface StartResult {
   readonly existing: boolean;
@@ -62,7 +65,7 @@ export async function awaitJob(
   patience: Patience,
 ): Promise<Job> {
   if (patience.until === "finished")
-    return waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY);
+    return waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, patience.interruption);
   if (patience.timeoutMs === 0) return job;
   return waitForJob(context, store, job, isLaunched, patience.timeoutMs);
 }
@@ -95,14 +98,15 @@ export async function acceptJob(
       refuseOwnKey(known);
       return { existing: true, job: known, warnings: [] };
     }
-    const { latest, useOverride } = await findPlace(context, store, request);
+    const { latest, strict, useOverride } = await findPlace(context, store, request);
     if (
       latest !== undefined &&
       !useOverride &&
-      (isActive(latest.status) || answerFor(latest.status, request.policy) === "return")
+      (isActive(latest.status) || answerFor(latest.status, { ...request.policy, strict }) === "return")
     ) {
       refuseOwnKey(latest);
-      if (request.rerunOfJobId !== null) throw alreadyActive(latest);
+      if (request.rerunOfJobId !== null)
+        throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
       // The token must go on to mean this job when it is finished: the caller has been told so.
       if (request.requestId !== null)
         await store.bindRequest(request.runKey, request.requestId, latest.jobId);
@@ -110,7 +114,7 @@ export async function acceptJob(
     }
     if (latest !== undefined) await refuseOrphans(context, store, latest);
 
-    const { directory, policy, ...asked } = request;
+    const { directory, policy: _, ...asked } = request;
     const identity = {
       ...asked,
       jobId: Bun.randomUUIDv7(),
@@ -135,7 +139,7 @@ export async function acceptJob(
     }
     const accepted = await store.claim(
       { ...identity, worker: worker.identity },
-      { expected: latest?.jobId, strict: policy.strict, useOverride },
+      { expected: latest?.jobId, strict, useOverride },
       now(),
     );
     if (accepted === undefined) removeFile(lockFile);
@@ -162,27 +166,34 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
   return reconcile(context, store, known);
 }
 
-/** The newest job of the key, in truth, and whether an override lets a strict key run once more. Throws `conflict`. */
+/** The newest job of the key, in truth; whether the key is strict; and whether an override lets it run once more. Throws `conflict`. */
 async function findPlace(
   context: Context,
   store: JobStore,
   request: StartRequest,
-): Promise<{ readonly latest: Job | undefined; readonly useOverride: boolean }> {
+): Promise<{ readonly latest: Job | undefined; readonly strict: boolean; readonly useOverride: boolean }> {
   const { runKey, policy } = request;
   const found = await store.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
-  if (!policy.strict || (latest !== undefined && isActive(latest.status)))
-    return { latest, useOverride: false };
+  // A rerun says nothing of it: the key is what it was started as.
+  const isAsked = policy.strict || request.rerunOfJobId !== null;
+  if (!isAsked || (latest !== undefined && isActive(latest.status)))
+    return { latest, strict: policy.strict, useOverride: false };
   const { strictJobId, override } = await store.strictness(runKey, now());
+  if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
   if (latest === undefined && strictJobId !== undefined && !override) {
     // Or it has begun to run just now, between our two looks.
     if ((await store.latest(runKey)) !== undefined) return findPlace(context, store, request);
     throw new OrchesjobError(
       "conflict",
-      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; to run it once more: orchesjob unlock --run-key ${JSON.stringify(runKey)}`,
+      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; ${unlockLine(runKey)}`,
     );
   }
-  return { latest, useOverride: override && (latest !== undefined || strictJobId !== undefined) };
+  return {
+    latest,
+    strict: true,
+    useOverride: override && (latest !== undefined || strictJobId !== undefined),
+  };
 }
 
 function alreadyActive(job: Job): OrchesjobError {
@@ -190,6 +201,17 @@ function alreadyActive(job: Job): OrchesjobError {
     "conflict",
     `cannot rerun ${JSON.stringify(job.runKey)}: job ${job.jobId} is ${job.status}; wait for it: orchesjob wait --job-id ${job.jobId}`,
   );
+}
+
+function alreadyRun({ runKey, jobId }: Job): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `cannot rerun ${JSON.stringify(runKey)}: it is a strict run key, and job ${jobId} was its one run; ${unlockLine(runKey)}`,
+  );
+}
+
+function unlockLine(runKey: string): string {
+  return `to run it once more: ${commandLine(["unlock", ...optionWords("--run-key", runKey)])}`;
 }
 
 /** Law 6: ended does not mean free. */

@@ -1,5 +1,5 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
-import { formatDuration } from "../job/duration.ts";
+import { formatExactly } from "../job/duration.ts";
 import { isActive } from "../job/status.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
@@ -209,7 +209,7 @@ async function execute({ context, ledger, signals, pokes, memory, settings }: Ex
   };
   const ending = { target, endedAt, leftBehind, aftermath: leftBehind.length > 0 ? aftermath : undefined };
   if (reason === "cancel") return { event: "cancel", outcome, ...ending };
-  const error = `timed out after ${formatDuration(job.timeoutMs ?? 0)}`;
+  const error = `timed out after ${formatExactly(job.timeoutMs ?? 0)}`;
   return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
 }
 

@@ -4,7 +4,7 @@ import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasOpen } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 
 /** `tools` is in PATH, and the working directory is the one above it. */
 function furnish(box: Sandbox): Record<string, string> {
@@ -44,7 +44,15 @@ describe("FAILED with exit_code -1 and the reason", () => {
     const env = furnish(box);
     const file = command.replace("$TOOLS", join(box.directory, "tools"));
     for (const mode of [[], ["--sync"]]) {
-      const answer = await box.json(["start", "--run-key", "k", ...mode, "--", file, "x"], { env });
+      const { stdout, stderr, code } = await box.run(["start", "--run-key", "k", ...mode, "--", file, "x"], {
+        env,
+      });
+      const answer = JSON.parse(stdout) as JobAnswer;
+      // The answer, and the exit code, are those of a job that failed; a person is told why at once.
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: `orchesjob: job ${answer.job_id} could not be launched: ${answer.error}\n`,
+      });
       expect(answer).toMatchObject({
         accepted: true,
         command: [file, "x"],
@@ -75,7 +83,8 @@ describe("FAILED with exit_code -1 and the reason", () => {
     rmSync(cwd, { recursive: true });
     database.run("commit");
     const { code, stdout, stderr } = await box.finished(start);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/could not be launched: the working directory \S+ is gone\n$/);
     expect(JSON.parse(stdout)).toMatchObject({
       status: "FAILED",
       exit_code: -1,

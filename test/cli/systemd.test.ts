@@ -83,7 +83,10 @@ test("what cannot be done is said in a sentence", async () => {
     code: 1,
     stderr: `orchesjob: cannot read ${box.directory}/file/units/orchesjob@.service: not a directory\n`,
   });
-  expect(await into()).toMatchObject({ code: 2, stderr: "orchesjob: --output DIR is required\n" });
+  expect(await into()).toMatchObject({
+    code: 2,
+    stderr: "orchesjob: --output DIR is required: orchesjob systemd --output DIR\n",
+  });
   expect((await into("--output", "")).code).toBe(2);
   for (const bad of ["orchesjob", "/opt/my tools/orchesjob", "/opt/100%/orchesjob", "/opt/$HOME/orchesjob"])
     expect((await into("--output", "units", "--program", bad)).code).toBe(2);

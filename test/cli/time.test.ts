@@ -106,12 +106,66 @@ const FORMS: readonly [form: string, zone: string, count: number][] = [
   ["2026-01-15T07-05:00", "UTC", 0],
   ["2026-01-15T21:30:15,000500999+09:00", "UTC", 0],
   ["2026-01-15T21:30:15,000501000+09:00", "UTC", 1],
+  ["20260116", "UTC", 1],
+  ["20260115", "UTC", 0],
+  ["20260115T1230", "UTC", 0],
+  ["20260115T123016", "UTC", 1],
+  ["20260115T213015,000501+0900", "UTC", 1],
+  ["2026-W03-4", "UTC", 0],
+  ["2026W035", "UTC", 1],
+  ["2026-W03", "UTC", 0],
+  ["2026-W04T00:00Z", "Asia/Tokyo", 1],
+  // `git log --date=iso`
+  ["2026-01-15 21:30:16 +0900", "UTC", 1],
 ];
 
 test.each(FORMS)("clean --before %j with TZ=%s finds %d of 1", async (form, zone, count) => {
   await using box = new Sandbox();
   await finishedAt(box, END);
   expect(await countBefore(box, form, zone)).toBe(count);
+});
+
+/** What a time means whose hour comes twice, or never. */
+const CHANGES: readonly [what: string, zone: string, text: string, instant: string][] = [
+  ["set back: the first", "Europe/Berlin", "2026-10-25T02:30", "2026-10-25T00:30:00Z"],
+  ["set back: its last moment", "Europe/Berlin", "2026-10-25T02:59:59.999999", "2026-10-25T00:59:59.999999Z"],
+  ["set back: after it", "Europe/Berlin", "2026-10-25T03:00", "2026-10-25T02:00:00Z"],
+  ["set back: the second, by its offset", "Europe/Berlin", "2026-10-25T02:30+01", "2026-10-25T01:30:00Z"],
+  ["set forward: the moment of it", "Europe/Berlin", "2026-03-29T02:30", "2026-03-29T01:00:00Z"],
+  ["set forward: just before", "Europe/Berlin", "2026-03-29T01:59:59", "2026-03-29T00:59:59Z"],
+  ["set forward: just after", "Europe/Berlin", "2026-03-29T03:00", "2026-03-29T01:00:00Z"],
+  ["a rule in TZ", "EST5EDT,M3.2.0,M11.1.0", "2026-11-01T01:30", "2026-11-01T05:30:00Z"],
+  ["a rule in TZ, forward", "EST5EDT,M3.2.0,M11.1.0", "2026-03-08T02:01", "2026-03-08T07:00:00Z"],
+  ["half an hour", "Australia/Lord_Howe", "2026-04-05T01:45", "2026-04-04T14:45:00Z"],
+  ["standard time itself set back", "Asia/Pyongyang", "2015-08-14T23:45", "2015-08-14T14:45:00Z"],
+  ["winter time is the other one", "Europe/Dublin", "2026-10-25T01:30", "2026-10-25T00:30:00Z"],
+  ["a day that never was", "Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00Z"],
+  ["before 1970", "Europe/Berlin", "1949-10-02T02:30", "1949-10-02T00:30:00Z"],
+];
+
+test.each(CHANGES)("a clock that was changed: %s", async (_, TZ, text, instant) => {
+  await using box = new Sandbox();
+  const job = await finishedAt(box, instant);
+  const found = async (...words: string[]) =>
+    (await box.json<unknown[]>(["list", ...words], { env: { TZ } })).length;
+  expect(await countBefore(box, text, TZ)).toBe(0);
+  expect(await found("--since", text)).toBe(1);
+  using database = new Database(`${box.home}/orchesjob.db`);
+  database.run("update jobs set finished_at = finished_at - 1, started_at = started_at - 1");
+  expect(await countBefore(box, text, TZ)).toBe(1);
+  expect(await found("--since", text)).toBe(0);
+  expect(await found("--until", text)).toBe(1);
+  expect(job.status).toBe("SUCCEEDED");
+});
+
+test("a duration where a time is wanted is that long ago", async () => {
+  await using box = new Sandbox();
+  const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+  await finishedAt(box, ago(3));
+  expect([await countBefore(box, "2h30m"), await countBefore(box, "3h30m")]).toEqual([1, 0]);
+  const found = async (...words: string[]) => (await box.json<unknown[]>(["list", ...words])).length;
+  expect([await found("--since", "2h"), await found("--since", "4h")]).toEqual([0, 1]);
+  expect([await found("--until", "2h"), await found("--until", "4h")]).toEqual([1, 0]);
 });
 
 const NO_TIMES = [
@@ -123,6 +177,13 @@ const NO_TIMES = [
   "2026-01-01Z",
   "12:00",
   "1767225600",
+  "2026-01",
+  "2026-W54",
+  "2026-W01-0",
+  "2026-01-15T",
+  "2026-01-15T12.5",
+  "2026-01-15T24:00",
+  "2026-01-15T12:00+24:00",
   "2026-01-01; rm",
 ];
 

@@ -19,7 +19,42 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["an option without its value", ["start", "--run-key"], "--run-key needs a value"],
   ["a switch with a value", ["start", "--run-key", "k", "--sync=yes", "true"], "--sync takes no value"],
   ["an option given twice", ["start", "--run-key", "a", "--run-key", "b", "--", "true"], "2 times"],
-  ["no run key", ["start", "--", "true"], "--run-key KEY is required"],
+  ["no run key", ["start", "--", "true"], "--run-key KEY is required: orchesjob start --run-key KEY -- true"],
+  [
+    "no run key: the line has all that was typed, quoted",
+    ["start", "--sync", "--", "sh", "-c", "echo it's"],
+    "orchesjob start --run-key KEY --sync -- sh -c 'echo it'\\''s'",
+  ],
+  [
+    "-- in the place of a value",
+    ["start", "--run-key", "--", "true"],
+    'needs a value, but "--" follows it (is a variable empty?); write: orchesjob start --run-key KEY -- true, or --run-key=-- if',
+  ],
+  [
+    "an option in the place of a value",
+    ["start", "--run-key", "--timeout", "5", "--", "true"],
+    'but "--timeout" follows it (is a variable empty?); write: orchesjob start --run-key KEY --timeout 5 -- true, or --run-key=--timeout if',
+  ],
+  [
+    "an option with its value in the place of a value",
+    ["start", "--sync", "--run-key", "--timeout=5", "--", "true"],
+    "write: orchesjob start --sync --run-key KEY --timeout=5 -- true, or",
+  ],
+  [
+    "a value that begins with -",
+    ["start", "--run-key", "-x", "--", "true"],
+    'the value "-x" of --run-key begins with "-", as options do; write it behind =: orchesjob start --run-key=-x -- true',
+  ],
+  [
+    "a lone - where stdin has no meaning",
+    ["start", "--run-key", "-", "--", "true"],
+    "orchesjob start --run-key=- -- true",
+  ],
+  [
+    "a value that begins with - of an optional option",
+    ["list", "--limit", "-1"],
+    "orchesjob list --limit=-1",
+  ],
   ["an empty run key", ["start", "--run-key", "", "--", "true"], "run key is empty"],
   ["an empty run key after =", ["start", "--run-key=", "--", "true"], "run key is empty"],
   ["a run key of 1025 bytes", ["start", "--run-key", `${LONGEST_KEY}x`, "--", "true"], "1025 bytes"],
@@ -29,8 +64,8 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["no command", ["start", "--run-key", "k"], "command is required"],
   ["no command after --", ["start", "--run-key", "k", "--sync", "--"], "command is required"],
   ["an empty command", ["start", "--run-key", "k", "--", ""], "command is empty"],
-  ["a timeout that is no number", ["start", "--run-key", "k", "--start-timeout", "soon", "true"], "seconds"],
-  ["a negative timeout", ["start", "--run-key", "k", "--start-timeout", "-1", "true"], "seconds"],
+  ["a timeout that is no number", ["start", "--run-key", "k", "--start-timeout", "soon", "true"], "duration"],
+  ["a negative timeout", ["start", "--run-key", "k", "--start-timeout=-1", "true"], "duration"],
   ["no selector", ["status"], "--run-key KEY or --job-id ID is required"],
   ["two selectors", ["status", "--run-key", "k", "--job-id", "j"], "not both"],
   ["--all without a run key", ["status", "--all", "--job-id", "j"], "--all needs --run-key"],
@@ -91,7 +126,8 @@ describe("understood", () => {
     ["1024 bytes", LONGEST_KEY],
   ])("a run key: %s", async (_, key) => {
     await using box = new Sandbox();
-    const started = await box.json(["start", "--run-key", key, "--sync", "--", "true"]);
+    const given = key.startsWith("-") ? [`--run-key=${key}`] : ["--run-key", key];
+    const started = await box.json(["start", ...given, "--sync", "--", "true"]);
     expect(started).toMatchObject({ run_key: key, status: "SUCCEEDED" });
     expect(await box.json(["status", `--run-key=${key}`])).toMatchObject({ run_key: key });
   });

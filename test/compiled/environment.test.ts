@@ -1,17 +1,22 @@
-/** Law 8, environment: the command gets its caller's entries byte for byte and in their order, and three of ours. */
+/** Law 8, environment: the command gets its caller's entries byte for byte and in their order, and some of ours. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
-/** The entries of a /proc/PID/environ, one character a byte. */
+const TOKEN = /^ORCHESJOB_JOB_TOKEN=[0-9a-f-]{36}$/gm;
+
+/** The entries of a /proc/PID/environ, one character a byte; see ours. */
 function entriesOf(path: string): string[] {
-  return readFileSync(path, "latin1").split("\0").slice(0, -1);
+  const entries = readFileSync(path, "latin1").split("\0").slice(0, -1);
+  return entries.map((entry) => entry.replace(TOKEN, "ORCHESJOB_JOB_TOKEN=?"));
 }
 
+/** The entries that are ours; what nobody can know beforehand is `?`. */
 function ours(job: JobAnswer): string[] {
   return [
     `ORCHESJOB_JOB_ID=${job.job_id}`,
+    "ORCHESJOB_JOB_TOKEN=?",
     `ORCHESJOB_RUN_KEY=${Buffer.from(job.run_key).toString("latin1")}`,
     `ORCHESJOB_ATTEMPT=${job.attempt_no}`,
   ];
@@ -59,11 +64,13 @@ test("our variables replace those of an outer job, and no others", async () => {
   };
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"], { env });
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "env"], { env });
-  const lines = (await box.run(["logs", "--run-key", "k"])).stdout.split("\n");
+  const output = (await box.run(["logs", "--run-key", "k"])).stdout;
+  const lines = output.replace(TOKEN, "ORCHESJOB_JOB_TOKEN=?").split("\n");
   const ofTheTests = /^ORCHESJOB_(HOME|BINARY)=/;
   expect(lines.filter((line) => line.includes("ORCHESJOB_") && !ofTheTests.test(line)).sort()).toEqual(
     [
       ...ours(job),
+      "ORCHESJOB_ANCESTOR_JOB_IDS=outer",
       "ORCHESJOB_JOB_ID_OLD=kept",
       "XORCHESJOB_JOB_ID=kept",
       "TEXT=ORCHESJOB_JOB_ID=kept",
@@ -90,5 +97,5 @@ test("no PATH, and no environment but the state directory's, is enough", async (
   expect(JSON.parse(result.stdout)).toMatchObject({ status: "SUCCEEDED" });
   const lines = (await box.run(["logs", "--run-key", "k"])).stdout.trimEnd().split("\n");
   expect(lines[0]).toBe(`ORCHESJOB_HOME=${box.home}`);
-  expect(lines).toHaveLength(4);
+  expect(lines).toHaveLength(5);
 });

@@ -252,6 +252,26 @@ describe("--label", () => {
     expect(valueOf(both, "orchesjob_last_result_success", { run_key: "b", label_team: "red" })).toBe(0);
   });
 
+  test("names that every object has are names like others", async () => {
+    await using box = new Sandbox();
+    await finish(box, "none", "true");
+    const words = ["__proto__", "constructor", "toString", "hasOwnProperty"].flatMap((name) => [
+      "--label",
+      name,
+    ]);
+    expect(jobs(await scrape(box, ...words), "SUCCEEDED")).toBe(1);
+    await finish(box, "some", "--label", "__proto__=p", "--label", "constructor=c", "true");
+    const found = await scrape(box, ...words);
+    const labels = { label___proto__: "p", label_constructor: "c" };
+    expect(valueOf(found, "orchesjob_jobs", { status: "SUCCEEDED", ...labels })).toBe(1);
+    expect(valueOf(found, "orchesjob_last_result_success", { run_key: "some", ...labels })).toBe(1);
+    expect(valueOf(found, "orchesjob_last_result_success", { run_key: "none" })).toBe(1);
+    const { stdout } = await box.run(["status", "--run-key", "some"]);
+    expect(stdout).toContain('"__proto__": "p",\n    "constructor": "c"');
+    const again = await box.run(["rerun", "--run-key", "some", "--sync"]);
+    expect(again.stdout).toContain('"__proto__": "p",\n    "constructor": "c"');
+  });
+
   test("what a hand has made of the labels keeps nobody from counting", async () => {
     await using box = new Sandbox();
     for (const key of ["a", "b", "c"]) await finish(box, key, "--label", "team=red", "true");

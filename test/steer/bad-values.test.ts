@@ -14,7 +14,11 @@ const DURATIONS = [
   "1.5h",
   "1w",
   "s",
-  "1h30m",
+  "1h30",
+  "30m1h",
+  "1h1h",
+  "1.5h30m",
+  "s1",
   " 1s",
   "999999999999d",
   "٣",
@@ -24,14 +28,14 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["start", "--timeout", DURATIONS],
   ["wait", "--timeout", DURATIONS],
   ["unlock", "--ttl", DURATIONS],
-  ["start", "--start-timeout", ["x", "-1", "", "1s", "1e3", "Infinity", "NaN"]],
-  ["cancel", "--grace-seconds", ["x", "-1", "", "5s", "99999999999"]],
+  ["start", "--start-timeout", ["x", "-1", "", "1w", "1e3", "Infinity", "NaN", "36601d"]],
+  ["cancel", "--grace-seconds", ["x", "-1", "", "5 s", "99999999999"]],
   ["cancel", "--reason", [""]],
   ["list", "--limit", ["-1", "0", "x", "", "1.5", "1e3", "9999999999999999"]],
-  ["list", "--status", ["NOPE", "failed", "", "FAILED,LOST"]],
+  ["list", "--status", ["NOPE", "fail", "", "FAILED,LOST", "ＦＡＩＬＥＤ"]],
   ["list", "--format", ["xml", "", "JSON"]],
   ["status", "--format", ["xml"]],
-  ["list", "--since", ["yesterday", "", "2026-13-01", "12:00"]],
+  ["list", "--since", ["yesterday", "", "2026-13-01", "12:00", "90", "36601d", "1h30"]],
   ["list", "--until", ["tomorrow"]],
   ["clean", "--before", ["x"]],
   ["clean", "--older-than", DURATIONS],
@@ -77,6 +81,36 @@ describe.each(REFUSED)("%s %s", (command, option, values) => {
     }
     expect(existsSync(box.home)).toBe(false);
   });
+});
+
+test("a duration that is too great is refused with the greatest, and that one is taken", async () => {
+  await using box = new Sandbox();
+  for (const words of [
+    ["start", "--run-key", "k", "--timeout", "36600d1s", "--", "true"],
+    ["start", "--run-key", "k", "--start-timeout", "3162240001", "--", "true"],
+    ["cancel", "--run-key", "k", "--grace-seconds", "999999999999999h"],
+    ["unlock", "--run-key", "k", "--ttl", "36601d"],
+    ["list", "--since", "878401h"],
+    ["clean", "--older-than", "36601d"],
+  ])
+    expectFailure(await box.run(words), 2, "is at most 36600d (100 years)");
+  const longest = ["--timeout", "36600d", "--start-timeout", "36600d"];
+  expect(await box.json(["start", "--run-key", "k", "--sync", ...longest, "--", "true"])).toMatchObject({
+    status: "SUCCEEDED",
+    timeout_seconds: 3_162_240_000,
+  });
+});
+
+test.each([
+  ["1h30m", 5_400],
+  ["2d3h4m5.5s", 183_845.5],
+  ["0.25", 0.25],
+  ["90.5s", 90.5],
+  ["007m", 420],
+])("--timeout %s is %d seconds", async (text, seconds) => {
+  await using box = new Sandbox();
+  const words = ["start", "--run-key", "k", "--sync", "--timeout", text, "--start-timeout", "1m30s"];
+  expect(await box.json([...words, "--", "true"])).toMatchObject({ timeout_seconds: seconds });
 });
 
 const CONTRADICTIONS: readonly [words: readonly string[], message: string][] = [

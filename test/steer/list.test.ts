@@ -13,6 +13,16 @@ const keys = async (box: Sandbox, ...words: readonly string[]) =>
 const finish = (box: Sandbox, key: string, command: string) =>
   box.json(["start", "--run-key", key, "--sync", "--", command]);
 
+test("a status may be written in lower case", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "bad", "--sync", "--", "false"]);
+  await box.json(["start", "--run-key", "good", "--sync", "--", "true"]);
+  const keys = async (...words: string[]) =>
+    (await box.json<JobAnswer[]>(["list", ...words])).map((job) => job.run_key);
+  expect(await keys("--status", "failed")).toEqual(["bad"]);
+  expect(await keys("--status", "Failed", "--status=succeeded")).toEqual(["good", "bad"]);
+});
+
 test("the newest of all run keys first, with the fields of status", async () => {
   await using box = new Sandbox();
   for (const key of ["b", "a", "c", "a"]) await finish(box, key, "true");

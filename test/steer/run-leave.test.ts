@@ -1,12 +1,12 @@
 /** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
 import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
-import { findProcesses, stateOf } from "../support/processes.ts";
+import { findProcesses, hasOpen, stateOf } from "../support/processes.ts";
 import { CTRL_C, onTerminal } from "../support/terminal.ts";
 
 describe("a signal to the caller detaches it", () => {
@@ -42,6 +42,44 @@ describe("a signal to the caller detaches it", () => {
   });
 });
 
+describe("who waits for a job and leaves is told the same, and ends by the signal as ever", () => {
+  test.each([
+    [["start", "--run-key", "k", "--sync", "--"], "SIGINT"],
+    [["start", "--run-key", "k", "--sync", "--exit-status", "--"], "SIGTERM"],
+    [["rerun", "--run-key", "k", "--sync"], "SIGHUP"],
+    [["wait", "--run-key", "k"], "SIGINT"],
+  ] as const)("%p, %s", async (words, signal) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    if (words[0] === "rerun") {
+      gate.open(1);
+      await box.json(["start", "--run-key", "k", "--sync", "--", ...gate.command]);
+    }
+    if (words[0] === "wait") await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+    const caller = box.spawn([BINARY, ...words, ...(words[0] === "start" ? gate.command : [])]);
+    const job = await runningJob(box, "k");
+    await until("the caller waits", () => hasOpen(caller.pid, `${box.home}/locks/${job.job_id}`));
+    caller.kill(signal);
+    const left = await box.finished(caller);
+    expect(left).toMatchObject({ code: null, signal, stdout: "" });
+    expect(left.stderr).toMatch(/^orchesjob: left job [^\n]+, which goes on; see it again: [^\n]+\n$/);
+    expect(left.stderr).toContain(`orchesjob cancel --job-id ${job.job_id}`);
+    gate.open();
+    expect(await finishedJob(box, "k")).toMatchObject({ job_id: job.job_id, status: "SUCCEEDED" });
+  });
+
+  test("a caller with nohup goes on waiting", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const caller = box.spawn(["nohup", BINARY, "start", "--run-key", "k", "--sync", "--", ...gate.command]);
+    const job = await runningJob(box, "k");
+    await until("the caller waits", () => hasOpen(caller.pid, `${box.home}/locks/${job.job_id}`));
+    caller.kill("SIGHUP");
+    gate.open();
+    expect((await box.finished(caller)).stdout).toContain('"status": "SUCCEEDED"');
+  });
+});
+
 test("SIGKILL to the caller leaves the job alone, and a second run shows all of it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
@@ -71,10 +109,6 @@ test("under nohup the end of the session does not detach it", async () => {
   expect(await shown.all()).toBe("begun\nend\n");
   expect(await caller.exited).toBe(0);
 });
-
-function hasOpen(pid: number, what: string): boolean {
-  return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === what);
-}
 
 test("a second signal does not do more than the first", async () => {
   await using box = new Sandbox();

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
 
 const STRICT = [
   "start",
@@ -132,11 +132,58 @@ test("a key whose history was cleaned is still not free: exit 4, naming the way 
   await box.run(["clean", "--before", "2100-01-01"]);
   const refused = await box.run(STRICT);
   expectFailure(refused, 4, id);
-  expect(refused.stderr).toContain('orchesjob unlock --run-key "k"');
+  expect(refused.stderr).toContain("orchesjob unlock --run-key k");
   await unlock(box);
   expect(await box.json(STRICT)).toMatchObject({ accepted: true, existing: false });
   expect(await box.json(STRICT)).toMatchObject({ accepted: false });
   expect(runs(box)).toBe(2);
+});
+
+describe("rerun of a strict key", () => {
+  const RERUN = ["rerun", "--run-key", "k", "--sync"];
+
+  test("is refused with the line that allows it; that is used up; and the key stays strict", async () => {
+    await using box = new Sandbox();
+    const first = await box.json(STRICT);
+    const refused = await box.run(RERUN);
+    expectFailure(refused, 4, first.job_id);
+    expect(refused.stderr).toEndWith("; to run it once more: orchesjob unlock --run-key k\n");
+    expectFailure(await box.run(["rerun", "--job-id", first.job_id]), 4, "strict run key");
+    expect(runs(box)).toBe(1);
+    await unlock(box);
+    const again = await box.json(RERUN);
+    expect(again).toMatchObject({ accepted: true, attempt_no: 2, rerun_of_job_id: first.job_id });
+    expectFailure(await box.run(RERUN), 4, again.job_id);
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false, job_id: again.job_id });
+    expect(runs(box)).toBe(2);
+  });
+
+  test("ten at once use a permission once", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    await unlock(box);
+    const results = await Promise.all(Array.from({ length: 10 }, () => box.run(RERUN)));
+    expect(results.map((result) => result.code).sort()).toEqual([0, ...Array<number>(9).fill(4)]);
+    expect(runs(box)).toBe(2);
+  });
+
+  test("a key that begins with - is named in a line that works", async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key=-it's", "--strict", "--sync", "--", "true"]);
+    const { stderr } = await box.run(["rerun", "--run-key=-it's"]);
+    const line = stderr.slice(stderr.lastIndexOf("orchesjob unlock")).replace("orchesjob", BINARY);
+    expect((await box.execute(["sh", "-c", line])).code).toBe(0);
+    expect((await box.run(["rerun", "--run-key=-it's", "--sync"])).code).toBe(0);
+  });
+
+  test("a permission of a key that never was strict is not touched by a rerun", async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+    await unlock(box);
+    expect(await box.json(RERUN)).toMatchObject({ accepted: true });
+    expect(await box.json(STRICT)).toMatchObject({ accepted: true });
+    expect(await box.json(STRICT)).toMatchObject({ accepted: false });
+  });
 });
 
 test("a key that ran without --strict has run", async () => {

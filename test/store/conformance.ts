@@ -79,7 +79,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     command: ["true"],
     cwd: "/work",
     env: [],
-    labels: {},
+    labels: new Map(),
     timeoutMs: null,
     requestId: null,
     rerunOfJobId: null,
@@ -245,7 +245,13 @@ export function testStore(name: string, openStore: OpenStore): void {
     const elsewhere = async (fields: Partial<NewJob> = {}): Promise<Job> => {
       const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
       const store = openStore(place);
-      const job = newJob({ labels: { a: "b" }, env: ["X=1"], timeoutMs: 5_000, onExit: HOOK, ...fields });
+      const job = newJob({
+        labels: new Map([["a", "b"]]),
+        env: ["X=1"],
+        timeoutMs: 5_000,
+        onExit: HOOK,
+        ...fields,
+      });
       await claim(store, job, undefined, at(10));
       await VERBS.run(store, job.jobId);
       await store.recordTarget(job.jobId, TARGET, at(55));
@@ -688,7 +694,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     testWith("jobs are told apart by the values of labels, up to a limit", async (store) => {
       const teams = ["red", "red", "red", "blue", "blue", "", "green"];
       for (const [index, team] of teams.entries()) {
-        const labels: Record<string, string> = team === "" ? {} : { 'a."b': "x", team };
+        const labels = new Map(team === "" ? [] : [['a."b', "x"] as const, ["team", team] as const]);
         await claim(store, newJob({ runKey: `k${index}`, labels }), undefined, at(index));
       }
       const count = async (labels: readonly string[], limit: number) => {

@@ -41,6 +41,10 @@ const CHECKS = {
   mandoc: () => Bun.which("mandoc") !== null,
   promtool: () => Bun.which("promtool") !== null,
   python3: () => Bun.which("python3") !== null,
+  /** Whose datetime.fromisoformat reads all forms. */
+  "python3.11": () =>
+    Bun.which("python3") !== null &&
+    Bun.spawnSync(["python3", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]).exitCode === 0,
   curl: () => Bun.which("curl") !== null,
   openssl: () => Bun.which("openssl") !== null,
   ar: () => Bun.which("ar") !== null,

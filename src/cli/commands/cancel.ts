@@ -4,9 +4,10 @@ import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../runner/cancel.ts";
 import { hasOrphans, OrphanFinder } from "../../runner/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
+import { answer } from "../answer.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
-import { seconds, shortText } from "../values.ts";
+import { durationOrZero, shortText } from "../values.ts";
 import { jobView } from "../views.ts";
 
 export const cancel = defineCommand({
@@ -18,9 +19,9 @@ export const cancel = defineCommand({
     reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
     graceSeconds: withDefault(
       "--grace-seconds",
-      "N",
-      "Time between TERM and KILL (default: 5)",
-      seconds("--grace-seconds"),
+      "DURATION",
+      "Time between TERM and KILL, e.g. 60 or 1m (default: 5)",
+      durationOrZero("--grace-seconds"),
       DEFAULT_GRACE_MS,
     ),
   },
@@ -31,10 +32,13 @@ export const cancel = defineCommand({
   async run({ options, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
     const { job, survivors } = await cancelJob(context, toSelector(options), order);
-    output.json({
-      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
-      survivors: survivors.pids,
-    });
+    const { pids } = survivors;
+    answer(
+      output,
+      { ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors: pids },
+      () =>
+        `job ${job.jobId} is ${job.status}${pids.length === 0 ? "" : `, and still alive are ${pids.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
+    );
     if (isActive(job.status)) {
       const isHere = job.origin === null || job.origin.pidNamespace === context.origin.pidNamespace;
       context.notify(

@@ -1,10 +1,12 @@
 import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
 import { cleanJobs, timeAgo } from "../../runner/clean.ts";
+import { answer } from "../answer.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { printTable } from "../output.ts";
 import { formatOption } from "../format-option.ts";
-import { byteSize, duration, instant, wholeNumber } from "../values.ts";
+import { readInstant } from "../time.ts";
+import { byteSize, duration, textThat, wholeNumber } from "../values.ts";
 
 export const clean = defineCommand({
   name: "clean",
@@ -13,8 +15,8 @@ export const clean = defineCommand({
     before: optional(
       "--before",
       "DATETIME",
-      "Only jobs that finished before this time (ISO 8601; without an offset: local time)",
-      instant("--before"),
+      "Only jobs that finished before this time (ISO 8601; without an offset: local time; 2h: two hours ago)",
+      textThat(),
     ),
     olderThan: optional(
       "--older-than",
@@ -39,7 +41,9 @@ export const clean = defineCommand({
   ],
   async run({ options, context, output }) {
     const { dryRun, format, olderThan, keep, maxLogBytes } = options;
-    const times = [options.before, olderThan && timeAgo(olderThan)].filter((time) => time !== undefined);
+    const times = [await readInstant("--before", options.before), olderThan && timeAgo(olderThan)].filter(
+      (time) => time !== undefined,
+    );
     const before = times.length === 0 ? undefined : Math.min(...times);
     if (before === undefined && keep === undefined && maxLogBytes === undefined) {
       throw new OrchesjobError(
@@ -63,12 +67,19 @@ export const clean = defineCommand({
       await printTable(output, doomed);
       return 0;
     }
-    output.json({
-      deleted: result.deleted,
-      errors: result.errors,
-      stray_files: result.strayFiles,
-      ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
-    });
+    answer(
+      output,
+      {
+        deleted: result.deleted,
+        errors: result.errors,
+        stray_files: result.strayFiles,
+        ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
+      },
+      () =>
+        dryRun
+          ? "nothing was deleted"
+          : `jobs deleted all the same: ${result.deleted}, errors: ${result.errors}`,
+    );
     return 0;
   },
 });

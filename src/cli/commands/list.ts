@@ -5,7 +5,8 @@ import { OrphanFinder } from "../../runner/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
 import { formatOption } from "../format-option.ts";
 import { type Output, printTable } from "../output.ts";
-import { instant, oneOf, textThat, wholeNumber } from "../values.ts";
+import { readInstant } from "../time.ts";
+import { oneOf, textThat, wholeNumber } from "../values.ts";
 import { jobView } from "../views.ts";
 
 /** Time between two pictures of --watch, in ms. */
@@ -19,7 +20,12 @@ export const list = defineCommand({
   name: "list",
   summary: "Print the jobs of all run keys, newest first",
   options: {
-    status: repeated("--status", "STATUS", "Only jobs of this status", oneOf("--status", STATUSES)),
+    status: repeated(
+      "--status",
+      "STATUS",
+      "Only jobs of this status",
+      oneOf("--status", STATUSES, (text) => text.toUpperCase()),
+    ),
     runKeyPrefix: withDefault(
       "--run-key-prefix",
       "PREFIX",
@@ -27,8 +33,13 @@ export const list = defineCommand({
       textThat("run-key"),
       "",
     ),
-    since: optional("--since", "DATETIME", "Only jobs started at this time or later", instant("--since")),
-    until: optional("--until", "DATETIME", "Only jobs started before this time", instant("--until")),
+    since: optional(
+      "--since",
+      "DATETIME",
+      "Only jobs started at this time or later; 2h: two hours ago",
+      textThat(),
+    ),
+    until: optional("--until", "DATETIME", "Only jobs started before this time", textThat()),
     limit: withDefault("--limit", "N", "At most so many (default: 50)", wholeNumber("--limit", 1), 50),
     format: formatOption,
     watch: flag("--watch", "Show the table anew every second, until Ctrl-C"),
@@ -38,8 +49,10 @@ export const list = defineCommand({
     "orchesjob list --run-key-prefix import- --format table",
   ],
   async run({ options, context, output }) {
-    const { status, watch, format, ...rest } = options;
-    const filter = { ...rest, statuses: status };
+    const { status, watch, format, runKeyPrefix, limit } = options;
+    const since = await readInstant("--since", options.since);
+    const until = await readInstant("--until", options.until);
+    const filter = { runKeyPrefix, limit, since, until, statuses: status };
     if (watch) {
       if (output.columns() === undefined) throw new OrchesjobError("usage", "--watch needs a terminal");
       if (format === "json")

@@ -1,7 +1,11 @@
+import { isActive } from "../../job/status.ts";
+import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
+import { answer, startedAllTheSame } from "../answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
+import { leave, tellFailedLaunch } from "../remarks.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { checkScope, hookOptions, toHookOrder } from "../start-options.ts";
 import { oneOf, property, shortText } from "../values.ts";
@@ -35,9 +39,11 @@ export const rerun = defineCommand({
     "orchesjob rerun --job-id ID --sync",
   ],
   async run({ options, context, output }) {
-    const patience = options.sync
-      ? ({ until: "finished" } as const)
-      : ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const);
+    const interruption = options.sync ? new Interruption() : undefined;
+    const patience =
+      interruption === undefined
+        ? ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const)
+        : ({ until: "finished", interruption } as const);
     const { scope, property: properties } = options;
     checkScope(scope, properties);
     const result = await rerunJob(
@@ -48,8 +54,12 @@ export const rerun = defineCommand({
       patience,
       toHookOrder(options),
     );
+    if (interruption?.signal !== undefined && isActive(result.job.status))
+      return leave(context, result.job, interruption.signal);
+    tellFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
-    output.json(startView(context.home, result, orphans, options.sync ? "sync" : "async", false));
+    const view = startView(context.home, result, orphans, options.sync ? "sync" : "async", false);
+    answer(output, view, () => startedAllTheSame(result));
     if (options.sync) await tellOrphans(context, result.job, orphans);
     return 0;
   },

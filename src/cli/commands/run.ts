@@ -1,11 +1,11 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
-import { isActive } from "../../job/status.ts";
 import { ERRNO, SystemError } from "../../os/libc.ts";
 import { SIGPIPE, SIGTERM } from "../../os/signals.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { runJob } from "../../runner/run.ts";
 import { defineCommand } from "../command.ts";
+import { tellLeft } from "../remarks.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
 
 export const run = defineCommand({
@@ -27,9 +27,7 @@ export const run = defineCommand({
         stderr: context.stderr,
       });
       if (detachedBy !== undefined) {
-        context.notify(
-          `left job ${job.jobId}, which ${isActive(job.status) ? "goes on" : "has ended meanwhile"}; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
-        );
+        tellLeft(context, job);
         return SIGNAL_BASE + detachedBy;
       }
       const remark = explain(job);

@@ -1,10 +1,14 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
+import { isActive } from "../../job/status.ts";
+import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { startJob } from "../../runner/start.ts";
+import { answer, startedAllTheSame } from "../answer.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
+import { leave, tellFailedLaunch } from "../remarks.ts";
 import { startOptions, toStartRequest } from "../start-options.ts";
-import { seconds } from "../values.ts";
+import { durationOrZero } from "../values.ts";
 import { startView } from "../views.ts";
 
 export const start = defineCommand({
@@ -17,9 +21,9 @@ export const start = defineCommand({
     exitStatus: flag("--exit-status", "With --sync: exit with the job's own code (see wait)"),
     startTimeout: withDefault(
       "--start-timeout",
-      "SECONDS",
+      "DURATION",
       "Answer at the latest after this time, though the command does not run yet (default: 10; 0: at once)",
-      seconds("--start-timeout"),
+      durationOrZero("--start-timeout"),
       10_000,
     ),
   },
@@ -33,13 +37,18 @@ export const start = defineCommand({
     const { sync, exitStatus, startTimeout } = options;
     if (exitStatus && !sync)
       throw new OrchesjobError("usage", "--exit-status needs --sync: before its end a job has no exit code");
-    const result = await startJob(
-      context,
-      request,
-      sync ? { until: "finished" } : { until: "launched", timeoutMs: startTimeout },
-    );
+    const interruption = sync ? new Interruption() : undefined;
+    const patience =
+      interruption === undefined
+        ? ({ until: "launched", timeoutMs: startTimeout } as const)
+        : ({ until: "finished", interruption } as const);
+    const result = await startJob(context, request, patience);
+    if (interruption?.signal !== undefined && isActive(result.job.status))
+      return leave(context, result.job, interruption.signal);
+    tellFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
-    output.json(startView(context.home, result, orphans, sync ? "sync" : "async", options.strict));
+    const view = startView(context.home, result, orphans, sync ? "sync" : "async", options.strict);
+    answer(output, view, () => startedAllTheSame(result));
     if (sync) await tellOrphans(context, result.job, orphans);
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },

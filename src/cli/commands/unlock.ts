@@ -1,4 +1,5 @@
 import { unlockRunKey } from "../../runner/unlock.ts";
+import { answer } from "../answer.ts";
 import { defineCommand, optional, required } from "../command.ts";
 import { formatInstant } from "../time.ts";
 import { duration, runKeyValue, shortText } from "../values.ts";
@@ -24,12 +25,16 @@ export const unlock = defineCommand({
       options.reason ?? null,
       options.ttl ?? null,
     );
-    output.json({
-      run_key: options.runKey,
-      allowed_at: formatInstant(allowedAt),
-      expires_at: expiresAt === null ? null : formatInstant(expiresAt),
-      reason: options.reason ?? null,
-    });
+    answer(
+      output,
+      {
+        run_key: options.runKey,
+        allowed_at: formatInstant(allowedAt),
+        expires_at: expiresAt === null ? null : formatInstant(expiresAt),
+        reason: options.reason ?? null,
+      },
+      () => `run key ${JSON.stringify(options.runKey)} may run once more all the same`,
+    );
     return 0;
   },
 });

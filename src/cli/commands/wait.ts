@@ -1,11 +1,13 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
+import { Interruption } from "../../os/signals.ts";
 import { refuseOwnJob } from "../../runner/ancestry.ts";
 import { findJob } from "../../runner/find.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { isFinished } from "../../runner/start.ts";
 import { waitForJob } from "../../runner/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
+import { leave } from "../remarks.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
 import { duration } from "../values.ts";
 import { jobView } from "../views.ts";
@@ -18,7 +20,7 @@ export const wait = defineCommand({
     timeout: optional(
       "--timeout",
       "DURATION",
-      "Give up after this time (90, 90s, 30m, 2h, 1d); the job goes on",
+      "Give up after this time (90, 30m, 2h, 1h30m, 1d); the job goes on",
       duration("--timeout"),
     ),
     exitStatus: flag(
@@ -32,6 +34,7 @@ export const wait = defineCommand({
   ],
   passesExitCode: (options) => options.exitStatus,
   async run({ options, context, output }) {
+    const interruption = new Interruption();
     const { store, job } = await findJob(context, toSelector(options));
     refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
@@ -40,7 +43,10 @@ export const wait = defineCommand({
       job,
       isFinished,
       options.timeout ?? Number.POSITIVE_INFINITY,
+      interruption,
     );
+    if (interruption.signal !== undefined && !isFinished(ended))
+      return leave(context, ended, interruption.signal);
     const orphans = new OrphanFinder(context).find(ended);
     output.json(jobView(context.home, ended, orphans));
     await tellOrphans(context, ended, orphans);

@@ -66,6 +66,8 @@ export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" 
   readonly may_live: number;
 }
 
+const NO_LABELS: Job["labels"] = new Map();
+
 export function toJob(row: JobRow): Job {
   return {
     jobId: row.job_id,
@@ -87,7 +89,7 @@ export function toJob(row: JobRow): Job {
     failure: row.failure,
     lostReason: row.lost_reason,
     env: parse(row.env, isStrings, []),
-    labels: parse(row.labels, isTexts, {}),
+    labels: row.labels === null ? NO_LABELS : new Map(Object.entries(parse(row.labels, isTexts, {}))),
     timeoutMs: row.timeout_ms,
     requestId: row.request_id,
     cancelRequest: toCancelRequest(row),
@@ -188,7 +190,7 @@ export function toLeft(processes: readonly ProcessIdentity[] | null): string | n
   );
 }
 
-/** Anything below is seconds: in microseconds it would be the first hours of 1970. */
+/** Anything nearer to 1970 is seconds: in microseconds it would be the first hours of that year, or the last of the one before. */
 export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
@@ -197,5 +199,5 @@ export function toInstant(value: number | string): Instant {
     const instant = Temporal.Instant.from(value);
     return Number(instant.epochNanoseconds / 1000n);
   }
-  return value < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
+  return Math.abs(value) < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
 }

@@ -259,7 +259,7 @@ class SqliteStore implements JobStore {
       command: JSON.stringify(job.command),
       cwd: job.cwd,
       env: job.env.length === 0 ? null : JSON.stringify(job.env),
-      labels: Object.keys(job.labels).length === 0 ? null : JSON.stringify(job.labels),
+      labels: job.labels.size === 0 ? null : JSON.stringify(Object.fromEntries(job.labels)),
       timeoutMs: job.timeoutMs,
       requestId: job.requestId,
       rerunOfJobId: job.rerunOfJobId,

@@ -1,0 +1,26 @@
+/** What other programs call what a command here does: people type it, and spelling alone would lead them astray. */
+const ELSEWHERE: readonly (readonly [names: string, words: string])[] = [
+  ["exec submit queue enqueue create launch spawn add new nohup", "start --run-key KEY -- COMMAND"],
+  ["restart retry redo repeat again", "rerun --run-key KEY"],
+  ["kill stop terminate end quit", "cancel --run-key KEY"],
+  ["ps jobs running active pgrep", "status --running --format table"],
+  ["ls", "list --format table"],
+  ["top watch monitor htop", "list --watch"],
+  ["show inspect describe info get query", "status --run-key KEY"],
+  ["history past", "status --run-key KEY --all --format table"],
+  ["tail attach follow fg journal", "logs --run-key KEY --tail 20 --follow"],
+  ["log cat output stdout", "logs --run-key KEY"],
+  ["stderr errors", "logs --run-key KEY --stream stderr"],
+  ["join await", "wait --run-key KEY"],
+  ["rm remove delete del prune purge gc vacuum", "clean --older-than 30d --dry-run"],
+  ["allow permit reset", "unlock --run-key KEY"],
+  ["check health diagnose fsck repair", "doctor --format table"],
+  ["stats statistics prometheus", "metrics"],
+  ["manual", "man"],
+];
+
+/** The line to type here for a command of another program; undefined where none is known. */
+export function knownElsewhere(name: string): string | undefined {
+  const found = ELSEWHERE.find(([names]) => names.split(" ").includes(name));
+  return found === undefined ? undefined : `orchesjob ${found[1]}`;
+}

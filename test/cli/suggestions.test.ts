@@ -1,0 +1,111 @@
+/** What people type who know other programs, or have mistyped: told what to type, exit 2. */
+import { describe, expect, test } from "bun:test";
+import { expectFailure } from "../support/expect.ts";
+import { Sandbox } from "../support/sandbox.ts";
+
+test.each([
+  [["rm"], "try: orchesjob clean "],
+  [["tail", "k"], "try: orchesjob logs --run-key KEY --tail 20 --follow"],
+  [["restart"], "try: orchesjob rerun --run-key KEY"],
+  [["ps"], "try: orchesjob status --running --format table"],
+  [["kill", "1"], "try: orchesjob cancel --run-key KEY"],
+  [["stop"], "try: orchesjob cancel"],
+  [["attach"], "try: orchesjob logs"],
+  [["history"], "try: orchesjob status --run-key KEY --all"],
+  [["delete"], "try: orchesjob clean"],
+  [["top"], "try: orchesjob list --watch"],
+  [["ls"], "try: orchesjob list"],
+  [["show"], "try: orchesjob status --run-key KEY"],
+  [["exec"], "try: orchesjob start --run-key KEY -- COMMAND"],
+  [["submit"], "try: orchesjob start"],
+  [["constructor"], 'no command "constructor"'],
+  [["__proto__"], 'no command "__proto__"'],
+  [["help", "strat"], "did you mean start?"],
+  [["help", "kill"], "try: orchesjob cancel"],
+  [["--run-key", "x", "start", "--", "true"], "behind the command: orchesjob start --run-key x …"],
+  [["--run-key=x", "status"], "behind the command: orchesjob status --run-key=x\n"],
+  [["--run-key", "$(x)", "status"], "behind the command: orchesjob status …\n"],
+  [["--zzz"], 'no command "--zzz"'],
+])("%j", async (words, message) => {
+  await using box = new Sandbox();
+  expectFailure(await box.run(words), 2, message);
+});
+
+test("every line that is suggested names a command and options that there are", async () => {
+  await using box = new Sandbox();
+  const source = await Bun.file(new URL("../../src/cli/elsewhere.ts", import.meta.url)).text();
+  const lines = [...source.matchAll(/^ {2}\["([^"]+)", "([^"]+)"\],$/gm)];
+  expect(lines.length).toBeGreaterThan(10);
+  const names = lines.flatMap((line) => line[1]!.split(" "));
+  expect(new Set(names).size).toBe(names.length);
+  for (const [, , words = ""] of lines) {
+    const help = (await box.run([words.split(" ")[0]!, "--help"])).stdout;
+    for (const option of words.match(/--[a-z-]+\b/g) ?? []) expect(help).toContain(`  ${option}`);
+  }
+});
+
+test("help with a command's name is that command's help", async () => {
+  await using box = new Sandbox();
+  for (const name of ["start", "abort", "logs"])
+    expect(await box.run(["help", name])).toEqual(await box.run([name, "--help"]));
+  expect(await box.run(["help"])).toEqual(await box.run(["--help"]));
+});
+
+describe("a job id may be shortened", () => {
+  const COMMANDS = ["status", "logs", "result", "wait", "rerun", "cancel"];
+
+  test("to a unique beginning, for every command that takes one", async () => {
+    await using box = new Sandbox();
+    const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "said"]);
+    for (const command of COMMANDS.slice(0, 4)) {
+      const result = await box.run([command, "--job-id", job.job_id.slice(0, 8)]);
+      expect({ command, code: result.code }).toEqual({ command, code: 0 });
+      expect(result.stdout).toContain(command === "logs" ? "said" : job.job_id);
+    }
+    expect(await box.run(["cancel", "--job-id", job.job_id.slice(0, 4)])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(job.job_id),
+    });
+    const again = await box.json<{ rerun_of_job_id: string }>([
+      "rerun",
+      "--sync",
+      "--job-id",
+      job.job_id.slice(0, -1),
+    ]);
+    expect(again.rerun_of_job_id).toBe(job.job_id);
+  });
+
+  test("of several none is taken, and they are named", async () => {
+    await using box = new Sandbox();
+    const one = await box.json(["start", "--run-key", "one", "--sync", "--", "true"]);
+    const two = await box.json(["start", "--run-key", "two", "--sync", "--", "true"]);
+    for (const command of COMMANDS) {
+      const result = await box.run([command, "--job-id", one.job_id.slice(0, 4)]);
+      expectFailure(result, 2, `${two.job_id} ("two"), ${one.job_id} ("one")`);
+    }
+    expect((await box.json<unknown[]>(["list"])).length).toBe(2);
+  });
+
+  test.each(["none", "zzzzzzzz", "%", "_", "01"])(
+    "one that is the beginning of none, %p: exit 3",
+    async (id) => {
+      await using box = new Sandbox();
+      await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+      expectFailure(await box.run(["status", "--job-id", id]), 3, `no job "${id}"`);
+    },
+  );
+});
+
+test.each([
+  [["echo hello world"], "leave the quotes away, or: sh -c 'echo hello world'"],
+  [["./backup.sh --full"], "leave the quotes away, or: sh -c './backup.sh --full'"],
+  [["echo it's"], "or: sh -c 'echo it'\\''s'"],
+  [["cd", "/tmp"], "it is a command of the shell: sh -c 'cd /tmp'"],
+  [["export", "A=1"], "it is a command of the shell: sh -c 'export A=1'"],
+  [["source", "profile"], "it is a command of the shell: sh -c 'source profile'"],
+  [["no-such-command"], /is in no directory of PATH\n$/],
+  [["no such command", "with words"], /is in no directory of PATH\n$/],
+])("run -- %j is told what to type", async (command, message) => {
+  await using box = new Sandbox();
+  expectFailure(await box.run(["run", "--run-key", "k", "--", ...command]), 127, message);
+});
