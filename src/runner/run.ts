@@ -47,6 +47,8 @@ export async function runJob(
       return detachedBy !== undefined;
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
+    // The result is known all the same, and is what a scheduler asks for.
+    onGone: (message) => context.notify(message),
   });
   // What systemd gives to each process of a unit: systemd.exec(5).
   if (detachedBy === undefined && getVariable("INVOCATION_ID") !== "") {
