@@ -247,11 +247,16 @@ export function removeFile(path: string): boolean {
   throw new SystemError(`cannot delete ${path}`, errno);
 }
 
+/** Makes what was written to an open file durable. */
+export function syncFile(fd: number, path: string): void {
+  retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+}
+
 /** Makes a directory's entries durable. */
 export function syncDirectory(path: string): void {
   const fd = openFile(path, "read");
   try {
-    retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+    syncFile(fd, path);
   } finally {
     closeFile(fd);
   }

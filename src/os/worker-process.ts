@@ -16,6 +16,8 @@ import { closeAll, spawnProcess } from "./spawn.ts";
 export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
+/** Where the job has an input. */
+export const WORKER_INPUT_FD = 6;
 
 export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
@@ -68,6 +70,7 @@ export function spawnWorker(
   job: Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">,
   lock: number,
   directory: string | undefined,
+  input: number | undefined,
 ): PreparedWorker {
   const fileLimit = readCallerFileLimit();
   const settings = [
@@ -86,7 +89,10 @@ export function spawnWorker(
   const request = {
     // Ourselves, even where the file was moved or replaced meanwhile.
     file: "/proc/self/exe",
-    descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
+    descriptors: [
+      ...[nothing, nothing, nothing, lock, callersDirectory, closed],
+      ...(input === undefined ? [] : [input]),
+    ],
     umask: callersUmask,
     fileLimit,
     fileSizeLimit: callersFileSizeLimit,
@@ -122,7 +128,8 @@ export function nameProcess(): void {
 /** Called first by a worker: what it has inherited is its own, and not its target's (`unset`: variables); and it has a name. */
 export function becomeWorker(unset: readonly string[]): void {
   dropRuntimeSettings(unset);
-  for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD, WORKER_INPUT_FD])
+    libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
   libc.prctl(PR_SET_CHILD_SUBREAPER, 1 as Pointer, 0n, 0n, 0n);
@@ -144,7 +151,7 @@ export interface TargetSettings {
 /** Launches the target of a job: the worker's own environment, with what was asked for, is the target's. Returns its pid;
  *  throws SystemError. */
 export function spawnTarget(
-  { command, env }: Pick<Job, "command" | "env">,
+  { command, env, stdin }: Pick<Job, "command" | "env" | "stdin">,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
@@ -162,7 +169,7 @@ export function spawnTarget(
     return spawnProcess({
       file: command[0]!,
       argv: command,
-      descriptors: [nothing, stdout!, stderr!],
+      descriptors: [stdin === null ? nothing : WORKER_INPUT_FD, stdout!, stderr!],
       umask: callersUmask,
       fileLimit,
       fileSizeLimit: callersFileSizeLimit,
@@ -171,6 +178,7 @@ export function spawnTarget(
     });
   } finally {
     closeFile(nothing);
+    if (stdin !== null) closeFile(WORKER_INPUT_FD);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }

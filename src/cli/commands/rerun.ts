@@ -1,4 +1,5 @@
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
+import { OUTPUT_MODES } from "../../job/output.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
@@ -29,6 +30,12 @@ export const rerun = defineCommand({
       property("--property"),
     ),
     ...hookOptions,
+    output: optional(
+      "--output",
+      "MODE",
+      "As for start (default: as the job had it)",
+      oneOf("--output", OUTPUT_MODES),
+    ),
   },
   examples: [
     `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
@@ -47,6 +54,7 @@ export const rerun = defineCommand({
       { scope, properties },
       patience,
       toHookOrder(options),
+      options.output,
     );
     const orphans = new OrphanFinder(context).find(result.job);
     output.json(startView(context.home, result, orphans, options.sync ? "sync" : "async"));
