@@ -1,5 +1,6 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
 import { type FileFacts, makeDirectory, statPath, syncDirectory } from "./file.ts";
 import { libc, SystemError } from "./libc.ts";
 import { listLocks, probeLock } from "./lock.ts";
@@ -54,6 +55,12 @@ export function stdinFile(home: Home, jobId: string): string {
 /** As logFiles, the FIFOs that are the output of a job whose output is a pipe. */
 export function pipeFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
   return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
+}
+
+/** The files on which those hold a lock who have the job's output open. */
+export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
+  const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);
+  return [stdout, stderr];
 }
 
 /** The copy of the Python orchesjob's database that an upgrade keeps. */

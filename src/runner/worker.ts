@@ -2,7 +2,7 @@
 import { formatDuration } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
-import { onExit } from "../os/children.ts";
+import { onExit, reap } from "../os/children.ts";
 import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
@@ -25,6 +25,7 @@ import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
 import type { WorkerHunt } from "./aftermath.ts";
+import type { PipedOutput } from "./output.ts";
 import { toOutcome, UNKNOWN } from "./outcome.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "./terminate.ts";
 
@@ -65,6 +66,8 @@ export async function runWorker(
   }, CLAIM_PATIENCE_MS);
   let hookLock: number | undefined;
   let aftermath: Aftermath | undefined;
+  const piped =
+    job?.output === "pipe" ? new (await import("./output.ts")).PipedOutput(context.home, jobId) : undefined;
   if (job !== undefined) {
     const ending = await execute({
       context,
@@ -73,6 +76,7 @@ export async function runWorker(
       pokes,
       job,
       settings,
+      piped,
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
@@ -97,6 +101,15 @@ export async function runWorker(
     await ledger.write((store) => store.recordLeft(jobId, [], null));
   }
   await ledger.tidy();
+  if (piped !== undefined) await copyForDaemons(piped);
+}
+
+/** What a command has left behind may go on writing, and is our child once its parent is gone. */
+async function copyForDaemons(piped: PipedOutput): Promise<void> {
+  process.on("SIGCHLD", reap);
+  reap();
+  releaseMemory();
+  await piped.outlast();
 }
 
 /** Returns when no process of a job lives that had to be left. */
@@ -109,6 +122,7 @@ interface Execution {
   readonly pokes: Pokes;
   readonly job: Job;
   readonly settings: TargetSettings;
+  readonly piped: PipedOutput | undefined;
 }
 
 interface Ending {
@@ -122,19 +136,28 @@ interface Ending {
   readonly aftermath?: Aftermath | undefined;
 }
 
-async function execute({ context, ledger, signals, pokes, job, settings }: Execution): Promise<Ending> {
+async function execute({
+  context,
+  ledger,
+  signals,
+  pokes,
+  job,
+  settings,
+  piped,
+}: Execution): Promise<Ending> {
   if (job.cancelRequest !== null) {
     return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   let pid: number;
   try {
-    pid = launch(context, job, settings);
+    pid = launch(context, job, settings, piped);
   } catch (error) {
     const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
     return { event: "fail", outcome: failed.outcome, target: null, endedAt: now(), leftBehind: null };
   }
   signals.relayTo(pid);
+  piped?.begin();
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
   const target = identify(pid);
@@ -169,6 +192,7 @@ async function execute({ context, ledger, signals, pokes, job, settings }: Execu
     if (unheard !== undefined) stopper.cancel(unheard, true);
   }
   const stopped = await stopper.finished();
+  piped?.drain();
   // How a command ended that lives on is for the aftermath to tell.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
   if (stopped === undefined) {
