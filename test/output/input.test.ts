@@ -22,7 +22,7 @@ test("what is on stdin and does not reach the command is told of", async () => {
     ])
       expect((await shell(box, script)).stderr).toBe(TOLD);
   }
-  const late = `{ sleep 0.3; echo data; } | "$0" run --run-key k -- sleep 1`;
+  const late = `{ sleep 0.3; echo data; } | "$0" run --run-key late -- sleep 1`;
   expect((await shell(box, late)).stderr).toBe(TOLD);
 });
 
