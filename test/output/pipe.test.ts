@@ -69,6 +69,10 @@ test("whatever is in the pipe when the command ends is in the log when its end i
   for (let round = 0; round < 10; round++) {
     const job = await box.json(["start", "--sync", "--run-key", "k", ...PIPE, "--", "cat", input]);
     expect(Bun.hash(readFileSync(job.stdout_file))).toBe(Bun.hash(bytes));
+    // Under load the copier rests between two looks, and the last line comes then.
+    const script = "for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.003; done; echo last";
+    const chatty = await box.json(["start", "--sync", "--run-key", "k", ...PIPE, "--", "sh", "-c", script]);
+    expect(readFileSync(chatty.stdout_file, "utf8")).toBe("1\n2\n3\n4\n5\n6\n7\nlast\n");
   }
 });
 
