@@ -16,6 +16,7 @@ function load(name: string | undefined): Promise<{ readonly main: Root }> {
       return import("./roots/run.ts");
     case "_worker":
     case "_hook":
+    case "_copy":
       return import("./roots/worker.ts");
     case "version":
     case "--version":

@@ -3,6 +3,7 @@ import { OrchesjobError } from "../job/errors.ts";
 import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../job/hook.ts";
 import type { HookOrder } from "../job/job.ts";
 import { ANSWERS } from "../job/policy.ts";
+import { OUTPUT_MODES, OWN_STDIN } from "../job/output.ts";
 import { SCOPE_MODES, type ScopeMode } from "../job/scope.ts";
 import type { StartRequest } from "../runner/start.ts";
 import { flag, optional, type Option, repeated, required, withDefault } from "./command.ts";
@@ -66,6 +67,19 @@ export const startOptions = {
   cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
   env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
   ...hookOptions,
+  stdin: optional(
+    "--stdin",
+    "FILE",
+    "What the command reads (default: nothing); -: what you give on stdin, up to 64 MiB, kept with the job",
+    textThat("file"),
+  ),
+  output: withDefault(
+    "--output",
+    "MODE",
+    "What the command writes to: its log, or a pipe, so that it cannot truncate its log (default: file)",
+    oneOf("--output", OUTPUT_MODES),
+    "file",
+  ),
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
@@ -120,6 +134,8 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     rerunReason: null,
     scope: options.scope,
     properties: options.property,
+    output: options.output,
+    stdin: options.stdin === undefined ? null : toStdin(options.stdin),
     onExit: toHookOrder(options),
     policy: {
       strict,
@@ -135,6 +151,12 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
 export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
   if (scope === "never" && properties.length > 0)
     throw new OrchesjobError("usage", "--property is about the job's scope; leave --scope never out");
+}
+
+function toStdin(path: string): string {
+  if (path === "")
+    throw new OrchesjobError("usage", "--stdin is empty; name a file, or - for your own stdin");
+  return path === OWN_STDIN || path.startsWith("/") ? path : `${process.cwd()}/${path}`;
 }
 
 function toAbsolute(path: string): string {

@@ -1,6 +1,7 @@
 /** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
 import type { Job } from "../job/job.ts";
-import { type Home, hookFiles, logFiles } from "../os/home.ts";
+import { OWN_STDIN } from "../job/output.ts";
+import { type Home, hookFiles, logFiles, stdinFile } from "../os/home.ts";
 import type { Context } from "../runner/context.ts";
 import { OrphanFinder, type Orphans } from "../runner/reconcile.ts";
 import type { StartResult } from "../runner/start.ts";
@@ -39,9 +40,15 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     properties: job.properties,
     unit: job.unit,
     ...hookView(home, job),
+    output: job.output,
+    stdin_file: stdinPath(home, job),
     cwd: job.cwd,
     host: job.origin?.host ?? "",
   };
+}
+
+function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
+  return stdin === OWN_STDIN ? stdinFile(home, jobId) : stdin;
 }
 
 /** What a hook reads: the job as `status` prints it. */
@@ -78,6 +85,7 @@ export function startView(
     ...(shortened === undefined ? {} : { command: shortened }),
     error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
+    stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
     // Whether this start was, also where an existing job is given back.
     strict,

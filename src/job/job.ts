@@ -1,4 +1,5 @@
 /** What a job is: one execution under a run key. Pure data; who may change it says status.ts. */
+import type { OutputMode } from "./output.ts";
 import type { ScopeMode } from "./scope.ts";
 import type { JobStatus } from "./status.ts";
 
@@ -106,6 +107,9 @@ export interface Job {
   /** The scope of its own that its worker found itself in; null: it stayed where its launcher was. */
   readonly unit: string | null;
   readonly onExit: Hook | null;
+  readonly output: OutputMode;
+  /** Absolute path of the file that is the command's stdin, or OWN_STDIN; null: it has none. */
+  readonly stdin: string | null;
   /** Null for a job that the Python orchesjob wrote. */
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;
@@ -132,6 +136,8 @@ export type NewJob = Pick<
   | "rerunReason"
   | "scope"
   | "properties"
+  | "output"
+  | "stdin"
 > & {
   readonly onExit: HookOrder | null;
   readonly origin: Origin;

@@ -14,6 +14,8 @@ const O_PATH = 0o10000000;
 
 const OPEN_FLAGS = {
   read: 0,
+  /** Created if missing. */
+  make: O_WRONLY | O_CREAT,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
   /** A file that must be there, as the kernel's are. */
@@ -60,6 +62,13 @@ export function readInto(fd: number, buffer: Uint8Array): number {
 /** Moves to a byte of the file. */
 export function seek(fd: number, offset: number): void {
   retryCall("cannot seek", () => Number(libc.lseek(fd, offset, 0)));
+}
+
+const SEEK_END = 2;
+
+/** Moves behind the last byte of the file. */
+export function seekToEnd(fd: number): void {
+  retryCall("cannot seek", () => Number(libc.lseek(fd, 0, SEEK_END)));
 }
 
 /** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
@@ -256,11 +265,16 @@ export function removeFile(path: string): boolean {
   throw new SystemError(`cannot delete ${path}`, errno);
 }
 
+/** Makes what was written to an open file durable. */
+export function syncFile(fd: number, path: string): void {
+  retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+}
+
 /** Makes a directory's entries durable. */
 export function syncDirectory(path: string): void {
   const fd = openFile(path, "read");
   try {
-    retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+    syncFile(fd, path);
   } finally {
     closeFile(fd);
   }

@@ -1,5 +1,6 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
 import { type FileFacts, makeDirectory, statName, statPath, syncDirectory } from "./file.ts";
 import { libc, SystemError } from "./libc.ts";
 import { listLocks, probeLock } from "./lock.ts";
@@ -24,6 +25,8 @@ export interface Home {
   readonly database: string;
   readonly logs: string;
   readonly locks: string;
+  /** FIFOs of those jobs whose output is a pipe; made when there is one. */
+  readonly pipes: string;
 }
 
 /** The state directory that the environment names, made absolute. Nothing is touched. */
@@ -39,11 +42,33 @@ export function homeAt(path: string): Home {
   let end = path.length;
   while (end > 1 && path[end - 1] === "/") end -= 1;
   const clean = path.slice(0, end);
-  return { path: clean, database: `${clean}/orchesjob.db`, logs: `${clean}/logs`, locks: `${clean}/locks` };
+  return {
+    path: clean,
+    database: `${clean}/orchesjob.db`,
+    logs: `${clean}/logs`,
+    locks: `${clean}/locks`,
+    pipes: `${clean}/pipes`,
+  };
 }
 
 export function logFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
   return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
+}
+
+/** What the job's stdin is where the caller gave it on its own. */
+export function stdinFile(home: Home, jobId: string): string {
+  return `${home.logs}/${jobId}.stdin`;
+}
+
+/** As logFiles, the FIFOs that are the output of a job whose output is a pipe. */
+export function pipeFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
+  return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
+}
+
+/** The files on which those hold a lock who have the job's output open. */
+export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
+  const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);
+  return [stdout, stderr];
 }
 
 /** The copy of the Python orchesjob's database that an upgrade keeps. */
@@ -189,7 +214,7 @@ export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
  */
 export function isOfOthersToo(home: Home): boolean {
   if (look(home.database) !== undefined) return false;
-  const ours = [home.logs, home.locks, ...databaseFiles(home)].map((path) =>
+  const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
     path.slice(path.lastIndexOf("/") + 1),
   );
   try {

@@ -27,6 +27,7 @@ const forFiles = () =>
     __errno_location: { args: [], returns: "ptr" },
     strerror: { args: ["i32"], returns: "cstring" },
     read: { args: ["i32", "ptr", "u64"], returns: "i64" },
+    splice: { args: ["i32", "ptr", "i32", "ptr", "u64", "u32"], returns: "i64" },
     sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i64" },
     lseek: { args: ["i32", "i64", "i32"], returns: "i64" },
     fsync: { args: ["i32"], returns: "i32" },

@@ -59,12 +59,18 @@ function decodeNames(entries: Uint8Array): string[] {
 }
 
 const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|hook)$`);
+const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|hook|stdin)$`);
+const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
 const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook)?$`);
 
 /** The job whose log has this name; undefined for a name that is not of exactly the form that we, and the Python orchesjob, give. */
 export function jobOfLog(name: string): string | undefined {
   return LOG_NAME.exec(name)?.[1];
+}
+
+/** The job that a FIFO of the output is of; undefined for a name that we do not give. */
+export function jobOfPipe(name: string): string | undefined {
+  return PIPE_NAME.exec(name)?.[1];
 }
 
 /** The job that a lock file of this name is of; undefined for a name that we do not give. */

@@ -1,5 +1,5 @@
 /** Signals: their names, sending them to a group (to one process: see pidfd.ts), and being told of a poke. */
-import { readLink, readTextIfAny } from "./file.ts";
+import { POLLIN, pollFor, readLink, readTextIfAny } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./libc.ts";
 
 export const SIGHUP = 1;
@@ -40,6 +40,50 @@ export function onWritten(fifo: number, callback: () => void): void {
   process.on("SIGIO", callback);
   libc.fcntl(fifo, F_SETOWN, process.pid);
   libc.fcntl(fifo, F_SETFL, O_RDWR | O_ASYNC);
+}
+
+const F_SETSIG = 10;
+const O_NONBLOCK = 0o4000;
+/** Without a handler it does nothing, and nobody else sends it. */
+const SIGURG = 23;
+
+const readers = new Set<() => void>();
+
+function tellReaders(): void {
+  for (const tell of readers) tell();
+}
+
+/** Being told that a FIFO, opened for reading without blocking, can be read: by a signal of its own, when that is asked for. */
+export class Readiness {
+  #isAsking = false;
+
+  constructor(
+    readonly fifo: number,
+    readonly callback: () => void,
+  ) {
+    if (readers.size === 0) process.on("SIGURG", tellReaders);
+    readers.add(callback);
+    libc.fcntl(fifo, F_SETOWN, process.pid);
+    libc.fcntl(fifo, F_SETSIG, SIGURG);
+  }
+
+  /** Asks to be told. True where it can be read, or is at its end, already. */
+  ask(): boolean {
+    if (!this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK | O_ASYNC);
+    this.#isAsking = true;
+    return pollFor([[this.fifo, POLLIN]], 0)[0] !== 0;
+  }
+
+  /** The kernel need not signal for a while. */
+  rest(): void {
+    if (this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK);
+    this.#isAsking = false;
+  }
+
+  close(): void {
+    readers.delete(this.callback);
+    if (readers.size === 0) process.off("SIGURG", tellReaders);
+  }
 }
 
 /** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */

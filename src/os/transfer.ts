@@ -17,11 +17,13 @@ export class Transfer {
   /** Read, but not written yet. */
   #rest = new Uint8Array(0);
 
-  /** From where the input stands. */
+  /** `from`: where the input stands. */
   constructor(
     readonly input: number,
     readonly output: number,
+    from: number,
   ) {
+    this.position = from;
     // The kernel does the work: compiling the loop around it would not make it faster, and takes 8 MB.
     Bun.unsafe.setJITPolicy(NEVER_COMPILE);
   }
@@ -30,6 +32,8 @@ export class Transfer {
   atEnd = false;
   /** At the last step a signal may have come: not all could be written that was there. */
   paused = false;
+  /** The byte of the input that is read next, as long as nobody cuts it off. */
+  position: number;
 
   /** Copies a chunk; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
   step(): number {
@@ -45,6 +49,7 @@ export class Transfer {
     if (count >= 0) {
       this.atEnd = count === 0;
       this.paused = count < CHUNK_BYTES;
+      this.position += count;
       return count;
     }
     const errno = lastErrno();
@@ -61,7 +66,10 @@ export class Transfer {
 
   #copy(): number {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
-    if (this.#rest.length === 0) this.#rest = this.#buffer.subarray(0, readInto(this.input, this.#buffer));
+    if (this.#rest.length === 0) {
+      this.#rest = this.#buffer.subarray(0, readInto(this.input, this.#buffer));
+      this.position += this.#rest.length;
+    }
     this.atEnd = this.#rest.length === 0;
     if (this.atEnd) return 0;
     const count = writeSome(this.output, this.#rest);

@@ -34,6 +34,8 @@ import { closeAll, describeShortage, spawnProcess } from "./spawn.ts";
 export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
+/** Where the job has an input. */
+export const WORKER_INPUT_FD = 6;
 
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 /** What the target finds of ours in its environment, whatever was asked for. */
@@ -89,6 +91,7 @@ export function spawnWorker(
   job: JobWords,
   lock: number,
   directory: string | undefined,
+  input: number | undefined,
 ): PreparedWorker {
   const fileLimit = readCallerFileLimit();
   const settings = [
@@ -105,7 +108,10 @@ export function spawnWorker(
       // Ourselves, even where the file was moved or replaced meanwhile.
       file: "/proc/self/exe",
       argv: [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
-      descriptors: [nothing, nothing, nothing, lock, callersDirectory, closed],
+      descriptors: [
+        ...[nothing, nothing, nothing, lock, callersDirectory, closed],
+        ...(input === undefined ? [] : [input]),
+      ],
       umask: callersUmask,
       fileLimit,
       fileSizeLimit: callersFileSizeLimit,
@@ -156,7 +162,8 @@ export function nameProcess(): void {
 
 /** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
 export function becomeWorker(): void {
-  for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD]) libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD, WORKER_INPUT_FD])
+    libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
   libc.prctl(PR_SET_CHILD_SUBREAPER, 1 as Pointer, 0n, 0n, 0n);
@@ -186,7 +193,7 @@ export interface TargetSettings {
 /** Launches the target of a job: the worker's own environment, with what was asked for, is the target's. Returns its pid;
  *  throws SystemError. */
 export function spawnTarget(
-  { command, env }: Pick<Job, "command" | "env">,
+  { command, env, stdin }: Pick<Job, "command" | "env" | "stdin">,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
@@ -208,7 +215,7 @@ export function spawnTarget(
       spawnProcess({
         file,
         argv,
-        descriptors: [nothing, stdout!, stderr!],
+        descriptors: [stdin === null ? nothing : WORKER_INPUT_FD, stdout!, stderr!],
         umask: callersUmask,
         fileLimit,
         fileSizeLimit: callersFileSizeLimit,
@@ -226,6 +233,7 @@ export function spawnTarget(
     }
   } finally {
     closeFile(nothing);
+    if (stdin !== null) closeFile(WORKER_INPUT_FD);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }

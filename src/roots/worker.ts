@@ -1,5 +1,6 @@
 /** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
  *  so only what it needs is loaded. */
+import { copy } from "../cli/commands/copy.ts";
 import { hook } from "../cli/commands/hook.ts";
 import type { Command } from "../cli/command.ts";
 import { worker } from "../cli/commands/worker.ts";
@@ -19,11 +20,11 @@ const PATIENCE_MS = 100;
 
 export const main: Root = async (argv, { stderr }) => endProcess(await runOwn(argv, stderr));
 
-/** Runs a worker or a hook by its words; returns its exit code. */
+/** Runs a worker, a hook or a copier by its words; returns its exit code. */
 async function runOwn([name, ...words]: readonly string[], stderr: number): Promise<number> {
   const diagnostics = createOutput(stderr, () => undefined);
   try {
-    const command: Command = name === hook.name ? hook : worker;
+    const command: Command = name === hook.name ? hook : name === copy.name ? copy : worker;
     const parsed = parseWords(command, words);
     // Somebody asks for its --help.
     if (parsed === undefined) return 0;

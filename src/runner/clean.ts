@@ -2,7 +2,7 @@
 import type { Instant, Job } from "../job/job.ts";
 import { now } from "../os/clock.ts";
 import { removeFile } from "../os/file.ts";
-import { hookFiles, lockFilePath, logFiles } from "../os/home.ts";
+import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { isOutOfSight } from "../os/liveness.ts";
 import { listLocks } from "../os/lock.ts";
@@ -238,13 +238,17 @@ class JobFiles {
   /** Throws SystemError. */
   remove(candidate: CleanCandidate): void {
     for (const path of this.#presentLogs(candidate)) removeFile(path);
+    if (candidate.hasPipes)
+      for (const path of Object.values(pipeFiles(this.context.home, candidate.jobId))) removeFile(path);
     if (this.#isListed(candidate) && candidate.hook === "none" && !this.#locks.has(candidate.jobId)) return;
     removeFile(lockFilePath(this.context.home, candidate.jobId));
     if (candidate.hook !== "none") removeFile(hookFiles(this.context.home, candidate.jobId).lock);
   }
 
   #presentLogs(candidate: CleanCandidate): readonly string[] {
-    const paths: string[] = Object.values(logFiles(this.context.home, candidate.jobId));
+    const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
+    const paths = [stdout, stderr];
+    if (candidate.hasInput) paths.push(stdinFile(this.context.home, candidate.jobId));
     if (candidate.hook !== "none") paths.push(hookFiles(this.context.home, candidate.jobId).log);
     const known = this.#logs;
     if (known === undefined || !this.#isListed(candidate)) return paths;

@@ -138,7 +138,7 @@ function findRefusal({ home }: Patient): Finding | undefined {
 function* findMisfits({ home }: Patient): Generator<Misfit> {
   const fits = (uid: number, mode: number, wanted: number) =>
     uid === libc.geteuid() && (mode & OTHERS) === 0 && (mode & wanted) === wanted;
-  for (const path of [home.path, home.logs, home.locks]) {
+  for (const path of [home.path, home.logs, home.locks, home.pipes]) {
     const facts = statPath(path);
     if (facts?.kind === "directory" && !fits(facts.uid, facts.mode, PRIVATE_DIRECTORY))
       yield {

@@ -1,7 +1,8 @@
 /** Copies a job's output as it comes, until the job ends; in constant memory. */
+import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, seek } from "../os/file.ts";
+import { closeFile, openFile, readInto, seek, statFd } from "../os/file.ts";
 import { GrowthWatch } from "../os/growth.ts";
 import { lockFilePath, logFiles } from "../os/home.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
@@ -9,7 +10,7 @@ import { LockWatch } from "../os/lock.ts";
 import { Transfer } from "../os/transfer.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import type { LogStream } from "./logs.ts";
+import { describeGone, type LogStream, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 
@@ -30,9 +31,17 @@ export interface Errand {
   isLeaving(job: Job): Promise<boolean>;
   /** How long it may be left alone, in ms. */
   restMs(): number;
+  /** Told at the end of a log that is not there. */
+  onGone(message: string): void;
 }
 
-const NO_ERRAND: Errand = { isLeaving: () => Promise.resolve(false), restMs: () => Number.POSITIVE_INFINITY };
+const NO_ERRAND: Errand = {
+  isLeaving: () => Promise.resolve(false),
+  restMs: () => Number.POSITIVE_INFINITY,
+  onGone: (message) => {
+    throw new OrchesjobError("conflict", message);
+  },
+};
 
 /**
  * Follows until the job has ended and everything is copied, or the errand says so; returns the job as it is then.
@@ -47,7 +56,11 @@ export async function followJob(
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
   const taps: Tap[] = [];
-  for (const route of routes) taps.push(new Tap(logs[route.stream], route));
+  const onCut = (stream: LogStream, from: number) =>
+    context.notify(
+      `the ${stream} of job ${job.jobId} was truncated (it had ${from} bytes); what follows is its new content, from the beginning`,
+    );
+  for (const route of routes) taps.push(new Tap(logs[route.stream], route, onCut));
   const growth = new GrowthWatch(taps);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
@@ -58,7 +71,12 @@ export async function followJob(
       if (await errand.isLeaving(current)) return current;
       let copied = 0;
       for (const tap of taps) copied += tap.copy();
-      if (!isActive(current.status) && copied === 0) return current;
+      if (!isActive(current.status) && copied === 0) {
+        for (const tap of taps)
+          if (!tap.isOpen && wasOpened(current))
+            errand.onGone(describeGone(context, current, tap.route.stream));
+        return current;
+      }
       if (copied > 0) {
         isLong = false;
         growth.reset();
@@ -86,27 +104,62 @@ function turn(): Promise<void> {
   return promise;
 }
 
-/** One stream on its way from the log file to a descriptor. */
+/** How many of the bytes that were shown last are compared with what is there now. */
+const KNOWN_BYTES = 64;
+
+/**
+ * One stream on its way from the log file to a descriptor. Somebody may cut the file off meanwhile: the command itself
+ * (`echo x > /dev/stderr`), or a rotation (`copytruncate`). It is then shorter than what was shown of it, or, where it has grown
+ * beyond that already, has other bytes before the place that we have come to. Where even these are the same, nothing tells.
+ * A file that was renamed stays ours: the command goes on writing to it, and not to a new one of the old name.
+ */
 class Tap {
   #transfer: Transfer | undefined;
+  /** The last bytes before the place that we have come to. */
+  #known = new Uint8Array(0);
 
   constructor(
     readonly path: string,
     readonly route: Route,
+    /** Told when the file was cut off, after so many bytes. */
+    readonly onCut: (stream: LogStream, from: number) => void,
   ) {}
+
+  get isOpen(): boolean {
+    return this.#transfer !== undefined;
+  }
 
   /** Copies what is there, up to a few megabytes at a time; returns how many bytes, 0 only where nothing is left. */
   copy(): number {
     this.#transfer ??= this.#open();
     if (this.#transfer === undefined) return 0;
+    this.#findCut(this.#transfer);
+    const begin = this.#transfer.position;
+    const total = this.#pump(this.#transfer);
+    if (this.#transfer.position > begin) this.#known = readBefore(this.#transfer);
+    return total;
+  }
+
+  #pump(transfer: Transfer): number {
     let total = 0;
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
-      total += this.#transfer.step();
-      if (this.#transfer.atEnd) break;
+      total += transfer.step();
+      if (transfer.atEnd) break;
       // A signal came while the reader was slow, and has to be heard.
-      if (this.#transfer.paused) return Math.max(total, 1);
+      if (transfer.paused) return Math.max(total, 1);
     }
     return total;
+  }
+
+  /** Goes back to the beginning where the file is another than what was shown of it. */
+  #findCut(transfer: Transfer): void {
+    const size = statFd(transfer.input)?.size ?? 0;
+    if (size === transfer.position) return;
+    if (size > transfer.position && isEqual(this.#known, readBefore(transfer, this.#known.length))) return;
+    this.onCut(this.route.stream, transfer.position);
+    seek(transfer.input, 0);
+    transfer.position = 0;
+    this.#known = new Uint8Array(0);
   }
 
   close(): void {
@@ -118,10 +171,26 @@ class Tap {
     try {
       const fd = openFile(this.path, "read");
       seek(fd, this.route.from);
-      return new Transfer(fd, this.route.descriptor);
+      return new Transfer(fd, this.route.descriptor, this.route.from);
     } catch (error) {
       if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
       throw error;
     }
   }
+}
+
+/** What is in the file before the place that we have come to, which stays. */
+function readBefore({ input, position }: Transfer, length = KNOWN_BYTES): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.min(length, position));
+  if (bytes.length === 0) return bytes;
+  seek(input, position - bytes.length);
+  const count = readInto(input, bytes);
+  seek(input, position);
+  return bytes.subarray(0, count);
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }

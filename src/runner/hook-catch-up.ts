@@ -3,7 +3,7 @@ import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { readControlGroup, unitOf } from "../os/control-group.ts";
 import { hookFiles } from "../os/home.ts";
-import { type HookRunner, spawnHookRunner } from "../os/hook-process.ts";
+import { spawnHookRunner } from "../os/hook-process.ts";
 import { probeLock } from "../os/lock.ts";
 import type { Context } from "./context.ts";
 
@@ -30,7 +30,8 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
       const jobIds = idle.filter((_, index) => index % LANES === lane);
       const runner = spawnHookRunner(context.home, jobIds);
       try {
-        await keepAlive(context, runner, jobIds[0]!);
+        const unit = `orchesjob-hook-${jobIds[0]}.scope`;
+        await keepAlive(context, runner.pid, unit, "orchesjob: overdue hooks");
       } finally {
         runner.release();
       }
@@ -41,13 +42,16 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
 }
 
 /** In a service that ends with us, or a session whose processes are killed, a runner needs a scope as a job does. */
-async function keepAlive(context: Context, { pid }: HookRunner, jobId: string): Promise<void> {
+export async function keepAlive(
+  context: Context,
+  pid: number,
+  unit: string,
+  description: string,
+): Promise<void> {
   const group = readControlGroup("self");
   if (unitOf(group) === undefined) return;
   const { findReaper, moveToScope } = await import("../os/scope.ts");
   if (findReaper(group, false) === undefined) return;
-  const description = "orchesjob: overdue hooks";
-  const unit = `orchesjob-hook-${jobId}.scope`;
   try {
     await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });
   } catch {

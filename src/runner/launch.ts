@@ -8,6 +8,7 @@ import { closeAll, describeShortage } from "../os/spawn.ts";
 import { findCommand, spawnTarget, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launchHint } from "./launch-hint.ts";
+import type { PipedOutput } from "./output.ts";
 
 /** A launch that failed; its outcome is the job's. */
 export class LaunchError extends Error {
@@ -25,8 +26,26 @@ export class LaunchError extends Error {
   }
 }
 
-/** Opens the logs and executes the command with them as its output; returns its pid. Throws LaunchError. */
-export function launch(context: Context, job: Job, settings: TargetSettings): number {
+/** Opens the logs, or makes the pipes into them, and executes the command with them as its output; returns its pid. Throws LaunchError. */
+export function launch(
+  context: Context,
+  job: Job,
+  settings: TargetSettings,
+  piped: PipedOutput | undefined,
+): number {
+  const outputs: number[] = [];
+  try {
+    outputs.push(...(piped?.open() ?? openLogs(context, job)));
+    return spawnTarget(job, outputs, settings);
+  } catch (error) {
+    piped?.drop();
+    throw error instanceof SystemError ? explain(job, settings, error) : error;
+  } finally {
+    closeAll(outputs);
+  }
+}
+
+function openLogs(context: Context, job: Job): readonly number[] {
   const logs = logFiles(context.home, job.jobId);
   const outputs: number[] = [];
   try {
@@ -37,11 +56,10 @@ export function launch(context: Context, job: Job, settings: TargetSettings): nu
       // Held by whatever inherits it, so that a descendant is seen for as long as it has the output open.
       lockDescriptor(fd, path);
     }
-    return spawnTarget(job, outputs, settings);
+    return outputs;
   } catch (error) {
-    throw error instanceof SystemError ? explain(job, settings, error) : error;
-  } finally {
     closeAll(outputs);
+    throw error;
   }
 }
 

@@ -18,7 +18,7 @@ const NEWLINE = 10;
 export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
   withLog(context, job, stream, (log) => {
     seek(log, from);
-    const transfer = new Transfer(log, output);
+    const transfer = new Transfer(log, output, from);
     while (!transfer.atEnd) transfer.step();
   });
 }
@@ -94,6 +94,16 @@ function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {
   return buffer.subarray(0, length);
 }
 
+/** Whether a job has come to its end, and had its logs opened before. */
+export function wasOpened(job: Job): boolean {
+  return !isActive(job.status) && job.target !== null;
+}
+
+/** What there is to say of a log that is not there, though it was opened. */
+export function describeGone(context: Context, { jobId }: Job, stream: LogStream): string {
+  return `the ${stream} of job ${jobId} is gone: ${logFiles(context.home, jobId)[stream]} was deleted`;
+}
+
 /** Undefined where the job has not come so far as to open its log. */
 function withLog<T>(
   context: Context,
@@ -107,8 +117,8 @@ function withLog<T>(
     log = openFile(path, "read");
   } catch (error) {
     if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
-    if (isActive(job.status) || job.target === null) return undefined;
-    throw new OrchesjobError("conflict", `the ${stream} of job ${job.jobId} is gone: ${path} was deleted`);
+    if (!wasOpened(job)) return undefined;
+    throw new OrchesjobError("conflict", describeGone(context, job, stream));
   }
   try {
     return use(log, statFd(log)?.size ?? 0);

@@ -2,7 +2,7 @@
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { logFiles } from "../os/home.ts";
+import { outputFiles } from "../os/home.ts";
 import { probeLock } from "../os/lock.ts";
 import { identify, lives, readChildren } from "../os/pidfd.ts";
 import { HIDDEN, ProcessTable } from "../os/process-tree.ts";
@@ -30,8 +30,7 @@ export function findProcesses(context: Context, job: Job, search: Search = {}): 
     bystanders = new Set<number>(),
     trustSession = true,
   } = search;
-  const { stdout, stderr } = logFiles(context.home, job.jobId);
-  const heldLogs = [stdout, stderr].filter((path) => probeLock(path) === "held");
+  const heldLogs = outputFiles(context.home, job).filter((path) => probeLock(path) === "held");
   const seen = table.ofJob(job, { heldLogs, bystanders, trustSession });
   const unseen =
     seen.length === 0 &&

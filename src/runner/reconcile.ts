@@ -25,6 +25,7 @@ export async function reconcile(
 ): Promise<Job> {
   const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
   if (isHookDue(known)) await catchUp(context, [known]);
+  if (mayLackCopier(known)) await catchUpOutput(context, [known]);
   return known;
 }
 
@@ -37,13 +38,26 @@ export async function reconcileAll(
 ): Promise<readonly Job[]> {
   const settled: Job[] = [];
   const overdue: Job[] = [];
+  const piped: Job[] = [];
   for (const job of jobs) {
     const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
     settled.push(known);
     if (isHookDue(known)) overdue.push(known);
+    if (mayLackCopier(known)) piped.push(known);
   }
   if (overdue.length > 0) await catchUp(context, overdue);
+  if (piped.length > 0) await catchUpOutput(context, piped);
   return settled;
+}
+
+/** The worker of an active job copies what it writes. */
+function mayLackCopier({ output, status }: Job): boolean {
+  return output === "pipe" && !isActive(status);
+}
+
+async function catchUpOutput(context: Context, piped: readonly Job[]): Promise<void> {
+  const { catchUpOutput: catchUp } = await import("./output-catch-up.ts");
+  return catchUp(context, piped);
 }
 
 async function catchUp(context: Context, overdue: readonly Job[]): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { formatDuration, formatExactly } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
-import { logFiles } from "../os/home.ts";
+import { outputFiles } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { maySignal } from "../os/pidfd.ts";
 import { ageOf, commandLine, isHiding, ownerOf } from "../os/process-tree.ts";
@@ -92,10 +92,10 @@ function describeUnseen(context: Context, job: Job): Pick<Remains, "who" | "wayO
   const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
   if (isHere && isHiding()) {
     const group = job.target?.pid ?? 0;
-    const { stdout, stderr } = logFiles(context.home, job.jobId);
+    const files = outputFiles(context.home, job);
     return {
       who: "its command still has a process that /proc hides from you (hidepid)",
-      wayOut: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${stdout} ${stderr}`}`,
+      wayOut: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${files.join(" ")}`}`,
     };
   }
   return {

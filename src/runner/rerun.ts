@@ -2,6 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import type { HookOrder } from "../job/job.ts";
+import type { OutputMode } from "../job/output.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "./context.ts";
@@ -9,8 +10,9 @@ import { findJob, type JobSelector } from "./find.ts";
 import { type Patience, type StartResult, startJob } from "./start.ts";
 
 /**
- * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`: null for that of the job. Throws `not-found`, and `conflict` where
- * the run key has an active job, or is strict and not unlocked.
+ * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`,
+ * `output`: null, undefined for that of the job. Throws `not-found`, and `conflict` where the run key has an active job, or is
+ * strict and not unlocked.
  */
 export async function rerunJob(
   context: Context,
@@ -19,6 +21,7 @@ export async function rerunJob(
   lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
   patience: Patience,
   onExit: HookOrder | null,
+  output: OutputMode | undefined,
 ): Promise<StartResult> {
   const { job } = await findJob(context, selector);
   if (isActive(job.status)) {
@@ -48,6 +51,8 @@ export async function rerunJob(
       rerunOfJobId: jobId,
       rerunReason: reason,
       onExit: onExit ?? job.onExit,
+      output: output ?? job.output,
+      stdin: job.stdin,
       policy: DEFAULT_POLICY,
       // The Python versions did not note the directory.
       directory: job.cwd === "" ? undefined : job.cwd,

@@ -6,7 +6,7 @@ import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, isSameCommand, type StartRequest } from "./start.ts";
+import { acceptJob, isSameCommand, openInput, type StartRequest, tellOfUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -22,15 +22,18 @@ export async function runJob(
   output: { readonly stdout: number; readonly stderr: number },
 ): Promise<RunResult> {
   const store = context.createStore();
+  // Whoever has nothing to give yet may still be left with Ctrl-C.
+  const input = await openInput(context, request);
   const heard = new Set<number>();
   onInterruption((signal) => heard.add(signal));
-  const { existing, job, warnings } = await acceptJob(context, store, request, true);
+  const { existing, job, warnings } = await acceptJob(context, store, request, true, input);
   for (const warning of warnings) context.notify(warning);
   // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
   if (existing && !isSameCommand(job, request))
     context.notify(
       `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
     );
+  const isTold = tellOfUnreadInput(context, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
@@ -48,7 +51,11 @@ export async function runJob(
       return detachedBy !== undefined;
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
+    // The result is known all the same, and is what a scheduler asks for.
+    onGone: (message) => context.notify(message),
   });
+  // Somebody may have been slower than the command.
+  if (!isTold) tellOfUnreadInput(context, request);
   // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
   if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isFirstProcess())) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.

@@ -5,17 +5,20 @@ import { answerFor, type StartPolicy } from "../job/policy.ts";
 import { commandLine, optionWords } from "../job/shell-word.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../os/clock.ts";
-import { removeFile } from "../os/file.ts";
+import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { createLock } from "../os/lock.ts";
+import { isInputOffered } from "../os/offer.ts";
 import type { Interruption } from "../os/signals.ts";
-import { spawnWorker } from "../os/worker-process.ts";
+import { type PreparedWorker, spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
 import { refuseOwnKey } from "./ancestry.ts";
 import type { Context } from "./context.ts";
+import type { Input } from "./input.ts";
 import { recallForgotten } from "./recall.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
+import { findTruncation } from "./truncation.ts";
 import { waitForJob } from "./wait.ts";
 
 export interface StartRequest extends Omit<
@@ -48,7 +51,15 @@ export async function startJob(
   patience: Patience,
 ): Promise<StartResult> {
   const store = context.createStore();
-  const { existing, job, warnings } = await acceptJob(context, store, request, patience.until === "finished");
+  const input = await openInput(context, request);
+  const { existing, job, warnings } = await acceptJob(
+    context,
+    store,
+    request,
+    patience.until === "finished",
+    input,
+  );
+  tellOfUnreadInput(context, request);
   return {
     existing,
     commandMatches: isSameCommand(job, request),
@@ -83,12 +94,27 @@ export function isSameCommand(job: Job, request: StartRequest): boolean {
   return JSON.stringify(job.command) === JSON.stringify(request.command);
 }
 
+/** What the command is to read, opened before anything is accepted. Throws OrchesjobError. */
+export async function openInput(context: Context, request: StartRequest): Promise<Input | undefined> {
+  if (request.stdin === null) return undefined;
+  const { Input } = await import("./input.ts");
+  return Input.open(context, request.stdin, request.rerunOfJobId);
+}
+
+/** Says that the command does not get what is on our stdin; returns whether it did. */
+export function tellOfUnreadInput(context: Context, { stdin, rerunOfJobId }: StartRequest): boolean {
+  if (stdin !== null || rerunOfJobId !== null || !isInputOffered()) return false;
+  context.notify("what is on stdin does not reach the command; to pass it on: --stdin -");
+  return true;
+}
+
 /** Gives the job that the key has, or makes one. `supervised`: the caller waits for its end. */
 export async function acceptJob(
   context: Context,
   store: JobStore,
   request: StartRequest,
   supervised: boolean,
+  input: Input | undefined,
 ): Promise<Pick<StartResult, "existing" | "job" | "warnings">> {
   const cwd = request.directory ?? process.cwd();
   await recallForgotten(context, store);
@@ -126,13 +152,23 @@ export async function acceptJob(
     const lockFile = lockFilePath(context.home, identity.jobId);
     // The witness of life is there before anybody can see the job, and passes on to the worker: at no moment is the job
     // without an owner. If the claim throws, it stays: a commit that reported an error may yet be found on the disk.
-    const worker = spawnWorker(context.home, identity, createLock(lockFile), directory);
+    const given = input?.placeFor(identity.jobId);
+    let worker: PreparedWorker;
+    try {
+      worker = spawnWorker(context.home, identity, createLock(lockFile), directory, given);
+    } catch (error) {
+      input?.dropFor(identity.jobId);
+      throw error;
+    } finally {
+      if (given !== undefined) closeFile(given);
+    }
     const move = await beginMove(context, identity, worker.identity.pid, supervised);
     if (move.demanded) {
       try {
         await move.done;
       } catch (error) {
         removeFile(lockFile);
+        input?.dropFor(identity.jobId);
         worker.release();
         throw error;
       }
@@ -142,11 +178,23 @@ export async function acceptJob(
       { expected: latest?.jobId, strict, useOverride },
       now(),
     );
-    if (accepted === undefined) removeFile(lockFile);
+    if (accepted === undefined) {
+      removeFile(lockFile);
+      input?.dropFor(identity.jobId);
+    }
     // Before the command runs, or its first children would be left behind.
     const { unit, warnings } = await move.done;
     worker.release();
-    if (accepted !== undefined) return { existing: false, job: { ...accepted, unit }, warnings };
+    if (accepted !== undefined) {
+      input?.close();
+      // The worker has its own work meanwhile.
+      const truncation = request.output === "file" ? findTruncation(request.command, cwd) : undefined;
+      return {
+        existing: false,
+        job: { ...accepted, unit },
+        warnings: truncation === undefined ? warnings : [...warnings, truncation],
+      };
+    }
     // Somebody else was faster; look again.
   }
 }

@@ -10,10 +10,10 @@ import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import { isActive } from "../job/status.ts";
 import { removeFile } from "../os/file.ts";
-import { lockFilePath } from "../os/home.ts";
+import { lockFilePath, pipeFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { listLocks, probeLock } from "../os/lock.ts";
-import { jobOfLock, jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
+import { jobOfLock, jobOfLog, jobOfPipe, lookAtLog, readNames } from "../os/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -63,6 +63,7 @@ export async function sweepStrays(
       });
     }
   }
+  for (const path of await strayPipes(context, store)) attempt(context, result, () => drop(path));
   for (const path of await strayLocks(context, store)) attempt(context, result, () => drop(path));
   return result;
 }
@@ -75,7 +76,23 @@ function isOld(path: string, before: Instant | undefined): boolean {
 
 /** No process writes it, and no worker is there that the store does not know. */
 function isUnused(context: Context, jobId: string, path: string): boolean {
-  return probeLock(path) !== "held" && probeLock(lockFilePath(context.home, jobId)) !== "held";
+  const files = [path, lockFilePath(context.home, jobId), ...Object.values(pipeFiles(context.home, jobId))];
+  return files.every((file) => probeLock(file) !== "held");
+}
+
+/** What is in a FIFO that nobody has open is lost already; as long as a job is known, the next look at it sees to its FIFOs. */
+async function strayPipes(context: Context, store: JobStore): Promise<readonly string[]> {
+  const strays: string[] = [];
+  for (const names of readNames(context.home.pipes)) {
+    for (const name of names) {
+      const jobId = jobOfPipe(name);
+      if (jobId === undefined || (await store.find(jobId)) !== undefined) continue;
+      const path = `${context.home.pipes}/${name}`;
+      if (probeLock(path) === "free" && probeLock(lockFilePath(context.home, jobId)) !== "held")
+        strays.push(path);
+    }
+  }
+  return strays;
 }
 
 /** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */

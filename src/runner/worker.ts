@@ -3,7 +3,7 @@ import { formatExactly } from "../job/duration.ts";
 import { isActive } from "../job/status.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
-import { onExit } from "../os/children.ts";
+import { onExit, reap } from "../os/children.ts";
 import { after, now } from "../os/clock.ts";
 import { isInUnit, readMemoryKills } from "../os/control-group.ts";
 import { closeFile, removeFile } from "../os/file.ts";
@@ -26,6 +26,7 @@ import type { Context } from "./context.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { Ledger } from "./ledger.ts";
 import type { WorkerHunt } from "./aftermath.ts";
+import type { PipedOutput } from "./output.ts";
 import { toOutcome, UNKNOWN } from "./outcome.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "./terminate.ts";
 
@@ -62,10 +63,12 @@ export async function runWorker(
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
+  if (job !== undefined) markClaimed(WORKER_LOCK_FD);
   let hookLock: number | undefined;
   let aftermath: Aftermath | undefined;
+  const piped =
+    job?.output === "pipe" ? new (await import("./output.ts")).PipedOutput(context.home, jobId) : undefined;
   if (job !== undefined) {
-    markClaimed(WORKER_LOCK_FD);
     const memory = { job };
     const ending = await execute({
       context,
@@ -74,6 +77,7 @@ export async function runWorker(
       pokes,
       memory,
       settings,
+      piped,
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("./hook-runner.ts")).takeHookLock(context, jobId);
@@ -104,6 +108,15 @@ export async function runWorker(
     await ledger.write((store) => store.recordLeft(jobId, [], null));
   }
   await ledger.tidy();
+  if (piped !== undefined) await copyForDaemons(piped);
+}
+
+/** What a command has left behind may go on writing, and is our child once its parent is gone. */
+async function copyForDaemons(piped: PipedOutput): Promise<void> {
+  process.on("SIGCHLD", reap);
+  reap();
+  releaseMemory();
+  await piped.outlast();
 }
 
 /** Returns when no process of a job lives that had to be left. */
@@ -117,6 +130,7 @@ interface Execution {
   /** The job as it was last known, should the store forget it. */
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
+  readonly piped: PipedOutput | undefined;
 }
 
 interface Ending {
@@ -130,7 +144,15 @@ interface Ending {
   readonly aftermath?: Aftermath | undefined;
 }
 
-async function execute({ context, ledger, signals, pokes, memory, settings }: Execution): Promise<Ending> {
+async function execute({
+  context,
+  ledger,
+  signals,
+  pokes,
+  memory,
+  settings,
+  piped,
+}: Execution): Promise<Ending> {
   const { job } = memory;
   if (job.cancelRequest !== null) {
     return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
@@ -138,12 +160,13 @@ async function execute({ context, ledger, signals, pokes, memory, settings }: Ex
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   let pid: number;
   try {
-    pid = launch(context, job, settings);
+    pid = launch(context, job, settings, piped);
   } catch (error) {
     const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
     return { event: "fail", outcome: failed.outcome, target: null, endedAt: now(), leftBehind: null };
   }
   signals.relayTo(pid);
+  piped?.begin();
   // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
   if (job.unit !== null) becomeLastToKill();
   const target = identify(pid);
@@ -191,6 +214,7 @@ async function execute({ context, ledger, signals, pokes, memory, settings }: Ex
     if (unheard !== undefined) stopper.cancel(unheard, true);
   }
   const stopped = await stopper.finished();
+  piped?.drain();
   // How a command ended that lives on is for the aftermath to tell.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
   if (stopped === undefined) {

@@ -48,6 +48,10 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly position: number;
   /** Whether it has a hook, and that has yet to run. */
   readonly hook: "none" | "due" | "over";
+  /** Whether it has a copy of its caller's stdin. */
+  readonly hasInput: boolean;
+  /** Whether its output was a pipe. */
+  readonly hasPipes: boolean;
   /** It was ended before its time, and nobody has proved that no process of it lives. */
   readonly mayLive: boolean;
   /** Its end; its start where an older version did not record that. */

@@ -15,10 +15,10 @@ const TIMEOUT_MS = EVERYTHING ? 1_800_000 : 180_000;
 /** Calls at which a death is of interest: they change the disk, take locks, or make processes. */
 const DEADLY = [
   ..."pwrite64 fdatasync fsync ftruncate openat mkdir mknodat unlink rename write".split(" "),
-  ..."fcntl flock pipe2 clone3 clone vfork execve".split(" "),
+  ..."fcntl flock pipe2 splice clone3 clone vfork execve".split(" "),
 ];
 /** Calls that fail where a disk is full or broken. */
-const FALLIBLE = "pwrite64 fdatasync fsync ftruncate openat mkdir mknodat rename write".split(" ");
+const FALLIBLE = "pwrite64 fdatasync fsync ftruncate openat mkdir mknodat rename write splice".split(" ");
 
 const FAULTS = {
   killed: DEADLY.map((call) => ({ call, effect: "SIGKILL" }) as const),

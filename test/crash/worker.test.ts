@@ -7,9 +7,9 @@ import { readTestimony } from "../support/witness.ts";
 import { testSweep } from "./sweep.ts";
 
 /** Strikes the worker of a start. `whenRunning` is done once its command runs; the scene is left when the worker is dead. */
-function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void) {
+function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void, ...options: readonly string[]) {
   return async (scene: Scene, fault: Fault): Promise<void> => {
-    const { launcher, hit, pid } = await strikeWorker(scene, fault, scene.start());
+    const { launcher, hit, pid } = await strikeWorker(scene, fault, scene.start(...options));
     const answer = await launcher;
     const runs = answer.code === 0 && (JSON.parse(answer.stdout) as JobAnswer).status === "RUNNING";
     if (runs) whenRunning(scene, pid);
@@ -20,6 +20,11 @@ function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void) {
 
 testSweep("a worker that is killed leaves an orphan that is seen, or none", "killed", {
   strike: strikeWorkerAnd((scene) => scene.gate.open()),
+});
+
+testSweep("a worker that copies the output and is killed leaves an orphan that is seen, or none", "killed", {
+  strike: strikeWorkerAnd((scene) => scene.gate.open(), "--output", "pipe"),
+  long: true,
 });
 
 testSweep("a worker whose calls fail records the true result", "failing", {
@@ -33,4 +38,9 @@ testSweep("a worker whose calls fail records the true result", "failing", {
 
 testSweep("a worker whose calls fail, and that is killed then, leaves an orphan that is seen", "failing", {
   strike: strikeWorkerAnd((_, worker) => process.kill(worker, "SIGKILL")),
+});
+
+testSweep("a worker that copies the output and whose calls fail records the true result", "failing", {
+  strike: strikeWorkerAnd((scene) => scene.gate.open(), "--output", "pipe"),
+  long: true,
 });

@@ -86,6 +86,8 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     rerunReason: null,
     scope: "auto",
     properties: [],
+    output: "file",
+    stdin: null,
     onExit: null,
     origin: ORIGIN,
     worker: LAUNCHED,
@@ -158,6 +160,8 @@ export function testStore(name: string, openStore: OpenStore): void {
         command: ["", "a b", "\n", "*", "'\"\\", "🎉", "\u0001", "x".repeat(100_000)],
         cwd: "/a dir/'quoted'",
         scope: "always",
+        output: "pipe",
+        stdin: "/input",
         properties: ["MemoryMax=64M", 'Description=a "b"'],
         onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
       });
@@ -548,7 +552,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const { jobId, runKey, attemptNo, status } = job;
       const position = candidate!.position;
       const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
-      expect(candidate).toEqual({ ...seen, hook: "none", mayLive: false });
+      expect(candidate).toEqual({ ...seen, hook: "none", hasInput: false, hasPipes: false, mayLive: false });
     });
 
     testWith("finishedBefore: whether the hook has yet to run", async (store) => {

@@ -1,6 +1,7 @@
 import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../os/signals.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
+import { OUTPUT_MODES } from "../../job/output.ts";
 import { rerunJob } from "../../runner/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
 import { answer, startedAllTheSame } from "../answer.ts";
@@ -33,6 +34,12 @@ export const rerun = defineCommand({
       property("--property"),
     ),
     ...hookOptions,
+    output: optional(
+      "--output",
+      "MODE",
+      "As for start (default: as the job had it)",
+      oneOf("--output", OUTPUT_MODES),
+    ),
   },
   examples: [
     `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
@@ -53,6 +60,7 @@ export const rerun = defineCommand({
       { scope, properties },
       patience,
       toHookOrder(options),
+      options.output,
     );
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);

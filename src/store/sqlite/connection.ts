@@ -5,6 +5,7 @@ import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
 import units from "./migrations/0002-units.sql" with { type: "text" };
 import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
 import witness from "./migrations/0004-witness.sql" with { type: "text" };
+import output from "./migrations/0005-output.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
@@ -15,7 +16,7 @@ const APPLICATION_ID = 0x6f6a6f62;
  * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds to what older
  * versions see (columns with a default, tables, indexes; see public-views.ts), because their workers may still run and write.
  */
-const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, records];
+const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 export interface OpenOptions {

@@ -54,6 +54,8 @@ export interface JobRow {
   readonly scope: string | null;
   readonly properties: string | null;
   readonly unit: string | null;
+  readonly output: string | null;
+  readonly stdin: string | null;
   readonly token: string | null;
   readonly target_inode: number | null;
   readonly left_behind: string | null;
@@ -63,6 +65,8 @@ export interface JobRow {
 export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
   readonly ended_at: number;
   readonly hook: CleanCandidate["hook"];
+  readonly has_input: number;
+  readonly has_pipes: number;
   readonly may_live: number;
 }
 
@@ -100,6 +104,8 @@ export function toJob(row: JobRow): Job {
     properties: parse(row.properties, isStrings, []),
     unit: row.unit,
     onExit: toHook(row),
+    output: row.output === "pipe" ? "pipe" : "file",
+    stdin: row.stdin,
     origin: toOrigin(row),
     worker: toIdentity(row.worker_pid, row.worker_start),
     target: toIdentity(row.target_pid, row.target_start, row.target_inode),

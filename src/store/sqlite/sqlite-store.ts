@@ -62,7 +62,7 @@ const COMMON = {
 /** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
 const others = () =>
   ({
-    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
     firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
@@ -73,9 +73,9 @@ const others = () =>
     remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
     insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, scope, properties, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
+      rerun_of_job_id, rerun_reason, scope, properties, output, stdin, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
     values ($jobId, $runKey, $attemptNo, $status, $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $scope, $properties, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $output, $stdin, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
     // What a job has become since its start; see adopt.
     fillIn: `update job_records set exit_code = $exitCode, signal = $signal, error = $error, failure = $failure,
       lost_reason = $lostReason, finished_at = $finishedAt, updated_at = coalesce($finishedAt, updated_at), target_pid = $targetPid, target_start = $targetStart,
@@ -265,6 +265,8 @@ class SqliteStore implements JobStore {
       rerunOfJobId: job.rerunOfJobId,
       rerunReason: job.rerunReason,
       scope: job.scope === "auto" ? null : job.scope,
+      output: job.output === "file" ? null : job.output,
+      stdin: job.stdin,
       properties: job.properties.length === 0 ? null : JSON.stringify(job.properties),
       onExit: job.onExit?.command ?? null,
       onExitTimeoutMs: job.onExit?.timeoutMs ?? null,
@@ -440,6 +442,8 @@ class SqliteStore implements JobStore {
       status: row.status,
       endedAt: row.ended_at,
       hook: row.hook,
+      hasInput: row.has_input === 1,
+      hasPipes: row.has_pipes === 1,
       mayLive: row.may_live === 1,
     }));
   }

@@ -1,0 +1,17 @@
+import { defineCommand, repeated, required } from "../command.ts";
+
+/** Not for people: a command that finds output that nobody copies runs it, detached. */
+export const copy = defineCommand({
+  name: "_copy",
+  summary: "Copy the output of jobs whose workers were killed",
+  options: {
+    jobIds: repeated("--job-id", "ID", "A job", (text) => text),
+    home: required("--home", "DIR", "The state directory", (text) => text),
+  },
+  examples: [],
+  async run({ options: { jobIds }, context }) {
+    const { copyOutput } = await import("../../runner/copier.ts");
+    await copyOutput(context, jobIds);
+    return 0;
+  },
+});

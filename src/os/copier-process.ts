@@ -1,0 +1,42 @@
+/** The process that copies the output of jobs whose workers were killed: see runner/output.ts. */
+import { environmentForWorker } from "./environment.ts";
+import type { Home } from "./home.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./process-tree.ts";
+import { readCallerFileLimit } from "./self.ts";
+import { closeAll, spawnProcess } from "./spawn.ts";
+import {
+  callersFileSizeLimit,
+  callersUmask,
+  keepCallersDirectory,
+  openNothing,
+  ownCommand,
+} from "./worker-process.ts";
+
+/** Starts it, detached, for these jobs; returns its pid. Throws SystemError. */
+export function spawnCopier(home: Home, jobIds: readonly string[]): number {
+  // Spawning takes us to the root.
+  keepCallersDirectory();
+  const nothing = openNothing();
+  const words = ["_copy", "--home", home.path];
+  for (const jobId of jobIds) words.push("--job-id", jobId);
+  try {
+    return spawnProcess({
+      file: "/proc/self/exe",
+      argv: [...ownCommand(), ...words],
+      descriptors: [nothing, nothing, nothing],
+      umask: callersUmask,
+      fileLimit: readCallerFileLimit(),
+      fileSizeLimit: callersFileSizeLimit,
+      blocked: [],
+      directory: "/",
+      // It is of no job: not of those that it copies for, and not of the one whose command we may be part of.
+      environment: environmentForWorker([
+        [JOB_ID_VARIABLE, ""],
+        [TOKEN_VARIABLE, ""],
+        [HOOK_VARIABLE, ""],
+      ]),
+    });
+  } finally {
+    closeAll([nothing]);
+  }
+}

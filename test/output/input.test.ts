@@ -1,0 +1,106 @@
+/** stdin: what a caller gives without a word is told of; --stdin gives it to the command. */
+import { expect, test } from "bun:test";
+import { readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Gate } from "../support/gate.ts";
+import { Sandbox } from "../support/sandbox.ts";
+import { shell } from "../support/shell.ts";
+
+const TOLD = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
+
+function copies(box: Sandbox): string[] {
+  return readdirSync(join(box.home, "logs")).filter((name) => name.endsWith(".stdin"));
+}
+
+test("what is on stdin and does not reach the command is told of", async () => {
+  await using box = new Sandbox();
+  writeFileSync(join(box.directory, "input"), "data\n");
+  for (const verb of ["run", "start"]) {
+    for (const script of [
+      `echo data | "$0" ${verb} --run-key k -- cat`,
+      `"$0" ${verb} --run-key k -- cat <input`,
+    ])
+      expect((await shell(box, script)).stderr).toBe(TOLD);
+  }
+  const late = `{ sleep 0.3; echo data; } | "$0" run --run-key late -- sleep 1`;
+  expect((await shell(box, late)).stderr).toBe(TOLD);
+});
+
+test("an empty pipe, a closed stdin, a terminal's absence and a file that somebody else reads mean nothing", async () => {
+  await using box = new Sandbox();
+  writeFileSync(join(box.directory, "input"), "a\nb\n");
+  for (const script of [
+    `sleep 0.5 | "$0" run --run-key k -- true`,
+    `"$0" run --run-key k -- true </dev/null`,
+    `"$0" run --run-key k -- true <&-`,
+    `while read line; do "$0" run --run-key k -- true; done <input`,
+  ])
+    expect(await shell(box, script)).toMatchObject({ code: 0, stderr: "" });
+});
+
+test("--stdin FILE is opened by the launcher, and is what the command reads; a rerun opens it again", async () => {
+  await using box = new Sandbox();
+  const file = join(box.directory, "input");
+  writeFileSync(file, "first");
+  expect(await box.run(["run", "--run-key", "k", "--stdin", "input", "--", "cat"])).toMatchObject({
+    code: 0,
+    stdout: "first",
+    stderr: "",
+  });
+  expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ stdin_file: file });
+  writeFileSync(file, "second");
+  await box.json(["rerun", "--run-key", "k", "--sync"]);
+  expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("second");
+  unlinkSync(file);
+  for (const words of [
+    ["start", "--run-key", "other", "--stdin", file, "--", "cat"],
+    ["rerun", "--run-key", "k"],
+  ]) {
+    const refused = await box.run(words);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain(`cannot open ${file}: no such file`);
+  }
+  expect((await box.run(["status", "--run-key", "other"])).code).toBe(3);
+  const fifo = join(box.directory, "fifo");
+  expect((await box.execute(["mkfifo", fifo])).code).toBe(0);
+  expect((await box.run(["start", "--run-key", "k", "--stdin", fifo, "--", "cat"])).code).toBe(1);
+});
+
+test("--stdin - is kept with the job, for it and for a rerun, and goes with it", async () => {
+  await using box = new Sandbox();
+  const bytes = new Uint8Array(3_000_017);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31 + (index >> 8)) & 0xff;
+  writeFileSync(join(box.directory, "input"), bytes);
+  const script = `cat input | "$0" run --run-key k --stdin - -- cat | cmp - input`;
+  expect(await shell(box, script)).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  const [copy] = copies(box);
+  expect(statSync(join(box.home, "logs", copy!)).mode & 0o777).toBe(0o600);
+  const first = await box.json(["status", "--run-key", "k"]);
+  expect(first).toMatchObject({ stdin_file: join(box.home, "logs", copy!) });
+  const again = await box.json(["rerun", "--run-key", "k", "--sync"]);
+  expect(await shell(box, `"$0" logs --run-key k | cmp - input`)).toMatchObject({ code: 0, stdout: "" });
+  // Each has its own: the first job may be cleaned.
+  expect(copies(box).sort()).toEqual([`${first.job_id}.stdin`, `${again.job_id}.stdin`].sort());
+  expect((await box.run(["doctor"])).code).toBe(0);
+  await box.json(["clean", "--before", "2100-01-01"]);
+  expect(readdirSync(join(box.home, "logs"))).toEqual([]);
+});
+
+test("a start that gives back an existing job leaves no copy behind", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+  const script = `echo x | "$0" start --run-key k --stdin - -- cat`;
+  expect(JSON.parse((await shell(box, script)).stdout)).toMatchObject({ existing: true, stdin_file: null });
+  expect(copies(box)).toEqual([]);
+  gate.open();
+});
+
+test("more than 64 MiB on --stdin - is refused, and nothing is started", async () => {
+  await using box = new Sandbox();
+  const script = `head -c 67108865 /dev/zero | "$0" start --run-key k --stdin - -- cat`;
+  const refused = await shell(box, script);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain("up to 64 MiB");
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+});

@@ -1,0 +1,126 @@
+/** A log that is cut off while somebody follows it: that is told, and what comes then is shown. */
+import { expect, test } from "bun:test";
+import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Gate } from "../support/gate.ts";
+import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+
+/** Number of the system call, as /proc/PID/syscall begins; on arm64 the C library makes another of it. */
+const POLL = process.arch === "arm64" ? "73 " : "7 ";
+
+/** A command that writes `before` to stderr, waits at the gate, and does `then`. */
+function steps(gate: Gate, before: string, then: string): string[] {
+  const [sh, c, wait, ...words] = gate.command;
+  return [sh!, c!, `${before}\n${wait}\n${then}`, ...words];
+}
+
+test("run and logs --follow tell that the command opened its own log anew, and go on", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const command = steps(gate, "echo first >&2", "echo x >/dev/stderr; echo last >&2");
+  const run = box.spawn([BINARY, "run", "--run-key", "k", "--", ...command]);
+  const log = await until("the log", async () => {
+    const status = await box.run(["status", "--run-key", "k"]);
+    return status.code === 0 && (JSON.parse(status.stdout) as { stderr_file: string }).stderr_file;
+  });
+  await until("the first line", () => readIfAny(log) === "first\n");
+  const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k", "--stream", "stderr"]);
+  const reader = follow.stdout.getReader();
+  let followed = new TextDecoder().decode((await reader.read()).value);
+  // What run shows is not read here: it has looked at the log since the first line as often as logs has.
+  await Bun.sleep(100);
+  gate.open();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+    followed += new TextDecoder().decode(chunk.value);
+  expect(followed).toBe("first\nx\nlast\n");
+  expect(await new Response(follow.stderr).text()).toContain("was truncated (it had 6 bytes)");
+  const { code, stderr } = await box.finished(run);
+  expect(code).toBe(0);
+  expect(stderr.replace(/^orchesjob: .*\n/gm, "")).toBe("first\nx\nlast\n");
+  expect(stderr).toContain("was truncated (it had 6 bytes)");
+});
+
+test("a rotation that copies and truncates (copytruncate) costs a follower nothing", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const [sh, c, wait, ...words] = gate.command;
+  const command = [sh!, c!, `seq 1 20; ${wait}; seq 21 40`, ...words];
+  const job = await box.json(["start", "--run-key", "k", "--", ...command]);
+  const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k"]);
+  const reader = follow.stdout.getReader();
+  let shown = "";
+  while (!shown.endsWith("20\n")) shown += new TextDecoder().decode((await reader.read()).value);
+  expect((await box.execute(["sh", "-c", `cp "$0" "$0.1" && : >"$0"`, job.stdout_file])).code).toBe(0);
+  gate.open();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+    shown += new TextDecoder().decode(chunk.value);
+  expect(shown.trim().split("\n").map(Number)).toEqual(Array.from({ length: 40 }, (_, index) => index + 1));
+  expect(await follow.exited).toBe(0);
+  expect(await new Response(follow.stderr).text()).toContain("was truncated");
+  unlinkSync(`${job.stdout_file}.1`);
+});
+
+test("a log that was truncated and has outgrown the old one between two looks is shown from its beginning", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const [sh, c, wait, ...words] = gate.command;
+  const job = await box.json(["start", "--run-key", "k", "--", sh!, c!, `echo old; ${wait}`, ...words]);
+  const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k"]);
+  const reader = follow.stdout.getReader();
+  let shown = new TextDecoder().decode((await reader.read()).value);
+  // The follower is held while both happen, when it has finished looking at what it showed: it waits in poll(2).
+  await until("it waits", () => readFileSync(`/proc/${follow.pid}/syscall`, "utf8").startsWith(POLL));
+  follow.kill("SIGSTOP");
+  await until("it is held", () => /^\d+ \(.*\) T/s.test(readFileSync(`/proc/${follow.pid}/stat`, "utf8")));
+  writeFileSync(job.stdout_file, "new, and longer than what was there\n");
+  follow.kill("SIGCONT");
+  gate.open();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+    shown += new TextDecoder().decode(chunk.value);
+  expect(shown).toBe("old\nnew, and longer than what was there\n");
+});
+
+test("a log that was renamed stays the one that is followed: the command goes on writing to it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const [sh, c, wait, ...words] = gate.command;
+  const job = await box.json([
+    ...["start", "--run-key", "k", "--"],
+    ...[sh!, c!, `echo one; ${wait}; echo two`, ...words],
+  ]);
+  const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k"]);
+  const reader = follow.stdout.getReader();
+  let shown = new TextDecoder().decode((await reader.read()).value);
+  renameSync(job.stdout_file, join(box.directory, "rotated"));
+  writeFileSync(job.stdout_file, "");
+  gate.open();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+    shown += new TextDecoder().decode(chunk.value);
+  expect(shown).toBe("one\ntwo\n");
+  expect(await new Response(follow.stderr).text()).toBe("");
+});
+
+test("run of a job that has ended and whose log is gone says so, with the job's exit code; logs --follow has exit 4", async () => {
+  await using box = new Sandbox();
+  const words = ["run", "--run-key", "k", "--request-id", "1", "--", "sh", "-c", "echo x; exit 3"];
+  expect(await box.run(words)).toMatchObject({ code: 3, stdout: "x\n", stderr: "" });
+  const job = await box.json(["status", "--run-key", "k"]);
+  unlinkSync(job.stdout_file);
+  const again = await box.run(words);
+  expect(again).toMatchObject({ code: 3, stdout: "" });
+  expect(again.stderr).toBe(
+    `orchesjob: the stdout of job ${job.job_id} is gone: ${job.stdout_file} was deleted\n`,
+  );
+  expect(await box.run(["logs", "--follow", "--run-key", "k"])).toMatchObject({
+    code: 4,
+    stderr: again.stderr,
+  });
+});
+
+function readIfAny(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
