@@ -196,7 +196,7 @@ export function toLeft(processes: readonly ProcessIdentity[] | null): string | n
   );
 }
 
-/** Anything nearer to 1970 is seconds: in microseconds it would be the first hours of that year, or the last of the one before. */
+/** Anything below is seconds: in microseconds it would be the first hours of 1970. */
 export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
@@ -205,5 +205,5 @@ export function toInstant(value: number | string): Instant {
     const instant = Temporal.Instant.from(value);
     return Number(instant.epochNanoseconds / 1000n);
   }
-  return Math.abs(value) < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
+  return value < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
 }
