@@ -3,9 +3,10 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { openDatabase } from "../support/database.ts";
+import { edit, openDatabase } from "../support/database.ts";
 import {
   answeredInstant,
+  editPython,
   PYTHON_VERSIONS,
   type PythonHome,
   pythonInstant,
@@ -106,6 +107,30 @@ for (const version of PYTHON_VERSIONS) {
     expect(database.query(`select ${columns} from jobs`).all()).toHaveLength(old.jobs.length);
   });
 }
+
+test("1.1.0: a job of the first hours of 1970 (a machine without a clock) keeps its times", async () => {
+  await using box = new Sandbox();
+  unpackPython(box, "1.1.0");
+  editPython(box, "update jobs set started_at = 3600, finished_at = 7200 where run_key = 'nightly-backup'");
+  const [job] = await toldHistory(box, "nightly-backup");
+  expect(answeredInstant(job!.started_at)).toBe(3_600_000_000);
+  expect(answeredInstant(job!.finished_at!)).toBe(7_200_000_000);
+  const { stdout } = await box.run(["metrics"]);
+  expect(stdout).toContain('orchesjob_last_success_timestamp_seconds{run_key="nightly-backup"} 7200\n');
+});
+
+test("a job of ours keeps the first hours of 1970, too", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+  edit(box, "update jobs set started_at = 1000000, finished_at = 2500000");
+  const job = await box.json(["status", "--run-key", "k"]);
+  expect([answeredInstant(job.started_at), answeredInstant(job.finished_at!)]).toEqual([
+    1_000_000, 2_500_000,
+  ]);
+  expect(await box.json<unknown[]>(["list", "--until", "1970-01-01T00:00:02Z"])).toHaveLength(1);
+  expect(await box.json(["clean", "--before", "1970-01-01T00:00:02.5Z"])).toMatchObject({ deleted: 0 });
+  expect(await box.json(["clean", "--before", "1970-01-01T00:00:03Z"])).toMatchObject({ deleted: 1 });
+});
 
 test("1.1.0: the overrides of --strict are kept", async () => {
   await using box = new Sandbox();

@@ -85,7 +85,7 @@ export function toJob(row: JobRow): Job {
       row.finished_at === null
         ? null
         : row.boot_id === null
-          ? toInstant(row.finished_at)
+          ? toInstant(row.finished_at, row.started_at)
           : Number(row.finished_at),
     exitCode: row.exit_code,
     signal: row.signal,
@@ -196,14 +196,17 @@ export function toLeft(processes: readonly ProcessIdentity[] | null): string | n
   );
 }
 
-/** Anything below is seconds: in microseconds it would be the first hours of 1970. */
+/** What is below may be seconds: in microseconds it would be the first hours of 1970. */
 export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
-/** A time in any form that a version of orchesjob has written: ISO text (1.0), seconds (1.1), microseconds (ours). */
-export function toInstant(value: number | string): Instant {
+/**
+ * A time in any form that a Python version has written (ISO text, seconds), or that we have made of it (microseconds). `since`:
+ * an instant that was before it, which tells the first hours of 1970 from seconds of today.
+ */
+export function toInstant(value: number | string, since = Number.POSITIVE_INFINITY): Instant {
   if (typeof value === "string") {
     const instant = Temporal.Instant.from(value);
     return Number(instant.epochNanoseconds / 1000n);
   }
-  return value < SMALLEST_MICROSECONDS ? value * 1_000_000 : value;
+  return value < SMALLEST_MICROSECONDS && value < since ? value * 1_000_000 : value;
 }

@@ -9,7 +9,7 @@ import { type JobRow, SMALLEST_MICROSECONDS, toJob } from "./rows.ts";
 
 /** When a job ended, in µs, in whatever form its worker has written it (see rows.ts, toJob). */
 const ENDED = `case when boot_id is not null then finished_at else case typeof(finished_at)
-  when 'integer' then iif(finished_at < ${SMALLEST_MICROSECONDS}, finished_at * 1000000, finished_at)
+  when 'integer' then iif(finished_at < min(${SMALLEST_MICROSECONDS}, started_at), finished_at * 1000000, finished_at)
   when 'text' then cast(round(unixepoch(finished_at, 'subsec') * 1000000) as integer) end end`;
 
 /** Null for a job that has not ended, and for a lost one: its end is not known. A clock that was set back makes it 0. */
