@@ -324,10 +324,21 @@ function elsewhere(error: unknown): unknown {
 function checkOwner(path: string, facts: FileFacts): void {
   if (facts.uid === libc.geteuid()) return;
   const owner = ownerName(facts.uid);
+  const wayOut = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
   throw new OrchesjobError(
     "conflict",
-    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; run: sudo -u ${owner} orchesjob …`,
+    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; ${wayOut}`,
   );
+}
+
+/** Root's, and no state directory: /etc, say, which is not to become one either. */
+function isOfSystem(path: string, { uid, kind }: FileFacts): boolean {
+  try {
+    return uid === 0 && kind === "directory" && statPath(homeAt(path).database) === undefined;
+  } catch {
+    // Closed to us, as a state directory is.
+    return false;
+  }
 }
 
 /** A user as sudo(8) and chown(1) take it. */

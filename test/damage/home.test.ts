@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { statusOf } from "../support/processes.ts";
@@ -135,6 +136,22 @@ testWith(["root"], "a directory of another user is refused for root, with the li
   for (const path of [box.home, ...["orchesjob.db", "logs", "locks"].map((name) => join(box.home, name))])
     chownSync(path, 65534, 65534);
   await expectRefused(box, box.home, /belongs to user \S+, and .* lock \S+ out; run: sudo -u \S+ orchesjob/);
+});
+
+testWith(["root"], "a directory of the system is not to be used as root either", async () => {
+  await using box = new Sandbox();
+  const shared = join(box.directory, "shared");
+  mkdirSync(shared);
+  chmodSync(box.directory, 0o755);
+  const words = ["--reuid=65534", "--regid=65534", "--clear-groups", BINARY];
+  for (const home of [shared, "/etc"]) {
+    const refused = await box.execute(["setpriv", ...words, "start", "--run-key", "k", "--", "true"], {
+      cwd: "/",
+      env: { ORCHESJOB_HOME: home },
+    });
+    expectFailure(refused, 4, "belongs to user root");
+    expect(refused.stderr).toEndWith("; set ORCHESJOB_HOME to a directory of its own\n");
+  }
 });
 
 testWith(["root"], "a directory that may not be entered says so", async () => {
