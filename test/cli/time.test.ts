@@ -151,7 +151,7 @@ test.each(CHANGES)("a clock that was changed: %s", async (_, TZ, text, instant) 
   expect(await countBefore(box, text, TZ)).toBe(0);
   expect(await found("--since", text)).toBe(1);
   using database = new Database(`${box.home}/orchesjob.db`);
-  database.run("update jobs set finished_at = finished_at - 1, started_at = started_at - 1");
+  database.run("update job_records set finished_at = finished_at - 1, started_at = started_at - 1");
   expect(await countBefore(box, text, TZ)).toBe(1);
   expect(await found("--since", text)).toBe(0);
   expect(await found("--until", text)).toBe(1);

@@ -47,7 +47,7 @@ testWith(["root"], "another user's process that names a job does not hold its ke
 testWith(["root"], "nor that of a job which an older version accepted", async () => {
   await using box = new Sandbox();
   const job = await lostJob(box);
-  edit(box, "update jobs set token = null");
+  edit(box, "update job_records set token = null");
   const forger = await forge(box, { ORCHESJOB_JOB_ID: job.job_id });
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [] });
   // One of our own user is taken for the job's, as it always was.

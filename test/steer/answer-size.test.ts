@@ -3,6 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
+/** The second start gives back the finished job. */
+const RETURN = ["--if-succeeded", "return", "--if-failed", "return"];
+
 const MOST = 16_000;
 const LONG = "x".repeat(100_000);
 /** With a middle of its own, for the answer cuts there. */
@@ -24,8 +27,8 @@ const COMMANDS: readonly [what: string, command: readonly string[]][] = [
 describe.each(COMMANDS)("%s", (_, command) => {
   test("start, a second start, and rerun answer briefly; status has the whole", async () => {
     await using box = new Sandbox();
-    const strict = ["start", "--run-key", "k", "--strict", "--sync", "--", ...command];
-    for (const words of [strict, strict, ["rerun", "--run-key", "k", "--sync"]]) {
+    const same = ["start", "--run-key", "k", ...RETURN, "--sync", "--", ...command];
+    for (const words of [same, same, ["rerun", "--run-key", "k", "--sync"]]) {
       const { code, stdout } = await box.run(words);
       expect(code).toBe(0);
       expect(Buffer.byteLength(stdout)).toBeLessThan(MOST);
