@@ -7,7 +7,17 @@ import { OUTPUT_MODES, OWN_STDIN } from "../job/output.ts";
 import { SCOPE_MODES, type ScopeMode } from "../job/scope.ts";
 import type { StartRequest } from "../runner/start.ts";
 import { flag, optional, type Option, repeated, required, withDefault } from "./command.ts";
-import { duration, labels, oneOf, property, runKeyValue, textThat, token, variable } from "./values.ts";
+import {
+  duration,
+  fileOrStdin,
+  labels,
+  oneOf,
+  property,
+  runKeyValue,
+  textThat,
+  token,
+  variable,
+} from "./values.ts";
 
 /** Those of a hook, which `rerun` has, too. */
 export const hookOptions = {
@@ -71,7 +81,7 @@ export const startOptions = {
     "--stdin",
     "FILE",
     "What the command reads (default: nothing); -: what you give on stdin, up to 64 MiB, kept with the job",
-    textThat("file"),
+    fileOrStdin,
   ),
   output: withDefault(
     "--output",

@@ -128,4 +128,7 @@ export function textThat(completes?: Completes): ValueReader<string> {
   return completes === undefined ? (text) => text : completing(completes, (text) => text);
 }
 
+/** A file's name, or `-` for our own stdin. */
+export const fileOrStdin: ValueReader<string> = Object.assign(textThat("file"), { takesDash: true });
+
 export const runKeyValue = completing("run-key", checkRunKey);
