@@ -5,7 +5,7 @@ import { removeFile } from "../os/file.ts";
 import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
 import { isOutOfSight } from "../os/liveness.ts";
-import { listLocks } from "../os/lock.ts";
+import { listLocks, probeLock } from "../os/lock.ts";
 import { lookAtLog, readNames } from "../os/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
@@ -172,8 +172,17 @@ class Cleaner {
     );
   }
 
-  /** A job that was ended and whose command still runs keeps its key from running twice; what a hook is told of must be there. */
-  async #isHeld({ jobId, mayLive, hook }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+  /**
+   * A job that was ended and whose command still runs keeps its key from running twice; what a hook is told of must be there;
+   * and who writes to a pipe would wait for ever for somebody to copy it on, if nobody could find it.
+   */
+  async #isHeld({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+    if (hasPipes && this.#isWrittenTo(jobId)) {
+      this.context.notify(
+        `job ${jobId} is kept: a process that it has left behind still has its output open`,
+      );
+      return true;
+    }
     if (!mayLive && hook !== "due") return false;
     const job = await this.store.find(jobId);
     if (job === undefined) return false;
@@ -194,6 +203,10 @@ class Cleaner {
       `job ${jobId} is kept: it ran in another PID namespace, and whether its command still runs cannot be seen from here; run clean where it ran`,
     );
     return true;
+  }
+
+  #isWrittenTo(jobId: string): boolean {
+    return Object.values(pipeFiles(this.context.home, jobId)).some((path) => probeLock(path) === "held");
   }
 
   #deleteFiles(candidate: CleanCandidate): boolean {

@@ -43,12 +43,18 @@ export function findProcesses(context: Context, job: Job, search: Search = {}): 
  * below one. Undefined where the kernel does not tell.
  */
 export function findChildren(context: Context, job: Job, worker: number): readonly ProcessStat[] | undefined {
-  const children = readChildren(worker);
-  if (children === undefined) return undefined;
   const table = new ProcessTable(context.origin);
-  return children
-    .map((pid) => ({ ...HIDDEN, ...readProcess(pid), ...identify(pid) }))
-    .filter((child) => lives(child) && !table.isStranger(child.pid, job));
+  for (let before: string | undefined; ;) {
+    const children = readChildren(worker);
+    if (children === undefined) return undefined;
+    const living = children
+      .map((pid) => ({ ...HIDDEN, ...readProcess(pid), ...identify(pid) }))
+      .filter((child) => lives(child) && !table.isStranger(child.pid, job));
+    // One that was gone when we looked at it has left its own children to the worker, behind our back: another list shows them.
+    const list = children.join(" ");
+    if (living.length > 0 || list === before) return living;
+    before = list;
+  }
 }
 
 /** The worker of a job that was ended stays as long as a process is left of it, and says so when none is: see aftermath.ts. */

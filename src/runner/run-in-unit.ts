@@ -6,6 +6,8 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../os/control-group.ts";
+import { hookFiles } from "../os/home.ts";
+import { probeLock } from "../os/lock.ts";
 import { isFirstProcess, isLiving, readProcess } from "../os/self.ts";
 import { signalProcess } from "../os/pidfd.ts";
 import { PASSED_ON } from "../os/signals.ts";
@@ -89,14 +91,21 @@ const FIRST_LOOK_MS = 2;
 const LONGEST_LOOK_MS = 100;
 
 /**
- * Waits until the worker of a job that has ended is gone, where it ends with us: systemd kills what is left of a service when
- * its main process ends, and the kernel all that is in a container with its first process; and the worker may still have the
- * job's hook to run. `isEnough`: leave it to them, and the hook to whoever looks at the job next.
+ * Waits until the hook of a job that has ended has run, where its worker ends with us: systemd kills what is left of a service
+ * when its main process ends, and the kernel all that is in a container with its first process. `isEnough`: leave it to them,
+ * and the hook to whoever looks at the job next.
  */
-export async function outlastWorker({ worker }: Job, isEnough: () => boolean): Promise<void> {
+export async function outlastHook(
+  context: Context,
+  { jobId, worker, onExit }: Job,
+  isEnough: () => boolean,
+): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (worker === null || !(isFirstProcess() || unit?.endsWith(".service") === true)) return;
-  const remains = () => (isFirstProcess() ? isLivingWorker(worker) : isThere(worker, unit!));
+  if (onExit === null || worker === null || !(isFirstProcess() || unit?.endsWith(".service") === true))
+    return;
+  const remains = () =>
+    probeLock(hookFiles(context.home, jobId).lock) === "held" &&
+    (isFirstProcess() ? isLivingWorker(worker) : isThere(worker, unit!));
   let pause = FIRST_LOOK_MS;
   while (remains() && !isEnough()) {
     await Bun.sleep(pause);

@@ -60,7 +60,7 @@ export async function runJob(
   if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isFirstProcess())) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
     const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
-    await (await import("./run-in-unit.ts")).outlastWorker(ended, isEnough);
+    await (await import("./run-in-unit.ts")).outlastHook(context, ended, isEnough);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }

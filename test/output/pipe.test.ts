@@ -151,6 +151,23 @@ test("a lost job holds its key by the pipe that a process of it has open", async
   await until("its words", () => readFileSync(job.stdout_file, "utf8") === "end\n");
 });
 
+test("clean keeps a job that a daemon still writes for, and takes it when that has ended", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startAt(box, gate, `(WAIT; echo late) & echo early`);
+  await finishedJob(box, "k");
+  const kept = await box.run(["clean", "--keep", "0"]);
+  expect(kept).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining(`job ${job.job_id} is kept: a process`),
+  });
+  expect(JSON.parse(kept.stdout)).toMatchObject({ deleted: 0 });
+  gate.open();
+  await until("the pipes are gone", () => pipes(box).length === 0);
+  expect(readFileSync(job.stdout_file, "utf8")).toBe("early\nlate\n");
+  expect(await box.json(["clean", "--keep", "0"])).toMatchObject({ deleted: 1 });
+});
+
 test("what daemons write after the command's end is copied, by the worker or by its successor", async () => {
   await using box = new Sandbox();
   for (const isKilled of [false, true]) {

@@ -122,7 +122,7 @@ test("1.1.0: a job of the first hours of 1970 (a machine without a clock) keeps 
 test("a job of ours keeps the first hours of 1970, too", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-  edit(box, "update jobs set started_at = 1000000, finished_at = 2500000");
+  edit(box, "update job_records set started_at = 1000000, finished_at = 2500000");
   const job = await box.json(["status", "--run-key", "k"]);
   expect([answeredInstant(job.started_at), answeredInstant(job.finished_at!)]).toEqual([
     1_000_000, 2_500_000,
