@@ -14,12 +14,15 @@ export type LogStream = (typeof LOG_STREAMS)[number];
 const CHUNK_BYTES = 262_144;
 const NEWLINE = 10;
 
-/** Copies one stream of a job to a descriptor, from a byte on. Throws SystemError EPIPE where the reader has gone. */
+/**
+ * Copies what one stream of a job has now to a descriptor, from a byte on. Not what comes meanwhile: a job that prints its own
+ * log would add to it without end. Throws SystemError EPIPE where the reader has gone.
+ */
 export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
-  withLog(context, job, stream, (log) => {
+  withLog(context, job, stream, (log, size) => {
     seek(log, from);
     const transfer = new Transfer(log, output, from);
-    while (!transfer.atEnd) transfer.step();
+    for (let copied = from; copied < size && !transfer.atEnd;) copied += transfer.step();
   });
 }
 

@@ -101,6 +101,14 @@ test("what does not wait for the job is not refused: status, logs, another key, 
   expect(job.status).toBe("CANCELLED");
 });
 
+test("a job that prints its own log comes to an end", async () => {
+  await using box = new Sandbox();
+  const script = 'echo first; "$0" logs --run-key me; "$0" logs --run-key me | cat; echo last';
+  const job = await box.json(["start", "--run-key", "me", "--sync", "--", "sh", "-c", script, BINARY]);
+  expect(job).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
+  expect(readFileSync(job.stdout_file, "utf8")).toBe("first\nfirst\nfirst\nfirst\nlast\n");
+});
+
 test("a process that outlived its job may start the key anew", async () => {
   await using box = new Sandbox();
   const inherited = {
