@@ -34,8 +34,6 @@ const words = process.argv.slice(2);
 const code = await step("tests", [
   "test",
   "--parallel",
-  // Bun 1.4.5 does not read the timeout that bunfig.toml may give.
-  "--timeout=60000",
   "--reporter=junit",
   `--reporter-outfile=${report}`,
   ...words,

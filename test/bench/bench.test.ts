@@ -1,7 +1,9 @@
 /** Every part of the bench measures something, in sizes whose figures mean nothing. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { ROOT, Sandbox } from "../support/sandbox.ts";
+import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("each section of the bench has its figures, and none is left out", async () => {
   await using box = new Sandbox();

@@ -1,8 +1,10 @@
 /** `bun test` needs no build before it, and never tests an executable that is older than the sources. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT, Sandbox } from "../support/sandbox.ts";
+import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A checkout with one test, which prints what the executable says of itself. */
 function makeCheckout(box: Sandbox): string {

@@ -1,9 +1,11 @@
 /** CI on GitHub runs what a developer runs, with the Bun that the project is made for. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../../package.json";
-import { ROOT } from "../support/sandbox.ts";
+import { ROOT, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 interface Step {
   readonly uses?: string;

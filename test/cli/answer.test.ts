@@ -1,10 +1,12 @@
 /** The answers of start and status: their fields, order and form, and that stdout holds nothing else. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { runningJob } from "../support/jobs.ts";
 import { hasOpen } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const JOB_FIELDS = [
   "run_key",

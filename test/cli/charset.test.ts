@@ -1,8 +1,10 @@
 /** The characters of JSON: as they are, or in ASCII where the caller's locale says that they would not be understood. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { hookedJob, lineIn } from "../support/hooks.ts";
 import { join } from "node:path";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const WORDS = ["é", "€", "🎉", "\u007f", "\u0080", "\uffff", "日本"];
 const COMMAND = ["echo", ...WORDS];

@@ -1,8 +1,10 @@
 /** A clean that is killed at any point leaves nothing that the next clean would not finish, and loses no other job. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { readdirSync } from "node:fs";
 import { testWith } from "../support/needs.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CLEAN = ["clean", "--before"];
 

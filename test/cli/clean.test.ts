@@ -1,11 +1,13 @@
 /** clean: what it deletes, what it never touches, and that it tells what it could not delete. */
 import { Database } from "bun:sqlite";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CLEAN_ALL = ["clean", "--before", "2100-01-01"];
 

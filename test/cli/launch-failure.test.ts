@@ -1,10 +1,12 @@
 /** A command that cannot be launched is FAILED with -1 and a reason for a person, told by start with and without --sync. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasOpen } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** `tools` is in PATH, and the working directory is the one above it. */
 function furnish(box: Sandbox): Record<string, string> {

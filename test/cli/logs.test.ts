@@ -1,12 +1,14 @@
 /** logs: the bytes that the command wrote, all of them and no others, however many. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("stdout is the default, and each stream is its own", async () => {
   await using box = new Sandbox();

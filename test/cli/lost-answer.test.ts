@@ -1,6 +1,8 @@
 /** Where stdout takes nothing, the answer is lost, but not that the work was done: exit 1 (125), and a sentence says it. */
-import { describe, expect, test } from "bun:test";
-import { BINARY, type Finished, Sandbox } from "../support/sandbox.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { BINARY, type Finished, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Runs orchesjob with a stdout that takes nothing. */
 function mute(box: Sandbox, words: readonly string[]): Promise<Finished> {

@@ -1,8 +1,10 @@
 /** What comes from outside does nothing to the terminal of who reads a message: no control character, no turned direction. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** CSI, in one character and in two; what turns the direction of writing; what ends a line. */
 const HOSTILE = "\u009b31m\u001b[2J\u202eabc\u2066\u061c\u200f\u2028\u0085\u007f";

@@ -1,8 +1,10 @@
 /** Looking up what is not there: exit 3, a sentence, and nothing is created. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const LOOKUPS: readonly (readonly string[])[] = [
   ["status", "--run-key", "none"],

@@ -1,5 +1,5 @@
 /** clean by number, by age and by size: which jobs go, and which files without a job. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
   existsSync,
@@ -16,7 +16,9 @@ import { edit, openDatabase } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf, killWorker } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 interface Cleaned {
   readonly deleted: number;

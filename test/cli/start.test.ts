@@ -1,5 +1,7 @@
-import { expect, test } from "bun:test";
-import { Sandbox } from "../support/sandbox.ts";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("start --sync answers with the result", async () => {
   await using box = new Sandbox();

@@ -1,12 +1,14 @@
 /** The state directory: where it is, how it may be named, that it can be moved, and when it is refused. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { type RunOptions, Sandbox } from "../support/sandbox.ts";
+import { type RunOptions, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { NOBODY, runAs } from "../support/users.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 describe("names", () => {
   test.each([

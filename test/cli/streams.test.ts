@@ -1,8 +1,10 @@
 /** stdout and stderr as a caller may have them: full, closed, slow. Never a false success, never a trace. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const ANSWERS = [
   ["status", "status --run-key k"],

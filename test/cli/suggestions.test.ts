@@ -1,7 +1,9 @@
 /** What people type who know other programs, or have mistyped: told what to type, exit 2. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test.each([
   [["rm"], "try: orchesjob clean "],

@@ -1,5 +1,5 @@
 /** `systemd` writes units, and nothing over what somebody has changed. Whether they work: test/systemd/units.test.ts. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   mkdirSync,
@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const NAMES = ["orchesjob-clean.service", "orchesjob-clean.timer", "orchesjob@.service", "orchesjob@.timer"];
 

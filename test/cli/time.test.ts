@@ -1,8 +1,10 @@
 /** Times as they are printed, and as `clean --before` reads them: in the caller's zone, whatever form TZ has. */
 import { Database } from "bun:sqlite";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$/;
 

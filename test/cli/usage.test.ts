@@ -1,9 +1,11 @@
 /** The command line: what is understood, and what is refused with exit 2 and a sentence that helps. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import manifest from "../../package.json";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const LONGEST_KEY = "é".repeat(512);
 

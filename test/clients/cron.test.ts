@@ -1,6 +1,8 @@
 /** An existing client: cron, which mails whatever comes on stderr. Silence when all is well, and a word when not. */
-import { describe, expect, test } from "bun:test";
-import { BINARY, type Finished, Sandbox } from "../support/sandbox.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { BINARY, type Finished, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** As cron runs it: next to no environment, and sh. */
 function fromCron(box: Sandbox, line: string): Promise<Finished> {

@@ -2,15 +2,17 @@
  * An existing client: an orchestrator's operator starts jobs over SSH and requires exit 0, `job_id`, `status` and
  * `accepted`; its sensor asks every few seconds and knows exactly four ends. The connection may go at any moment.
  */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { Reading } from "../support/reading.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { Ssh } from "../support/sshd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const ENDS = ["SUCCEEDED", "FAILED", "LOST", "CANCELLED"];
 const STATUSES = ["STARTING", "RUNNING", ...ENDS];

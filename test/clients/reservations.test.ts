@@ -2,9 +2,11 @@
  * An existing client: a reservation daemon keeps the `job_id` of what it started, and later asks for the status and the
  * result by it, or cancels, passing output and exit code on to who reserved.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 interface Reservation {
   readonly jobId: string;

@@ -1,12 +1,14 @@
 /** Clients of the Python program make the state directory first, under a umask of 002, with a database of their own in it. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { judge } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
 import { PYTHON_VERSIONS, unpackPython } from "../support/python-home.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { runAs, STRANGER } from "../support/users.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"];
 /** Debian's, whose group has the same number and name. */

@@ -1,9 +1,11 @@
 /** Law 8, arguments: the command gets them byte for byte, and what cannot be passed on exactly is refused. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Prints its arguments with a NUL after each. */
 const PRINT = ["sh", "-c", 'for word do printf "%s\\0" "$word"; done', "print"];

@@ -1,9 +1,11 @@
 /** Where the C library is, and what it can do, differs from system to system. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { testWith } from "../support/needs.ts";
-import { BINARY, ROOT, Sandbox } from "../support/sandbox.ts";
+import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const USUAL = [
   "/lib/x86_64-linux-gnu/libc.so.6",

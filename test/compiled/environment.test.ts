@@ -1,8 +1,10 @@
 /** Law 8, environment: the command gets its caller's entries byte for byte and in their order, and some of ours. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const TOKEN = /^ORCHESJOB_JOB_TOKEN=[0-9a-f-]{36}$/gm;
 

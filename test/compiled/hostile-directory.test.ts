@@ -1,9 +1,11 @@
 /** Law 9: nothing in the caller's working directory is read or executed by us. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { testWith } from "../support/needs.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A directory full of what Bun, Node and their tools would read; whatever is executed of it leaves a file `ran`. */
 function plant(box: Sandbox): string {

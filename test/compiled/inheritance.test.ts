@@ -1,12 +1,14 @@
 /** Law 8, what a process inherits: umask, limits, niceness, directory, signals; and what it must not: our descriptors. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf, readProc } from "../support/processes.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Runs the same command in the same shell directly and as a job; returns what each of them printed. */
 async function compare(

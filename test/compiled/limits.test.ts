@@ -1,10 +1,12 @@
 /** Limits that the caller has set are the target's; ours must not suffer from them, nor lead us astray. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { finishedJob } from "../support/jobs.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["strace"],

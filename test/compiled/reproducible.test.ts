@@ -1,9 +1,11 @@
 /** Who builds the same source gets the same executable, wherever the checkout is. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile } from "../../scripts/build.ts";
-import { ROOT, Sandbox } from "../support/sandbox.ts";
+import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("another checkout gives the same bytes", async () => {
   await using box = new Sandbox();

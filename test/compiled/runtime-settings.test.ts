@@ -1,8 +1,10 @@
 /** Law 8 once more: what the worker's runtime is told by its environment is never the command's, and the caller's own is. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const NAMES = ["BUN_GC_TIMER_DISABLE", "BUN_JSC_useWarmUpMarkedBlocks"] as const;
 

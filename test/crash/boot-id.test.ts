@@ -1,9 +1,12 @@
 /** Found by the sweep: a worker that could not read the boot's id noted an empty one, and passed for one from before a reboot. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
 import { killAndWait } from "../support/processes.ts";
 import { strikeWorker } from "../support/strace.ts";
 import { checkManners, Scene } from "./scene.ts";
+import { TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(["strace"], "an orphan is seen although its worker could not read the id of the boot", async () => {
   await using scene = new Scene();

@@ -1,14 +1,16 @@
 /** Whoever runs a hook is struck at any system call: the hook runs all the same, and never twice at the same time. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { type HookedJob, lineIn } from "../support/hooks.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { type JobAnswer, until } from "../support/sandbox.ts";
+import { type JobAnswer, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { type Fault, strike, strikeWorker } from "../support/strace.ts";
 import { readTestimony, untilQuiet, witness } from "../support/witness.ts";
 import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
 import { join } from "node:path";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Testifies in the sandbox, also where the job's directory cannot be entered. */
 const ENTER = `cd "$ORCHESJOB_HOME/.." || exit\n`;

@@ -2,15 +2,17 @@
  * Random commands and random deaths from several processes at once, against the model of what may be true (model.ts).
  * The seed is printed; ORCHESJOB_SEED=N repeats the choices, though not the moments at which processes meet.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { has } from "../support/needs.ts";
 import { findProcesses } from "../support/processes.ts";
-import { BINARY, type Finished, type JobAnswer, type RunOptions } from "../support/sandbox.ts";
+import { BINARY, type Finished, type JobAnswer, type RunOptions, TIMEOUT_MS } from "../support/sandbox.ts";
 import { openToAll, OUT_OF_REACH, WITHOUT_KILL } from "../support/unending.ts";
 import { untilQuiet, witness } from "../support/witness.ts";
 import { isOver, Model } from "./model.ts";
 import { checkExecutions, checkHistory, checkManners, Scene } from "./scene.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
 const SEED = Number(process.env["ORCHESJOB_SEED"] ?? Date.now() % 1_000_000);

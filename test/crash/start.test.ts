@@ -1,10 +1,13 @@
 /** A `start` that is struck at any system call leaves no gap: nothing, a job that runs, or one that is found LOST. */
+import { setDefaultTimeout } from "bun:test";
 import { openDatabase } from "../support/database.ts";
 import { findProcesses } from "../support/processes.ts";
-import { until } from "../support/sandbox.ts";
+import { TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { readTestimony } from "../support/witness.ts";
 import { strikeCommand, usedDirectory } from "./acts.ts";
 import { testSweep } from "./sweep.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const START = strikeCommand((scene) => scene.start());
 const START_SYNC = strikeCommand((scene) => {

@@ -1,14 +1,16 @@
 /** Whoever ends a job before its time is struck, while a process of it cannot be ended: its key is not free all the same. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { has } from "../support/needs.ts";
-import { BINARY, isAlive, type JobAnswer } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, TIMEOUT_MS } from "../support/sandbox.ts";
 import { type Fault, strike, strikeWorker } from "../support/strace.ts";
 import { openToAll, OUT_OF_REACH, WITHOUT_KILL } from "../support/unending.ts";
 import { readTestimony, witness } from "../support/witness.ts";
 import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CANCEL = ["cancel", "--run-key", "k", "--grace-seconds", "0"];
 

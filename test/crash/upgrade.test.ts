@@ -1,12 +1,14 @@
 /** The upgrade of a Python directory that is struck: the old database is whole, or the new one is; and it ends as if undisturbed. */
 import { Database } from "bun:sqlite";
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type JobAnswer, ROOT } from "../support/sandbox.ts";
+import { type JobAnswer, ROOT, TIMEOUT_MS } from "../support/sandbox.ts";
 import { strikeCommand } from "./acts.ts";
 import { Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 function pythonDirectory(version: string): Scene {
   const scene = new Scene();

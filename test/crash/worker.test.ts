@@ -1,10 +1,13 @@
 /** A worker that is struck at any system call: its command never runs twice, and its record says what happened. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import type { JobAnswer } from "../support/sandbox.ts";
 import { type Fault, strikeWorker } from "../support/strace.ts";
 import { checkManners, judge, type Scene } from "./scene.ts";
 import { readTestimony } from "../support/witness.ts";
 import { testSweep } from "./sweep.ts";
+import { TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Strikes the worker of a start. `whenRunning` is done once its command runs; the scene is left when the worker is dead. */
 function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void, ...options: readonly string[]) {

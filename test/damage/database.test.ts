@@ -1,6 +1,6 @@
 /** A database that is not what it should be: a clear error with a way out, exit 1 or 4, and not a byte of it changed. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -15,7 +15,9 @@ import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { testWith } from "../support/needs.ts";
 import { findProcesses } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const COMMANDS = [
   ["status", "--run-key", "k"],

@@ -1,9 +1,11 @@
 /** Files of the state directory that somebody deleted under running jobs. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("a job whose lock file was deleted is cancelled all the same, and said to be", async () => {
   await using box = new Sandbox();

@@ -1,13 +1,15 @@
 /** A state directory that is not safe to use, or that has lost parts: a clear error with a way out, or it is made whole. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { statusOf } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { snapshot } from "../support/snapshot.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const COMMANDS = [
   ["status", "--run-key", "k"],

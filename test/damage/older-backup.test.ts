@@ -1,13 +1,15 @@
 /** An older backup of the database, put back while jobs run: nothing runs twice, nothing is told falsely, no result is lost. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { diagnose } from "../support/doctor.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { openFiles, stop } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
 const backupOf = (box: Sandbox) => join(box.directory, "backup.db");

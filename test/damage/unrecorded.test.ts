@@ -1,12 +1,14 @@
 /** What is true is told also where it cannot be recorded, and what a hand has written does not keep the rest from being read. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["strace"],

@@ -1,5 +1,5 @@
 /** The way to the state directory, from the root on, and what is linked in it: whoever may replace a part of it steers us. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -14,8 +14,10 @@ import { join } from "node:path";
 import { judge } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
 import { Gate } from "../support/gate.ts";
-import { BINARY, type Finished, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type Finished, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { NOBODY, runAs, STRANGER } from "../support/users.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"];
 

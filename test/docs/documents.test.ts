@@ -1,10 +1,12 @@
 /** README.md and docs/ tell the truth: what they show is what comes, and they name nothing that is not there. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { findDifference, readDocument, readSteps, typeSteps } from "../support/console.ts";
-import { BINARY, ROOT, Sandbox } from "../support/sandbox.ts";
+import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const DOCUMENTS = ["README.md", "docs/failure-model.md"];
 

@@ -1,8 +1,10 @@
 /** What README.md says about going back to an older version, typed as it stands there. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
 import { readRecipe } from "../support/recipes.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(["sqlite3"], "the copy of the database brings the older version back to work", async () => {
   await using box = new Sandbox();

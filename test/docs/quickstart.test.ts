@@ -1,8 +1,10 @@
 /** `bun run quickstart` shows a first real job, says so with its exit code, and leaves nothing behind. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT, Sandbox } from "../support/sandbox.ts";
+import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const QUICKSTART = [process.execPath, join(ROOT, "scripts/quickstart.ts"), "--no-build"];
 

@@ -1,5 +1,5 @@
 /** The recipes of README.md that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
@@ -7,8 +7,10 @@ import { finishedJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { Reading } from "../support/reading.ts";
 import { readRecipe } from "../support/recipes.ts";
-import { BINARY, type JobAnswer, ROOT, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { quote, Ssh } from "../support/sshd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A server whose user's home is the sandbox's directory, with orchesjob in its PATH. */
 function startServer(box: Sandbox, environment: Record<string, string> = {}): Promise<Ssh> {

@@ -1,11 +1,11 @@
 /** The recipes of README.md for cron and for a CI runner, in a real systemd: Debian's cron, and a service as the runner. */
-import { afterAll, beforeAll, expect } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { has, testWith } from "../support/needs.ts";
 import { readRecipe } from "../support/recipes.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
 
-const TIMEOUT_MS = 60_000;
+setDefaultTimeout(TIMEOUT_MS);
 
 let box: Sandbox;
 let machine: SystemdMachine;

@@ -1,6 +1,6 @@
 /** doctor on a database that was broken on purpose: it says so, changes not a byte, and goes on with the other checks. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -18,8 +18,10 @@ import { edit, openDatabase } from "../support/database.ts";
 import { complaintsOf, diagnose } from "../support/doctor.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { PYTHON_VERSIONS, unpackPython } from "../support/python-home.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { snapshot } from "../support/snapshot.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
 

@@ -1,5 +1,5 @@
 /** doctor on directories and files that were broken on purpose; what --fix mends, and that without it nothing is touched. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -16,8 +16,10 @@ import {
 import { join } from "node:path";
 import { complaintsOf, diagnose, judge } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { snapshot } from "../support/snapshot.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A state directory with one finished job, and nothing that runs. */
 async function used(): Promise<Sandbox & { job: JobAnswer }> {

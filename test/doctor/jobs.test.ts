@@ -1,12 +1,14 @@
 /** doctor on jobs whose workers, processes or files are gone, and on a clock that went back. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { complaintsOf, diagnose } from "../support/doctor.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killAndWait, killWorker, stop } from "../support/processes.ts";
-import { isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const statusOf = (box: Sandbox, jobId: string) => {
   using database = openDatabase(box);

@@ -1,6 +1,6 @@
 /** Who belongs to a job cannot be forged: its id is for everybody to see, its token is not. */
 import { Database } from "bun:sqlite";
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
@@ -8,7 +8,9 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { testWith } from "../support/needs.ts";
 import { findProcesses, killAndWait, killWorker, statusOf } from "../support/processes.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 

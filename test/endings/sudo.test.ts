@@ -1,9 +1,11 @@
 /** Law 6 where a job's processes are root's, and the user's cancel cannot reach them: its key is not free until they are gone. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { type Finished, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type Finished, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { Sudoer } from "../support/sudoer.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "pay", "--sync", "--", "true"] as const;
 

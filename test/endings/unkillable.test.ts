@@ -1,5 +1,5 @@
 /** Processes that cannot be ended, or not so easily: nobody says that they are gone, and their key is not free. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
@@ -8,7 +8,17 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { stateOf, statusOf } from "../support/processes.ts";
-import { type Finished, isAlive, type JobAnswer, ROOT, Sandbox, until } from "../support/sandbox.ts";
+import {
+  type Finished,
+  isAlive,
+  type JobAnswer,
+  ROOT,
+  Sandbox,
+  TIMEOUT_MS,
+  until,
+} from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"] as const;
 

@@ -1,5 +1,5 @@
 /** A hook whose runner was killed runs again, once the first run has ended; whichever command sees the job has it run. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
   readdirSync,
@@ -13,8 +13,10 @@ import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { findProcesses, killAndWait, killWorker, stop } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { readTestimony, witness } from "../support/witness.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A finished job whose worker was killed in its hook, which was killed, too: nobody has noticed yet. */
 async function jobWithDeadHook(box: Sandbox, runKey: string, rest: string): Promise<JobAnswer> {

@@ -1,12 +1,14 @@
 /** `--on-exit`: what a hook is given, when it runs, and what is recorded of it. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob, jobThat, startReady } from "../support/jobs.ts";
 import { killAndWait, killWorker, statusOf } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const TELL = 'echo "$ORCHESJOB_STATUS,$ORCHESJOB_EXIT_CODE"';
 

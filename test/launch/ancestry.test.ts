@@ -1,7 +1,9 @@
 /** A job that waits for itself would never end, and one that shows its own output would fill the disk. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const REFUSED =
   /^orchesjob: cannot (start "me" from within a job of "me"|\w+( for)? job \S+ of run key "me" from within it): /m;

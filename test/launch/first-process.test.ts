@@ -1,10 +1,12 @@
 /** `run` as the first process of a container is the command: the container's stop is meant for that, and everything ends with it. */
-import { describe, expect } from "bun:test";
+import { describe, expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"];
 

@@ -1,10 +1,12 @@
 /** A job that fills the disk with its own output: what is said, and that it helps. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { spawnSync } from "bun";
 import { mkdirSync, statfsSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(["root"], "the log that has filled the disk is named, and emptying it lets all go on", async () => {
   await using box = new Sandbox();

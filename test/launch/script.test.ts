@@ -1,8 +1,10 @@
 /** A script without `#!` is run by /bin/sh, as execvp(3), shells, env and cron do it. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** `tools/bare` in the working directory; `tools` is in PATH behind a directory with a namesake that is no executable. */
 function furnish(box: Sandbox): { readonly PATH: string } {

@@ -1,13 +1,15 @@
 /** What fails for want of something is said to fail for that, and the command is not blamed. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { closeSync, copyFileSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const SHORTAGES = [
   ["processes", "clone,clone3,vfork:error=EAGAIN", /limit of processes is reached/],

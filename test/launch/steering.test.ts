@@ -1,10 +1,12 @@
 /** What of the caller's environment steers Bun reaches the command as it is, and never the runtime of the worker. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const STEERING = {
   // The runtime would end with its parent: the launcher.

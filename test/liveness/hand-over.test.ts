@@ -1,12 +1,14 @@
 /** No gap in the hand-over: wherever launcher or worker end, there is nothing, a running job, or LOST start_interrupted. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
 import { startBeforeClaim, startBeforeRun } from "../support/hand-over.ts";
 import { childrenOf, killAndWait, openFiles, statusOf, stop } from "../support/processes.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const marker = (box: Sandbox) => join(box.directory, "ran");
 const command = (box: Sandbox) => ["sh", "-c", `echo x >> ${marker(box)}`];

@@ -1,11 +1,13 @@
 /** A database that another program keeps locked is exit 5 after at least ten seconds, for every command, without a trace. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { findProcesses } from "../support/processes.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const LOCKED = /^orchesjob: .*orchesjob\.db is locked by another process .*try again[^\n]*\n$/;
 

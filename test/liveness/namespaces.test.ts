@@ -1,12 +1,14 @@
 /** Workers in other PID namespaces (containers that share the state directory), and where nobody reaps the dead. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { enter, seenFromHere, startContainer } from "../support/container.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, readProc, stateOf, statusOf } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["root", "unshare"],

@@ -1,9 +1,11 @@
 /** A file system without locks is refused with a clear error: without the witness of life nothing may run. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Words in front of a command whose calls are to fail, as strace's option `inject` has them. */
 function failing(calls: string, error: string): readonly string[] {

@@ -1,12 +1,14 @@
 /** LOST does not mean free (law 6): while a process of a LOST job lives its key is refused, and then runs by itself. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker, openFiles, stateOf, statusOf } from "../support/processes.ts";
-import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const start = (box: Sandbox) => box.run(["start", "--run-key", "k", "--sync", "--", "true"]);
 

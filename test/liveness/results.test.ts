@@ -1,5 +1,5 @@
 /** A known result is never lost while its worker lives (law 4): it is recorded late, but true, with its true time. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "bun";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,9 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { testWith } from "../support/needs.ts";
 import { stateOf, statusOf } from "../support/processes.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** The rest of a command's script: notes the time, and ends with 7. */
 const NOTE_END = "date +%s%N > ended; exit 7";

@@ -1,5 +1,5 @@
 /** A signalled worker tells the truth: the signal goes to its command's whole group, whose own outcome is recorded. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
@@ -7,7 +7,9 @@ import { injectFaults } from "../support/faults.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { testWith } from "../support/needs.ts";
 import { openFiles, readProc, statusOf } from "../support/processes.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const finished = (box: Sandbox): Promise<JobAnswer> =>
   until("its end", async () => {

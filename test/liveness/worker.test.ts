@@ -1,11 +1,13 @@
 /** A job is active exactly as long as its worker lives (law 5): killed, stopped, its lock file deleted, its number reused. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killAndWait, killWorker, statusOf, stop } from "../support/processes.ts";
-import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const lockFile = (box: Sandbox, jobId: string) => join(box.home, "locks", jobId);
 

@@ -1,5 +1,5 @@
 /** `metrics`: the figures are true, Prometheus understands them, and their number is bounded. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { readDocument } from "../support/console.ts";
@@ -9,7 +9,9 @@ import { type Exposition, parseExposition, valueOf } from "../support/exposition
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 async function scrape(box: Sandbox, ...words: readonly string[]): Promise<Exposition> {
   const { stdout, stderr, code } = await box.run(["metrics", ...words]);

@@ -1,10 +1,12 @@
 /** stdin: what a caller gives without a word is told of; --stdin gives it to the command. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const TOLD = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
 

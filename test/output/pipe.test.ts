@@ -1,10 +1,12 @@
 /** --output pipe: the command cannot truncate its log, and no byte is lost, whoever copies them. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
-import { isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const PIPE = ["--output", "pipe"] as const;
 

@@ -1,9 +1,11 @@
 /** A log that is cut off while somebody follows it: that is told, and what comes then is shown. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Number of the system call, as /proc/PID/syscall begins; on arm64 the C library makes another of it. */
 const POLL = process.arch === "arm64" ? "73 " : "7 ";

@@ -1,8 +1,10 @@
 /** A start warns where the command names its stdout or stderr, which are its log: opened anew, that is truncated. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("a command or a script that opens its own log is warned of, and others are not", async () => {
   await using box = new Sandbox();

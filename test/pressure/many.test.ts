@@ -1,9 +1,11 @@
 /** Under pressure every job is accepted, every result is right, and nobody sees a lock. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { openDatabase } from "../support/database.ts";
 import { Gate } from "../support/gate.ts";
 import { inParallel } from "../support/pool.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const LONG = process.env["ORCHESJOB_LONG"] === "1";
 const JOBS = LONG ? 1_000 : 200;

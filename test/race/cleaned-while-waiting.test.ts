@@ -1,9 +1,11 @@
 /** Found by the model check: a caller whose job was finished and cleaned before it looked waited for ever, spinning. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { stop } from "../support/processes.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 for (const [name, ...words] of [["start", "--sync"], ["run"]] as const) {
   test(`${name} says so where its job was cleaned before it could read the result`, async () => {

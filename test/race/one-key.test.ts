@@ -1,11 +1,13 @@
 /** Law 1 under a rush: many callers at once with one run key get one job, and its command runs once. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { hasOpen } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CALLERS = 50;
 

@@ -1,9 +1,11 @@
 /** Found by the model check: a start that lost a race and tried again ran its command in the root directory. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { startBeforeClaim } from "../support/hand-over.ts";
 import { stop } from "../support/processes.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { finishedJob } from "../support/jobs.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("a start that was overtaken and tries again runs its command in the caller's directory", async () => {
   await using box = new Sandbox();

@@ -1,9 +1,11 @@
 /** The caller that waits: how it goes never touches the job, it wakes when the job ends, and sleeps until then. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { cpuSeconds, sleeps } from "../support/processes.ts";
-import { BINARY, isAlive, Sandbox } from "../support/sandbox.ts";
+import { BINARY, isAlive, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 describe("a caller that is ended while it waits leaves the job alone", () => {
   test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGKILL"] as const)("%s", async (signal) => {

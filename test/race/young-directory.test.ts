@@ -1,6 +1,8 @@
 /** Look-ups while the first start makes the state directory: they find the job, or nothing, and never half of a database. */
-import { expect, test } from "bun:test";
-import { Sandbox } from "../support/sandbox.ts";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const DIRECTORIES = 12;
 const LOOKS = 8;

@@ -1,5 +1,5 @@
 /** A release for this machine, as `bun run release` makes it: what is in it, and what it does on a Debian and under a prefix. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
   lstatSync,
@@ -18,8 +18,10 @@ import { makeRelease } from "../../scripts/release/make.ts";
 import type { Target } from "../../scripts/targets.ts";
 import { testWith } from "../support/needs.ts";
 import { serveRelease } from "../support/release.ts";
-import { type Finished, ROOT, Sandbox } from "../support/sandbox.ts";
+import { type Finished, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { SystemdMachine } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const NAME = `linux-${process.arch}`;
 /** Of this machine, so that nothing is downloaded. */

@@ -1,9 +1,11 @@
 /** Each completion script, and the man page, has every command and every option: asked of the shells, and of man, themselves. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { COMMANDS } from "../../src/roots/all.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A command's name, or one of its aliases, with all that may follow it. */
 const DECLARED: Record<string, string[]> = Object.fromEntries(

@@ -1,11 +1,13 @@
 /** `_complete`, which the scripts ask while somebody types: what it offers, and that it is harmless. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { unpackPython } from "../support/python-home.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { snapshot } from "../support/snapshot.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const ask = (box: Sandbox, ...words: readonly string[]) => box.run(["_complete", ...words]);
 const NOTHING = { stdout: "", stderr: "", code: 0 };

@@ -1,10 +1,12 @@
 /** Completion typed in real shells, on a terminal: which words a command is given in the end, and that nothing is executed. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InteractiveShell, type ShellName, TAB } from "../support/interactive-shell.ts";
 import { BASH_COMPLETION, testWith } from "../support/needs.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const SHELLS: readonly ShellName[] = ["bash", "zsh", "fish"];
 

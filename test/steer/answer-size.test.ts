@@ -1,7 +1,9 @@
 /** The answer of what starts a job stays below 16 kB whatever was asked: clients read it from a pipe only after the exit. */
-import { describe, expect, test } from "bun:test";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** The second start gives back the finished job. */
 const RETURN = ["--if-succeeded", "return", "--if-failed", "return"];

@@ -1,8 +1,10 @@
 /** A bad value of any option: exit 2 (125 where the job's own code is passed on), one sentence with the option and the value. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const DURATIONS = [
   "0",

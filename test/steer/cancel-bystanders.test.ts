@@ -1,13 +1,15 @@
 /** `cancel` never signals who is not of the job: the caller, its shell and pipeline, jobs of their own. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob, runningJob, startReady } from "../support/jobs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** A shell as of somebody who has set the variable by hand, a child of it, and a pipeline behind the answer. */
 async function cancelByHand(box: Sandbox, job: JobAnswer): Promise<void> {

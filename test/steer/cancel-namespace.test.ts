@@ -1,10 +1,12 @@
 /** `cancel` across PID namespaces: containers that share the state directory. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { startContainer } from "../support/container.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killWorker } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const INSIDE = ["unshare", "--pid", "--fork", "--mount-proc", BINARY];
 

@@ -1,9 +1,11 @@
 /** Many who cancel, and a job that ends by itself meanwhile: one result, which everybody tells. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
 import { statusOf } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const ROUNDS = 25;
 

@@ -1,5 +1,5 @@
 /** `cancel` where the worker is dead, dies, does not answer, or has not begun: one truthful result each time. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
@@ -7,7 +7,9 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { startReady } from "../support/jobs.ts";
 import { killAndWait, killWorker, statusOf, stop } from "../support/processes.ts";
-import { BINARY, isAlive, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Until somebody has asked for the end of a job, and the worker has not answered. */
 function asked(box: Sandbox, job: JobAnswer): Promise<unknown> {

@@ -1,5 +1,5 @@
 /** `cancel` is a kill with proof: afterwards nothing of the job is alive, wherever it went. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
@@ -7,7 +7,9 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, stateOf, statusOf, stop } from "../support/processes.ts";
-import { BINARY, type JobAnswer, ROOT, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 interface CancelAnswer extends JobAnswer {
   readonly survivors: readonly number[];

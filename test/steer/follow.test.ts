@@ -1,11 +1,13 @@
 /** `logs --tail` and `--follow`. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, truncateSync } from "node:fs";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 describe("--tail N gives the last N lines", () => {
   test.each([

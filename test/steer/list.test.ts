@@ -1,10 +1,12 @@
 /** `list` and `status --running`: which jobs they show, in which order, and that none of them is a false word. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const list = (box: Sandbox, ...words: readonly string[]) => box.json<JobAnswer[]>(["list", ...words]);
 const keys = async (box: Sandbox, ...words: readonly string[]) =>

@@ -1,8 +1,10 @@
 /** The options of start for the command's surroundings: --cwd, --env, --label. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 async function output(box: Sandbox, options: readonly string[], command: readonly string[]): Promise<string> {
   const result = await box.run(["run", "--run-key", "k", ...options, "--", ...command]);

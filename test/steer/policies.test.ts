@@ -1,8 +1,10 @@
 /** What a finished job of the key means for a start: --if-succeeded, --if-failed, --if-lost. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killAndWait, statusOf } from "../support/processes.ts";
-import { type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Brings the key's job to each end that there is. */
 const ENDS: Record<string, (box: Sandbox) => Promise<unknown>> = {

@@ -1,12 +1,14 @@
 /** The retry window is closed: a run key and a --request-id give one job, whatever became of it since. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const COUNT = "echo ran >> runs; echo out; exit 3";
 const words = (id: string, script = COUNT) => [

@@ -1,11 +1,13 @@
 /** `rerun`: a finished job's command, directory and options once more, as a new job that knows where it comes from. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { killAndWait, killWorker, statusOf } from "../support/processes.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("the command, the directory, the environment options, the labels and the timeout are the job's own", async () => {
   await using box = new Sandbox();

@@ -1,10 +1,12 @@
 /** `result`: how a job ended and what it wrote, in one answer. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync, truncateSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { readProc } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 interface ResultAnswer extends JobAnswer {
   readonly stdout: string;

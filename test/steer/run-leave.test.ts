@@ -1,13 +1,15 @@
 /** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, isAlive, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 import { findProcesses, hasOpen, stateOf } from "../support/processes.ts";
 import { CTRL_C, onTerminal } from "../support/terminal.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 describe("a signal to the caller detaches it", () => {
   test.each([

@@ -1,7 +1,9 @@
 /** `run` and `logs --follow` pass any size on in the memory of a few megabytes. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const BYTES = 300_000_000;
 /** An empty program of Bun's takes about 35 MB; the output would be 300. */

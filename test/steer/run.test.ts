@@ -1,12 +1,14 @@
 /** `run` is the command itself: its streams as they come, byte for byte, and its exit code. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { statusOf } from "../support/processes.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("a line appears while the command goes on, on the stream that it was written to", async () => {
   await using box = new Sandbox();

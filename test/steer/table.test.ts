@@ -1,9 +1,11 @@
 /** Tables for people: they fit the terminal, show what matters, and nothing in them is dangerous. JSON stays the default. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { CTRL_C, onTerminal, plainLines, type ScreenOptions } from "../support/terminal.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const WIDE = "日本語の長い名前".repeat(6);
 const LONG = ["echo", "x".repeat(300), "a b", "it's"];

@@ -1,6 +1,8 @@
 /** `--timeout`: TERM, grace, KILL on the whole tree, and a truthful word about it. */
-import { expect, test } from "bun:test";
-import { Sandbox, until } from "../support/sandbox.ts";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const start = (box: Sandbox, script: string, timeout = "1") =>
   box.json(["start", "--run-key", "k", "--sync", "--timeout", timeout, "--", "sh", "-c", script]);

@@ -1,9 +1,11 @@
 /** `wait`, and the callers that wait or follow: they answer as the job ends, and cost next to nothing until then. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { cpuSeconds, killWorker, sleeps } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 test("wait prints what status prints, when the job has ended", async () => {
   await using box = new Sandbox();

@@ -6,6 +6,12 @@ import { join } from "node:path";
 export const ROOT = new URL("../..", import.meta.url).pathname;
 export const BINARY = process.env["ORCHESJOB_BINARY"] ?? join(ROOT, "dist/orchesjob");
 
+/**
+ * What a test may take, in ms: on a busy machine many need more than the five seconds that Bun gives them. Each file sets it,
+ * for Bun keeps what a preload or an import has set for the first file only.
+ */
+export const TIMEOUT_MS = 60_000;
+
 export interface Finished {
   readonly code: number | null;
   readonly signal: string | null;

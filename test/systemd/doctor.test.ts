@@ -1,9 +1,11 @@
 /** What doctor says of the unit that it is called in, in a real systemd. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { judge, type Told } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(["systemd"], "doctor says whether a worker outlives the unit that it is started from", async () => {
   await using box = new Sandbox();

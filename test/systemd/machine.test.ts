@@ -1,10 +1,12 @@
 /** The machine that the other tests here stand on: that it is a real systemd, and that nothing of it stays. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
-import { isAlive, ROOT, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["systemd"],

@@ -1,9 +1,11 @@
 /** `run` as a unit of systemd: it is the command there, is stopped as the command, and tells the truth about it. */
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { has, testWith } from "../support/needs.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** Says each signal that comes, until some moments after a TERM; exits with its first argument. */
 const SAY_SIGNALS = `#!/usr/bin/perl

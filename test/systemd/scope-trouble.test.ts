@@ -1,11 +1,13 @@
 /** A systemd that hangs, or is not there: a start must neither hang with it nor promise what it cannot keep. */
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
 import { expectFailure } from "../support/expect.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["systemd"],

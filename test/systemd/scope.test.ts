@@ -2,11 +2,13 @@
  * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here share;
  * each has units, run keys and users of its own.
  */
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
 import type { HookedJob } from "../support/hooks.ts";
 import { has, testWith } from "../support/needs.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const TEST_TIMEOUT_MS = 60_000;
 

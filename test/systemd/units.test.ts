@@ -1,10 +1,12 @@
 /** The units that `orchesjob systemd` writes, in a real systemd: they are right, they work, and they are as tight as they say. */
-import { afterAll, beforeAll, expect } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { readDocument } from "../support/console.ts";
 import { readRecipe } from "../support/recipes.ts";
 import { has, testWith } from "../support/needs.ts";
-import { type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const DIRECTORY = "/etc/systemd/system";
 const NAMES = ["orchesjob@.service", "orchesjob@.timer", "orchesjob-clean.service", "orchesjob-clean.timer"];

@@ -1,7 +1,9 @@
 /** Twenty commands at once find a Python directory: one of them upgrades, all of them answer. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { PYTHON_VERSIONS, unpackPython } from "../support/python-home.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 for (const version of PYTHON_VERSIONS) {
   test(`${version}: twenty at once, one upgrade`, async () => {

@@ -1,6 +1,6 @@
 /** A call of the Python orchesjob that somebody forgot, on a directory of ours: it changes nothing, or is mended. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { dump, edit, makeOlderDatabase, openDatabase, renameBack } from "../support/database.ts";
@@ -8,7 +8,9 @@ import { complaintsOf, diagnose } from "../support/doctor.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { openFiles } from "../support/processes.ts";
 import { PythonProgram } from "../support/python-program.ts";
-import { BINARY, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 /** What the commands of the Python versions write, about a job that runs. */
 const STATEMENTS = (jobId: string): readonly string[] => [

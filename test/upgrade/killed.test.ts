@@ -1,11 +1,13 @@
 /** An upgrade that is killed at any of its writes leaves the old database whole, and the next command upgrades it. */
 import { Database } from "bun:sqlite";
-import { expect } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { testWith } from "../support/needs.ts";
 import { PYTHON_VERSIONS, type PythonHome, unpackPython } from "../support/python-home.ts";
-import { BINARY, Sandbox } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const CALLS = ["pwrite64", "write", "fsync", "ftruncate", "rename,renameat,renameat2", "fcntl"];
 

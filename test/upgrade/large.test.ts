@@ -1,11 +1,13 @@
 /** A long history of the Python orchesjob is upgraded whole: every job, in its order, with its numbers. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { unpackPython } from "../support/python-home.ts";
 import { openDatabase } from "../support/database.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const JOBS = process.env["ORCHESJOB_LONG"] === "1" ? 300_000 : 20_000;
 const KEYS = 100;

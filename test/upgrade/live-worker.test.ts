@@ -1,5 +1,5 @@
 /** A job that the Python worker still runs is not LOST while that worker lives, and its result is told truthfully. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
 import { testWith } from "../support/needs.ts";
@@ -13,7 +13,9 @@ import {
   unpackPython,
 } from "../support/python-home.ts";
 import { killAndWait, statusOf } from "../support/processes.ts";
-import { isAlive, ROOT, Sandbox, until } from "../support/sandbox.ts";
+import { isAlive, ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const running = (old: PythonHome) => old.jobs.find((job) => job.run_key === "was-running")!.job_id;
 

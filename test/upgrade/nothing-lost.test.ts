@@ -1,6 +1,6 @@
 /** A directory of either Python version opens by whichever command comes first, and nothing of it is lost. */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { edit, openDatabase } from "../support/database.ts";
@@ -13,7 +13,9 @@ import {
   toldHistory,
   unpackPython,
 } from "../support/python-home.ts";
-import { Sandbox } from "../support/sandbox.ts";
+import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
 
 const FIRST_COMMANDS = [
   ["status", "--run-key", "nightly-backup"],
