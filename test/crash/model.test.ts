@@ -91,9 +91,9 @@ interface Turn {
 
 type Step = (turn: Turn) => Promise<void>;
 
-/** Words that start a command of up to 50 ms; of up to 300 ms where a cancel is to find it. */
+/** Words that start a command of up to 50 ms; of up to 1 s where a cancel is to find it. */
 function startWords({ runKey, random }: Turn, ...options: readonly string[]): string[] {
-  const seconds = (random() * (runKey === UNENDING ? 0.3 : 0.05)).toFixed(3);
+  const seconds = (random() * (runKey === UNENDING ? 1 : 0.05)).toFixed(3);
   const out = runKey === UNENDING ? OUT_OF_REACH : [];
   return ["start", "--run-key", runKey, ...options, "--", ...out, ...witness(`sleep ${seconds}`)];
 }
