@@ -70,15 +70,18 @@ export function hasController(pid: number, unit: string, controller: string): bo
 export function killControlGroup(unit: string): void {
   const group = upTo(readControlGroup("self"), unit);
   if (group === undefined) return;
-  try {
-    const fd = openFile(`${LIMITS}${group}/cgroup.kill`, "write");
+  // Beside those of version 1 it is one level deeper.
+  for (const place of [LIMITS, `${LIMITS}/unified`]) {
     try {
-      writeAll(fd, new TextEncoder().encode("1"));
-    } finally {
-      closeFile(fd);
+      const fd = openFile(`${place}${group}/cgroup.kill`, "write");
+      try {
+        writeAll(fd, new TextEncoder().encode("1"));
+      } finally {
+        closeFile(fd);
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
     }
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
   }
 }
 

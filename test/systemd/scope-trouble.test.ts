@@ -111,3 +111,38 @@ testWith(
     expect(executed).toEqual([BINARY, "/proc/self/exe", "/bin/true"]);
   },
 );
+
+testWith(
+  ["systemd", "strace"],
+  "a scope ends what its worker may not signal: the kernel kills all that is in it",
+  async () => {
+    await using box = new Sandbox();
+    await using machine = await SystemdMachine.boot(box);
+    const words = ["start", "--run-key", "refused", "--scope", "always", "--", "sleep", "600"];
+    const { job_id, unit, worker_pid } = await machine.json(words);
+    const calls = "pidfd_send_signal,kill";
+    const tracing = ["-e", `trace=${calls}`, "-e", `inject=${calls}:error=EPERM`, "-o", "/dev/null"];
+    const tracer = machine.spawn(["strace", "-f", "-qq", "-p", String(worker_pid), ...tracing]);
+    const isTraced = async () =>
+      !/^TracerPid:\s+0$/m.test(await machine.must(["cat", `/proc/${worker_pid}/status`]));
+    await until("strace is attached", isTraced);
+    const cancelled = await machine.run([PROGRAM, "cancel", "--run-key", "refused", "--grace-seconds", "0"]);
+    expect(cancelled).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`job ${job_id} is CANCELLED, but`),
+    });
+    const again = await machine.run([PROGRAM, "start", "--run-key", "refused", "--", "true"]);
+    expect(again.code).toBe(4);
+    await until(
+      "the scope is gone",
+      async () => (await machine.run(["systemctl", "is-active", unit!])).stdout === "inactive\n",
+    );
+    await box.finished(tracer);
+    expect(await machine.json(["status", "--run-key", "refused"])).toMatchObject({
+      status: "CANCELLED",
+      orphan_pids: [],
+    });
+    const free = await machine.json(["start", "--run-key", "refused", "--sync", "--", "true"]);
+    expect(free.status).toBe("SUCCEEDED");
+  },
+);
