@@ -3,7 +3,7 @@
  * Words after it go to `bun test` (a file, -t NAME, --rerun-each=N). Ends with `N passed, N failed, N skipped`.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -33,7 +33,8 @@ const report = join(scratch, "junit.xml");
 const words = process.argv.slice(2);
 const code = await step("tests", [
   "test",
-  "--parallel",
+  // One more than there are processors: many tests wait, for a time limit to be over, or for a patience.
+  `--parallel=${availableParallelism() + 1}`,
   "--reporter=junit",
   `--reporter-outfile=${report}`,
   ...words,
