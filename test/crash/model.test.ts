@@ -47,7 +47,7 @@ function runOn({ scene, runKey }: Turn, args: readonly string[], options?: RunOp
 
 async function playRound(round: number): Promise<Record<string, number>> {
   await using scene = new Scene();
-  openToAll(scene);
+  openToAll(scene, [UNENDING]);
   const model = new Model();
   // Every second round forgets history, and can prove less about it.
   model.forgetful = round % 2 === 1;

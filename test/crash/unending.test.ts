@@ -18,7 +18,7 @@ const CANCEL = ["cancel", "--run-key", "k", "--grace-seconds", "0"];
 let guarded = 0;
 
 function startWords(scene: Scene): string[] {
-  openToAll(scene);
+  openToAll(scene, ["k"]);
   chmodSync(scene.gate.path, 0o666);
   return ["start", "--run-key", "k", "--", ...OUT_OF_REACH, ...witness(scene.gate.wait)];
 }

@@ -11,6 +11,11 @@ const TESTIMONY = (middle: string) => `
   ${middle}
   echo "end $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"`;
 
+/** What the command writes to. */
+export function witnessFiles(box: Sandbox, runKey: string): readonly string[] {
+  return ["witness", "testimony"].map((name) => join(box.directory, `${name}.${runKey}`));
+}
+
 /** The command; `middle` is what it does in between, in sh. To be started in the sandbox's directory. */
 export function witness(middle: string): string[] {
   return ["sh", "-c", TESTIMONY(middle)];
