@@ -249,7 +249,7 @@ export function refuseLostDatabase(home: Home): void {
   if (running.length === 0 || isThere()) return;
   throw new OrchesjobError(
     "conflict",
-    `${home.database} is gone, but jobs that it knew still run (${running.join(", ")}); put it back, or wait for their end, so that none runs twice`,
+    `${home.database} is ${look(home.database) === undefined ? "gone" : "empty"}, but jobs that it knew still run (${running.join(", ")}); put it back, or wait for their end, so that none runs twice`,
   );
 }
 

@@ -18,6 +18,7 @@ import {
   removeFile,
   statFd,
   writeAll,
+  statPath,
 } from "./file.ts";
 import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "./libc.ts";
 
@@ -116,6 +117,12 @@ export function isClaimed(path: string): boolean {
   } finally {
     closeFile(fd);
   }
+}
+
+/** Whether a worker that had won the claim of its job has died without a word: nobody locks the file, and it is still there. */
+export function wasClaimed(path: string): boolean {
+  const facts = statPath(path);
+  return facts?.kind === "fifo" && (facts.mode & CLAIMED) !== 0 && probeLock(path) === "free";
 }
 
 /** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */

@@ -294,6 +294,32 @@ export function findWorker(jobId: string): ProcessStat | undefined {
   return undefined;
 }
 
+/**
+ * The processes that are of a job of which nothing is known but its id, by their environment or because they hold the lock of
+ * its output; and its run key as they know it. Only our own user's: anybody may write an id into his environment.
+ */
+export function findNamed(
+  jobId: string,
+  heldLogs: readonly string[],
+): { readonly pids: readonly number[]; readonly runKey: string | undefined } {
+  const pids: number[] = [];
+  let runKey: string | undefined;
+  for (const { pid } of readProcesses()) {
+    const marks = readMarks(pid);
+    const isNamed = marks.jobId === jobId && marks.hookOf !== jobId && ownerOf(pid) === libc.geteuid();
+    if (!isNamed && !(heldLogs.length > 0 && holdsLock(pid, heldLogs))) continue;
+    if (pid === process.pid) continue;
+    pids.push(pid);
+    runKey ??= readVariable(pid, RUN_KEY_VARIABLE);
+  }
+  return { pids, runKey };
+}
+
+function readVariable(pid: number, name: string): string | undefined {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
 /** What can be seen of a worker from outside. */
 export interface SeenWorker {
   readonly pid: number;
@@ -307,15 +333,13 @@ export interface SeenWorker {
 export function describeWorker(jobId: string): SeenWorker | undefined {
   const worker = findWorker(jobId);
   if (worker === undefined) return undefined;
-  const variable = `${RUN_KEY_VARIABLE}=`;
-  const environment = readTextIfAny(`/proc/${worker.pid}/environ`)?.split("\0");
   const children = readProcesses().filter(({ parentPid }) => parentPid === worker.pid);
   const [oldest] = children.sort((a, b) => a.startTicks - b.startTicks);
   const words = oldest === undefined ? [] : commandLine(oldest.pid).slice(0, -1);
   return {
     pid: worker.pid,
     isStopped: worker.state === "T",
-    runKey: environment?.find((entry) => entry.startsWith(variable))?.slice(variable.length),
+    runKey: readVariable(worker.pid, RUN_KEY_VARIABLE),
     command: words.length === 0 ? undefined : words.join(" "),
   };
 }

@@ -1,6 +1,8 @@
 /** What a person is told of a job that runs, that the store does not know, and whose worker does not put it back. */
 import { OrchesjobError } from "../job/errors.ts";
-import { describeWorker, type SeenWorker } from "../os/process-tree.ts";
+import { logFiles, pipeFiles } from "../os/home.ts";
+import { probeLock } from "../os/lock.ts";
+import { describeWorker, findNamed, type SeenWorker } from "../os/process-tree.ts";
 import type { Context } from "./context.ts";
 
 /** Told of at most. */
@@ -30,4 +32,37 @@ function describe({ pid, runKey, command }: SeenWorker): string {
     ...(command === undefined ? [] : [`command ${JSON.stringify(command)}`]),
   ];
   return words.join(", ");
+}
+
+/** What lives of a job of which nothing is known but its id. */
+export interface NamedProcesses {
+  readonly pids: readonly number[];
+  /** None is seen, and yet somebody has the job's output open. */
+  readonly unseen: boolean;
+  readonly runKey: string | undefined;
+}
+
+export function findNamedProcesses({ home }: Pick<Context, "home">, jobId: string): NamedProcesses {
+  const files = [...Object.values(logFiles(home, jobId)), ...Object.values(pipeFiles(home, jobId))];
+  const held = files.filter((path) => probeLock(path) === "held");
+  const { pids, runKey } = findNamed(jobId, held);
+  return { pids, runKey, unseen: pids.length === 0 && held.length > 0 };
+}
+
+/** Its command has outlived its worker. */
+export function leftError(
+  { home }: Pick<Context, "home">,
+  jobId: string,
+  { pids, runKey }: NamedProcesses,
+): OrchesjobError {
+  const key = runKey === undefined ? "" : ` of run key ${JSON.stringify(runKey)}`;
+  const noun = pids.length === 1 ? "process" : "processes";
+  const [who, wayOut] =
+    pids.length === 0
+      ? ["is held by a process that cannot be seen from here", "wait for its end"]
+      : [`still runs: ${noun} ${pids.join(", ")}`, `wait for its end, or end it: kill ${pids.join(" ")}`];
+  return new OrchesjobError(
+    "conflict",
+    `${home.database} does not know job ${jobId}${key}, so it is an older one than that was accepted in; the worker of the job is gone, but its command ${who}; ${wayOut}, so that none runs twice`,
+  );
 }

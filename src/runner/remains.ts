@@ -75,7 +75,10 @@ function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boole
     );
   if (foreign.length > 0) {
     const right = libc.geteuid() === 0 ? "with the right to signal it, " : "";
-    ways.push(`${ways.length > 1 ? "and " : ""}${right}sudo kill ${pids(foreign)}`);
+    const words = pids(foreign);
+    // It has heard a TERM already, and went on.
+    const harder = isTried ? `, or sudo kill -9 ${words}` : "";
+    ways.push(`${ways.length > 1 ? "and " : ""}${right}sudo kill ${words}${harder}`);
   }
   if (stuck.length > 0)
     ways.push(

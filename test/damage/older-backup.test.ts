@@ -393,3 +393,34 @@ test("unlock is refused while the key's job is active, one that the database doe
   expect(await box.json(once)).toMatchObject({ existing: false });
   expect(await box.json(once)).toMatchObject({ existing: true });
 });
+
+test("a worker that is killed after the backup was put back: nothing starts while its command lives, then all does", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
+  backUp(box);
+  const job = await startWaiting(box, "k", gate);
+  await untilResting(job);
+  WAYS["moved into its place"]!(box);
+  process.kill(job.worker_pid!, "SIGKILL");
+  await until("the worker is gone", () => !isAlive(job.worker_pid!));
+  for (const words of [
+    ["start", "--run-key", "k", "--", "true"],
+    ["start", "--run-key", "other", "--", "true"],
+    ["status", "--run-key", "k"],
+    ["list"],
+  ]) {
+    const refused = await box.run(words);
+    expect(refused).toMatchObject({ code: 4, stdout: "" });
+    expect(refused.stderr).toContain(
+      `does not know job ${job.job_id} of run key "k", so it is an older one than that was accepted in; the worker of the job is gone, but its command still runs: process ${job.target_pid}`,
+    );
+  }
+  gate.open();
+  await until("the command has ended", () => !isAlive(job.target_pid!));
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    status: "SUCCEEDED",
+    existing: false,
+  });
+  expect(existsSync(join(box.home, "locks", job.job_id))).toBe(false);
+});
