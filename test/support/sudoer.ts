@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "./gate.ts";
-import { killAndWait } from "./processes.ts";
+import { killAndWait, readProc } from "./processes.ts";
 import { BINARY, type Finished, isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
 /** Debian's `nobody`. */
@@ -120,8 +120,8 @@ export class Sudoer implements AsyncDisposable {
   /** Those of root that pay. */
   payers(): number[] {
     return this.box.processes().filter((pid) => {
-      const [uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.slice(1) ?? [];
-      return uid === "0" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`${this.pay}\0`);
+      const uid = /^Uid:\s+(\d+)/m.exec(readProc(pid, "status"))?.[1];
+      return uid === "0" && readProc(pid, "cmdline").includes(`${this.pay}\0`);
     });
   }
 
