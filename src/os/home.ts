@@ -204,6 +204,15 @@ export function notAFile(path: string): string {
   return `${path} is not a file; move it away, or set ORCHESJOB_HOME to another directory`;
 }
 
+/** Directories of the system, which everybody shares: see hier(7). To make one of them private would break the machine. */
+const SYSTEM_DIRECTORIES: readonly string[] = [
+  ..."/ /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp".split(
+    " ",
+  ),
+  ..."/usr /usr/bin /usr/lib /usr/local /usr/local/bin /usr/sbin /usr/share".split(" "),
+  ..."/var /var/cache /var/lib /var/local /var/log /var/run /var/spool /var/tmp".split(" "),
+];
+
 /** The way out where isOfOthersToo. */
 export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
@@ -213,6 +222,7 @@ export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
  * ours may have made it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
+  if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
   if (look(home.database) !== undefined) return false;
   const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
     path.slice(path.lastIndexOf("/") + 1),
@@ -256,6 +266,12 @@ export function refuseLostDatabase(home: Home): void {
 /** Makes what is missing of the directory, durably. Safe to call by many at once. */
 export function createHome(home: Home): void {
   const facts = checkPlace(home) ?? makeHome(home);
+  if (SYSTEM_DIRECTORIES.includes(home.path)) {
+    throw new OrchesjobError(
+      "conflict",
+      `${home.path} is a directory of the system, and cannot be a state directory; ${OWN_DIRECTORY}`,
+    );
+  }
   checkDatabase(home, facts);
   for (const path of [home.logs, home.locks]) if (!checkFolder(home, path, facts)) makeDirectory(path);
 }

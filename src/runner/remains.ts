@@ -8,7 +8,7 @@ import { outputFiles } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { maySignal } from "../os/pidfd.ts";
 import { ageOf, commandLine, isHiding, ownerOf } from "../os/process-tree.ts";
-import type { ProcessStat } from "../os/self.ts";
+import { type ProcessStat, readProcess } from "../os/self.ts";
 import { probeGroup } from "../os/signals.ts";
 import { userName } from "../os/users.ts";
 import type { Context } from "./context.ts";
@@ -50,7 +50,10 @@ function describeEnd({ jobId, status, timeoutMs }: Job): string {
 /** `4711 (sudo pay A; user root)`. */
 function describeProcess({ pid, state }: ProcessStat): string {
   const uid = ownerOf(pid);
-  if (uid === undefined) return `${pid} (hidden from you: /proc is mounted with hidepid)`;
+  if (uid === undefined)
+    return isHiding()
+      ? `${pid} (hidden from you: /proc is mounted with hidepid)`
+      : `${pid} (which ends just now)`;
   const words = commandLine(pid)
     .join(" ")
     .replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
@@ -63,8 +66,9 @@ function describeProcess({ pid, state }: ProcessStat): string {
 }
 
 function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
-  const foreign = seen.filter(({ pid }) => !maySignal(pid));
-  const stuck = seen.filter((entry) => entry.state === "D" && !foreign.includes(entry));
+  // One that cannot be signalled because it is gone is nobody's.
+  const foreign = seen.filter(({ pid }) => !maySignal(pid) && (isHiding() || ownerOf(pid) !== undefined));
+  const stuck = seen.filter((entry) => isStuck(entry) && !foreign.includes(entry));
   const ways: string[] = [];
   if (stuck.length < seen.length) ways.push("wait for its end, or end it:");
   const ours = seen.filter((entry) => !foreign.includes(entry) && !stuck.includes(entry));
@@ -85,6 +89,19 @@ function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boole
       `${ways.length > 0 ? "but " : ""}process ${pids(stuck)} waits in the kernel (state D), for a device or a file system: only that, or a reboot, ends it`,
     );
   return ways.join(" ");
+}
+
+/** Who writes to a disk is in state D for moments, again and again. */
+const STUCK_LOOKS = 5;
+const STUCK_PAUSE_MS = 20;
+
+function isStuck({ pid, state }: ProcessStat): boolean {
+  if (state !== "D") return false;
+  for (let looks = 0; looks < STUCK_LOOKS; looks++) {
+    Bun.sleepSync(STUCK_PAUSE_MS);
+    if (readProcess(pid)?.state !== "D") return false;
+  }
+  return true;
 }
 
 function pids(entries: readonly ProcessStat[]): string {

@@ -91,23 +91,23 @@ const FIRST_LOOK_MS = 2;
 const LONGEST_LOOK_MS = 100;
 
 /**
- * Waits until the hook of a job that has ended has run, where its worker ends with us: systemd kills what is left of a service
- * when its main process ends, and the kernel all that is in a container with its first process. `isEnough`: leave it to them,
- * and the hook to whoever looks at the job next.
+ * Waits until the worker of a job that has ended has nothing more to do for it, where it ends with us: systemd kills what is
+ * left of a service when its main process ends, and the kernel all that is in a container with its first process; and the
+ * worker may still have the job's hook to run. `isEnough`: leave it to them, and the hook to whoever looks at the job next.
  */
-export async function outlastHook(
+export async function outlastWorker(
   context: Context,
-  { jobId, worker, onExit }: Job,
+  { jobId, worker, output, leftBehind }: Job,
   isEnough: () => boolean,
 ): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (onExit === null || worker === null || !(isFirstProcess() || unit?.endsWith(".service") === true))
-    return;
-  const remains = () =>
-    probeLock(hookFiles(context.home, jobId).lock) === "held" &&
-    (isFirstProcess() ? isLivingWorker(worker) : isThere(worker, unit!));
+  if (worker === null || !(isFirstProcess() || unit?.endsWith(".service") === true)) return;
+  const lives = () => (isFirstProcess() ? isLivingWorker(worker) : isThere(worker, unit!));
+  // Who copies for daemons, or watches over what it could not end, stays longer than for its job.
+  const staysLonger = output === "pipe" || (leftBehind?.length ?? 0) > 0;
+  const runsHook = () => probeLock(hookFiles(context.home, jobId).lock) === "held";
   let pause = FIRST_LOOK_MS;
-  while (remains() && !isEnough()) {
+  while (lives() && (!staysLonger || runsHook()) && !isEnough()) {
     await Bun.sleep(pause);
     pause = Math.min(pause * 2, LONGEST_LOOK_MS);
   }

@@ -1,5 +1,7 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
 import type { Job } from "../job/job.ts";
+import { OrchesjobError } from "../job/errors.ts";
+import { ERRNO, SystemError } from "../os/libc.ts";
 import { getVariable } from "../os/environment.ts";
 import { isFirstProcess } from "../os/self.ts";
 import { onInterruption } from "../os/signals.ts";
@@ -40,8 +42,8 @@ export async function runJob(
   ] as const;
   let detachedBy: number | undefined;
   let signals: RunSignals | undefined;
-  const ended = await followJob(context, store, job, routes, {
-    async isLeaving(current) {
+  const errand = {
+    async isLeaving(current: Job) {
       if (heard.size > 0) signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing);
       for (const signal of heard) {
         heard.delete(signal);
@@ -52,7 +54,10 @@ export async function runJob(
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
     // The result is known all the same, and is what a scheduler asks for.
-    onGone: (message) => context.notify(message),
+    onGone: (message: string) => context.notify(message),
+  };
+  const ended = await followJob(context, store, job, routes, errand).catch((error: unknown) => {
+    throw goesOn(job, error);
   });
   // Somebody may have been slower than the command.
   if (!isTold) tellOfUnreadInput(context, request);
@@ -60,7 +65,16 @@ export async function runJob(
   if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isFirstProcess())) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
     const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
-    await (await import("./run-in-unit.ts")).outlastHook(context, ended, isEnough);
+    await (await import("./run-in-unit.ts")).outlastWorker(context, ended, isEnough);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
+}
+
+/** Our own output cannot be written (a full disk, say): that is no word about the job. */
+function goesOn({ jobId }: Job, error: unknown): unknown {
+  if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) return error;
+  return new OrchesjobError(
+    "general",
+    `${error.message}, so its output is not shown any more; job ${jobId} goes on; see it again: orchesjob logs --follow --job-id ${jobId}`,
+  );
 }

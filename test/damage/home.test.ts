@@ -154,6 +154,10 @@ testWith(["root"], "a directory of the system is not to be used as root either",
     expectFailure(refused, 4, "belongs to user root");
     expect(refused.stderr).toEndWith("; set ORCHESJOB_HOME to a directory of its own\n");
   }
+  const start = ["start", "--run-key", "k", "--", "true"];
+  const asRoot = await box.run(start, { env: { ORCHESJOB_HOME: "/etc" } });
+  expectFailure(asRoot, 4, "/etc is a directory of the system");
+  expect(existsSync("/etc/orchesjob.db")).toBe(false);
 });
 
 testWith(["root"], "a directory that may not be entered says so", async () => {
