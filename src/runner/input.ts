@@ -81,7 +81,7 @@ function openInput(path: string): number {
   if (kind !== undefined && kind !== "file") {
     throw new OrchesjobError(
       "general",
-      `--stdin takes a file, and ${path} is none; to pass on what a program writes: PROGRAM | orchesjob … --stdin -`,
+      `--stdin takes a file, and ${path} is not a regular file; to pass on what a program writes: PROGRAM | orchesjob … --stdin -`,
     );
   }
   try {

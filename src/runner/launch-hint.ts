@@ -11,7 +11,7 @@ export function launchHint(command: readonly string[]): string {
   const [file = ""] = command;
   if (BUILTINS.includes(file)) return `; it is a command of the shell: sh -c ${quote(command.join(" "))}`;
   if (!/\s/.test(file.trim()) || command.length > 1) return "";
-  return `; it is one word with spaces in it: leave the quotes away, or: sh -c ${quote(file)}`;
+  return `; it is one word with spaces in it: leave out the quotes, or: sh -c ${quote(file)}`;
 }
 
 function quote(text: string): string {

@@ -99,8 +99,8 @@ describe("a job id may be shortened", () => {
 });
 
 test.each([
-  [["echo hello world"], "leave the quotes away, or: sh -c 'echo hello world'"],
-  [["./backup.sh --full"], "leave the quotes away, or: sh -c './backup.sh --full'"],
+  [["echo hello world"], "leave out the quotes, or: sh -c 'echo hello world'"],
+  [["./backup.sh --full"], "leave out the quotes, or: sh -c './backup.sh --full'"],
   [["echo it's"], "or: sh -c 'echo it'\\''s'"],
   [["cd", "/tmp"], "it is a command of the shell: sh -c 'cd /tmp'"],
   [["export", "A=1"], "it is a command of the shell: sh -c 'export A=1'"],
