@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Sandbox, until } from "./sandbox.ts";
 
+const HEAL_PATIENCE_MS = 2_000;
+
 export interface Faults {
   /** How many calls have been tampered with so far. */
   count(): number;
@@ -23,6 +25,9 @@ export async function injectFaults(box: Sandbox, pid: number, inject: string): P
       existsSync(log) ? readFileSync(log, "utf8").split(/\((?:INJECTED|DELAYED)\)/).length - 1 : 0,
     async heal() {
       tracer.kill("SIGTERM");
+      // Where what it traces has just ended, with all its threads, it may wait for one of them for ever.
+      await Promise.race([tracer.exited, Bun.sleep(HEAL_PATIENCE_MS)]);
+      tracer.kill("SIGKILL");
       await box.finished(tracer);
     },
   };
