@@ -46,12 +46,21 @@ export interface Environment {
 
 export type Variables = readonly (readonly [name: string, value: string])[];
 
-/** The first four bytes of the names by which the runtime, and the allocator in it, can be steered; the low byte first. */
+/**
+ * The first four bytes of the names by which the runtime, its JavaScript engine, and the allocators in both can be steered;
+ * the low byte first.
+ */
 const STEERING = [
   0x5f_4e_55_42, // BUN_
   0x45_44_4f_4e, // NODE
   0x41_4d_49_4d, // MIMA(LLOC)
   0x61_6d_69_6d, // mima(lloc)
+  0x5f_43_53_4a, // JSC_; JSC_SIGNAL_FOR_GC takes a signal from us
+  0x61_76_61_4a, // Java(ScriptCoreUseJIT)
+  0x5f_46_54_57, // WTF_
+  0x4b_62_65_57, // WebK(it)
+  0x6c_6c_61_4d, // Mall(oc)
+  0x44_4d_49_53, // SIMD(UTF_FORCE_IMPLEMENTATION)
 ];
 
 /** Put before such a name where the variable must reach a command, but not the runtime of who starts it. */

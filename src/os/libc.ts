@@ -131,7 +131,9 @@ function findMapped(): string {
 /** Without the C library nothing of ours can run, not even what would report it. */
 function leave(error: unknown): never {
   const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-  return stop(`cannot load the C library: ${reason}; is the address space limited (ulimit -v)?`);
+  return stop(
+    `cannot load the C library: ${reason}; is memory limited (ulimit -v, ulimit -d), or a BUN_JSC_… variable set?`,
+  );
 }
 
 function stop(message: string): never {

@@ -54,7 +54,8 @@ export async function checkClock(patient: Patient): Promise<Finding> {
 }
 
 /** What changes the Bun inside orchesjob, which reads it before our first line. A worker's runtime is never given it. */
-const STEERS_BUN = /^(BUN_(OPTIONS|BE_BUN|INSPECT|JSC_|FEATURE_FLAG_|DEBUG|TRACE)|MIMALLOC_|mimalloc_)/;
+const STEERS_BUN =
+  /^(BUN_(OPTIONS|BE_BUN|INSPECT|JSC_|FEATURE_FLAG_|DEBUG|TRACE)|MIMALLOC_|mimalloc_|JSC_|JavaScriptCore|SIMDUTF_)/;
 
 export function checkEnvironment(): Finding {
   const set = Object.keys(process.env).filter((name) => STEERS_BUN.test(name));

@@ -17,6 +17,8 @@ const STEERING = {
   BUN_GC_TIMER_DISABLE: "0",
   mimalloc_verbose: "0",
   MIMALLOC_PURGE_DELAY: "-1",
+  // SIGUSR2, which the engine would take for its own.
+  JSC_SIGNAL_FOR_GC: "12",
 };
 
 function entriesOf(path: string): string[] {
