@@ -3,6 +3,7 @@ import { type Home, lockFilePath } from "./home.ts";
 import { probeLock } from "./lock.ts";
 import { jobOfLog, lookAtLog, readNames } from "./log-directory.ts";
 import { bytesText } from "../job/bytes.ts";
+import { shellWord } from "../job/shell-word.ts";
 
 /** A smaller one has not filled a disk. */
 const LEAST_BYTES = 1024 ** 2;
@@ -25,7 +26,7 @@ export function describeLargestLog(home: Home): string | undefined {
     const { jobId, path, size } = largest;
     if (path === "" || probeLock(lockFilePath(home, jobId)) !== "held") return undefined;
     // It is open for append, so the job goes on at its new end.
-    return `the largest log, ${bytesText(size)}, is of job ${jobId}, which runs; to empty it and let the job go on: truncate -s 0 ${path}`;
+    return `the largest log, ${bytesText(size)}, is of job ${jobId}, which runs; to empty it and let the job go on: truncate -s 0 ${shellWord(path)}`;
   } catch {
     return undefined;
   }
