@@ -1,5 +1,6 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
+import { ANCESTORS_VARIABLE } from "./enclosing-jobs.ts";
 import { environmentForCommand, environmentForWorker } from "./environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "./file.ts";
 import type { Home } from "./home.ts";
@@ -62,6 +63,7 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunn
       environment: environmentForWorker([
         [JOB_ID_VARIABLE, first],
         [HOOK_VARIABLE, first],
+        [ANCESTORS_VARIABLE, ""],
       ]),
     });
     return { pid, release: () => closeFile(gate.write) };

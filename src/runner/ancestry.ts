@@ -2,14 +2,20 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { enclosingJobs } from "../os/enclosing-jobs.ts";
+import { ANCESTORS_VARIABLE, enclosingJobs } from "../os/enclosing-jobs.ts";
 
 /** `action`: what was asked for, as in `cannot wait for job …`. Throws `conflict` where this process is a part of the job. */
 export function refuseOwnJob(job: Job, action: string): void {
-  if (!isActive(job.status) || !enclosingJobs().includes(job.jobId)) return;
+  const distance = isActive(job.status) ? enclosingJobs().indexOf(job.jobId) : -1;
+  if (distance < 0) return;
+  // Nobody knows whether the jobs between wait for each other: what was started without --sync may be left to itself.
+  const why =
+    distance === 0
+      ? "this command is a part of that job, which would never end"
+      : `this command is in a job that was started from there, and if that job waits for this one, neither would end; where it does not: env -u ${ANCESTORS_VARIABLE} orchesjob …`;
   throw new OrchesjobError(
     "conflict",
-    `cannot ${action} job ${job.jobId} of run key ${JSON.stringify(job.runKey)} from within it: this command is a part of that job, which would never end`,
+    `cannot ${action} job ${job.jobId} of run key ${JSON.stringify(job.runKey)} from within it: ${why}`,
   );
 }
 

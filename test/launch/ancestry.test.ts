@@ -1,7 +1,8 @@
 /** A job that waits for itself would never end, and one that shows its own output would fill the disk. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { Gate } from "../support/gate.ts";
+import { BINARY, Sandbox, until, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -129,4 +130,34 @@ test("a deep nest of keys stays within its bounds", async () => {
     { env },
   );
   expect(readFileSync(job.stdout_file, "utf8").trim().split(" ")).toEqual(ids.slice(0, 50));
+});
+
+test("who is in a job that was only started from there is told how to wait for it all the same", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const outer = await box.json(["start", "--run-key", "me", "--", ...gate.command]);
+  const env = { ORCHESJOB_JOB_ID: "another", ORCHESJOB_ANCESTOR_JOB_IDS: outer.job_id };
+  const refused = await box.run(["wait", "--run-key", "me"], { env });
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  const advice = /where it does not: (env -u \S+) orchesjob …\n$/.exec(refused.stderr)?.[1];
+  const waiting = box.execute([...advice!.split(" "), BINARY, "wait", "--run-key", "me"], { env });
+  gate.open();
+  expect((await waiting).code).toBe(0);
+});
+
+test("an overdue hook is in none of the jobs around the command that found it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const seen = `${box.directory}/seen`;
+  const hook = `echo "<$ORCHESJOB_ANCESTOR_JOB_IDS>" >${seen}.part; mv ${seen}.part ${seen}`;
+  const job = await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", ...gate.command]);
+  process.kill(job.worker_pid!, "SIGKILL");
+  gate.open();
+  const env = { ORCHESJOB_JOB_ID: "inner", ORCHESJOB_ANCESTOR_JOB_IDS: "outer" };
+  await until(
+    "it is lost",
+    async () => (await box.json(["status", "--run-key", "k"], { env })).status === "LOST",
+  );
+  await until("the hook has run", () => existsSync(seen));
+  expect(readFileSync(seen, "utf8")).toBe("<>\n");
 });
