@@ -31,8 +31,22 @@ export function isLiving(process: ProcessStat | undefined): process is ProcessSt
 }
 
 /** Whether we are the first process of a container (of a PID namespace): when we end, the kernel kills all others in it. */
-export function isFirstProcess(): boolean {
+function isFirstProcess(): boolean {
   return process.pid === 1;
+}
+
+/** What `docker run --init` and images put first in a container; each ends with the one command that it starts. */
+const SMALL_INITS: readonly string[] = ["docker-init", "tini", "tini-static", "dumb-init", "catatonit"];
+
+/**
+ * Whether a container ends with us: we are its first process, or the command of a small init that is. An orphan becomes a child
+ * of such a process, too, but never its first.
+ */
+export function isContainersCommand(): boolean {
+  if (isFirstProcess()) return true;
+  if (process.ppid !== 1) return false;
+  if (!SMALL_INITS.includes(readTextIfAny("/proc/1/comm")?.trim() ?? "")) return false;
+  return readTextIfAny("/proc/1/task/1/children")?.startsWith(`${process.pid} `) === true;
 }
 
 /** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */

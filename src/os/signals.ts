@@ -112,6 +112,11 @@ export class Interruption {
   get signal(): number | undefined {
     return this.#signal;
   }
+
+  /** It was meant for somebody else: waits for the next. */
+  forget(): void {
+    this.#signal = undefined;
+  }
 }
 
 /**

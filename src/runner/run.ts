@@ -3,7 +3,7 @@ import type { Job } from "../job/job.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { ERRNO, SystemError } from "../os/libc.ts";
 import { getVariable } from "../os/environment.ts";
-import { isFirstProcess } from "../os/self.ts";
+import { isContainersCommand } from "../os/self.ts";
 import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
@@ -23,6 +23,7 @@ export async function runJob(
   request: StartRequest,
   output: { readonly stdout: number; readonly stderr: number },
 ): Promise<RunResult> {
+  const isContainers = isContainersCommand();
   const store = context.createStore();
   // Whoever has nothing to give yet may still be left with Ctrl-C.
   const input = await openInput(context, request);
@@ -44,7 +45,8 @@ export async function runJob(
   let signals: RunSignals | undefined;
   const errand = {
     async isLeaving(current: Job) {
-      if (heard.size > 0) signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing);
+      if (heard.size > 0)
+        signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing, isContainers);
       for (const signal of heard) {
         heard.delete(signal);
         if (signals?.leavesOn(signal, current) === true) detachedBy ??= signal;
@@ -62,10 +64,10 @@ export async function runJob(
   // Somebody may have been slower than the command.
   if (!isTold) tellOfUnreadInput(context, request);
   // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
-  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isFirstProcess())) {
+  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isContainers)) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
     const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
-    await (await import("./run-in-unit.ts")).outlastWorker(context, ended, isEnough);
+    await (await import("./outlast.ts")).outlastWorker(context, ended, isContainers, isEnough);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }

@@ -9,6 +9,7 @@ import { closeFile, removeFile } from "../os/file.ts";
 import { lockFilePath } from "../os/home.ts";
 import { createLock } from "../os/lock.ts";
 import { isInputOffered } from "../os/offer.ts";
+import { isContainersCommand } from "../os/self.ts";
 import type { Interruption } from "../os/signals.ts";
 import { type PreparedWorker, spawnWorker } from "../os/worker-process.ts";
 import type { JobStore } from "../store/store.ts";
@@ -50,6 +51,7 @@ export async function startJob(
   request: StartRequest,
   patience: Patience,
 ): Promise<StartResult> {
+  const isContainers = isContainersCommand();
   const store = context.createStore();
   const input = await openInput(context, request);
   const { existing, job, warnings } = await acceptJob(
@@ -63,20 +65,39 @@ export async function startJob(
   return {
     existing,
     commandMatches: isSameCommand(job, request),
-    job: await awaitJob(context, store, job, patience),
-    warnings,
+    job: await awaitJob(context, store, job, patience, isContainers && !existing),
+    warnings:
+      isContainers && !existing && patience.until === "launched" ? [...warnings, ENDS_WITH_US] : warnings,
   };
 }
 
-/** Waits as long as the caller wants to. */
-export async function awaitJob(
+const ENDS_WITH_US =
+  "this container ends with its first command, and the job with the container; let orchesjob run be that command";
+
+/** Waits as long as the caller wants to. `endsWithUs`: the job does, because its container does. */
+async function awaitJob(
   context: Context,
   store: JobStore,
   job: Job,
   patience: Patience,
+  endsWithUs: boolean,
 ): Promise<Job> {
-  if (patience.until === "finished")
-    return waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, patience.interruption);
+  if (patience.until === "finished") {
+    const { interruption } = patience;
+    for (;;) {
+      const seen = await waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, interruption);
+      if (!endsWithUs) return seen;
+      const { outlastWorker, passOnInContainer } = await import("./outlast.ts");
+      const signal = interruption?.signal;
+      if (signal === undefined || isFinished(seen)) {
+        await outlastWorker(context, seen, true, () => interruption?.signal !== undefined);
+        return seen;
+      }
+      // A stop of the container is meant for the job: as of run.
+      interruption?.forget();
+      passOnInContainer(context, seen, true, signal);
+    }
+  }
   if (patience.timeoutMs === 0) return job;
   return waitForJob(context, store, job, isLaunched, patience.timeoutMs);
 }

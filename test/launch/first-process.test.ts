@@ -2,6 +2,7 @@
 import { describe, expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { Gate } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf } from "../support/processes.ts";
 import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -11,10 +12,14 @@ setDefaultTimeout(TIMEOUT_MS);
 const CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 /** Runs `run` as the first process of a container, and returns when its command has said so; `stop` does as `docker stop`. */
-async function startAsFirst(box: Sandbox, script: string, ...options: readonly string[]) {
+function startAsFirst(box: Sandbox, script: string, ...options: readonly string[]) {
+  return startIn(box, [BINARY, "run", "--run-key", "k", ...options], script);
+}
+
+/** The same with other words for the container. */
+async function startIn(box: Sandbox, words: readonly string[], script: string) {
   const ready = join(box.directory, "ready");
-  const command = ["sh", "-c", `touch ${ready}; ${script}`];
-  const outside = box.spawn([...CONTAINER, BINARY, "run", "--run-key", "k", ...options, "--", ...command]);
+  const outside = box.spawn([...CONTAINER, ...words, "--", "sh", "-c", `touch ${ready}; ${script}`]);
   await until("the command runs", () => existsSync(ready));
   const first = childrenOf(outside.pid)[0]!;
   return {
@@ -76,4 +81,54 @@ testWith(["unshare"], "a job of another container that it watches goes on", asyn
   });
   await box.execute(["sh", "-c", `echo > ${gate}`]);
   expect(await box.json(["wait", "--job-id", job.job_id])).toMatchObject({ status: "FAILED", exit_code: 5 });
+});
+
+const TIDY = "trap 'echo tidied; exit 7' TERM; while :; do sleep 0.01; done";
+
+describe("a container's stop reaches the command also", () => {
+  testWith(["unshare", "tini"], "from a small init, as with docker run --init", async () => {
+    await using box = new Sandbox();
+    const container = await startIn(box, ["tini", "--", BINARY, "run", "--run-key", "k"], TIDY);
+    container.stop();
+    expect(await container.ended).toMatchObject({ code: 7, stdout: "tidied\n" });
+    expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 7 });
+  });
+
+  testWith(["unshare"], "by way of start --sync, which answers when it has ended", async () => {
+    await using box = new Sandbox();
+    const words = [BINARY, "start", "--run-key", "k", "--sync", "--exit-status"];
+    const container = await startIn(box, words, TIDY);
+    container.stop();
+    const { code, stdout } = await container.ended;
+    expect(code).toBe(7);
+    expect(JSON.parse(stdout)).toMatchObject({ status: "FAILED", exit_code: 7, warnings: [] });
+  });
+});
+
+testWith(
+  ["unshare", "tini"],
+  "a run that a small init has adopted is left alone, and so is its job",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    // Its parent is gone before the signal comes, and the container goes on.
+    const script = `
+    sh -c '"$0" run --run-key k -- sh -c "$1" 2>left & echo $! >adopted' "$0" "${gate.wait}"
+    until "$0" status --run-key k 2>&1 | grep -q RUNNING; do sleep 0.02; done
+    run=$(cat adopted); kill -TERM $run
+    while kill -0 $run; do sleep 0.02; done 2>/dev/null
+    cat left; "$0" status --run-key k | grep '"status"'
+    echo > ${gate.path}; "$0" wait --run-key k | grep '"status"'`;
+    const ended = await box.execute([...CONTAINER, "tini", "--", "sh", "-c", script, BINARY]);
+    expect(ended.stdout).toMatch(/^orchesjob: left job .* goes on.*\n.*RUNNING.*\n.*SUCCEEDED.*\n$/);
+  },
+);
+
+testWith(["unshare"], "start as the first process warns that its job ends with the container", async () => {
+  await using box = new Sandbox();
+  const ended = await box.execute([...CONTAINER, BINARY, "start", "--run-key", "k", "--", "sleep", "60"]);
+  expect(JSON.parse(ended.stdout).warnings).toEqual([
+    "this container ends with its first command, and the job with the container; let orchesjob run be that command",
+  ]);
+  await until("it is lost", async () => (await box.json(["status", "--run-key", "k"])).status === "LOST");
 });

@@ -59,6 +59,8 @@ const CHECKS = {
     }).exitCode === 0,
   /** What makes a login a session of logind. */
   pam_systemd: () => new Bun.Glob("lib/*/security/pam_systemd.so").scanSync("/usr").next().done === false,
+  /** A small init, as `docker run --init` has it. */
+  tini: () => Bun.which("tini") !== null,
   unshare: () =>
     Bun.spawnSync(["unshare", "--pid", "--fork", "--mount-proc", "true"], {
       stdio: ["ignore", "ignore", "ignore"],
