@@ -35,20 +35,20 @@ export class Transfer {
   /** The byte of the input that is read next, as long as nobody cuts it off. */
   position: number;
 
-  /** Copies a chunk; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
-  step(): number {
+  /** Copies a chunk, at most `limit` bytes of the input; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
+  step(limit = CHUNK_BYTES): number {
     this.atEnd = false;
     this.paused = false;
-    const count = this.#canSend ? this.#send() : undefined;
-    return count ?? this.#copy();
+    const count = this.#canSend ? this.#send(Math.min(limit, CHUNK_BYTES)) : undefined;
+    return count ?? this.#copy(Math.min(limit, BUFFER_BYTES));
   }
 
   /** Undefined where the kernel does not copy between these two. */
-  #send(): number | undefined {
-    const count = Number(libc.sendfile(this.output, this.input, null, CHUNK_BYTES));
+  #send(most: number): number | undefined {
+    const count = Number(libc.sendfile(this.output, this.input, null, most));
     if (count >= 0) {
       this.atEnd = count === 0;
-      this.paused = count < CHUNK_BYTES;
+      this.paused = count < most;
       this.position += count;
       return count;
     }
@@ -64,10 +64,10 @@ export class Transfer {
     return undefined;
   }
 
-  #copy(): number {
+  #copy(most: number): number {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
     if (this.#rest.length === 0) {
-      this.#rest = this.#buffer.subarray(0, readInto(this.input, this.#buffer));
+      this.#rest = this.#buffer.subarray(0, readInto(this.input, this.#buffer.subarray(0, most)));
       this.position += this.#rest.length;
     }
     this.atEnd = this.#rest.length === 0;

@@ -133,17 +133,23 @@ class Tap {
   copy(): number {
     this.#transfer ??= this.#open();
     if (this.#transfer === undefined) return 0;
-    this.#findCut(this.#transfer);
-    const begin = this.#transfer.position;
-    const total = this.#pump(this.#transfer);
-    if (this.#transfer.position > begin) this.#known = readBefore(this.#transfer);
+    const transfer = this.#transfer;
+    const end = this.#findCut(transfer);
+    const begin = transfer.position;
+    // Read before the bytes are shown: whoever has seen them may cut the file off at once, and write others in their place.
+    const tail = end > begin ? readAt(transfer, end) : this.#known;
+    const total = this.#pump(transfer, end);
+    if (transfer.position === end) this.#known = tail;
+    // A signal has come in the middle.
+    else if (transfer.position > begin) this.#known = readAt(transfer, transfer.position);
     return total;
   }
 
-  #pump(transfer: Transfer): number {
+  /** Copies up to a byte of the file. */
+  #pump(transfer: Transfer, end: number): number {
     let total = 0;
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
-      total += transfer.step();
+      total += transfer.step(Math.max(0, end - transfer.position));
       if (transfer.atEnd) break;
       // A signal came while the reader was slow, and has to be heard.
       if (transfer.paused) return Math.max(total, 1);
@@ -151,15 +157,17 @@ class Tap {
     return total;
   }
 
-  /** Goes back to the beginning where the file is another than what was shown of it. */
-  #findCut(transfer: Transfer): void {
+  /** Goes back to the beginning where the file is another than what was shown of it. Returns its size. */
+  #findCut(transfer: Transfer): number {
     const size = statFd(transfer.input)?.size ?? 0;
-    if (size === transfer.position) return;
-    if (size > transfer.position && isEqual(this.#known, readBefore(transfer, this.#known.length))) return;
-    this.onCut(this.route.stream, transfer.position);
+    const { position } = transfer;
+    if (size === position) return size;
+    if (size > position && isEqual(this.#known, readAt(transfer, position, this.#known.length))) return size;
+    this.onCut(this.route.stream, position);
     seek(transfer.input, 0);
     transfer.position = 0;
     this.#known = new Uint8Array(0);
+    return size;
   }
 
   close(): void {
@@ -179,11 +187,11 @@ class Tap {
   }
 }
 
-/** What is in the file before the place that we have come to, which stays. */
-function readBefore({ input, position }: Transfer, length = KNOWN_BYTES): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(Math.min(length, position));
+/** What is in the file before a place in it; the one that we have come to stays. */
+function readAt({ input, position }: Transfer, place: number, length = KNOWN_BYTES): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.min(length, place));
   if (bytes.length === 0) return bytes;
-  seek(input, position - bytes.length);
+  seek(input, place - bytes.length);
   const count = readInto(input, bytes);
   seek(input, position);
   return bytes.subarray(0, count);

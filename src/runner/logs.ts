@@ -22,7 +22,7 @@ export function copyLog(context: Context, job: Job, stream: LogStream, output: n
   withLog(context, job, stream, (log, size) => {
     seek(log, from);
     const transfer = new Transfer(log, output, from);
-    for (let copied = from; copied < size && !transfer.atEnd;) copied += transfer.step();
+    for (let copied = from; copied < size && !transfer.atEnd;) copied += transfer.step(size - copied);
   });
 }
 

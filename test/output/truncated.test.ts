@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
+import { testWith } from "../support/needs.ts";
 import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -81,6 +82,38 @@ test("a log that was truncated and has outgrown the old one between two looks is
     shown += new TextDecoder().decode(chunk.value);
   expect(shown).toBe("old\nnew, and longer than what was there\n");
 });
+
+testWith(
+  ["strace"],
+  "a log that is cut off as soon as its bytes are seen, and outgrows them, loses nothing",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const [sh, c, wait, ...words] = gate.command;
+    const job = await box.json(["start", "--run-key", "k", "--", sh!, c!, `echo old; ${wait}`, ...words]);
+    // The follower learns a moment later than its reader that the bytes were shown.
+    const calls = "write,sendfile";
+    const slowly = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `inject=${calls}:delay_exit=500000`];
+    const follow = box.spawn([
+      ...slowly,
+      "-e",
+      `trace=${calls}`,
+      BINARY,
+      "logs",
+      "--follow",
+      "--run-key",
+      "k",
+    ]);
+    const reader = follow.stdout.getReader();
+    let shown = new TextDecoder().decode((await reader.read()).value);
+    writeFileSync(job.stdout_file, "new, and longer than what was there\n");
+    gate.open();
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
+      shown += new TextDecoder().decode(chunk.value);
+    expect(shown).toBe("old\nnew, and longer than what was there\n");
+    expect(await new Response(follow.stderr).text()).toContain("was truncated");
+  },
+);
 
 test("a log that was renamed stays the one that is followed: the command goes on writing to it", async () => {
   await using box = new Sandbox();
