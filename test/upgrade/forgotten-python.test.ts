@@ -233,16 +233,19 @@ test("a worker of an older version of ours still records what it has to, once, a
   await using box = new Sandbox();
   makeOlderDatabase(box).close();
   using older = openDatabase(box);
-  const start = `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, updated_at, host, boot_id, on_exit)
-    values ($id, 'k', $no, 'STARTING', '[]', '/', $at, $at, 'h', 'b', 'true') returning *`;
+  const start = `insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, updated_at, host, boot_id)
+    values ($id, 'k', $no, 'STARTING', '[]', '/', $at, $at, 'h', 'b') returning *`;
   const at = 1795496401000000;
   older.query(start).get({ $id: "x", $no: 1, $at: at });
   const run = (sql: string) => older.query<Record<string, unknown>, [{ $at: number }]>(sql).all({ $at: at });
-  // A new command migrates. (The job is not lost: its boot cannot be told from ours.)
+  // A new command migrates. It finds the job lost, which is taken back; a hook it must not have by then, or that would run.
   await box.run(["list", "--limit", "1", "--status", "SUCCEEDED"]);
   using look = new Database(join(box.home, "orchesjob.db"), { readonly: true });
   const row = () => look.query("select * from job_records where job_id = 'x'").get();
-  edit(box, "update job_records set status = 'STARTING', lost_reason = null, finished_at = null");
+  edit(
+    box,
+    "update job_records set status = 'STARTING', lost_reason = null, finished_at = null, on_exit = 'true'",
+  );
   expect(run(OLDER.run)).toMatchObject([{ job_id: "x", status: "RUNNING", worker_pid: 5, seq: 1 }]);
   expect(run(OLDER.run)).toEqual([]);
   run(OLDER.recordTarget);
