@@ -166,16 +166,21 @@ function killHard(pid: number): void {
   }
 }
 
-/** Waits for a condition; throws with its description after `seconds`, which is only a safety net. */
+type Falsy = undefined | null | false | 0 | "";
+
+/**
+ * Waits for a condition to be truthy: what is read from a file before it is written is an empty text,
+ * or the number 0. Throws with the description after `seconds`, which is only a safety net.
+ */
 export async function until<T>(
   what: string,
-  condition: () => T | undefined | false | null | Promise<T | undefined | false | null>,
+  condition: () => T | Falsy | Promise<T | Falsy>,
   seconds = 30,
-): Promise<T> {
+): Promise<Exclude<T, Falsy>> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();
-    if (value !== undefined && value !== false && value !== null) return value;
+    if (value) return value as Exclude<T, Falsy>;
     if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain: ${what}`);
     await Bun.sleep(5);
   }
