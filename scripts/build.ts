@@ -47,7 +47,7 @@ export async function compileExecutable({ source, outfile, target, define = {} }
 }
 
 /**
- * Gives each file of src/roots/ all modules that it imports for itself. A module that several roots share would be a
+ * Gives each file of src/entrypoints/ all modules that it imports for itself. A module that several roots share would be a
  * piece that each of them loads, with all that any of them uses; so each has what it needs itself, and in one piece. Only
  * one root is ever loaded by a process.
  */
@@ -58,7 +58,7 @@ const copyForEachRoot = (checkout: string): BunPlugin => ({
     build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
       const [importing = "", rootOfImporting] = importer.split("?");
       const file = resolve(checkout, dirname(importing), path);
-      const root = rootOfImporting ?? /\/src\/roots\/(\w+)\.ts$/.exec(file)?.[1];
+      const root = rootOfImporting ?? /\/src\/entrypoints\/(\w+)\.ts$/.exec(file)?.[1];
       return root === undefined
         ? undefined
         : { path: `${relative(checkout, file)}?${root}`, namespace: "copy" };

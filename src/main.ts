@@ -1,28 +1,28 @@
 /** argv and streams in; which part of the program the words need. */
-import type { Root } from "./run-command.ts";
+import type { Root } from "./app/run-command.ts";
 
 /** The commands that are over in a moment have a root of their own: half of what they take is loading. */
 function load(name: string | undefined): Promise<{ readonly main: Root }> {
   switch (name) {
     case "status":
-      return import("./roots/status.ts");
+      return import("./entrypoints/status.ts");
     case "list":
-      return import("./roots/list.ts");
+      return import("./entrypoints/list.ts");
     case "logs":
-      return import("./roots/logs.ts");
+      return import("./entrypoints/logs.ts");
     case "start":
-      return import("./roots/start.ts");
+      return import("./entrypoints/start.ts");
     case "run":
-      return import("./roots/run.ts");
+      return import("./entrypoints/run.ts");
     case "_worker":
     case "_hook":
     case "_copy":
-      return import("./roots/worker.ts");
+      return import("./entrypoints/worker.ts");
     case "version":
     case "--version":
-      return import("./roots/version.ts");
+      return import("./entrypoints/version.ts");
     default:
-      return import("./roots/all.ts");
+      return import("./entrypoints/all.ts");
   }
 }
 

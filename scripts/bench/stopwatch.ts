@@ -1,7 +1,7 @@
 /** Times whole processes, from posix_spawn to the reaped child, with as little of our own as can be. */
-import { closeFile, moveUp, openFile } from "../../src/os/file.ts";
-import { libc } from "../../src/os/libc.ts";
-import { spawnProcess } from "../../src/os/spawn.ts";
+import { closeFile, moveUp, openFile } from "../../src/linux/file.ts";
+import { libc } from "../../src/linux/ffi/libc.ts";
+import { spawnProcess } from "../../src/linux/spawn.ts";
 
 /** Starts a command with everything at /dev/null; returns its pid. */
 export function launch(argv: readonly string[]): number {

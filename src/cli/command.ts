@@ -1,7 +1,7 @@
 /** A command is declared once; parsing, help and all that is said about it come from the declaration. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Context } from "../runner/context.ts";
-import type { Output } from "./output.ts";
+import type { Context } from "../state/context.ts";
+import type { Output } from "./output/output.ts";
 
 /** What a shell can look up to complete a value. */
 export type Completes = "run-key" | "job-id" | "directory" | "file";

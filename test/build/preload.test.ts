@@ -45,7 +45,7 @@ test("the executable is built once for all that start together, and again when a
   expect((await box.execute(command, options)).code).toBe(0);
   expect(statSync(binary).ino).toBe(first);
 
-  const version = join(checkout, "src/version.ts");
+  const version = join(checkout, "src/app/version.ts");
   writeFileSync(version, readFileSync(version, "utf8").replace("`orchesjob ", "`changed orchesjob "));
   expect((await box.execute(command, options)).stdout).toContain("tested: changed orchesjob 1.0.0 ");
 });

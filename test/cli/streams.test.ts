@@ -71,7 +71,7 @@ describe("a job's output arrives whole, wherever it goes", () => {
   const LINES = 60_000;
   const OUTPUT = Array.from({ length: LINES }, (_, index) => `${index + 1}\n`).join("");
   const DESTINATIONS = [
-    // Two that the kernel does not copy to by itself (see os/transfer.ts), and some that it does.
+    // Two that the kernel does not copy to by itself (see linux/transfer.ts), and some that it does.
     ["to a file that is appended to", (words: string) => `echo first >f; ${words} >>f; tail -n +2 f`],
     [
       "to a pipe that does not block",

@@ -1,7 +1,7 @@
 /** Each completion script, and the man page, has every command and every option: asked of the shells, and of man, themselves. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dirname, join } from "node:path";
-import { COMMANDS } from "../../src/roots/all.ts";
+import { COMMANDS } from "../../src/entrypoints/all.ts";
 import { testWith } from "../support/needs.ts";
 import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 

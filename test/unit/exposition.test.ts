@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatLabels, formatMetrics } from "../../src/cli/exposition.ts";
+import { formatLabels, formatMetrics } from "../../src/cli/output/exposition.ts";
 
 test("a metric has its help, its type and a line for each sample", () => {
   const metric = { name: "jobs", type: "gauge", help: "All jobs.", samples: [{ value: 2 }] } as const;

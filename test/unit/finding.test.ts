@@ -1,6 +1,6 @@
 import { bytesText } from "../../src/job/bytes.ts";
 import { expect, test } from "bun:test";
-import { listText } from "../../src/runner/finding.ts";
+import { listText } from "../../src/doctor/finding.ts";
 
 test.each([
   [0, "0 B"],

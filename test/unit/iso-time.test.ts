@@ -1,6 +1,6 @@
 /** Dates and times are read as Python reads them: the same texts, made at random from a seed, are given to both. */
 import { expect, test } from "bun:test";
-import { type IsoTime, readIsoTime } from "../../src/cli/iso-time.ts";
+import { type IsoTime, readIsoTime } from "../../src/cli/options/iso-time.ts";
 import { testWith } from "../support/needs.ts";
 
 const SEED = 20_260_131;

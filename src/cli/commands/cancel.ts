@@ -1,14 +1,14 @@
 import { endedEarly } from "../../job/ending.ts";
 import { EXIT_CODES } from "../../job/errors.ts";
 import { isActive } from "../../job/status.ts";
-import { cancelJob } from "../../runner/cancel.ts";
-import { hasOrphans, OrphanFinder } from "../../runner/reconcile.ts";
-import { DEFAULT_GRACE_MS } from "../../runner/terminate.ts";
-import { answer } from "../answer.ts";
+import { cancelJob } from "../../jobs/cancel.ts";
+import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
+import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
+import { answer } from "../output/answer.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { durationOrZero, shortText } from "../values.ts";
-import { jobView } from "../views.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { durationOrZero, shortText } from "../options/values.ts";
+import { jobView } from "../output/views.ts";
 
 export const cancel = defineCommand({
   name: "cancel",
@@ -55,7 +55,7 @@ export const cancel = defineCommand({
       return EXIT_CODES.conflict;
     }
     if (hasOrphans(survivors)) {
-      const { describeRemains } = await import("../../runner/remains.ts");
+      const { describeRemains } = await import("../../jobs/survivors.ts");
       const { who, wayOut } = describeRemains(context, job, survivors, true);
       context.notify(`job ${job.jobId} is ${job.status}, but ${who}; ${wayOut}`);
       return EXIT_CODES.conflict;

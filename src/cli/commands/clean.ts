@@ -1,12 +1,12 @@
 import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
-import { cleanJobs, timeAgo } from "../../runner/clean.ts";
-import { answer } from "../answer.ts";
+import { cleanJobs, timeAgo } from "../../jobs/clean.ts";
+import { answer } from "../output/answer.ts";
 import { defineCommand, flag, optional } from "../command.ts";
-import { printTable } from "../output.ts";
-import { formatOption } from "../format-option.ts";
-import { readInstant } from "../time.ts";
-import { byteSize, duration, textThat, wholeNumber } from "../values.ts";
+import { printTable } from "../output/output.ts";
+import { formatOption } from "../options/format-option.ts";
+import { readInstant } from "../options/time.ts";
+import { byteSize, duration, textThat, wholeNumber } from "../options/values.ts";
 
 export const clean = defineCommand({
   name: "clean",

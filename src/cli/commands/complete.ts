@@ -1,6 +1,6 @@
-import { suggest } from "../../runner/suggest.ts";
+import { suggest } from "../../jobs/suggest.ts";
 import { defineCommand } from "../command.ts";
-import { harmless } from "../harmless.ts";
+import { harmless } from "../output/sanitize.ts";
 
 /** Not for people: the completion scripts ask it while somebody types. Whatever goes wrong, it has nothing to say. */
 export const complete = defineCommand({

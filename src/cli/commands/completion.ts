@@ -1,7 +1,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { defineCommand } from "../command.ts";
-import { HELP_OPTION, optionHelp } from "../help.ts";
-import { oneOf } from "../values.ts";
+import { HELP_OPTION, optionHelp } from "../help/help.ts";
+import { oneOf } from "../options/values.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 const readShell = oneOf("completion", SHELLS);
@@ -23,7 +23,7 @@ export const completion = defineCommand({
     }
     const shell = readShell(operands[0]!);
     // Asked for once in an installation's life.
-    const { completionScript } = await import("../completion.ts");
+    const { completionScript } = await import("../completion/completion.ts");
     output.text(completionScript(shell, program.commands, { help: optionHelp, helpOption: HELP_OPTION }));
     return 0;
   },

@@ -10,7 +10,7 @@ export const copy = defineCommand({
   },
   examples: [],
   async run({ options: { jobIds }, context }) {
-    const { copyOutput } = await import("../../runner/copier.ts");
+    const { copyOutput } = await import("../../worker/copier.ts");
     await copyOutput(context, jobIds);
     return 0;
   },

@@ -1,9 +1,9 @@
 import { EXIT_CODES } from "../../job/errors.ts";
-import type { Diagnosis } from "../../runner/doctor.ts";
-import type { Verdict } from "../../runner/finding.ts";
+import type { Diagnosis } from "../../doctor/doctor.ts";
+import type { Verdict } from "../../doctor/finding.ts";
 import { defineCommand, flag } from "../command.ts";
-import { formatOption } from "../format-option.ts";
-import { harmless } from "../harmless.ts";
+import { formatOption } from "../options/format-option.ts";
+import { harmless } from "../output/sanitize.ts";
 
 export const doctor = defineCommand({
   name: "doctor",
@@ -15,7 +15,7 @@ export const doctor = defineCommand({
   examples: ["orchesjob doctor --format table", "orchesjob doctor --fix"],
   async run({ options: { fix, format }, context, output }) {
     // Not a part of what every other command loads.
-    const { examine } = await import("../../runner/doctor.ts");
+    const { examine } = await import("../../doctor/doctor.ts");
     const diagnoses = await examine(context, fix);
     const count = (status: Verdict) => diagnoses.filter((each) => each.status === status).length;
     const summary = {

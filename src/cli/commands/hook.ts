@@ -1,6 +1,6 @@
 import type { Job } from "../../job/job.ts";
 import { defineCommand, optional, repeated, required } from "../command.ts";
-import { describeForHook } from "../views.ts";
+import { describeForHook } from "../output/views.ts";
 
 /** Not for people: a command that finds hooks overdue runs it, detached. */
 export const hook = defineCommand({
@@ -13,7 +13,7 @@ export const hook = defineCommand({
   },
   examples: [],
   async run({ options: { jobIds, fileLimit }, context }) {
-    const { runOverdueHooks } = await import("../../runner/hook-runner.ts");
+    const { runOverdueHooks } = await import("../../hooks/runner.ts");
     const describe = (job: Job) => describeForHook(context, job);
     await runOverdueHooks(context, { jobIds, describe, fileLimit });
     return 0;

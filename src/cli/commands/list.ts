@@ -1,13 +1,13 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { STATUSES } from "../../job/status.ts";
-import { listJobs } from "../../runner/list.ts";
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { listJobs } from "../../jobs/list.ts";
+import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
-import { formatOption } from "../format-option.ts";
-import { type Output, printTable } from "../output.ts";
-import { readInstant } from "../time.ts";
-import { oneOf, textThat, wholeNumber } from "../values.ts";
-import { jobView } from "../views.ts";
+import { formatOption } from "../options/format-option.ts";
+import { type Output, printTable } from "../output/output.ts";
+import { readInstant } from "../options/time.ts";
+import { oneOf, textThat, wholeNumber } from "../options/values.ts";
+import { jobView } from "../output/views.ts";
 
 /** Time between two pictures of --watch, in ms. */
 const WATCH_STEP_MS = 1_000;
@@ -73,7 +73,7 @@ export const list = defineCommand({
 
 /** Draws over what it has drawn; lines of an earlier picture are cleared one by one, so that nothing flickers. */
 async function watchTable(load: () => ReturnType<typeof listJobs>, output: Output): Promise<number> {
-  const { tableFor } = await import("../table.ts");
+  const { tableFor } = await import("../output/table.ts");
   let stopped = false;
   process.on("SIGINT", () => (stopped = true));
   output.text(CURSOR_HOME + CLEAR_BELOW);

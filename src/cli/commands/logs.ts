@@ -1,10 +1,10 @@
-import { refuseOwnJob } from "../../runner/ancestry.ts";
-import { findJob } from "../../runner/find.ts";
-import { followJob } from "../../runner/follow.ts";
-import { copyLog, findTail, LOG_STREAMS } from "../../runner/logs.ts";
+import { refuseOwnJob } from "../../jobs/self-call.ts";
+import { findJob } from "../../jobs/find.ts";
+import { followJob } from "../../jobs/follow.ts";
+import { copyLog, findTail, LOG_STREAMS } from "../../jobs/logs.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { oneOf, wholeNumber } from "../values.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { oneOf, wholeNumber } from "../options/values.ts";
 
 export const logs = defineCommand({
   name: "logs",

@@ -1,6 +1,6 @@
-import { DEFAULT_HOME } from "../../os/home.ts";
+import { DEFAULT_HOME } from "../../state/home.ts";
 import { defineCommand } from "../command.ts";
-import { ENVIRONMENT, exitCodeMeanings, HELP_OPTION, optionHelp, usage } from "../help.ts";
+import { ENVIRONMENT, exitCodeMeanings, HELP_OPTION, optionHelp, usage } from "../help/help.ts";
 
 export const man = defineCommand({
   name: "man",
@@ -9,7 +9,7 @@ export const man = defineCommand({
   examples: ["orchesjob man > /usr/local/share/man/man1/orchesjob.1"],
   async run({ output, program }) {
     // Asked for once in an installation's life.
-    const { manual } = await import("../manual.ts");
+    const { manual } = await import("../help/manual.ts");
     output.text(
       manual(program.commands, {
         version: program.version,

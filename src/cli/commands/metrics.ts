@@ -1,7 +1,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { STATUSES } from "../../job/status.ts";
 import { defineCommand, flag, repeated, withDefault } from "../command.ts";
-import { labelName, wholeNumber } from "../values.ts";
+import { labelName, wholeNumber } from "../options/values.ts";
 
 /** Upper bounds of the histogram of durations, in seconds: from a quick check to a night's work. */
 const DURATION_BOUNDS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
@@ -36,9 +36,9 @@ export const metrics = defineCommand({
   async run({ options, context, output, program }) {
     // Asked for once a minute, and of no use to any other command.
     const [{ readFigures }, { metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
-      import("../../runner/figures.ts"),
-      import("../metrics.ts"),
-      import("../exposition.ts"),
+      import("../../jobs/metrics.ts"),
+      import("../output/metrics.ts"),
+      import("../output/exposition.ts"),
     ]);
     const labels = [...new Set(options.label)];
     if (labels.length > MAX_LABELS)

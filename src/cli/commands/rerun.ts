@@ -1,16 +1,16 @@
 import { isActive } from "../../job/status.ts";
-import { Interruption } from "../../os/signals.ts";
-import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
+import { Interruption } from "../../linux/signals.ts";
+import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
 import { OUTPUT_MODES } from "../../job/output.ts";
-import { rerunJob } from "../../runner/rerun.ts";
+import { rerunJob } from "../../jobs/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
-import { answer, startedAllTheSame } from "../answer.ts";
+import { answer, startedAllTheSame } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
-import { leave, tellFailedLaunch } from "../remarks.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { checkScope, hookOptions, toHookOrder } from "../start-options.ts";
-import { oneOf, property, shortText } from "../values.ts";
-import { startView } from "../views.ts";
+import { leave, tellFailedLaunch } from "../output/remarks.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { checkScope, hookOptions, toHookOrder } from "../options/start-options.ts";
+import { oneOf, property, shortText } from "../options/values.ts";
+import { startView } from "../output/views.ts";
 
 const START_TIMEOUT_MS = 10_000;
 

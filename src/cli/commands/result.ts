@@ -1,10 +1,10 @@
-import { OrphanFinder } from "../../runner/reconcile.ts";
-import { withResult } from "../../runner/result.ts";
+import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { withResult } from "../../jobs/result.ts";
 import { defineCommand, withDefault } from "../command.ts";
-import { jsonPieces, LongText } from "../long-json.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { wholeNumber } from "../values.ts";
-import { jobView } from "../views.ts";
+import { jsonPieces, LongText } from "../output/long-json.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { wholeNumber } from "../options/values.ts";
+import { jobView } from "../output/views.ts";
 
 export const result = defineCommand({
   name: "result",

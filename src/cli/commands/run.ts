@@ -1,12 +1,12 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
-import { ERRNO, SystemError } from "../../os/libc.ts";
-import { SIGPIPE, SIGTERM } from "../../os/signals.ts";
-import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
-import { runJob } from "../../runner/run.ts";
+import { ERRNO, SystemError } from "../../linux/ffi/libc.ts";
+import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";
+import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { runJob } from "../../jobs/run.ts";
 import { defineCommand } from "../command.ts";
-import { tellLeft } from "../remarks.ts";
-import { startOptions, toStartRequest } from "../start-options.ts";
+import { tellLeft } from "../output/remarks.ts";
+import { startOptions, toStartRequest } from "../options/start-options.ts";
 
 export const run = defineCommand({
   name: "run",
@@ -37,9 +37,7 @@ export const run = defineCommand({
       // Whoever cancels a unit's job does not want `Restart=on-failure` to start it again, however it took its leave.
       const wasCancelled = job.status === "CANCELLED" && !hasKilled;
       if (wasCancelled || job.signal !== null)
-        (await import("../../runner/run-in-unit.ts")).endAsCommand(
-          wasCancelled ? SIGTERM : code - SIGNAL_BASE,
-        );
+        (await import("../../jobs/run-in-unit.ts")).endAsCommand(wasCancelled ? SIGTERM : code - SIGNAL_BASE);
       return code;
     } catch (error) {
       // The reader has seen enough. The job goes on, as after every other way to leave.

@@ -1,15 +1,15 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
 import { isActive } from "../../job/status.ts";
-import { Interruption } from "../../os/signals.ts";
-import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
-import { startJob } from "../../runner/start.ts";
-import { answer, startedAllTheSame } from "../answer.ts";
+import { Interruption } from "../../linux/signals.ts";
+import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { startJob } from "../../jobs/start.ts";
+import { answer, startedAllTheSame } from "../output/answer.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
-import { leave, tellFailedLaunch } from "../remarks.ts";
-import { startOptions, toStartRequest } from "../start-options.ts";
-import { durationOrZero } from "../values.ts";
-import { startView } from "../views.ts";
+import { leave, tellFailedLaunch } from "../output/remarks.ts";
+import { startOptions, toStartRequest } from "../options/start-options.ts";
+import { durationOrZero } from "../options/values.ts";
+import { startView } from "../output/views.ts";
 
 export const start = defineCommand({
   name: "start",

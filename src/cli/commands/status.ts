@@ -1,13 +1,13 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { findHistory, findJob } from "../../runner/find.ts";
-import { listActive } from "../../runner/list.ts";
-import { OrphanFinder } from "../../runner/reconcile.ts";
+import { findHistory, findJob } from "../../jobs/find.ts";
+import { listActive } from "../../jobs/list.ts";
+import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
-import { printTable } from "../output.ts";
-import { formatOption } from "../format-option.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { jobView } from "../views.ts";
+import { printTable } from "../output/output.ts";
+import { formatOption } from "../options/format-option.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { jobView } from "../output/views.ts";
 
 export const status = defineCommand({
   name: "status",

@@ -1,6 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { defineCommand, flag, optional, required } from "../command.ts";
-import { completing } from "../values.ts";
+import { completing } from "../options/values.ts";
 
 export const systemd = defineCommand({
   name: "systemd",
@@ -26,7 +26,7 @@ export const systemd = defineCommand({
     "orchesjob systemd --user --output ~/.config/systemd/user",
   ],
   async run({ options, output }) {
-    const { writeUnits } = await import("../../runner/write-units.ts");
+    const { writeUnits } = await import("../../systemd/write-unit-files.ts");
     const place = { program: options.program ?? program(process.execPath), forUser: options.user };
     output.json(writeUnits(options.output, place, options.force));
     return 0;

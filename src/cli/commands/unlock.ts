@@ -1,8 +1,8 @@
-import { unlockRunKey } from "../../runner/unlock.ts";
-import { answer } from "../answer.ts";
+import { unlockRunKey } from "../../jobs/unlock.ts";
+import { answer } from "../output/answer.ts";
 import { defineCommand, optional, required } from "../command.ts";
-import { formatInstant } from "../time.ts";
-import { duration, runKeyValue, shortText } from "../values.ts";
+import { formatInstant } from "../options/time.ts";
+import { duration, runKeyValue, shortText } from "../options/values.ts";
 
 export const unlock = defineCommand({
   name: "unlock",

@@ -1,16 +1,16 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
-import { Interruption } from "../../os/signals.ts";
-import { refuseOwnJob } from "../../runner/ancestry.ts";
-import { findJob } from "../../runner/find.ts";
-import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
-import { isFinished } from "../../runner/start.ts";
-import { waitForJob } from "../../runner/wait.ts";
+import { Interruption } from "../../linux/signals.ts";
+import { refuseOwnJob } from "../../jobs/self-call.ts";
+import { findJob } from "../../jobs/find.ts";
+import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { isFinished } from "../../jobs/start.ts";
+import { waitForJob } from "../../jobs/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
-import { leave } from "../remarks.ts";
-import { selectorOptions, toSelector } from "../selectors.ts";
-import { duration } from "../values.ts";
-import { jobView } from "../views.ts";
+import { leave } from "../output/remarks.ts";
+import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { duration } from "../options/values.ts";
+import { jobView } from "../output/views.ts";
 
 export const wait = defineCommand({
   name: "wait",

@@ -1,7 +1,7 @@
 import type { Job } from "../../job/job.ts";
-import { runWorker } from "../../runner/worker.ts";
+import { runWorker } from "../../worker/supervise.ts";
 import { defineCommand, optional, required } from "../command.ts";
-import { describeForHook } from "../views.ts";
+import { describeForHook } from "../output/views.ts";
 
 /** Not for people: `start` runs it, detached. Its name and `--job-id` are what a worker is recognised by. */
 export const worker = defineCommand({

@@ -3,7 +3,7 @@ import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
-import type { Reporter } from "./python-upgrade.ts";
+import type { Reporter } from "./legacy/python-upgrade.ts";
 import {
   describeNewer,
   findRebuilt,
@@ -38,7 +38,7 @@ export function examineDatabase(
     pendingBytes: Bun.file(`${path}-wal`).size,
     open,
     async mend(isHeld: (jobId: string) => boolean) {
-      const { mendRebuilt } = await import("./mend.ts");
+      const { mendRebuilt } = await import("./legacy/restore.ts");
       return mendRebuilt(path, patienceMs, reporter, isHeld);
     },
   };

@@ -24,7 +24,7 @@ import type {
 } from "../store.ts";
 import { openDatabase, type OpenOptions, transact, translateErrors } from "./connection.ts";
 import { dropTriggersOfThePast } from "./public-views.ts";
-import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./python-upgrade.ts";
+import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
 import { type CandidateRow, type JobRow, toJob, toJobs, toLeft } from "./rows.ts";
 
 /** A write-ahead log this small is read in no time by the next process that opens the database. */

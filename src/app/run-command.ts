@@ -1,0 +1,97 @@
+/** Gives a command what it needs, and ends the process with its exit code. A worker is given other things: see entrypoints/worker.ts. */
+import { commandHelp } from "../cli/help/help.ts";
+import type { Command } from "../cli/command.ts";
+import { createOutput } from "../cli/output/output.ts";
+import { parseWords } from "../cli/options/parse.ts";
+import { report, tell } from "../cli/output/report.ts";
+import { composeContext } from "./compose.ts";
+import { OWN_FAILURE } from "../job/exit-status.ts";
+import { DiskFullError, OrchesjobError } from "../job/errors.ts";
+import { resolveHome } from "../state/home.ts";
+import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { endProcess, findInvalidArgument } from "../linux/self.ts";
+import { COMMIT, VERSION } from "./version.ts";
+
+/** How long a command waits for the database, in ms. */
+const PATIENCE_MS = 12_000;
+const PEEK_PATIENCE_MS = 100;
+
+export interface Streams {
+  readonly stdout: number;
+  readonly stderr: number;
+  /** Columns of the terminal that stdout is; undefined where it is none. */
+  columns(): number | undefined;
+  /** Its rows. */
+  rows(): number | undefined;
+}
+
+/** What each file of entrypoints/ has as `main`. */
+export type Root = (argv: readonly string[], streams: Streams) => Promise<never>;
+
+/** A root of one command. */
+export function rootOf(command: Command): Root {
+  return async (argv, streams) => endProcess(await runCommand(command, argv, streams, [command]));
+}
+
+/** `commands`: what there is, for those that describe the program. Returns the exit code. */
+export async function runCommand(
+  command: Command,
+  argv: readonly string[],
+  streams: Streams,
+  commands: readonly Command[],
+): Promise<number> {
+  const output = createOutput(streams.stdout, streams.columns, streams.rows);
+  const diagnostics = createOutput(streams.stderr, () => undefined);
+  const words = argv.slice(1);
+  // As long as the options are not known: a bad one must not look like the job's own exit code 2.
+  let passesExitCode = command.name === "run" || asksForExitStatus(words);
+  try {
+    refuseInvalidArguments(argv);
+    const parsed = parseWords(command, words);
+    if (parsed === undefined) {
+      output.text(commandHelp(command));
+      return 0;
+    }
+    passesExitCode = command.passesExitCode?.(parsed.options) ?? false;
+    return await command.run({
+      ...parsed,
+      context: composeContext({
+        home: resolveHome(),
+        patienceMs: command.peeks === true ? PEEK_PATIENCE_MS : PATIENCE_MS,
+        upgrades: command.peeks !== true,
+        diagnostics,
+      }),
+      output,
+      program: { commands, version: VERSION, commit: COMMIT },
+    });
+  } catch (error) {
+    const code = report(error, diagnostics.descriptor);
+    if (isDiskFull(error)) await tellLargestLog(diagnostics.descriptor);
+    return passesExitCode ? OWN_FAILURE : code;
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof DiskFullError || (error instanceof SystemError && error.errno === ERRNO.ENOSPC);
+}
+
+async function tellLargestLog(stderr: number): Promise<void> {
+  const { describeLargestLog } = await import("../state/largest-log.ts");
+  const found = describeLargestLog(resolveHome());
+  if (found !== undefined) tell(stderr, found);
+}
+
+/** Among our own options, not the command's. */
+export function asksForExitStatus(words: readonly string[]): boolean {
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  return own.includes("--exit-status");
+}
+
+function refuseInvalidArguments(argv: readonly string[]): void {
+  const invalid = findInvalidArgument(argv);
+  if (invalid === 0) return;
+  throw new OrchesjobError(
+    "usage",
+    `argument ${invalid} is not valid UTF-8, so it could not be passed on exactly; nothing was started`,
+  );
+}

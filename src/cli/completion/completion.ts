@@ -1,0 +1,212 @@
+/**
+ * Completion scripts for shells, made from the declarations of the commands: a fixed part for each shell, and the tables
+ * of what there is. The scripts ask `orchesjob _complete` for what only the state directory knows.
+ */
+import type { Command, Option } from "../command.ts";
+import bash from "./completion.bash" with { type: "text" };
+import fish from "./completion.fish" with { type: "text" };
+import zsh from "./completion.zsh" with { type: "text" };
+
+export type Shell = "bash" | "zsh" | "fish";
+
+/** What the script makers need of the declarations' words, given by the caller: see loading on demand in commands/. */
+export interface Wording {
+  /** All that is said about an option in a line. */
+  readonly help: (option: Option<unknown>) => string;
+  /** Of every command. */
+  readonly helpOption: Option<unknown>;
+}
+
+export function completionScript(shell: Shell, commands: readonly Command[], wording: Wording): string {
+  const listed = commands.map((command) => ({
+    command,
+    names: [command.name, ...(command.aliases ?? [])],
+    options: [...Object.values(command.options), wording.helpOption],
+  }));
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell](listed, wording);
+}
+
+interface Listed {
+  readonly command: Command;
+  readonly names: readonly string[];
+  readonly options: readonly Option<unknown>[];
+}
+
+const takesCommand = ({ operands, operandChoices }: Command) =>
+  operands !== undefined && operandChoices === undefined;
+
+/** Not `replaceAll`: a `$` in the text would mean something. */
+function fill(script: string, parts: Readonly<Record<string, readonly string[]>>): string {
+  return Object.entries(parts).reduce(
+    (text, [mark, lines]) => text.split(`@${mark}@`).join(lines.join("\n")),
+    script,
+  );
+}
+
+/** For bash and zsh alike. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function bashScript(listed: readonly Listed[]): string {
+  const words = (values: readonly string[]) => `(${values.map(quote).join(" ")})`;
+  const commandCases = listed.flatMap(({ command, names, options }) => [
+    `    ${names.join(" | ")})`,
+    `      name=${command.name}`,
+    `      flags=${words(options.map((option) => option.flag))}`,
+    `      repeatable=${words(options.filter((option) => option.repeatable).map((option) => option.flag))}`,
+    `      operand_choices=${words(command.operandChoices ?? [])}`,
+    `      kind_of_operands=${takesCommand(command) ? "command" : "''"}`,
+    "      ;;",
+  ]);
+  const optionCases = listed.flatMap(({ command, options }) =>
+    options
+      .filter((option) => option.placeholder !== undefined)
+      .map(({ flag, choices, completes }) => {
+        const kind = choices === undefined ? (completes ?? "any") : `choice choices=${words(choices)}`;
+        return `    '${command.name} ${flag}') kind=${kind} ;;`;
+      }),
+  );
+  return fill(bash, {
+    TABLES: [
+      `_orchesjob_commands=${words(listed.flatMap(({ names }) => names))}`,
+      "",
+      "# What belongs to a command; fails where there is none of that name.",
+      "_orchesjob_command() {",
+      "  case $1 in",
+      ...commandCases,
+      "    *) return 1 ;;",
+      "  esac",
+      "}",
+      "",
+      "# What the value of a command's option may be; fails where it takes none.",
+      "_orchesjob_option() {",
+      '  case "$1 $2" in',
+      ...optionCases,
+      "    *) return 1 ;;",
+      "  esac",
+      "}",
+    ],
+  });
+}
+
+const ZSH_ACTIONS = {
+  "run-key": "_orchesjob_run_keys",
+  "job-id": "_orchesjob_job_ids",
+  directory: "_directories",
+  file: "_files",
+} as const;
+
+function zshScript(listed: readonly Listed[], { help }: Wording): string {
+  const escape = (text: string, special: RegExp) => text.replace(special, "\\$&");
+  const specification = (option: Option<unknown>) => {
+    const { flag, placeholder, repeatable, choices, completes } = option;
+    const explained = `${flag}${placeholder === undefined ? "" : "="}[${escape(help(option), /[\\\[\]]/g)}]`;
+    const action =
+      choices === undefined
+        ? completes === undefined
+          ? " "
+          : ZSH_ACTIONS[completes]
+        : `(${choices.join(" ")})`;
+    const value = placeholder === undefined ? "" : `:${escape(placeholder, /[\\:]/g)}:${action}`;
+    const alone = flag === "--help" ? "(- *)" : "";
+    return quote(`${repeatable ? "*" : alone}${explained}${value}`);
+  };
+  const operands = (command: Command) =>
+    command.operandChoices === undefined
+      ? takesCommand(command)
+        ? [quote("*::command: _normal")]
+        : []
+      : [quote(`1:word:(${command.operandChoices.join(" ")})`)];
+  return fill(zsh, {
+    TABLES: [
+      "_orchesjob_commands() {",
+      "  local -a commands=(",
+      ...listed.flatMap(({ command, names }) =>
+        names.map((name) => `    ${quote(`${name}:${escape(command.summary, /[\\:]/g)}`)}`),
+      ),
+      "  )",
+      "  _describe -t commands command commands",
+      "}",
+      "",
+      "_orchesjob_arguments() {",
+      "  case $1 in",
+      ...listed.flatMap(({ command, names, options }) => [
+        `    (${names.join("|")})`,
+        `      _arguments -S -A '-*' \\`,
+        [...options.map(specification), ...operands(command)].map((text) => `        ${text}`).join(" \\\n"),
+        "      ;;",
+      ]),
+      "    (*) return 1 ;;",
+      "  esac",
+      "}",
+    ],
+  });
+}
+
+const FISH_ARGUMENTS = {
+  "run-key": "(__orchesjob_live run-key)",
+  "job-id": "(__orchesjob_live job-id)",
+  directory: "(__orchesjob_directories)",
+} as const;
+
+function fishScript(listed: readonly Listed[], { help }: Wording): string {
+  const quoted = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
+  const line = (condition: string, rest: string) => `complete -c orchesjob -n ${quoted(condition)} ${rest}`;
+  const value = ({ placeholder, choices, completes }: Option<unknown>) => {
+    if (placeholder === undefined) return "";
+    if (completes === "file") return " -r -F";
+    const values = choices?.join(" ") ?? (completes === undefined ? undefined : FISH_ARGUMENTS[completes]);
+    return values === undefined ? " -x" : ` -x -k -a ${quoted(values)}`;
+  };
+  const cases = (entries: readonly (readonly [names: readonly string[], line: string])[]) =>
+    entries.flatMap(([names, text]) => [`        case ${names.join(" ")}`, `            ${text}`]);
+  return fill(fish, {
+    TABLES: [
+      "# The command's own name.",
+      "function __orchesjob_name",
+      "    switch $argv[1]",
+      ...cases(
+        listed
+          .filter(({ command }) => command.aliases !== undefined)
+          .map(({ command }) => [command.aliases!, `echo ${command.name}`] as const),
+      ),
+      "        case '*'",
+      "            echo -- $argv[1]",
+      "    end",
+      "end",
+      "",
+      "# Its options that take the next word for a value.",
+      "function __orchesjob_valued",
+      "    switch $argv[1]",
+      ...cases(
+        listed.map(({ command, options }) => {
+          const valued = options.filter((option) => option.placeholder !== undefined);
+          return [[command.name], `string split ' ' -- ${quoted(valued.map((each) => each.flag).join(" "))}`];
+        }),
+      ),
+      "    end",
+      "end",
+    ],
+    OPTIONS: listed.flatMap(({ command, names, options }) => [
+      ...names.map((name) => line("__orchesjob_at_command", `-a ${name} -d ${quoted(command.summary)}`)),
+      ...options.map((option) =>
+        line(
+          `__orchesjob_at_options ${command.name}`,
+          `-l ${option.flag.slice(2)}${value(option)} -d ${quoted(help(option))}`,
+        ),
+      ),
+      ...(takesCommand(command)
+        ? [line(`__orchesjob_at_operands ${command.name}`, `-x -a '(__orchesjob_command_line)'`)]
+        : []),
+      ...(command.operandChoices === undefined
+        ? []
+        : [
+            line(
+              `__orchesjob_at_operand ${command.name}`,
+              `-x -a ${quoted(command.operandChoices.join(" "))}`,
+            ),
+          ]),
+    ]),
+  });
+}

@@ -1,0 +1,95 @@
+/** Help, made from the declarations. */
+import { EXIT_CODES, type ErrorCode } from "../../job/errors.ts";
+import { DEFAULT_HOME } from "../../state/home.ts";
+import { type Command, flag, type Option } from "../command.ts";
+
+export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
+  ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
+  ["TZ", "Zone of the times that are printed and read"],
+  ["NO_COLOR", "Not empty: no colours in tables on a terminal"],
+];
+
+const MEANINGS: Record<ErrorCode, string> = {
+  general: "general error",
+  usage: "invalid arguments",
+  "not-found": "not found",
+  conflict: "inconsistent or conflicting state",
+  locked: "lock error",
+};
+
+export function exitCodeMeanings(): readonly (readonly [code: number, meaning: string])[] {
+  const failures = Object.entries(MEANINGS).map(
+    ([name, meaning]) => [EXIT_CODES[name as ErrorCode], meaning] as const,
+  );
+  return [[0, "success"], ...failures];
+}
+
+export function usage(command: Command): string {
+  const options = Object.keys(command.options).length > 0 ? "[OPTIONS]" : undefined;
+  return ["orchesjob", command.name, options, command.operands]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
+
+/** An option and its value, as it is typed. */
+export function optionUsage({ flag, placeholder }: Option<unknown>): string {
+  return placeholder === undefined ? flag : `${flag} ${placeholder}`;
+}
+
+/** All that is said about an option in one sentence. */
+export function optionHelp({ help, repeatable, choices }: Option<unknown>): string {
+  const remarks = [
+    repeatable ? "may be repeated" : undefined,
+    choices === undefined ? undefined : `one of ${choices.join(", ")}`,
+  ];
+  return [help, ...remarks].filter((part) => part !== undefined).join("; ");
+}
+
+/** Of every command, and known to parsing alone. */
+export const HELP_OPTION: Option<unknown> = flag("--help", "Print this help");
+
+export function commandHelp(command: Command): string {
+  const options = Object.values(command.options).map((option) => [optionUsage(option), optionHelp(option)]);
+  return [
+    command.summary,
+    "",
+    `Usage: ${usage(command)}`,
+    "",
+    "Options:",
+    ...columns([...options, [HELP_OPTION.flag, HELP_OPTION.help]]),
+    "",
+    "Examples:",
+    ...command.examples.map((example) => `  ${example}`),
+    "",
+  ].join("\n");
+}
+
+export function programHelp(commands: readonly Command[]): string {
+  return [
+    "Runs a command once per run key, detached, and keeps the history of what happened.",
+    "",
+    "Usage: orchesjob COMMAND [OPTIONS]",
+    "",
+    "Commands:",
+    ...columns(commands.map((command) => [command.name, command.summary])),
+    "",
+    "Options:",
+    ...columns([
+      ["--version", "Print the version, the commit it was built from, and Bun's version"],
+      ["--help", "Print this help; COMMAND --help for that of a command"],
+    ]),
+    "",
+    "Environment:",
+    ...columns(ENVIRONMENT),
+    "",
+    `Exit codes: ${exitCodeMeanings()
+      .map(([code, meaning]) => `${code} ${meaning}`)
+      .join(", ")}`,
+    "",
+  ].join("\n");
+}
+
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const width = Math.max(...rows.map((row) => row[0]!.length));
+  return rows.map((row) => `  ${row[0]!.padEnd(width)}  ${row[1]}`);
+}

@@ -1,0 +1,101 @@
+/**
+ * Words into an invocation. Options end at the first word that is not one, or at `--`; a value is the next word, or
+ * follows `=`. Our own few lines, and not node:util's parseArgs, because importing that costs 0.7 ms of a 3.3 ms start.
+ */
+import { OrchesjobError } from "../../job/errors.ts";
+import { commandLine, shellWord } from "../../job/shell-word.ts";
+import type { Command, Option } from "../command.ts";
+import { nearest } from "../help/nearest.ts";
+
+export interface ParsedWords {
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly operands: readonly string[];
+}
+
+/** Undefined where help is asked for. Throws OrchesjobError `usage`. */
+export function parseWords(command: Command, words: readonly string[]): ParsedWords | undefined {
+  const given = new Map<string, string[]>();
+  let position = 0;
+  while (position < words.length) {
+    const word = words[position]!;
+    if (word === "--" || !word.startsWith("-") || word === "-") break;
+    if (word === "--help" || word === "-h") return undefined;
+    position += 1;
+    const equals = word.indexOf("=");
+    const name = equals < 0 ? word : word.slice(0, equals);
+    const option = findOption(command, name);
+    if (option === undefined) throw unknownOption(command, name);
+    let value = equals < 0 ? undefined : word.slice(equals + 1);
+    if (option.placeholder === undefined) {
+      if (value !== undefined) throw new OrchesjobError("usage", `${name} takes no value`);
+      value = "";
+    } else if (value === undefined) {
+      value = detachedValue(command, option, words, position);
+      position += 1;
+    }
+    given.set(name, [...(given.get(name) ?? []), value]);
+  }
+  if (words[position] === "--") position += 1;
+  const operands = words.slice(position);
+  if (command.operands === undefined && operands.length > 0) {
+    throw new OrchesjobError(
+      "usage",
+      `${command.name} takes no ${JSON.stringify(operands[0])}; see: orchesjob ${command.name} --help`,
+    );
+  }
+  const options: Record<string, unknown> = {};
+  for (const [key, option] of Object.entries(command.options)) {
+    const values = given.get(option.flag);
+    if (values === undefined && option.isRequired === true) throw missing(command, option, words);
+    options[key] = option.read(values ?? []);
+  }
+  return { options, operands };
+}
+
+/**
+ * The word behind an option, which is its value unless it begins with `-`: behind `--run-key $UNSET` stands another option,
+ * or `--`, which would be the key of every job whose caller has made the same mistake.
+ */
+function detachedValue(
+  command: Command,
+  option: Option<unknown>,
+  words: readonly string[],
+  position: number,
+): string {
+  const { flag, placeholder = "VALUE" } = option;
+  const value = words[position];
+  if (value === undefined) throw new OrchesjobError("usage", `${flag} needs a value: ${flag} ${placeholder}`);
+  if (!value.startsWith("-") || (value === "-" && option.takesDash === true)) return value;
+  const [before, behind] = [words.slice(0, position), words.slice(position)];
+  const equals = value.indexOf("=");
+  const isOption =
+    value === "--" || findOption(command, equals < 0 ? value : value.slice(0, equals)) !== undefined;
+  throw new OrchesjobError(
+    "usage",
+    isOption
+      ? `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}, or ${shellWord(`${flag}=${value}`)} if that is the value`
+      : `the value ${JSON.stringify(value)} of ${flag} begins with "-", as options do; write it behind =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
+  );
+}
+
+/** Shows the line as it was typed, with what it lacks. */
+function missing(
+  command: Command,
+  { flag, placeholder = "VALUE" }: Option<unknown>,
+  words: readonly string[],
+) {
+  const line = commandLine([command.name, flag, placeholder, ...words]);
+  return new OrchesjobError("usage", `${flag} ${placeholder} is required: ${line}`);
+}
+
+function findOption(command: Command, name: string): Option<unknown> | undefined {
+  for (const option of Object.values(command.options)) if (option.flag === name) return option;
+  return undefined;
+}
+
+function unknownOption(command: Command, name: string): OrchesjobError {
+  const known = [...Object.values(command.options).map((option) => option.flag), "--help"];
+  const meant = nearest(name, known);
+  const hint = meant === undefined ? `see: orchesjob ${command.name} --help` : `did you mean ${meant}?`;
+  return new OrchesjobError("usage", `${command.name} has no option ${name}; ${hint}`);
+}

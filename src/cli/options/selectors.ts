@@ -1,0 +1,29 @@
+/** The options by which a command names a job. */
+import { OrchesjobError } from "../../job/errors.ts";
+import type { JobSelector } from "../../jobs/find.ts";
+import { optional } from "../command.ts";
+import { runKeyValue, textThat } from "./values.ts";
+
+export const selectorOptions = {
+  runKey: optional("--run-key", "KEY", "The newest job of this run key", runKeyValue),
+  jobId: optional(
+    "--job-id",
+    "ID",
+    "The job of this id; a unique beginning of it is enough",
+    textThat("job-id"),
+  ),
+};
+
+/** Exactly one of the two. Throws `usage`. */
+export function toSelector(options: {
+  readonly runKey: string | undefined;
+  readonly jobId: string | undefined;
+}): JobSelector {
+  const { runKey, jobId } = options;
+  if (runKey !== undefined && jobId !== undefined) {
+    throw new OrchesjobError("usage", "give either --run-key KEY or --job-id ID, not both");
+  }
+  if (runKey !== undefined) return { runKey };
+  if (jobId !== undefined) return { jobId };
+  throw new OrchesjobError("usage", "--run-key KEY or --job-id ID is required");
+}

@@ -1,0 +1,175 @@
+/** The options of the commands that start a job, and the request that they make. */
+import { OrchesjobError } from "../../job/errors.ts";
+import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
+import type { HookOrder } from "../../job/job.ts";
+import { ANSWERS } from "../../job/policy.ts";
+import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
+import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
+import type { StartRequest } from "../../jobs/start.ts";
+import { flag, optional, type Option, repeated, required, withDefault } from "../command.ts";
+import {
+  duration,
+  fileOrStdin,
+  labels,
+  oneOf,
+  property,
+  runKeyValue,
+  textThat,
+  token,
+  variable,
+} from "./values.ts";
+
+/** Those of a hook, which `rerun` has, too. */
+export const hookOptions = {
+  onExit: optional(
+    "--on-exit",
+    "COMMAND",
+    "Have /bin/sh run this once the job has ended, whatever its result: its JSON is on stdin",
+    checkHookCommand,
+  ),
+  onExitTimeout: optional(
+    "--on-exit-timeout",
+    "DURATION",
+    "End the --on-exit command after this time (default: 10m): TERM, 5 s, KILL",
+    duration("--on-exit-timeout"),
+  ),
+};
+
+/** Throws `usage`. */
+export function toHookOrder(options: {
+  readonly onExit: string | undefined;
+  readonly onExitTimeout: number | undefined;
+}): HookOrder | null {
+  const { onExit: command, onExitTimeout: timeoutMs } = options;
+  if (command !== undefined) return { command, timeoutMs: timeoutMs ?? DEFAULT_HOOK_TIMEOUT_MS };
+  if (timeoutMs === undefined) return null;
+  throw new OrchesjobError("usage", "--on-exit-timeout needs --on-exit COMMAND");
+}
+
+export const startOptions = {
+  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", runKeyValue),
+  requestId: optional(
+    "--request-id",
+    "ID",
+    "Your retry token: the same key and id always give the same job",
+    token("--request-id"),
+  ),
+  strict: flag("--strict", "One job per run key, ever; see unlock"),
+  ifSucceeded: optional(
+    "--if-succeeded",
+    "ANSWER",
+    "Whether a job of the key that succeeded is the answer, or a new one starts (default: rerun)",
+    oneOf("--if-succeeded", ANSWERS),
+  ),
+  ifFailed: optional(
+    "--if-failed",
+    "ANSWER",
+    "The same for one that failed or was cancelled",
+    oneOf("--if-failed", ANSWERS),
+  ),
+  ifLost: optional("--if-lost", "ANSWER", "The same for one that was lost", oneOf("--if-lost", ANSWERS)),
+  timeout: optional(
+    "--timeout",
+    "DURATION",
+    "End the command after this time (90, 30m, 2h, 1h30m, 1d): TERM, 5 s, KILL; FAILED",
+    duration("--timeout"),
+  ),
+  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
+  env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
+  ...hookOptions,
+  stdin: optional(
+    "--stdin",
+    "FILE",
+    "What the command reads (default: nothing); -: what you give on stdin, up to 64 MiB, kept with the job",
+    fileOrStdin,
+  ),
+  output: withDefault(
+    "--output",
+    "MODE",
+    "What the command writes to: its log, or a pipe, so that it cannot truncate its log (default: file)",
+    oneOf("--output", OUTPUT_MODES),
+    "file",
+  ),
+  label: {
+    flag: "--label",
+    placeholder: "NAME=VALUE",
+    help: "Note something on the job",
+    repeatable: true,
+    read: labels,
+  } satisfies Option<ReadonlyMap<string, string>>,
+  scope: withDefault(
+    "--scope",
+    "MODE",
+    "When the job gets a systemd scope of its own (default: auto, where it would end with what started it)",
+    oneOf("--scope", SCOPE_MODES),
+    "auto",
+  ),
+  property: repeated(
+    "--property",
+    "NAME=VALUE",
+    "Set a property of the scope, e.g. MemoryMax=2G, as systemd-run does",
+    property("--property"),
+  ),
+};
+
+type Values = {
+  readonly [K in keyof typeof startOptions]: (typeof startOptions)[K] extends Option<infer T> ? T : never;
+};
+
+/** Throws `usage`. */
+export function toStartRequest(options: Values, operands: readonly string[], name: string): StartRequest {
+  if (operands.length === 0) {
+    throw new OrchesjobError(
+      "usage",
+      `command is required: orchesjob ${name} --run-key KEY -- COMMAND [ARGS...]`,
+    );
+  }
+  if (operands[0] === "") throw new OrchesjobError("usage", "the command is empty; name a program");
+  const { strict, ifSucceeded, ifFailed, ifLost, cwd } = options;
+  if (strict && (ifSucceeded ?? ifFailed ?? ifLost) !== undefined) {
+    throw new OrchesjobError(
+      "usage",
+      "--strict says what a finished job means already; leave --if-succeeded, --if-failed and --if-lost out",
+    );
+  }
+  checkScope(options.scope, options.property);
+  return {
+    runKey: options.runKey,
+    command: operands,
+    env: options.env,
+    labels: options.label,
+    timeoutMs: options.timeout ?? null,
+    requestId: options.requestId ?? null,
+    rerunOfJobId: null,
+    rerunReason: null,
+    scope: options.scope,
+    properties: options.property,
+    output: options.output,
+    stdin: options.stdin === undefined ? null : toStdin(options.stdin),
+    onExit: toHookOrder(options),
+    policy: {
+      strict,
+      ifSucceeded: ifSucceeded ?? "rerun",
+      ifFailed: ifFailed ?? "rerun",
+      ifLost: ifLost ?? "rerun",
+    },
+    directory: cwd === undefined ? undefined : toAbsolute(cwd),
+  };
+}
+
+/** Throws `usage`. */
+export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
+  if (scope === "never" && properties.length > 0)
+    throw new OrchesjobError("usage", "--property is about the job's scope; leave --scope never out");
+}
+
+function toStdin(path: string): string {
+  if (path === "")
+    throw new OrchesjobError("usage", "--stdin is empty; name a file, or - for your own stdin");
+  return path === OWN_STDIN || path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+}
+
+function toAbsolute(path: string): string {
+  if (path === "") throw new OrchesjobError("usage", "--cwd is empty; name a directory");
+  return path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+}

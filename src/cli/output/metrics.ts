@@ -1,0 +1,162 @@
+/** The figures of the state directory as metrics: their names, what they mean, and which labels they have. */
+import type { JobStatus } from "../../job/status.ts";
+import type { Figures } from "../../jobs/metrics.ts";
+import type { JobGroup } from "../../store/store.ts";
+import { formatLabels, type Metric, type Sample } from "./exposition.ts";
+
+/** What was put together because it was beyond the limit. */
+const OTHER = "other";
+
+/** The statuses of which it is known how long the job took. */
+const TIMED = ["SUCCEEDED", "FAILED", "CANCELLED"] as const satisfies readonly JobStatus[];
+
+export interface MetricsStyle {
+  readonly statuses: readonly JobStatus[];
+  /** Upper bounds of the histogram, in seconds. */
+  readonly bounds: readonly number[];
+  /** Names of the jobs' labels that become labels here. */
+  readonly labels: readonly string[];
+  readonly limit: number;
+  readonly build: Readonly<Record<string, string>>;
+}
+
+/** `team.name` becomes `label_team_name`: the prefix keeps it apart from Prometheus' own labels and ours. */
+export function metricLabel(name: string): string {
+  return `label_${name.replace(/[^A-Za-z0-9_]/g, "_")}`;
+}
+
+const seconds = (micros: number) => micros / 1_000_000;
+
+export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metric[] {
+  const { at, active, runKeys, size, logs } = figures;
+  const names = style.labels.map(metricLabel);
+  const labelsOf = (values: readonly string[] | undefined) =>
+    Object.fromEntries(names.map((name, index) => [name, values === undefined ? OTHER : values[index]!]));
+  const jobLabels = (job: Figures["active"][number]) => ({
+    run_key: job.runKey,
+    ...labelsOf(style.labels.map((label) => job.labels.get(label) ?? "")),
+  });
+  const ages = active.map((job) => ({ job, age: Math.max(0, seconds(at - job.startedAt)) }));
+  // The zeros first: their order is the same every time.
+  const groups = [...zeros(figures.groups, style), ...figures.groups];
+  const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
+    name: `orchesjob_${name}`,
+    type: "gauge",
+    help,
+    samples,
+  });
+  const single = (name: string, help: string, value: number) => gauge(name, help, [{ value }]);
+  return [
+    gauge("build_info", "Always 1; the labels say what this orchesjob is.", [
+      { labels: style.build, value: 1 },
+    ]),
+    single("scrape_timestamp_seconds", "When these figures were taken.", seconds(at)),
+    gauge(
+      "jobs",
+      "Jobs in the history, by status; clean makes it less.",
+      sum(
+        groups.map(({ status, labelValues, count }) => ({
+          labels: { status, ...labelsOf(labelValues) },
+          value: count,
+        })),
+      ),
+    ),
+    {
+      name: "orchesjob_job_duration_seconds",
+      type: "histogram",
+      help: "How long the finished jobs of the history took, by status; those that were lost are left out. Clean makes it less.",
+      samples: sum(groups.flatMap((group) => histogram(group, style.bounds, labelsOf(group.labelValues)))),
+    },
+    single(
+      "oldest_active_job_age_seconds",
+      "Time since the start of the oldest job that is active; 0 where none is.",
+      ages[0]?.age ?? 0,
+    ),
+    gauge(
+      "active_job_age_seconds",
+      "Time since the start of each job that is active.",
+      ages.slice(0, style.limit).map(({ job, age }) => ({ labels: jobLabels(job), value: age })),
+    ),
+    gauge(
+      "last_start_timestamp_seconds",
+      "When the newest job of a run key was accepted.",
+      runKeys.map(({ newest }) => ({ labels: jobLabels(newest), value: seconds(newest.startedAt) })),
+    ),
+    gauge(
+      "last_success_timestamp_seconds",
+      "When the newest job of a run key that succeeded was finished; not there for a key of which none has.",
+      runKeys
+        .filter(({ lastSuccess }) => lastSuccess !== undefined)
+        .map(({ newest, lastSuccess }) => ({ labels: jobLabels(newest), value: seconds(lastSuccess!) })),
+    ),
+    gauge(
+      "last_result_success",
+      "Whether the newest finished job of a run key succeeded (1) or not (0).",
+      runKeys
+        .filter(({ lastResult }) => lastResult !== undefined)
+        .map(({ newest, lastResult }) => ({
+          labels: jobLabels(newest),
+          value: lastResult === "SUCCEEDED" ? 1 : 0,
+        })),
+    ),
+    single("database_bytes", "Size of the database file.", size.bytes),
+    single("database_wal_bytes", "Size of the database's write-ahead log.", size.pendingBytes),
+    ...(logs === undefined
+      ? []
+      : [
+          single("log_bytes", "Size of all log files.", logs.bytes),
+          single("log_files", "Number of log files.", logs.files),
+        ]),
+    gauge(
+      "series_dropped",
+      "What has no series of its own because there are more of its kind than --limit.",
+      [
+        { labels: { kind: "active_job" }, value: Math.max(0, ages.length - style.limit) },
+        { labels: { kind: "run_key" }, value: figures.omittedRunKeys },
+        { labels: { kind: "label_values" }, value: figures.mergedLabelValues },
+      ],
+    ),
+  ];
+}
+
+/** A status of which there is no job is 0, and not unknown. Jobs are told apart by labels only where there are some. */
+function zeros(groups: readonly JobGroup[], { statuses, labels }: MetricsStyle): readonly JobGroup[] {
+  if (labels.length > 0 && groups.length > 0) return [];
+  return statuses.map((status) => ({
+    status,
+    labelValues: labels.map(() => ""),
+    count: 0,
+    durations: [],
+    totalDuration: 0,
+  }));
+}
+
+function histogram(
+  { status, durations, totalDuration }: JobGroup,
+  bounds: readonly number[],
+  labels: Readonly<Record<string, string>>,
+): readonly Sample[] {
+  if (!TIMED.some((timed) => timed === status)) return [];
+  let count = 0;
+  const buckets = [...bounds, "+Inf"].map((le, index) => {
+    count += durations[index] ?? 0;
+    return { suffix: "_bucket", labels: { status, ...labels, le: String(le) }, value: count };
+  });
+  return [
+    ...buckets,
+    { suffix: "_sum", labels: { status, ...labels }, value: seconds(totalDuration) },
+    { suffix: "_count", labels: { status, ...labels }, value: count },
+  ];
+}
+
+/** Samples of the same labels are one: a job's label may have the value that stands for all others. */
+function sum(samples: readonly Sample[]): readonly Sample[] {
+  const sums = new Map<string, Sample>();
+  for (const sample of samples) {
+    const key = `${sample.suffix ?? ""}${formatLabels(sample.labels ?? {})}`;
+    const known = sums.get(key);
+    // In place of the first, so that the buckets of a histogram stay together and in order.
+    sums.set(key, known === undefined ? sample : { ...known, value: known.value + sample.value });
+  }
+  return [...sums.values()];
+}

@@ -1,0 +1,114 @@
+/** Jobs for people: a table that fits the terminal, with ages and durations that one reads at a glance. */
+import { formatDuration } from "../../job/duration.ts";
+import type { Instant, Job } from "../../job/job.ts";
+import type { JobStatus } from "../../job/status.ts";
+import { now } from "../../linux/clock.ts";
+import { harmless } from "./sanitize.ts";
+import { cutMiddle } from "./views.ts";
+
+interface TableStyle {
+  readonly now: Instant;
+  /** Columns of the terminal; Infinity where there is none. */
+  readonly width: number;
+  readonly color: boolean;
+}
+
+const HEADINGS = ["RUN KEY", "NO", "STATUS", "EXIT", "STARTED", "TOOK", "JOB ID", "COMMAND"] as const;
+type Heading = (typeof HEADINGS)[number];
+type Row = Readonly<Record<Heading, string>>;
+
+const GAP = "  ";
+/** What a run key and a command are left at least. */
+const SMALLEST_FLEXIBLE = 12;
+/** What is left out where the terminal is too narrow, the first first. */
+const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "NO", "COMMAND", "EXIT", "STARTED"];
+
+const COLORS: Record<JobStatus, number> = {
+  STARTING: 36,
+  RUNNING: 36,
+  SUCCEEDED: 32,
+  FAILED: 31,
+  LOST: 35,
+  CANCELLED: 33,
+};
+
+/** `width`: columns of the terminal, 0 where it does not know; undefined where there is none. */
+export function tableFor(width: number | undefined, jobs: readonly Job[]): string {
+  const color = width !== undefined && !process.env["NO_COLOR"];
+  return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
+}
+
+function jobTable(jobs: readonly Job[], style: TableStyle): string {
+  const rows = jobs.map((job) => cells(job, style.now));
+  const columns = fit(rows, style.width);
+  const line = (row: Row | undefined, status?: JobStatus) =>
+    columns
+      .map(({ heading, width }, position) => {
+        const text = cutToWidth(row?.[heading] ?? heading, width);
+        const isLast = position === columns.length - 1;
+        const padded = isLast ? text : text + " ".repeat(width - Bun.stringWidth(text));
+        return status !== undefined && heading === "STATUS" && style.color
+          ? `\u001b[${COLORS[status]}m${padded}\u001b[0m`
+          : padded;
+      })
+      .join(GAP)
+      .trimEnd();
+  return [line(undefined), ...rows.map((row, index) => line(row, jobs[index]!.status))]
+    .map((text) => `${text}\n`)
+    .join("");
+}
+
+interface Column {
+  readonly heading: Heading;
+  width: number;
+}
+
+/** The command and the run key give way where the line is too long, then whole columns. */
+function fit(rows: readonly Row[], width: number): readonly Column[] {
+  const all = HEADINGS.map((heading) => ({
+    heading,
+    // Not Math.max of all at once: a call has no room for hundreds of thousands of arguments.
+    width: rows.reduce((most, row) => Math.max(most, Bun.stringWidth(row[heading])), heading.length),
+  }));
+  for (let dropped = 0; ; dropped++) {
+    const columns = all
+      .filter(({ heading }) => !DISPENSABLE.slice(0, dropped).includes(heading))
+      .map((column) => ({ ...column }));
+    const excess = () => columns.reduce((sum, each) => sum + each.width + GAP.length, -GAP.length) - width;
+    for (const heading of ["COMMAND", "RUN KEY"] as const) {
+      const column = columns.find((each) => each.heading === heading);
+      if (column === undefined || excess() <= 0) continue;
+      column.width = Math.max(Math.min(SMALLEST_FLEXIBLE, column.width), column.width - excess());
+    }
+    if (excess() <= 0 || dropped === DISPENSABLE.length) return columns;
+  }
+}
+
+/** As cutMiddle, counted in columns of the terminal: some characters take two of them. */
+function cutToWidth(text: string, width: number): string {
+  for (let length = width; length > 0; length--) {
+    const cut = cutMiddle(text, length);
+    if (Bun.stringWidth(cut) <= width) return cut;
+  }
+  return "";
+}
+
+function cells(job: Job, now: Instant): Row {
+  const end = job.finishedAt ?? now;
+  return {
+    "RUN KEY": harmless(job.runKey),
+    NO: String(job.attemptNo),
+    STATUS: job.status,
+    EXIT: job.exitCode === null ? "-" : String(job.exitCode),
+    STARTED: `${formatDuration((now - job.startedAt) / 1000)} ago`,
+    TOOK: formatDuration(Math.max(0, end - job.startedAt) / 1000),
+    "JOB ID": job.jobId,
+    COMMAND: job.command.map(printable).join(" "),
+  };
+}
+
+/** A word as it would be typed. */
+function printable(word: string): string {
+  const shown = harmless(word.slice(0, 1000));
+  return /^[\w@%+=:,./·-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
+}

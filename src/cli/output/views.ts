@@ -1,0 +1,122 @@
+/** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
+import type { Job } from "../../job/job.ts";
+import { OWN_STDIN } from "../../job/output.ts";
+import { type Home, hookFiles, logFiles, stdinFile } from "../../state/home.ts";
+import type { Context } from "../../state/context.ts";
+import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
+import type { StartResult } from "../../jobs/start.ts";
+import { forCaller, toJson } from "./json.ts";
+import { formatInstant } from "../options/time.ts";
+
+export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
+  const logs = logFiles(home, job.jobId);
+  return {
+    run_key: job.runKey,
+    job_id: job.jobId,
+    pid: job.target?.pid ?? job.worker?.pid ?? null,
+    command: job.command,
+    status: job.status,
+    stdout_file: logs.stdout,
+    stderr_file: logs.stderr,
+    exit_code: job.exitCode,
+    started_at: formatInstant(job.startedAt),
+    finished_at: job.finishedAt === null ? null : formatInstant(job.finishedAt),
+    // True: finished_at is when the loss was found, for nobody knows when it happened.
+    finished_at_detected: job.status === "LOST",
+    attempt_no: job.attemptNo,
+    worker_pid: job.worker?.pid ?? null,
+    target_pid: job.target?.pid ?? null,
+    signal: job.signal,
+    error: job.error,
+    failure: job.failure,
+    lost_reason: job.lostReason,
+    orphan_pids: orphans.pids,
+    cancel_reason: job.cancelReason,
+    rerun_of_job_id: job.rerunOfJobId,
+    rerun_reason: job.rerunReason,
+    request_id: job.requestId,
+    labels: job.labels.size === 0 ? {} : Object.fromEntries(job.labels),
+    timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
+    properties: job.properties,
+    unit: job.unit,
+    ...hookView(home, job),
+    output: job.output,
+    stdin_file: stdinPath(home, job),
+    cwd: job.cwd,
+    host: job.origin?.host ?? "",
+  };
+}
+
+function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
+  return stdin === OWN_STDIN ? stdinFile(home, jobId) : stdin;
+}
+
+/** What a hook reads: the job as `status` prints it. */
+export function describeForHook(context: Context, job: Job): string {
+  return forCaller(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
+}
+
+function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
+  const result = onExit?.result ?? null;
+  return {
+    on_exit: onExit?.command ?? null,
+    on_exit_file: onExit === null ? null : hookFiles(home, jobId).log,
+    on_exit_code: result?.exitCode ?? null,
+    on_exit_error: result?.error ?? null,
+    on_exit_finished_at: result === null ? null : formatInstant(result.finishedAt),
+  };
+}
+
+/** The answer of a start stays below 16 kB whatever the command is: clients read it only after the exit, from a pipe. */
+export function startView(
+  home: Home,
+  result: StartResult,
+  orphans: Orphans,
+  mode: "sync" | "async",
+  strict: boolean,
+): Record<string, unknown> {
+  const { job, existing, commandMatches } = result;
+  const shortened = shortenCommand(job.command);
+  return {
+    accepted: !existing,
+    existing,
+    mode,
+    ...jobView(home, job, orphans),
+    ...(shortened === undefined ? {} : { command: shortened }),
+    error: job.error === null ? null : cutMiddle(job.error, WHOLE_TEXT_CHARACTERS),
+    cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
+    stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
+    on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
+    // Whether this start was, also where an existing job is given back.
+    strict,
+    command_matches: commandMatches,
+    // True: the whole command is in `orchesjob status`.
+    command_shortened: shortened !== undefined,
+    warnings: result.warnings,
+  };
+}
+
+const WHOLE_COMMAND_CHARACTERS = 4_000;
+/** Of a message, or a path. */
+const WHOLE_TEXT_CHARACTERS = 1_000;
+const SHORTENED_WORDS = 20;
+const SHORTENED_WORD_CHARACTERS = 100;
+
+/** Undefined where the command is short enough as it is. */
+function shortenCommand(command: readonly string[]): readonly string[] | undefined {
+  if (JSON.stringify(command).length <= WHOLE_COMMAND_CHARACTERS) return undefined;
+  const words = command.slice(0, SHORTENED_WORDS).map((word) => cutMiddle(word, SHORTENED_WORD_CHARACTERS));
+  return command.length > SHORTENED_WORDS ? [...words, "…"] : words;
+}
+
+/** At most `length` characters, with `…` for what is left out in the middle. */
+export function cutMiddle(text: string, length: number): string {
+  const characters = [...text.slice(0, length * 4), ...(text.length > length * 4 ? text.slice(-length) : "")];
+  if (characters.length <= length) return text;
+  const head = Math.ceil((length - 1) / 2);
+  return [
+    ...characters.slice(0, head),
+    "…",
+    ...characters.slice(characters.length - (length - 1 - head)),
+  ].join("");
+}

@@ -1,0 +1,103 @@
+/** doctor on the database: whether it is there, whole, and of a version that we know. */
+import { bytesText } from "../job/bytes.ts";
+import { removeFile, statPath } from "../linux/file.ts";
+import { lockFilePath, pythonCopy, refuseLostDatabase } from "../state/home.ts";
+import { probeLock } from "../state/lock.ts";
+import { jobOfLog, readNames } from "../state/log-directory.ts";
+import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
+import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
+
+const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
+
+export async function checkDatabase(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { kind, message, damage, thorough, bytes } = await patient.examination();
+  const { database } = patient.home;
+  if (kind === "missing") {
+    refuseLostDatabase(patient.home);
+    const copy = pythonCopy(patient.home);
+    if (statPath(copy)?.kind === "file" && (await patient.context.isOldCopy(copy)))
+      return warning(
+        `there is none, but ${copy} is there, which an upgrade has kept`,
+        `put ${database} back, or begin with the copy: mv ${copy} ${database}`,
+      );
+    if (hasLogs(patient.home.logs))
+      return warning(
+        `there is none, but logs of jobs are in ${patient.home.logs}`,
+        `put ${database} back; the next start makes a new one, which does not know these jobs`,
+      );
+    return ok("there is none yet; the first start makes it");
+  }
+  if (kind === "rebuilt") return { ...fromMessage(message), mend: () => mendRebuilt(patient) };
+  if (message !== "") return fromMessage(message);
+  if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
+  const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
+  return ok(`${bytesText(bytes)}; ${checked}`);
+}
+
+async function mendRebuilt(patient: Patient): Promise<string> {
+  const isHeld = (jobId: string) => probeLock(lockFilePath(patient.home, jobId)) === "held";
+  const mended = await (await patient.examination()).mend(isHeld);
+  if (mended === undefined) return "another process has just mended it";
+  return `put ${mended.jobs} jobs back from what was left; the database as it was is kept as ${mended.copy}`;
+}
+
+function hasLogs(directory: string): boolean {
+  for (const names of readNames(directory))
+    if (names.some((name) => jobOfLog(name) !== undefined)) return true;
+  return false;
+}
+
+export async function checkSchema(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { kind, message, schema, knownSchema } = await patient.examination();
+  if (kind === "missing") return ok("there is no database yet");
+  if (kind === "python") return ok("of the Python orchesjob; the next command upgrades it and keeps a copy");
+  if (kind === "older")
+    return ok(`schema ${schema}; the next command brings it to ${knownSchema}, and nothing is lost`);
+  if (kind === "newer") return fromMessage(message);
+  if (kind === "ours") return ok(`schema ${schema}`);
+  return notLookedAt("the database cannot be used");
+}
+
+/** Each process that opens the database reads all of it. */
+const LARGE_LOG_BYTES = 64 * 1024 ** 2;
+
+export async function checkWriteAheadLog(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { pendingBytes } = await patient.examination();
+  const text = `${bytesText(pendingBytes)} are not in the database itself yet`;
+  if (pendingBytes < LARGE_LOG_BYTES) return ok(text);
+  const wayOut = `look who reads without an end, which keeps it from being emptied: fuser -v ${patient.home.database}`;
+  const store = await patient.store();
+  if (isFinding(store)) return warning(text, wayOut);
+  return warning(text, wayOut, async () => {
+    await store.tidy();
+    return "moved what was written into the database";
+  });
+}
+
+export async function checkPythonCopy(patient: Patient): Promise<Finding> {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const copy = pythonCopy(patient.home);
+  const unfinished = `${copy}.unfinished`;
+  // An upgrade that goes on has not finished its own; afterwards there is nobody who would.
+  if (statPath(unfinished) !== undefined && (await patient.examination()).kind === "ours") {
+    return warning(`${unfinished} was left by an upgrade that was interrupted`, `rm ${unfinished}`, () => {
+      removeFile(unfinished);
+      return `deleted ${unfinished}`;
+    });
+  }
+  const facts = statPath(copy);
+  if (facts === undefined) return ok("no copy of a Python orchesjob's database");
+  if (facts.kind !== "file" || !(await patient.context.isOldCopy(copy)))
+    return warning(
+      `${copy} is no database of the Python orchesjob, and of no use to go back`,
+      `look what it is, and move it away: mv ${copy} ${copy}.away`,
+    );
+  return ok(`${copy} has ${bytesText(facts.size)}; the next orchesjob clean deletes it`);
+}

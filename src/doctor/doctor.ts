@@ -1,0 +1,71 @@
+/** `doctor`: looks at all that orchesjob stands on, says what is wrong and what to do, and mends what can be mended safely. */
+import type { Context } from "../state/context.ts";
+import { checkDatabase, checkPythonCopy, checkSchema, checkWriteAheadLog } from "./database.ts";
+import { checkDirectory, checkFileSystem, checkFolders, checkFreeSpace, checkPermissions } from "./files.ts";
+import { checkLeftovers, checkLogs, checkOrphans, checkWorkers } from "./jobs.ts";
+import { checkClock, checkEnvironment, checkSystemd } from "./surroundings.ts";
+import { type Finding, fromError, type Verdict } from "./finding.ts";
+import { Patient } from "./check-context.ts";
+
+type Check = (patient: Patient) => Finding | Promise<Finding>;
+
+/** In the order in which one is the ground of the next. */
+const CHECKS: Readonly<Record<string, Check>> = {
+  state_directory: checkDirectory,
+  folders: checkFolders,
+  permissions: checkPermissions,
+  file_system: checkFileSystem,
+  free_space: checkFreeSpace,
+  database: checkDatabase,
+  schema: checkSchema,
+  write_ahead_log: checkWriteAheadLog,
+  workers: checkWorkers,
+  orphans: checkOrphans,
+  leftovers: checkLeftovers,
+  job_logs: checkLogs,
+  python_copy: checkPythonCopy,
+  systemd: checkSystemd,
+  clock: checkClock,
+  environment: checkEnvironment,
+};
+
+export interface Diagnosis {
+  readonly check: string;
+  /** After the mending, where there was one. */
+  readonly status: Verdict;
+  readonly message: string;
+  readonly wayOut: string | null;
+  /** What was done; null: nothing. */
+  readonly fixed: string | null;
+}
+
+/** Never throws for what it finds. With `fix` it mends, and looks again. */
+export async function examine(context: Context, fix: boolean): Promise<readonly Diagnosis[]> {
+  const patient = new Patient(context);
+  const diagnoses: Diagnosis[] = [];
+  for (const [name, check] of Object.entries(CHECKS)) {
+    let finding = await run(check, patient);
+    let fixed: string | null = null;
+    if (fix && finding.mend !== undefined) {
+      try {
+        fixed = await finding.mend();
+        patient.forget();
+        finding = await run(check, patient);
+      } catch (error) {
+        const { message } = fromError(error);
+        finding = { ...finding, message: `${finding.message}; it could not be mended: ${message}` };
+      }
+    }
+    const { status, message, wayOut = null } = finding;
+    diagnoses.push({ check: name, status, message, wayOut, fixed });
+  }
+  return diagnoses;
+}
+
+async function run(check: Check, patient: Patient): Promise<Finding> {
+  try {
+    return await check(patient);
+  } catch (error) {
+    return fromError(error);
+  }
+}

@@ -1,0 +1,205 @@
+/** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
+import { bytesText } from "../job/bytes.ts";
+import { makeDirectory, readLink, statPath } from "../linux/file.ts";
+import { mayWrite, readFileSystem, setMode, tryLocking } from "../linux/file-system.ts";
+import {
+  checkContents,
+  checkPlace,
+  checkWay,
+  createHome,
+  databaseFiles,
+  isOfOthersToo,
+  OWN_DIRECTORY,
+  ownerName,
+} from "../state/home.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { jobOfLog, lookAtLog, readNames } from "../state/log-directory.ts";
+import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
+import type { Patient } from "./check-context.ts";
+
+const PRIVATE_DIRECTORY = 0o700;
+const PRIVATE_FILE = 0o600;
+const OTHERS = 0o077;
+const WRITABLE_BY_OTHERS = 0o022;
+
+export function checkDirectory(patient: Patient): Finding {
+  const { path } = patient.home;
+  try {
+    if (checkPlace(patient.home) !== undefined)
+      return ok(`${path} belongs to ${ownerName(libc.geteuid())} alone`);
+    checkWay(patient.home);
+  } catch (error) {
+    const finding = fromError(error);
+    const mode = patient.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
+    if ((mode & WRITABLE_BY_OTHERS) === 0 || isOfOthersToo(patient.home)) return finding;
+    const mend = () => {
+      setMode(path, PRIVATE_DIRECTORY);
+      return `chmod 700 ${path}`;
+    };
+    return { ...finding, mend };
+  }
+  const place = nearestDirectory(path);
+  if (!mayWrite(place)) {
+    return problem(
+      `${path} does not exist, and you may not make it in ${place}`,
+      "make it as root and give it to you, or set ORCHESJOB_HOME to a directory that you may write",
+    );
+  }
+  const mend = () => {
+    createHome(patient.home);
+    return `made ${path}`;
+  };
+  return { ...ok(`${path} does not exist yet; the first start makes it`), mend };
+}
+
+function nearestDirectory(path: string): string {
+  for (let place = path; ;) {
+    place = place.slice(0, place.lastIndexOf("/")) || "/";
+    if (place === "/" || statPath(place) !== undefined) return place;
+  }
+}
+
+export function checkFolders(patient: Patient): Finding {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const folders = [patient.home.logs, patient.home.locks];
+  const wrong = folders.filter((path) => (statPath(path)?.kind ?? "directory") !== "directory");
+  if (wrong.length > 0)
+    return problem(
+      `${wrong.join(" and ")}: not a directory`,
+      `move it away: mv ${wrong[0]} ${wrong[0]}.away`,
+    );
+  const missing = folders.filter((path) => statPath(path) === undefined);
+  if (missing.length === 0) return ok("logs/ and locks/ are there");
+  const text = `missing: ${missing.join(", ")}`;
+  if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
+  return warning(text, "nothing: the next start makes it", () => {
+    missing.forEach(makeDirectory);
+    return `made ${missing.join(", ")}`;
+  });
+}
+
+/** One that is not as it should be. */
+interface Misfit {
+  readonly path: string;
+  readonly uid: number;
+  readonly mode: number;
+  readonly wanted: number;
+  /** It has another name as well (a link), where others may need its mode: left to who made the link. */
+  readonly isLinked: boolean;
+}
+
+export function checkPermissions(patient: Patient): Finding {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const misfits = [...findMisfits(patient)];
+  const foreign = misfits.filter(({ uid }) => uid !== libc.geteuid());
+  if (foreign.length > 0) {
+    const owner = ownerName(libc.geteuid());
+    return problem(
+      `of another user: ${listText(foreign.map(({ path, uid }) => `${path} (${ownerName(uid)})`))}`,
+      `as root: chown ${owner} ${foreign[0]!.path}`,
+    );
+  }
+  const refusal = findRefusal(patient);
+  if (misfits.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
+  const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
+  // Every command is refused then.
+  const say = refusal === undefined ? warning : problem;
+  if (isOfOthersToo(patient.home)) return say(text, OWN_DIRECTORY);
+  const mendable = misfits.filter(({ isLinked }) => !isLinked);
+  const [first] = mendable;
+  if (first === undefined) {
+    const { path } = misfits[0]!;
+    return (
+      refusal ??
+      warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`)
+    );
+  }
+  const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
+  const mend = () => {
+    for (const { path, wanted } of mendable) setMode(path, wanted);
+    return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
+  };
+  return say(text, wayOut, mend);
+}
+
+/** Why every command refuses what is in the directory. Of the directory itself another check tells. */
+function findRefusal({ home }: Patient): Finding | undefined {
+  const facts = statPath(home.path);
+  try {
+    if (facts !== undefined) checkContents(home, facts);
+    return undefined;
+  } catch (error) {
+    return fromError(error);
+  }
+}
+
+function* findMisfits({ home }: Patient): Generator<Misfit> {
+  const fits = (uid: number, mode: number, wanted: number) =>
+    uid === libc.geteuid() && (mode & OTHERS) === 0 && (mode & wanted) === wanted;
+  for (const path of [home.path, home.logs, home.locks, home.pipes]) {
+    const facts = statPath(path);
+    if (facts?.kind === "directory" && !fits(facts.uid, facts.mode, PRIVATE_DIRECTORY))
+      yield {
+        path,
+        ...facts,
+        wanted: PRIVATE_DIRECTORY,
+        isLinked: path !== home.path && readLink(path) !== "",
+      };
+  }
+  for (const path of databaseFiles(home)) {
+    const facts = lookAtLog(path);
+    if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
+      yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
+  }
+  for (const names of readNames(home.logs)) {
+    for (const name of names) {
+      const path = `${home.logs}/${name}`;
+      const facts = jobOfLog(name) === undefined ? undefined : lookAtLog(path);
+      if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
+        yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
+    }
+  }
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
+
+const LOCAL_DISK = "set ORCHESJOB_HOME to a directory on a local disk";
+
+export function checkFileSystem(patient: Patient): Finding {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const wrong = tryLocking(patient.home.path);
+  if (wrong !== undefined) return problem(`${wrong}: flock(2) does not work here`, LOCAL_DISK);
+  const { type } = readFileSystem(patient.home.path);
+  if (type === "tmpfs" || type === "ramfs")
+    return warning(`${type}: nothing of it is there after a reboot`, LOCAL_DISK);
+  if (type !== undefined)
+    return warning(`${type}: locks work from here, but other machines may not see them`, LOCAL_DISK);
+  return ok("it makes FIFOs, and locks are seen and released");
+}
+
+const MIB = 1024 ** 2;
+/** Less than this, and a start or a result may not be recorded any more. */
+const LEAST_BYTES = 16 * MIB;
+const LEAST_FILES = 100;
+/** What is little: this, where it is less than a twentieth of all as well. */
+const LITTLE_BYTES = 1024 * MIB;
+const LITTLE_FILES = 10_000;
+
+export function checkFreeSpace(patient: Patient): Finding {
+  const barrier = patient.barrier();
+  if (barrier !== undefined) return barrier;
+  const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(patient.home.path);
+  const files = totalFiles === 0 ? "" : `, and room for ${freeFiles} files`;
+  const message = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free${files}`;
+  const wayOut = "free some, e.g. orchesjob clean --older-than 30d; see orchesjob clean --help";
+  if (freeBytes < LEAST_BYTES || (totalFiles > 0 && freeFiles < LEAST_FILES)) return problem(message, wayOut);
+  const isLittle = (free: number, total: number, little: number) => free < Math.min(little, total / 20);
+  return isLittle(freeBytes, totalBytes, LITTLE_BYTES) || isLittle(freeFiles, totalFiles, LITTLE_FILES)
+    ? warning(message, wayOut)
+    : ok(message);
+}

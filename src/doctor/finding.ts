@@ -1,0 +1,51 @@
+/** What one check of doctor says, and how it says what went wrong. */
+import { OrchesjobError } from "../job/errors.ts";
+import { SystemError } from "../linux/ffi/libc.ts";
+
+/** `warning`: nothing is broken, but somebody should know. `problem`: something does not work, or soon will not. */
+export type Verdict = "ok" | "warning" | "problem";
+
+export interface Finding {
+  readonly status: Verdict;
+  readonly message: string;
+  /** What a person can do. */
+  readonly wayOut?: string;
+  /** Mends it, where that is safe; returns what was done, e.g. `made logs/`. */
+  readonly mend?: () => Promise<string> | string;
+}
+
+export const ok = (message: string): Finding => ({ status: "ok", message });
+export const warning = (message: string, wayOut: string, mend?: Finding["mend"]): Finding => ({
+  status: "warning",
+  message,
+  wayOut,
+  ...(mend && { mend }),
+});
+export const problem = (message: string, wayOut: string, mend?: Finding["mend"]): Finding => ({
+  status: "problem",
+  message,
+  wayOut,
+  ...(mend && { mend }),
+});
+
+/** Our errors end with the way out, behind a semicolon. */
+export function fromMessage(message: string): Finding {
+  const cut = message.indexOf("; ");
+  if (cut < 0) return problem(message, "see docs/failure-model.md");
+  return problem(message.slice(0, cut), message.slice(cut + 2));
+}
+
+/** Whatever a check throws is its finding: one broken part must not hide the others. */
+export function fromError(error: unknown): Finding {
+  if (error instanceof OrchesjobError || error instanceof SystemError) return fromMessage(error.message);
+  const words = error instanceof Error ? error.message : String(error);
+  return problem(words.split("\n")[0]!, "look at the path by hand, as its owner");
+}
+
+export const SHOWN = 5;
+
+/** The first few of many; `count` says of how many where not all are given. */
+export function listText(items: readonly string[], count = items.length): string {
+  const rest = count - SHOWN;
+  return items.slice(0, SHOWN).join(", ") + (rest > 0 ? `, and ${rest} more` : "");
+}

@@ -1,0 +1,148 @@
+/** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
+import type { Job } from "../job/job.ts";
+import { lockFilePath, logFiles } from "../state/home.ts";
+import { isOwnerGone } from "../processes/liveness.ts";
+import { lookAtLog } from "../state/log-directory.ts";
+import { readProcess } from "../linux/self.ts";
+import type { CleanCandidate, JobStore } from "../store/store.ts";
+import { timeAgo } from "../jobs/clean.ts";
+import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
+import { forgottenError } from "../jobs/unknown-jobs-error.ts";
+import { findForgotten, recall } from "../jobs/unknown-jobs.ts";
+import { isFinding, type Patient } from "./check-context.ts";
+import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
+import { sweepStrays } from "../jobs/orphaned-files.ts";
+
+const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
+
+export async function checkWorkers(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const { context } = patient;
+  const forgotten = await findForgotten(context, store);
+  if (forgotten.length > 0) {
+    const { message, wayOut = "" } = fromMessage(forgottenError(context, forgotten).message);
+    return problem(message, wayOut, async () => {
+      const count = await recall(context, store);
+      return `${count} jobs were put back by their workers`;
+    });
+  }
+  const active = await store.active();
+  const lost = active.filter((job) =>
+    isOwnerGone(job, lockFilePath(patient.home, job.jobId), context.origin),
+  );
+  if (lost.length > 0) {
+    return warning(
+      `${lost.length} of ${active.length} active jobs have no worker any more: ${listText(lost.map(nameOf))}`,
+      "orchesjob list, or any look at them, records them as LOST",
+      async () => {
+        for (const job of lost) await reconcile(context, store, job, true);
+        return `recorded as LOST: ${listText(lost.map(nameOf))}`;
+      },
+    );
+  }
+  const stopped = active.filter(isStopped);
+  if (stopped.length > 0) {
+    return warning(
+      `stopped, so that results are not recorded: the workers of ${listText(stopped.map(nameOf))}`,
+      `kill -CONT ${stopped[0]!.worker!.pid}`,
+    );
+  }
+  return ok(active.length === 0 ? "no job is active" : `${active.length} active, each with its worker`);
+}
+
+function isStopped({ worker }: Job): boolean {
+  const holder = worker === null ? undefined : readProcess(worker.pid);
+  return holder?.state === "T" && holder.startTicks === worker?.startTicks;
+}
+
+/** The newest of each status: nobody keeps more whose processes live. */
+const ENDED_JOBS = 10_000;
+
+export async function checkOrphans(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const finder = new OrphanFinder(patient.context);
+  const filter = { runKeyPrefix: "", since: undefined, until: undefined, limit: ENDED_JOBS };
+  const jobs: Job[] = [];
+  for (const status of ["LOST", "CANCELLED", "FAILED"] as const)
+    jobs.push(...(await store.list({ ...filter, statuses: [status] })));
+  const found = jobs
+    .map((job) => ({ job, orphans: finder.find(job) }))
+    .filter(({ orphans }) => hasOrphans(orphans));
+  if (found.length === 0) return ok("no process is left of a job that was lost, cancelled or timed out");
+  const told = found.map(({ job, orphans }) => {
+    const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "out of sight";
+    return `${nameOf(job)}: ${who}`;
+  });
+  const first = found[0]!;
+  const { wayOut } = (await import("../jobs/survivors.ts")).describeRemains(
+    patient.context,
+    first.job,
+    first.orphans,
+  );
+  return warning(
+    `processes of jobs that were lost, cancelled or timed out still run, and hold their keys: ${listText(told)}`,
+    wayOut,
+  );
+}
+
+/** Older logs without a job are worth a word: the clean that is named in the way out would delete them. */
+const OLD_LOGS = "30d";
+const OLD_LOGS_MS = 30 * 86_400_000;
+
+export async function checkLeftovers(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const { context, home } = patient;
+  const paths: string[] = [];
+  const dryRun = (path: string) => void paths.push(path);
+  const { keptStrays } = await sweepStrays(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
+  const kept =
+    keptStrays === 0
+      ? ""
+      : `; ${keptStrays} logs without a job are younger than ${OLD_LOGS}, or open, and stay`;
+  if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
+  // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
+  const mend = async () => {
+    const { strayFiles } = await sweepStrays(context, store, { before: undefined, dryRun: undefined });
+    return `deleted ${strayFiles} lock files`;
+  };
+  return warning(
+    `${paths.length} files belong to no job: ${listText(paths)}${kept}`,
+    `save what you still want, then: orchesjob clean --older-than ${OLD_LOGS}`,
+    paths.some((path) => path.startsWith(`${home.locks}/`)) ? mend : undefined,
+  );
+}
+
+const PAGE = 5_000;
+
+export async function checkLogs(patient: Patient): Promise<Finding> {
+  const store = await patient.store();
+  if (isFinding(store)) return store;
+  const missing: string[] = [];
+  let count = 0;
+  for await (const candidate of allFinished(store)) {
+    const logs = logFiles(patient.home, candidate.jobId);
+    if ([logs.stdout, logs.stderr].every((path) => lookAtLog(path) !== undefined)) continue;
+    const job = await store.find(candidate.jobId);
+    // Without a command there is nothing to be lost: it was cancelled, or its worker lost, before it began.
+    if (job === undefined || job.target === null) continue;
+    count += 1;
+    if (missing.length < SHOWN) missing.push(nameOf(job));
+  }
+  if (count === 0) return ok("every finished job has its logs");
+  return warning(
+    `${count} finished jobs have lost a log: ${listText(missing, count)}`,
+    "find out who deletes files in logs/ (orchesjob clean takes the job with them); nothing brings them back",
+  );
+}
+
+async function* allFinished(store: JobStore): AsyncGenerator<CleanCandidate> {
+  for (let cursor: CleanCandidate | undefined; ;) {
+    const page = await store.finishedBefore(Number.MAX_SAFE_INTEGER, PAGE, cursor);
+    yield* page;
+    cursor = page.at(-1);
+    if (cursor === undefined) return;
+  }
+}

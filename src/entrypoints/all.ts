@@ -1,0 +1,110 @@
+/** All commands for people, for what has no root of its own, and for what is no command. */
+import type { Command } from "../cli/command.ts";
+import { clean } from "../cli/commands/clean.ts";
+import { cancel } from "../cli/commands/cancel.ts";
+import { doctor } from "../cli/commands/doctor.ts";
+import { complete } from "../cli/commands/complete.ts";
+import { completion } from "../cli/commands/completion.ts";
+import { list } from "../cli/commands/list.ts";
+import { man } from "../cli/commands/man.ts";
+import { metrics } from "../cli/commands/metrics.ts";
+import { rerun } from "../cli/commands/rerun.ts";
+import { result } from "../cli/commands/result.ts";
+import { run } from "../cli/commands/run.ts";
+import { unlock } from "../cli/commands/unlock.ts";
+import { wait } from "../cli/commands/wait.ts";
+import { logs } from "../cli/commands/logs.ts";
+import { start } from "../cli/commands/start.ts";
+import { status } from "../cli/commands/status.ts";
+import { systemd } from "../cli/commands/systemd.ts";
+import { knownElsewhere } from "../cli/help/elsewhere.ts";
+import { commandHelp, programHelp } from "../cli/help/help.ts";
+import { nearest } from "../cli/help/nearest.ts";
+import { createOutput } from "../cli/output/output.ts";
+import { report } from "../cli/output/report.ts";
+import { OWN_FAILURE } from "../job/exit-status.ts";
+import { EXIT_CODES, OrchesjobError } from "../job/errors.ts";
+import { endProcess } from "../linux/self.ts";
+import { asksForExitStatus, type Root, runCommand, type Streams } from "../app/run-command.ts";
+
+export const COMMANDS: readonly Command[] = [
+  start,
+  run,
+  status,
+  list,
+  wait,
+  logs,
+  result,
+  cancel,
+  rerun,
+  unlock,
+  clean,
+  systemd,
+  doctor,
+  metrics,
+  completion,
+  man,
+];
+
+/** Not for people. */
+const HIDDEN: readonly Command[] = [complete];
+
+export const main: Root = async (argv, streams) => {
+  const [name] = argv;
+  const command = findCommand([...COMMANDS, ...HIDDEN], name);
+  endProcess(
+    command === undefined
+      ? answerWithoutCommand(argv, streams)
+      : await runCommand(command, argv, streams, COMMANDS),
+  );
+};
+
+function findCommand(commands: readonly Command[], name: string | undefined): Command | undefined {
+  return commands.find((each) => name !== undefined && (each.name === name || each.aliases?.includes(name)));
+}
+
+function answerWithoutCommand([name, ...words]: readonly string[], { stdout, stderr }: Streams): number {
+  const isAskedFor = name === "--help" || name === "-h" || name === "help";
+  try {
+    if (name !== undefined && !isAskedFor) throw misplaced(name, words) ?? unknownCommand(name);
+    const topic = name === "help" ? words[0] : undefined;
+    const command = findCommand(COMMANDS, topic);
+    if (topic !== undefined && !topic.startsWith("-") && command === undefined) throw unknownCommand(topic);
+    createOutput(isAskedFor ? stdout : stderr, () => undefined).text(
+      command === undefined ? programHelp(COMMANDS) : commandHelp(command),
+    );
+    return isAskedFor ? 0 : EXIT_CODES.usage;
+  } catch (error) {
+    const code = report(error, stderr);
+    return asksForExitStatus(words) ? OWN_FAILURE : code;
+  }
+}
+
+/** For options that stand before the command. */
+function misplaced(name: string, words: readonly string[]): OrchesjobError | undefined {
+  if (!name.startsWith("-")) return undefined;
+  const position = words.findIndex((word) => findCommand(COMMANDS, word) !== undefined);
+  if (position < 0) return undefined;
+  const options = [name, ...words.slice(0, position)];
+  // What a shell would read otherwise is left to who has typed it.
+  const shown = options.every((word) => /^[\w@%+=:,./-]+$/.test(word)) ? options.join(" ") : "…";
+  return new OrchesjobError(
+    "usage",
+    `options stand behind the command: orchesjob ${words[position]} ${shown}${position + 1 < words.length && shown !== "…" ? " …" : ""}`,
+  );
+}
+
+function unknownCommand(name: string): OrchesjobError {
+  const known = knownElsewhere(name);
+  const meant = nearest(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+  const hint =
+    known !== undefined
+      ? `try: ${known}`
+      : meant === undefined
+        ? "see: orchesjob --help"
+        : `did you mean ${meant}?`;
+  return new OrchesjobError("usage", `there is no command ${JSON.stringify(name)}; ${hint}`);
+}

@@ -1,0 +1,4 @@
+import { logs } from "../cli/commands/logs.ts";
+import { rootOf } from "../app/run-command.ts";
+
+export const main = rootOf(logs);

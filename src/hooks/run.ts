@@ -1,0 +1,184 @@
+/**
+ * Runs the hook of a job whose end is recorded: at least once, and never twice at the same time. Two locks see to that.
+ * Who runs it holds the one (locks/<job-id>.hook), and is known by it to be alive. The hook's own processes hold the other,
+ * on their output (logs/<job-id>.hook), so that a hook that outlived its runner is waited for before it runs again.
+ */
+import { formatExactly } from "../job/duration.ts";
+import { isHookDue } from "../job/hook.ts";
+import type { Hook, HookResult, Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { after, now } from "../linux/clock.ts";
+import {
+  closeFile,
+  makeDirectory,
+  makeMemoryFile,
+  moveUp,
+  openFile,
+  readInto,
+  removeFile,
+  seek,
+  statFd,
+} from "../linux/file.ts";
+import { type ExitStatus, onExit } from "../linux/children.ts";
+import { type HookSettings, spawnHook } from "./spawn.ts";
+import { hookFiles } from "../state/home.ts";
+import { SystemError } from "../linux/ffi/libc.ts";
+import { tryLockDescriptor } from "../state/lock.ts";
+import { ProcessTable } from "../processes/table.ts";
+import type { ProcessStat } from "../linux/self.ts";
+import { signalName } from "../linux/signals.ts";
+import { openNothing } from "../worker/spawn.ts";
+import type { Context } from "../state/context.ts";
+import type { Ledger } from "../state/retrying-store.ts";
+import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
+
+/** How long the result is tried to be recorded, in ms. Then the hook will run again, which it must be able to bear. */
+const RECORD_PATIENCE_MS = 600_000;
+/** Between two looks whether a hook that outlived its runner has ended. */
+const LOOK_MS = 50;
+/** How much of the hook's last line is recorded. */
+const LAST_WORDS_BYTES = 300;
+
+export interface HookStage {
+  readonly context: Context;
+  readonly ledger: Ledger;
+  /** The job as `status` prints it: what the hook reads. */
+  readonly describe: (job: Job) => string;
+  readonly settings: HookSettings;
+}
+
+/** `lock`: that of the job's hook, which we hold (see takeLock); it is given back. */
+export async function runHook(stage: HookStage, jobId: string, lock: number): Promise<void> {
+  const { context, ledger } = stage;
+  const files = hookFiles(context.home, jobId);
+  const look = async () =>
+    (await ledger.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS))?.job;
+  try {
+    let job = await look();
+    if (job !== undefined && isHookDue(job)) {
+      const output = openOutput(context, files.log);
+      try {
+        // Where one of an earlier run lives on, and cannot be ended from here, the hook stays due.
+        if (!(await outlast(stage, job, files.log, output))) return;
+        // The one that was waited for may have had a runner all the same, if somebody deleted the lock file.
+        job = await look();
+        if (job?.onExit != null && isHookDue(job)) {
+          const result = await execute(stage, job, job.onExit, files.log, output);
+          await ledger.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
+        }
+      } finally {
+        closeFile(output);
+      }
+    }
+    if (job !== undefined && isActive(job.status)) return;
+    // Only now, when nobody will ever want to run it again, so that two runners cannot have two files of this name.
+    removeFile(files.lock);
+  } finally {
+    closeFile(lock);
+  }
+}
+
+/** The hook matters more than its words: where they cannot be kept it runs without. */
+function openOutput(context: Context, path: string): number {
+  try {
+    makeDirectory(context.home.logs);
+    return moveUp(openFile(path, "append"));
+  } catch (error) {
+    if (error instanceof SystemError) return openNothing();
+    throw error;
+  }
+}
+
+/**
+ * Takes the lock of the output, once the processes of an earlier run have ended: by themselves, or for us. False where they
+ * have not. They are known by that lock, which a container shows as well, or by their environment, where they shed the output.
+ */
+async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<boolean> {
+  const isFile = statFd(output)?.kind === "file";
+  const isOver = () =>
+    (!isFile || tryLockDescriptor(output, log)) && findProcesses(stage.context, job, log).length === 0;
+  const endAt = performance.now() + (job.onExit?.timeoutMs ?? 0);
+  for (;;) {
+    if (isOver()) return true;
+    if (performance.now() >= endAt) break;
+    await Bun.sleep(LOOK_MS);
+  }
+  await endProcesses(stage.context, job, log);
+  return isOver();
+}
+
+async function execute(
+  stage: HookStage,
+  job: Job,
+  hook: Hook,
+  log: string,
+  output: number,
+): Promise<HookResult> {
+  const begin = statFd(output)?.size ?? 0;
+  // Whole before anybody reads it, so that a hook that outlives us has not read half.
+  const input = makeMemoryFile(new TextEncoder().encode(stage.describe(job)));
+  let pid: number;
+  try {
+    pid = spawnHook(stage.context.home, job, hook.command, { input, output }, stage.settings);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return { exitCode: -1, error: error.message, finishedAt: now() };
+  } finally {
+    closeFile(input);
+  }
+  const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve));
+  const tooLong = new Promise<undefined>((resolve) => after(hook.timeoutMs, () => resolve(undefined)));
+  const status = await Promise.race([ended, tooLong]);
+  if (status !== undefined) return toResult(status, lastWords(log, begin));
+  await endProcesses(stage.context, job, log);
+  // It has ended now, unless the kernel holds it.
+  const killed = await Promise.race([ended, Bun.sleep(1_000).then(() => undefined)]);
+  const why = `timed out after ${formatExactly(hook.timeoutMs)}`;
+  return {
+    exitCode: killed === undefined ? null : toExitCode(killed),
+    error: withWords(why, lastWords(log, begin)),
+    finishedAt: now(),
+  };
+}
+
+function findProcesses(context: Context, job: Job, log: string): readonly ProcessStat[] {
+  return new ProcessTable(context.origin).ofHook(job, log).filter(({ pid }) => pid !== process.pid);
+}
+
+async function endProcesses(context: Context, job: Job, log: string): Promise<void> {
+  await endAll({ look: () => findProcesses(context, job, log) }, new Deadline(DEFAULT_GRACE_MS));
+}
+
+function toResult(status: ExitStatus, words: string): HookResult {
+  const exitCode = toExitCode(status);
+  const why = "code" in status ? `exit code ${status.code}` : `ended by ${signalName(status.signal)}`;
+  return { exitCode, error: exitCode === 0 ? null : withWords(why, words), finishedAt: now() };
+}
+
+function toExitCode(status: ExitStatus): number {
+  return "code" in status ? status.code : -status.signal;
+}
+
+function withWords(why: string, words: string): string {
+  return words === "" ? why : `${why}: ${words}`;
+}
+
+/** The last line that the hook wrote from a byte of its log on. */
+function lastWords(log: string, begin: number): string {
+  let fd: number;
+  try {
+    fd = openFile(log, "read");
+  } catch {
+    // It is kept nowhere.
+    return "";
+  }
+  try {
+    const size = statFd(fd)?.size ?? 0;
+    const buffer = new Uint8Array(LAST_WORDS_BYTES);
+    seek(fd, Math.max(begin, size - LAST_WORDS_BYTES));
+    const text = new TextDecoder().decode(buffer.subarray(0, readInto(fd, buffer)));
+    return text.trimEnd().split("\n").at(-1)!.trim();
+  } finally {
+    closeFile(fd);
+  }
+}

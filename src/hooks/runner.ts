@@ -1,0 +1,45 @@
+/** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
+import { makeDirectory } from "../linux/file.ts";
+import { hookFiles } from "../state/home.ts";
+import { waitAtHookGate } from "./spawn.ts";
+import { takeLock } from "../state/lock.ts";
+import { nameProcess } from "../worker/spawn.ts";
+import type { Context } from "../state/context.ts";
+import { type HookStage, runHook } from "./run.ts";
+import { Ledger } from "../state/retrying-store.ts";
+
+export interface HookRunnerRequest {
+  readonly jobIds: readonly string[];
+  readonly describe: HookStage["describe"];
+  readonly fileLimit: bigint | undefined;
+}
+
+export async function runOverdueHooks(
+  context: Context,
+  { jobIds, describe, fileLimit }: HookRunnerRequest,
+): Promise<void> {
+  nameProcess();
+  waitAtHookGate();
+  // All at once, so that nobody starts another process for one that waits here.
+  const taken = jobIds.flatMap((jobId) => {
+    const lock = takeHookLock(context, jobId);
+    return lock === undefined ? [] : [{ jobId, lock }];
+  });
+  const ledger = new Ledger(context);
+  for (const { jobId, lock } of taken) {
+    const job = await ledger.write((store) => store.find(jobId));
+    const directory = job === undefined || job.cwd === "" ? "/" : job.cwd;
+    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, lock);
+  }
+}
+
+/** Undefined where somebody else has it, or it cannot be taken: then the next who looks at the job tries. */
+export function takeHookLock(context: Context, jobId: string): number | undefined {
+  try {
+    makeDirectory(context.home.locks);
+    return takeLock(hookFiles(context.home, jobId).lock);
+  } catch {
+    // A worker has a result to record, whatever becomes of the hook.
+    return undefined;
+  }
+}

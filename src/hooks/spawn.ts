@@ -1,0 +1,142 @@
+/** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
+import type { Job } from "../job/job.ts";
+import { ANCESTORS_VARIABLE } from "../processes/enclosing-jobs.ts";
+import { environmentForCommand, environmentForWorker } from "../linux/environment.ts";
+import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "../linux/file.ts";
+import type { Home } from "../state/home.ts";
+import { SystemError } from "../linux/ffi/libc.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "../processes/table.ts";
+import { readCallerFileLimit } from "../linux/self.ts";
+import { SHELL } from "../linux/shell-script.ts";
+import { closeAll, spawnProcess } from "../linux/spawn.ts";
+import {
+  ATTEMPT_VARIABLE,
+  callersFileSizeLimit,
+  callersUmask,
+  keepCallersDirectory,
+  openNothing,
+  ownCommand,
+  splitVariable,
+  WORKER_DIRECTORY_FD,
+} from "../worker/spawn.ts";
+
+/** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
+const HOOK_GATE_FD = 3;
+
+export interface HookRunner {
+  readonly pid: number;
+  /** Lets it begin. Our own death does the same. */
+  release(): void;
+}
+
+/** Called first by a runner: blocks until its starter has released it, or is gone. */
+export function waitAtHookGate(): void {
+  readInto(HOOK_GATE_FD, new Uint8Array(1));
+  closeFile(HOOK_GATE_FD);
+}
+
+/** Starts a detached process that runs the hooks of these jobs, one after the other, once it is released. Throws SystemError. */
+export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunner {
+  const fileLimit = readCallerFileLimit();
+  const settings = fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)];
+  // Spawning takes us to the root.
+  keepCallersDirectory();
+  const nothing = openNothing();
+  const gate = makePipe();
+  const closed = moveUp(gate.read);
+  const first = jobIds[0]!;
+  try {
+    const pid = spawnProcess({
+      file: "/proc/self/exe",
+      argv: [
+        ...ownCommand(),
+        ...["_hook", "--home", home.path, ...settings],
+        ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
+      ],
+      descriptors: [nothing, nothing, nothing, closed],
+      umask: callersUmask,
+      fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
+      blocked: [],
+      directory: "/",
+      // We may be part of another job's command, which this process is not.
+      environment: environmentForWorker([
+        [JOB_ID_VARIABLE, first],
+        [HOOK_VARIABLE, first],
+        [ANCESTORS_VARIABLE, ""],
+      ]),
+    });
+    return { pid, release: () => closeFile(gate.write) };
+  } catch (error) {
+    closeFile(gate.write);
+    throw error;
+  } finally {
+    closeAll([nothing, closed]);
+  }
+}
+
+export interface HookSettings {
+  /** The caller's soft limit of open files; undefined: unknown. */
+  readonly fileLimit: bigint | undefined;
+  /** Where the hook begins: a path, or a descriptor that we have. */
+  readonly directory: string | typeof WORKER_DIRECTORY_FD;
+}
+
+/**
+ * Executes a job's hook by the shell, in our environment with what was asked for; in the root where its directory cannot be
+ * entered any more. `input` and `output` become its streams, and must be such as moveUp makes. Returns the pid; throws
+ * SystemError.
+ */
+export function spawnHook(
+  home: Home,
+  { jobId, runKey, attemptNo, status, exitCode, env, token }: Job,
+  command: string,
+  { input, output }: { readonly input: number; readonly output: number },
+  { fileLimit, directory }: HookSettings,
+): number {
+  const environment = environmentForCommand([
+    ...env.map(splitVariable),
+    [JOB_ID_VARIABLE, jobId],
+    [RUN_KEY_VARIABLE, runKey],
+    [ATTEMPT_VARIABLE, String(attemptNo)],
+    [HOOK_VARIABLE, jobId],
+    [TOKEN_VARIABLE, token ?? ""],
+    // Absolute, so that the hook finds its job from wherever it is run.
+    ["ORCHESJOB_HOME", home.path],
+    ["ORCHESJOB_STATUS", status],
+    ["ORCHESJOB_EXIT_CODE", exitCode === null ? "" : String(exitCode)],
+  ]);
+  const execute = (place: number | "/") =>
+    spawnProcess({
+      file: SHELL,
+      argv: [SHELL, "-c", command],
+      descriptors: [input, output, output],
+      umask: callersUmask,
+      fileLimit,
+      fileSizeLimit: callersFileSizeLimit,
+      blocked: [],
+      directory: place,
+      environment,
+    });
+  const place = openPlace(directory);
+  try {
+    return execute(place);
+  } catch (error) {
+    if (error instanceof SystemError && error.action === "enter") return execute("/");
+    throw error;
+  } finally {
+    if (place !== "/" && place !== directory) closeFile(place);
+  }
+}
+
+/** The root where the directory is not there any more. */
+function openPlace(directory: HookSettings["directory"]): number | "/" {
+  let place: number;
+  try {
+    place = typeof directory === "number" ? directory : openFile(directory, "directory");
+  } catch (error) {
+    if (error instanceof SystemError) return "/";
+    throw error;
+  }
+  return statFd(place)?.links === 0 ? "/" : place;
+}

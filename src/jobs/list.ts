@@ -1,0 +1,33 @@
+/** Jobs of many run keys at once. */
+import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import type { ListFilter } from "../store/store.ts";
+import type { Context } from "../state/context.ts";
+import { tellOfNothing } from "./missing-database.ts";
+import { recallForgotten } from "./recall.ts";
+import { reconcileAll } from "./reconcile.ts";
+
+/** Newest first. */
+export async function listJobs(context: Context, filter: ListFilter): Promise<readonly Job[]> {
+  const store = context.openStore();
+  if (store === undefined) return nothing(context);
+  await recallForgotten(context, store);
+  // Who asks for lost jobs means also those that nobody has looked at since.
+  await reconcileAll(context, store, await store.active());
+  const jobs = await reconcileAll(context, store, await store.list(filter));
+  if (filter.statuses.length === 0) return jobs;
+  return jobs.filter((job) => filter.statuses.includes(job.status));
+}
+
+/** All active jobs, oldest first. */
+export async function listActive(context: Context): Promise<readonly Job[]> {
+  const store = context.openStore();
+  if (store === undefined) return nothing(context);
+  await recallForgotten(context, store);
+  return (await reconcileAll(context, store, await store.active())).filter((job) => isActive(job.status));
+}
+
+function nothing(context: Context): readonly Job[] {
+  tellOfNothing(context);
+  return [];
+}

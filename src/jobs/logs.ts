@@ -1,0 +1,131 @@
+/** `logs`: what a job has written, byte for byte, in constant memory. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
+import { logFiles } from "../state/home.ts";
+import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { Transfer } from "../linux/transfer.ts";
+import type { Context } from "../state/context.ts";
+
+export const LOG_STREAMS = ["stdout", "stderr"] as const;
+export type LogStream = (typeof LOG_STREAMS)[number];
+
+const CHUNK_BYTES = 262_144;
+const NEWLINE = 10;
+
+/**
+ * Copies what one stream of a job has now to a descriptor, from a byte on. Not what comes meanwhile: a job that prints its own
+ * log would add to it without end. Throws SystemError EPIPE where the reader has gone.
+ */
+export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
+  withLog(context, job, stream, (log, size) => {
+    seek(log, from);
+    const transfer = new Transfer(log, output, from);
+    for (let copied = from; copied < size && !transfer.atEnd;) copied += transfer.step(size - copied);
+  });
+}
+
+/** Where the last `lines` lines of a stream begin. The end of a file without a newline is a line, too. */
+export function findTail(context: Context, job: Job, stream: LogStream, lines: number): number {
+  return (
+    withLog(context, job, stream, (log, size) => {
+      const buffer = new Uint8Array(CHUNK_BYTES);
+      let missing = lines;
+      for (let end = size; end > 0; end -= CHUNK_BYTES) {
+        const begin = Math.max(0, end - CHUNK_BYTES);
+        const chunk = readAt(log, begin, buffer.subarray(0, end - begin));
+        for (
+          let at = chunk.lastIndexOf(NEWLINE);
+          at >= 0;
+          at = at === 0 ? -1 : chunk.lastIndexOf(NEWLINE, at - 1)
+        ) {
+          // The newline at the very end closes the last line; it does not begin one.
+          if (begin + at === size - 1) continue;
+          missing -= 1;
+          if (missing === 0) return begin + at + 1;
+        }
+        if (lines === 0) return size;
+      }
+      return 0;
+    }) ?? 0
+  );
+}
+
+export interface LogEnd {
+  /** What it is, in order. Each is valid only until the next is asked for. */
+  readonly chunks: Iterable<Uint8Array>;
+  /** There is more before. */
+  readonly truncated: boolean;
+}
+
+/** The last `maxBytes` of a stream, to be read as long as `use` runs; in constant memory. */
+export function withLogEnd(
+  context: Context,
+  job: Job,
+  stream: LogStream,
+  maxBytes: number,
+  use: (end: LogEnd) => void,
+): void {
+  const isThere = withLog(context, job, stream, (log, size) => {
+    const length = Math.min(size, maxBytes);
+    use({ chunks: readChunks(log, size - length, length), truncated: size > length });
+    return true;
+  });
+  if (isThere === undefined) use({ chunks: [], truncated: false });
+}
+
+function* readChunks(log: number, offset: number, length: number): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(length, CHUNK_BYTES));
+  for (let rest = length; rest > 0;) {
+    const chunk = readAt(log, offset + length - rest, buffer.subarray(0, Math.min(rest, buffer.length)));
+    // It is shorter than it was.
+    if (chunk.length === 0) return;
+    yield chunk;
+    rest -= chunk.length;
+  }
+}
+
+function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {
+  seek(log, offset);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readInto(log, buffer.subarray(length));
+    if (count === 0) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+/** Whether a job has come to its end, and had its logs opened before. */
+export function wasOpened(job: Job): boolean {
+  return !isActive(job.status) && job.target !== null;
+}
+
+/** What there is to say of a log that is not there, though it was opened. */
+export function describeGone(context: Context, { jobId }: Job, stream: LogStream): string {
+  return `the ${stream} of job ${jobId} is gone: ${logFiles(context.home, jobId)[stream]} was deleted`;
+}
+
+/** Undefined where the job has not come so far as to open its log. */
+function withLog<T>(
+  context: Context,
+  job: Job,
+  stream: LogStream,
+  use: (log: number, size: number) => T,
+): T | undefined {
+  const path = logFiles(context.home, job.jobId)[stream];
+  let log: number;
+  try {
+    log = openFile(path, "read");
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
+    if (!wasOpened(job)) return undefined;
+    throw new OrchesjobError("conflict", describeGone(context, job, stream));
+  }
+  try {
+    return use(log, statFd(log)?.size ?? 0);
+  } finally {
+    closeFile(log);
+  }
+}

@@ -1,0 +1,75 @@
+/** The figures of `metrics`: all jobs, those that are active in truth, and what is on disk. Nothing is created. */
+import type { Instant, Job } from "../job/job.ts";
+import { isActive } from "../job/status.ts";
+import { now } from "../linux/clock.ts";
+import { directorySize, type DirectorySize } from "../linux/directory-size.ts";
+import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
+import type { Context } from "../state/context.ts";
+import { tellOfNothing } from "./missing-database.ts";
+import { recallForgotten } from "./recall.ts";
+import { reconcile } from "./reconcile.ts";
+
+export interface Figures extends Statistics {
+  readonly at: Instant;
+  /** Oldest first. */
+  readonly active: readonly Job[];
+  readonly size: Size;
+  /** Undefined where it was not asked for. */
+  readonly logs: DirectorySize | undefined;
+}
+
+export async function readFigures(
+  context: Context,
+  request: StatisticsRequest,
+  withLogs: boolean,
+): Promise<Figures> {
+  const store = context.openStore();
+  const logs = withLogs ? directorySize(context.home.logs) : undefined;
+  if (store === undefined) {
+    tellOfNothing(context);
+    return {
+      at: now(),
+      active: [],
+      groups: [],
+      mergedLabelValues: 0,
+      runKeys: [],
+      omittedRunKeys: 0,
+      size: { bytes: 0, pendingBytes: 0 },
+      logs,
+    };
+  }
+  await recallForgotten(context, store);
+  const seen = await store.active();
+  const jobs = await Promise.all(seen.map((job) => reconcile(context, store, job)));
+  const statistics = await store.statistics(request);
+  return {
+    ...statistics,
+    groups: await withUnrecorded(store, statistics.groups, seen, jobs, request.labels),
+    at: now(),
+    active: jobs.filter((job) => isActive(job.status)),
+    size: await store.size(),
+    logs,
+  };
+}
+
+/** A loss that could not be recorded (the disk is full) is told all the same: the store counts that job as active still. */
+async function withUnrecorded(
+  store: JobStore,
+  groups: readonly JobGroup[],
+  seen: readonly Job[],
+  jobs: readonly Job[],
+  labels: readonly string[],
+): Promise<readonly JobGroup[]> {
+  const corrections: JobGroup[] = [];
+  for (const [index, { jobId, status, labels: given }] of jobs.entries()) {
+    const before = seen[index]!.status;
+    if (status !== "LOST" || (await store.find(jobId))?.status !== before) continue;
+    const group = {
+      labelValues: labels.map((label) => given.get(label) ?? ""),
+      durations: [],
+      totalDuration: 0,
+    };
+    corrections.push({ ...group, status: before, count: -1 }, { ...group, status, count: 1 });
+  }
+  return [...groups, ...corrections];
+}

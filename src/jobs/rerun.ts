@@ -1,0 +1,62 @@
+/** `rerun`: a finished job's command, directory and options once more. */
+import { OrchesjobError } from "../job/errors.ts";
+import { DEFAULT_POLICY } from "../job/policy.ts";
+import type { HookOrder } from "../job/job.ts";
+import type { OutputMode } from "../job/output.ts";
+import { isActive } from "../job/status.ts";
+import type { ScopeMode } from "../job/scope.ts";
+import type { Context } from "../state/context.ts";
+import { findJob, type JobSelector } from "./find.ts";
+import { type Patience, type StartResult, startJob } from "./start.ts";
+
+/**
+ * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`,
+ * `output`: null, undefined for that of the job. Throws `not-found`, and `conflict` where the run key has an active job, or is
+ * strict and not unlocked.
+ */
+export async function rerunJob(
+  context: Context,
+  selector: JobSelector,
+  reason: string | null,
+  lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
+  patience: Patience,
+  onExit: HookOrder | null,
+  output: OutputMode | undefined,
+): Promise<StartResult> {
+  const { job } = await findJob(context, selector);
+  if (isActive(job.status)) {
+    throw new OrchesjobError("conflict", `cannot rerun job ${job.jobId}: it is ${job.status}`);
+  }
+  if (job.command.length === 0) {
+    throw new OrchesjobError(
+      "conflict",
+      `cannot rerun job ${job.jobId}: its row in the database has no command`,
+    );
+  }
+  if (job.cwd.includes("\uFFFD")) {
+    throw new OrchesjobError(
+      "conflict",
+      `cannot rerun job ${job.jobId}: the name of its directory is not valid UTF-8; start it there again`,
+    );
+  }
+  const { runKey, command, env, labels, timeoutMs, jobId } = job;
+  const scope =
+    lodging.scope ?? (lodging.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
+  const properties = lodging.properties.length > 0 || scope === "never" ? lodging.properties : job.properties;
+  return startJob(
+    context,
+    {
+      ...{ runKey, command, env, labels, timeoutMs, scope, properties },
+      requestId: null,
+      rerunOfJobId: jobId,
+      rerunReason: reason,
+      onExit: onExit ?? job.onExit,
+      output: output ?? job.output,
+      stdin: job.stdin,
+      policy: DEFAULT_POLICY,
+      // The Python versions did not note the directory.
+      directory: job.cwd === "" ? undefined : job.cwd,
+    },
+    patience,
+  );
+}

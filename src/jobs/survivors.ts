@@ -1,0 +1,125 @@
+/**
+ * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
+ * only where there are some.
+ */
+import { formatDuration, formatExactly } from "../job/duration.ts";
+import type { Job } from "../job/job.ts";
+import { outputFiles } from "../state/home.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { maySignal } from "../linux/pidfd.ts";
+import { ageOf, commandLine, isHiding, ownerOf } from "../processes/table.ts";
+import { type ProcessStat, readProcess } from "../linux/self.ts";
+import { probeGroup } from "../linux/signals.ts";
+import { userName } from "../linux/users.ts";
+import type { Context } from "../state/context.ts";
+import type { JobProcesses } from "../processes/job-processes.ts";
+
+export interface Remains {
+  /** How the job was ended: `job … was cancelled`. */
+  readonly end: string;
+  /** `its command still runs: process …`. */
+  readonly who: string;
+  readonly wayOut: string;
+}
+
+const SHOWN = 5;
+const COMMAND_CHARACTERS = 60;
+
+/** `isTried`: whoever reads it has just cancelled the job. */
+export function describeRemains(context: Context, job: Job, orphans: JobProcesses, isTried = false): Remains {
+  const end = describeEnd(job);
+  if (orphans.seen.length === 0) return { end, ...describeUnseen(context, job) };
+  const shown = orphans.seen.slice(0, SHOWN).map(describeProcess).join(", ");
+  const more = orphans.seen.length > SHOWN ? `, and ${orphans.seen.length - SHOWN} more` : "";
+  const age = orphans.seen.map(ageOf).find((seconds) => seconds !== undefined);
+  const since = age === undefined ? "" : `, for ${formatDuration(age * 1000)}`;
+  const noun = orphans.seen.length === 1 ? "process" : "processes";
+  return {
+    end,
+    who: `its command still runs: ${noun} ${shown}${more}${since}`,
+    wayOut: findWayOut(job, orphans.seen, isTried),
+  };
+}
+
+function describeEnd({ jobId, status, timeoutMs }: Job): string {
+  if (status === "LOST") return `the worker of job ${jobId} is lost`;
+  if (status === "CANCELLED") return `job ${jobId} was cancelled`;
+  return `job ${jobId} timed out after ${formatExactly(timeoutMs ?? 0)}`;
+}
+
+/** `4711 (sudo pay A; user root)`. */
+function describeProcess({ pid, state }: ProcessStat): string {
+  const uid = ownerOf(pid);
+  if (uid === undefined)
+    return isHiding()
+      ? `${pid} (hidden from you: /proc is mounted with hidepid)`
+      : `${pid} (which ends just now)`;
+  const words = commandLine(pid)
+    .join(" ")
+    .replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
+    .trim();
+  const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
+  if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
+  if (state === "D" || state === "T") facts.push(state === "D" ? "state D" : "stopped");
+  const told = facts.filter((fact) => fact !== "").join("; ");
+  return told === "" ? `${pid}` : `${pid} (${told})`;
+}
+
+function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
+  // One that cannot be signalled because it is gone is nobody's.
+  const foreign = seen.filter(({ pid }) => !maySignal(pid) && (isHiding() || ownerOf(pid) !== undefined));
+  const stuck = seen.filter((entry) => isStuck(entry) && !foreign.includes(entry));
+  const ways: string[] = [];
+  if (stuck.length < seen.length) ways.push("wait for its end, or end it:");
+  const ours = seen.filter((entry) => !foreign.includes(entry) && !stuck.includes(entry));
+  if (ours.length > 0)
+    // All that cancel spares are such as only have the number of the target's session.
+    ways.push(
+      isTried ? `kill ${pids(ours)}, if it is the job's at all` : `orchesjob cancel --job-id ${jobId}`,
+    );
+  if (foreign.length > 0) {
+    const right = libc.geteuid() === 0 ? "with the right to signal it, " : "";
+    const words = pids(foreign);
+    // It has heard a TERM already, and went on.
+    const harder = isTried ? `, or sudo kill -9 ${words}` : "";
+    ways.push(`${ways.length > 1 ? "and " : ""}${right}sudo kill ${words}${harder}`);
+  }
+  if (stuck.length > 0)
+    ways.push(
+      `${ways.length > 0 ? "but " : ""}process ${pids(stuck)} waits in the kernel (state D), for a device or a file system: only that, or a reboot, ends it`,
+    );
+  return ways.join(" ");
+}
+
+/** Who writes to a disk is in state D for moments, again and again. */
+const STUCK_LOOKS = 5;
+const STUCK_PAUSE_MS = 20;
+
+function isStuck({ pid, state }: ProcessStat): boolean {
+  if (state !== "D") return false;
+  for (let looks = 0; looks < STUCK_LOOKS; looks++) {
+    Bun.sleepSync(STUCK_PAUSE_MS);
+    if (readProcess(pid)?.state !== "D") return false;
+  }
+  return true;
+}
+
+function pids(entries: readonly ProcessStat[]): string {
+  return entries.map(({ pid }) => pid).join(" ");
+}
+
+function describeUnseen(context: Context, job: Job): Pick<Remains, "who" | "wayOut"> {
+  const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
+  if (isHere && isHiding()) {
+    const group = job.target?.pid ?? 0;
+    const files = outputFiles(context.home, job);
+    return {
+      who: "its command still has a process that /proc hides from you (hidepid)",
+      wayOut: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${files.join(" ")}`}`,
+    };
+  }
+  return {
+    who: `its command is still held by a process that cannot be seen from here (${isHere ? "another user, or another container" : "another container"})`,
+    wayOut: "wait for its end, or end it where it runs",
+  };
+}

@@ -1,0 +1,94 @@
+/**
+ * Our children, and how they end. For a worker these are also all descendants of its command whose parents have died (it is
+ * their subreaper): while one of them lives the kernel says so, whatever /proc shows.
+ */
+import type { ProcessIdentity } from "../job/job.ts";
+import { readTextIfAny, statPath } from "./file.ts";
+import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { isLiving, readProcess } from "./self.ts";
+import { SIGKILL } from "./signals.ts";
+
+const WNOHANG = 1;
+/** Also such as were not made by fork(2): see clone(2). */
+const WALL = 0x4000_0000;
+const ANY_CHILD = -1;
+
+/** How a child of ours ended: its exit code, or the number of the signal that ended it. */
+export type ExitStatus = { readonly code: number } | { readonly signal: number };
+
+/** Those whose end somebody waits for. */
+const awaited = new Map<number, (status: ExitStatus) => void>();
+let keepAlive: ReturnType<typeof setInterval> | undefined;
+
+/** Takes leave of all children that have ended. False where there is none any more, and that is proof. */
+export function reap(): boolean {
+  const status = new Int32Array(1);
+  for (;;) {
+    const pid = libc.waitpid(ANY_CHILD, status, WNOHANG | WALL);
+    if (pid === 0) return true;
+    if (pid > 0) {
+      const callback = awaited.get(pid);
+      awaited.delete(pid);
+      if (awaited.size === 0) stopWaiting();
+      callback?.(decodeStatus(status[0]!));
+      continue;
+    }
+    const errno = lastErrno();
+    if (errno === ERRNO.ECHILD && awaited.size === 0) return false;
+    if (errno !== ERRNO.EINTR) throw new SystemError("cannot wait for our children", errno);
+  }
+}
+
+/** As waitpid(2) tells it, and field 52 of /proc/PID/stat. */
+function decodeStatus(status: number): ExitStatus {
+  const signal = status & 0x7f;
+  return signal === 0 ? { code: (status >> 8) & 0xff } : { signal };
+}
+
+/**
+ * How a child of another process has ended of which that has not taken leave yet; undefined where it lives, or is gone, or is
+ * another user's, of which the kernel does not tell.
+ */
+export function readEnd(pid: number, parent: ProcessIdentity): ExitStatus | undefined {
+  const found = readProcess(pid);
+  const text = readTextIfAny(`/proc/${pid}/stat`);
+  if (found === undefined || text === undefined || found.parentPid !== parent.pid) return undefined;
+  if (isLiving(found)) return undefined;
+  const uid = libc.geteuid();
+  if (uid !== 0 && uid !== statPath(`/proc/${pid}`)?.uid) return undefined;
+  return decodeStatus(Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[49]));
+}
+
+/** Calls back once with how the child ended. Keeps the process alive until then; costs nothing meanwhile. */
+export function onExit(pid: number, callback: (status: ExitStatus) => void): void {
+  if (awaited.size === 0) {
+    // Keeps the event loop alive, and would find an exit whose signal was lost. Seldom: each time the runtime collects, too.
+    keepAlive = setInterval(reap, 3_600_000);
+    process.on("SIGCHLD", reap);
+  }
+  awaited.set(pid, callback);
+  reap();
+}
+
+function stopWaiting(): void {
+  process.off("SIGCHLD", reap);
+  clearInterval(keepAlive);
+}
+
+/** A child keeps its number until we have taken leave of it, so that no other is met. */
+export function killChild(pid: number): void {
+  libc.kill(pid, SIGKILL);
+}
+
+/** Resolves when a child has ended, or after so many ms. */
+export function nextEnd(timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      process.off("SIGCHLD", done);
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    process.on("SIGCHLD", done);
+  });
+}

@@ -1,0 +1,97 @@
+/** The control group that a process is in, which in systemd's hierarchy names its unit; and what the kernel counts there. */
+import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
+import { SystemError } from "./ffi/libc.ts";
+
+const LIMITS = "/sys/fs/cgroup";
+/** Behind the number of systemd's own hierarchy in version 1. */
+const LEGACY = ":name=systemd:";
+
+/**
+ * A process's group in systemd's hierarchy, e.g. `/system.slice/nightly.service`; `/` where nobody has made one for it. See
+ * cgroups(7), /proc/PID/cgroup: `0::GROUP` in version 2; in version 1 systemd keeps a hierarchy of its own.
+ */
+export function readControlGroup(pid: number | "self"): string {
+  let legacy: string | undefined;
+  for (const line of readGroups(pid)) {
+    if (line.startsWith("0::") && line !== "0::/") return line.slice("0::".length);
+    const colon = line.indexOf(":");
+    if (line.startsWith(LEGACY, colon)) legacy ??= line.slice(colon + LEGACY.length);
+  }
+  return legacy ?? "/";
+}
+
+function readGroups(pid: number | "self"): readonly string[] {
+  return (readTextIfAny(`/proc/${pid}/cgroup`) ?? "").split("\n");
+}
+
+function groupOf(lines: readonly string[], mark: RegExp): string | undefined {
+  return lines.find((line) => mark.test(line))?.replace(mark, "");
+}
+
+/** The innermost service or scope of a group; groups below it are its own affair. */
+export function unitOf(group: string): string | undefined {
+  let innermost: string | undefined;
+  for (const part of group.split("/"))
+    if (part.endsWith(".service") || part.endsWith(".scope")) innermost = part;
+  return innermost;
+}
+
+/** Whether a process is in a unit, or in a group below it. */
+export function isInUnit(pid: number | "self", unit: string): boolean {
+  return upTo(readControlGroup(pid), unit) !== undefined;
+}
+
+/** The group of a unit that a process's group is, or is below; undefined where it is in another one. */
+function upTo(group: string | undefined, unit: string): string | undefined {
+  const parts = group?.split("/") ?? [];
+  const position = parts.indexOf(unit);
+  return position < 0 ? undefined : parts.slice(0, position + 1).join("/");
+}
+
+/** The unit's own group of a version 1 controller; undefined where the controller does not tell the unit from others. */
+function legacyGroup(pid: number | "self", unit: string, controller: string): string | undefined {
+  // `4:memory:GROUP`, `1:cpu,cpuacct:GROUP`.
+  return upTo(groupOf(readGroups(pid), new RegExp(`^\\d+:([^:]*,)?${controller}(,[^:]*)?:`)), unit);
+}
+
+/** Whether a controller of the kernel (`memory`, `cpu`, …) limits the unit that a process is in. */
+export function hasController(pid: number, unit: string, controller: string): boolean {
+  const group = upTo(readControlGroup(pid), unit);
+  const enabled = group && readTextIfAny(`${LIMITS}${group}/cgroup.controllers`);
+  return (
+    (enabled ?? "").split(/\s+/).includes(controller) || legacyGroup(pid, unit, controller) !== undefined
+  );
+}
+
+/**
+ * Kills whatever is in the scope that we are in, ourselves last of all: cgroups(7), `cgroup.kill`. In version 2 only, since
+ * Linux 5.14; returns where it cannot.
+ */
+export function killControlGroup(unit: string): void {
+  const group = upTo(readControlGroup("self"), unit);
+  if (group === undefined) return;
+  // Beside those of version 1 it is one level deeper.
+  for (const place of [LIMITS, `${LIMITS}/unified`]) {
+    try {
+      const fd = openFile(`${place}${group}/cgroup.kill`, "write");
+      try {
+        writeAll(fd, new TextEncoder().encode("1"));
+      } finally {
+        closeFile(fd);
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+}
+
+/** How many processes of the unit that we are in the kernel has killed for want of memory; undefined where it does not count. */
+export function readMemoryKills(unit: string): number | undefined {
+  const group = upTo(readControlGroup("self"), unit);
+  const legacy = legacyGroup("self", unit, "memory");
+  const events =
+    (group && readTextIfAny(`${LIMITS}${group}/memory.events`)) ??
+    (legacy && readTextIfAny(`${LIMITS}/memory${legacy}/memory.oom_control`));
+  const count = /^oom_kill (\d+)$/m.exec(events ?? "")?.[1];
+  return count === undefined ? undefined : Number(count);
+}

@@ -1,0 +1,185 @@
+/**
+ * The environment as the C library holds it: bytes that we pass on without looking at them. `process.env` cannot serve,
+ * because it is text, and a value that is not UTF-8 would change on its way.
+ */
+import { dlopen, type Pointer, ptr, read } from "bun:ffi";
+import { cstring, libc, libraryPath } from "./ffi/libc.ts";
+
+/** Address of the variable `environ`; looked up by those who start something. */
+let address: Pointer | undefined;
+
+/** `dlsym` is in the C library since glibc 2.34, and in a file beside it before. */
+function findVariable(name: string): Pointer {
+  const beside = `${libraryPath.slice(0, libraryPath.lastIndexOf("/"))}/libdl.so.2`;
+  const lookup = { dlsym: { args: ["ptr", "ptr"], returns: "ptr" } } as const;
+  const open = (path: string) => dlopen(path, lookup).symbols.dlsym(null, cstring(name)) as Pointer;
+  try {
+    return open(libraryPath);
+  } catch {
+    return open(beside);
+  }
+}
+
+/** A NULL-terminated array of NAME=VALUE, as execve(2) takes it. Valid until the next change. */
+export function environment(): Pointer {
+  address ??= findVariable("environ");
+  return read.ptr(address, 0) as Pointer;
+}
+
+/** Sets a variable for whatever we start from now on. `process.env` does not see it. */
+export function setVariable(name: string, value: string): void {
+  libc.setenv(cstring(name), cstring(value), 1);
+}
+
+/** The value of a variable as it would be for whatever we start now; empty where there is none. */
+export function getVariable(name: string): string {
+  return String(libc.getenv(cstring(name)) ?? "");
+}
+
+/** An environment of its own for one child. */
+export interface Environment {
+  /** As execve(2) takes it. */
+  readonly pointers: Uint32Array;
+  /** What the pointers point to beside our own environment; must stay referenced while they are used. */
+  readonly strings: readonly Uint8Array[];
+}
+
+export type Variables = readonly (readonly [name: string, value: string])[];
+
+/**
+ * The first four bytes of the names by which the runtime, its JavaScript engine, and the allocators in both can be steered;
+ * the low byte first.
+ */
+const STEERING = [
+  0x5f_4e_55_42, // BUN_
+  0x45_44_4f_4e, // NODE
+  0x41_4d_49_4d, // MIMA(LLOC)
+  0x61_6d_69_6d, // mima(lloc)
+  0x5f_43_53_4a, // JSC_; JSC_SIGNAL_FOR_GC takes a signal from us
+  0x61_76_61_4a, // Java(ScriptCoreUseJIT)
+  0x5f_46_54_57, // WTF_
+  0x4b_62_65_57, // WebK(it)
+  0x6c_6c_61_4d, // Mall(oc)
+  0x44_4d_49_53, // SIMD(UTF_FORCE_IMPLEMENTATION)
+];
+
+/** Put before such a name where the variable must reach a command, but not the runtime of who starts it. */
+const HIDDEN = new TextEncoder().encode("ORCHESJOB_HIDDEN_");
+
+const EQUALS = 61;
+
+/**
+ * What our own process needs: a look every second for what could be collected takes 30 ms of processor a minute, and half a
+ * megabyte of heap is made ready for a program that will need it. A worker finds nothing to collect, and needs no such heap.
+ */
+const RUNTIME_SETTINGS: Variables = [
+  ["BUN_GC_TIMER_DISABLE", "1"],
+  ["BUN_JSC_useWarmUpMarkedBlocks", "0"],
+];
+
+/**
+ * Our environment for a process of ours that will start a command: with some variables set, and the settings of its runtime.
+ * What would steer that runtime (BUN_INSPECT would let it wait for a debugger) has another name in it, so that the command can
+ * be given it as it was: see environmentForCommand.
+ */
+export function environmentForWorker(variables: Variables): Environment {
+  return build([...variables, ...RUNTIME_SETTINGS], (entry, start) =>
+    STEERING.includes(start) ? hide(entry) : entry,
+  );
+}
+
+/** The environment of such a process as it was before it was made for it, with some variables set: the command's. */
+export function environmentForCommand(variables: Variables): Environment {
+  return build(variables, (entry, start) => {
+    if (beginsWith(entry, HIDDEN)) return (entry + HIDDEN.length) as Pointer;
+    // All that the caller had of them is hidden, so it is the runtime's.
+    return STEERING.includes(start) ? undefined : entry;
+  });
+}
+
+/**
+ * The entries of our environment, each as `pass` gives it on, in their order; and some variables, in place of those that have
+ * their names, or behind. The last of a name counts.
+ */
+function build(
+  variables: Variables,
+  pass: (entry: Pointer, start: number) => Pointer | Uint8Array | undefined,
+): Environment {
+  const strings: Uint8Array[] = [];
+  const ours: Own[] = [];
+  for (const [name, value] of variables) addOwn(ours, name, value, strings);
+  const addresses: number[] = [];
+  const own = environment();
+  for (let offset = 0; ; offset += 8) {
+    const entry = read.ptr(own, offset) as Pointer;
+    if (!entry) break;
+    const passed = pass(entry, read.u32(entry, 0));
+    if (passed === undefined) continue;
+    if (typeof passed !== "number") strings.push(passed);
+    const address = typeof passed === "number" ? passed : ptr(passed);
+    const start = read.u16(address, 0);
+    let mine: Own | undefined;
+    // Most names differ in their first letters.
+    for (const each of ours) if (each.start === start && beginsWith(address, each.name)) mine = each;
+    if (mine === undefined) addresses.push(address);
+    else if (!mine.isPlaced) {
+      mine.isPlaced = true;
+      addresses.push(mine.address);
+    }
+  }
+  for (const each of ours) if (!each.isPlaced) addresses.push(each.address);
+  return { pointers: pointerVector(addresses), strings };
+}
+
+/** A variable that is set. */
+interface Own {
+  /** With the `=` behind it. */
+  readonly name: Uint8Array;
+  /** Its first two bytes. */
+  readonly start: number;
+  /** Of the whole entry. */
+  address: Pointer;
+  isPlaced: boolean;
+}
+
+function addOwn(ours: Own[], name: string, value: string, strings: Uint8Array[]): void {
+  const text = cstring(`${name}=${value}`);
+  strings.push(text);
+  const address = ptr(text);
+  const bytes = text.subarray(0, text.indexOf(EQUALS) + 1);
+  for (const each of ours) {
+    if (each.name.length !== bytes.length || !beginsWith(address, each.name)) continue;
+    each.address = address;
+    return;
+  }
+  ours.push({ name: bytes, start: read.u16(address, 0), address, isPlaced: false });
+}
+
+/** The same entry under the name that hides it. */
+function hide(entry: Pointer): Uint8Array {
+  let length = 0;
+  while (read.u8(entry, length) !== 0) length += 1;
+  const hidden = new Uint8Array(HIDDEN.length + length + 1);
+  hidden.set(HIDDEN);
+  for (let index = 0; index < length; index++) hidden[HIDDEN.length + index] = read.u8(entry, index);
+  return hidden;
+}
+
+function beginsWith(text: Pointer, bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index++) if (read.u8(text, index) !== bytes[index]) return false;
+  return true;
+}
+
+/**
+ * A NULL-terminated array of pointers. In halves, the low one first: to fill its first BigUint64Array costs a process 0.7 M
+ * instructions.
+ */
+export function pointerVector(addresses: readonly number[]): Uint32Array {
+  const halves = new Uint32Array(2 * (addresses.length + 1));
+  for (let index = 0; index < addresses.length; index++) {
+    const address = addresses[index]!;
+    halves[2 * index] = address;
+    halves[2 * index + 1] = address / 2 ** 32;
+  }
+  return halves;
+}

@@ -1,0 +1,89 @@
+/** What doctor asks a file system: what it is, what room it has, and whether it really does what we need. */
+import { ptr } from "bun:ffi";
+import { closeFile, removeFile } from "./file.ts";
+import { libc } from "./ffi/libc.ts";
+import { createLock, probeLock } from "../state/lock.ts";
+
+export interface FileSystem {
+  /** Undefined where it is none of those that deserve a word. */
+  readonly type: string | undefined;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** Both are 0 where it has no limit to the number of files. */
+  readonly freeFiles: number;
+  readonly totalFiles: number;
+}
+
+/** By statfs(2): those of the network, whose locks other machines may not see, and those that forget. */
+const TYPES: Readonly<Record<number, string>> = {
+  0x6969: "NFS",
+  0xff534d42: "SMB",
+  0xfe534d42: "SMB",
+  0x517b: "SMB",
+  0x01021997: "9p",
+  0x65735546: "FUSE",
+  0x00c36400: "Ceph",
+  0x01021994: "tmpfs",
+  0x858458f6: "ramfs",
+};
+
+/** Throws where the path is not there. */
+export function readFileSystem(path: string): FileSystem {
+  const facts = process.getBuiltinModule("node:fs").statfsSync(path);
+  return {
+    type: TYPES[facts.type >>> 0],
+    freeBytes: facts.bavail * facts.bsize,
+    totalBytes: facts.blocks * facts.bsize,
+    freeFiles: facts.ffree,
+    totalFiles: facts.files,
+  };
+}
+
+/**
+ * Makes a FIFO in a directory, locks it, looks whether the lock is seen, and removes all again. Returns what is wrong, or
+ * undefined. Throws OrchesjobError or SystemError where the file system refuses.
+ */
+export function tryLocking(directory: string): string | undefined {
+  const path = `${directory}/.doctor-${crypto.randomUUID()}`;
+  const fd = createLock(path);
+  try {
+    if (probeLock(path) !== "held") return "a lock that was taken is not seen";
+    libc.flock(fd, LOCK_UN);
+    return probeLock(path) === "free" ? undefined : "a lock that was released is still seen";
+  } finally {
+    closeFile(fd);
+    removeFile(path);
+  }
+}
+
+const LOCK_UN = 8;
+
+export function setMode(path: string, mode: number): void {
+  process.getBuiltinModule("node:fs").chmodSync(path, mode);
+}
+
+/** Whether we may make files in a directory. */
+export function mayWrite(directory: string): boolean {
+  const { accessSync, constants } = process.getBuiltinModule("node:fs");
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** adjtimex(2), by architecture. */
+const SYS_ADJTIMEX = process.arch === "arm64" ? 171n : 159n;
+const TIME_ERROR = 5;
+const TIMEX_BYTES = 256;
+
+/** Whether the kernel believes that somebody keeps its clock right. Undefined where it does not say. */
+export function isClockKept(): boolean | undefined {
+  // struct timex; its first field, modes, is 0: nothing is set. Used after the call as well, because the collector does not
+  // see an address.
+  const timex = new Uint8Array(TIMEX_BYTES);
+  const state = Number(libc.syscall(SYS_ADJTIMEX, BigInt(ptr(timex)), 0n, 0n, 0n));
+  if (timex.length !== TIMEX_BYTES) return undefined;
+  return state < 0 ? undefined : state !== TIME_ERROR;
+}

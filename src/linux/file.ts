@@ -1,0 +1,281 @@
+/** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
+import { ptr } from "bun:ffi";
+import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./ffi/libc.ts";
+
+const O_WRONLY = 0o1;
+const O_RDWR = 0o2;
+const O_CREAT = 0o100;
+const O_APPEND = 0o2000;
+const O_NONBLOCK = 0o4000;
+/** This one differs: asm/fcntl.h. */
+const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+
+const OPEN_FLAGS = {
+  read: 0,
+  /** Created if missing. */
+  make: O_WRONLY | O_CREAT,
+  /** Created if missing; every write goes to the end, whoever else writes. */
+  append: O_WRONLY | O_CREAT | O_APPEND,
+  /** A file that must be there, as the kernel's are. */
+  write: O_WRONLY,
+  /** As reader and writer of a FIFO at once: never blocks, and keeps it open. */
+  both: O_RDWR,
+  /** A FIFO that perhaps nobody has open for writing. */
+  listen: O_NONBLOCK,
+  /** A FIFO that somebody has open; throws where nobody has, or where the name is a symbolic link. */
+  poke: O_WRONLY | O_NONBLOCK | O_NOFOLLOW,
+  /** A directory to come back to; needs no permission to read it. */
+  directory: O_PATH,
+} as const;
+
+/** Opens a file and returns its descriptor, which no child inherits. New files are the owner's alone (0600). */
+export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
+  const name = cstring(path);
+  return retryCall(`cannot open ${path}`, () => libc.open(name, OPEN_FLAGS[how] | O_CLOEXEC, 0o600));
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Descriptors for children are moved here and above, so that laying them out at 0, 1, … never overwrites one. */
+const FIRST_HIGH_DESCRIPTOR = 20;
+
+/** A descriptor of the same open file at a number that no layout of a child uses; the old one is closed. */
+export function moveUp(fd: number): number {
+  const high = retryCall("cannot duplicate a descriptor", () =>
+    libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
+  );
+  closeFile(fd);
+  return high;
+}
+
+export function closeFile(fd: number): void {
+  libc.close(fd);
+}
+
+/** Reads at most `buffer.length` bytes; 0 means the end. */
+export function readInto(fd: number, buffer: Uint8Array): number {
+  return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
+}
+
+/** Moves to a byte of the file. */
+export function seek(fd: number, offset: number): void {
+  retryCall("cannot seek", () => Number(libc.lseek(fd, offset, 0)));
+}
+
+const SEEK_END = 2;
+
+/** Moves behind the last byte of the file. */
+export function seekToEnd(fd: number): void {
+  retryCall("cannot seek", () => Number(libc.lseek(fd, 0, SEEK_END)));
+}
+
+/** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSome(fd, rest));
+}
+
+/** Returns how many bytes were written: not all where a signal came meanwhile. Throws EPIPE where the reader is gone. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+  const written = Number(libc.write(fd, bytes, bytes.length));
+  if (written >= 0) return written;
+  const errno = lastErrno();
+  if (errno === ERRNO.EAGAIN) pollFor([[fd, POLLOUT]], -1);
+  else if (errno !== ERRNO.EINTR) throw new SystemError("cannot write", errno);
+  return 0;
+}
+
+/** Makes a FIFO (0600). Throws where the name is taken. */
+export function makeFifo(path: string): void {
+  const name = cstring(path);
+  retryCall(`cannot make ${path}`, () => libc.mkfifo(name, 0o600));
+}
+
+/** Both ends of a new pipe, which no child inherits. */
+export function makePipe(): { readonly read: number; readonly write: number } {
+  const ends = new Int32Array(2);
+  retryCall("cannot make a pipe", () => libc.pipe2(ends, O_CLOEXEC));
+  return { read: ends[0]!, write: ends[1]! };
+}
+
+const SYS_MEMFD_CREATE = process.arch === "arm64" ? 279n : 319n;
+const MFD_CLOEXEC = 1n;
+
+/** A file of its own in memory, with this content, to be read from its beginning; no child inherits it. See memfd_create(2). */
+export function makeMemoryFile(content: Uint8Array): number {
+  const name = cstring("orchesjob");
+  const fd = moveUp(
+    retryCall("cannot make a file in memory", () =>
+      Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(ptr(name)), MFD_CLOEXEC, 0n, 0n)),
+    ),
+  );
+  writeAll(fd, content);
+  seek(fd, 0);
+  return fd;
+}
+
+export const POLLIN = 1;
+export const POLLOUT = 4;
+
+/** The other side is gone, or the descriptor is of no use: poll(2) tells it at once, again and again. */
+export const POLL_ENDED = 0x8 | 0x10 | 0x20;
+
+/**
+ * Blocks until one of the descriptors (-1: none) is ready or has ended, the time (ms; -1: no limit) is over, or a signal
+ * came. Returns what is so of each.
+ */
+export function pollFor(
+  watched: readonly (readonly [fd: number, events: number])[],
+  timeoutMs: number,
+): readonly number[] {
+  const requests = new Int32Array(watched.flat());
+  libc.poll(requests, watched.length, Math.ceil(timeoutMs));
+  // struct pollfd: int fd; short events; short revents.
+  const found: number[] = [];
+  for (let index = 0; index < watched.length; index++) found.push(requests[2 * index + 1]! >> 16);
+  return found;
+}
+
+/** Where small files are read to before they are copied: new memory for each would cost more than the reading. */
+let scratch: Uint8Array | undefined;
+
+/** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
+export function readBytes(path: string): Uint8Array {
+  const fd = openFile(path, "read");
+  try {
+    scratch ??= new Uint8Array(16_384);
+    for (let length = 0; ;) {
+      const count = readInto(fd, scratch.subarray(length));
+      if (count === 0) return scratch.slice(0, length);
+      length += count;
+      if (length < scratch.length) continue;
+      const larger: Uint8Array = new Uint8Array(scratch.length * 4);
+      larger.set(scratch);
+      scratch = larger;
+    }
+  } finally {
+    closeFile(fd);
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** As readBytes, as text; undefined where the file is not there or may not be read. */
+export function readTextIfAny(path: string): string | undefined {
+  try {
+    return decoder.decode(readBytes(path));
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** Where a symbolic link points, or an empty text where there is none. */
+export function readLink(path: string): string {
+  const buffer = new Uint8Array(4096);
+  const length = Number(libc.readlink(cstring(path), buffer, buffer.length));
+  return length < 0 ? "" : decoder.decode(buffer.subarray(0, length));
+}
+
+export interface FileFacts {
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits, 0o7777. */
+  readonly mode: number;
+  readonly kind: "file" | "directory" | "fifo" | "link" | "other";
+  readonly size: number;
+  readonly inode: number;
+  /** Number of names; 0 for an open file or directory that was deleted. */
+  readonly links: number;
+}
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** By the type bits of a mode: inode(7). */
+const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
+  0o100000: "file",
+  0o040000: "directory",
+  0o010000: "fifo",
+  0o120000: "link",
+};
+
+/** Facts about a path, symbolic links followed; undefined where nothing is there. */
+export function statPath(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, 0);
+}
+
+/** Facts about what has this name, and be it a symbolic link; undefined where nothing is there. */
+export function statName(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+}
+
+/** Facts about an open descriptor. */
+export function statFd(fd: number): FileFacts | undefined {
+  return statx(fd, "", AT_EMPTY_PATH);
+}
+
+// struct statx has the same layout on every architecture, which struct stat has not: see statx(2).
+function statx(fd: number, path: string, flags: number): FileFacts | undefined {
+  const words = new Uint32Array(64);
+  if (libc.statx(fd, cstring(path), flags, STATX_BASIC_STATS, words) !== 0) {
+    const errno = lastErrno();
+    if (errno === ERRNO.ENOENT) return undefined;
+    throw new SystemError(`cannot look at ${path}`, errno);
+  }
+  // Words of 32 bits, the low one of a number first: both architectures are little-endian.
+  const mode = words[7]!;
+  return {
+    links: words[4]!,
+    uid: words[5]!,
+    gid: words[6]!,
+    mode: mode & 0o7777,
+    kind: KINDS[mode & 0o170000] ?? "other",
+    inode: words[9]! * 2 ** 32 + words[8]!,
+    size: words[11]! * 2 ** 32 + words[10]!,
+  };
+}
+
+/** Makes one directory (0700). False where the name is taken already. */
+export function makeDirectory(path: string): boolean {
+  if (libc.mkdir(cstring(path), 0o700) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO.EEXIST) return false;
+  throw new SystemError(`cannot make directory ${path}`, errno);
+}
+
+/** What is made meanwhile, which must be synchronous, has the modes of another umask than this process' own. */
+export function withUmask<T>(umask: number, make: () => T): T {
+  const own = libc.umask(umask);
+  try {
+    return make();
+  } finally {
+    libc.umask(own);
+  }
+}
+
+/** Removes a file's name. False where there was none. */
+export function removeFile(path: string): boolean {
+  if (libc.unlink(cstring(path)) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) return false;
+  throw new SystemError(`cannot delete ${path}`, errno);
+}
+
+/** Makes what was written to an open file durable. */
+export function syncFile(fd: number, path: string): void {
+  retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
+}
+
+/** Makes a directory's entries durable. */
+export function syncDirectory(path: string): void {
+  const fd = openFile(path, "read");
+  try {
+    syncFile(fd, path);
+  } finally {
+    closeFile(fd);
+  }
+}

@@ -1,0 +1,22 @@
+/** Whether somebody gives us something on stdin. Nothing is read, and nothing waited for. */
+import { POLLIN, pollFor, statFd } from "./file.ts";
+import { libc, SystemError } from "./ffi/libc.ts";
+
+const STDIN = 0;
+const SEEK_CUR = 1;
+
+/**
+ * A pipe with something in it, or a file of which nothing has been read. An empty pipe means nothing: ssh, cron and Airflow
+ * give one, open for ever. Nor does a file that somebody else is reading (`while read LINE; do orchesjob …; done < FILE`).
+ */
+export function isInputOffered(): boolean {
+  try {
+    const facts = statFd(STDIN);
+    if (facts?.kind === "fifo") return (pollFor([[STDIN, POLLIN]], 0)[0]! & POLLIN) !== 0;
+    return facts?.kind === "file" && facts.size > 0 && Number(libc.lseek(STDIN, 0, SEEK_CUR)) === 0;
+  } catch (error) {
+    // It is closed.
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Processes by descriptor: pidfd_open(2). A number that is held so cannot become another's meanwhile, and what lives is seen
+ * also where /proc hides it (hidepid=).
+ */
+import type { ProcessIdentity } from "../job/job.ts";
+import { closeFile, POLLIN, pollFor, statFd } from "./file.ts";
+import { ERRNO, lastErrno, libc } from "./ffi/libc.ts";
+import { isLiving, readIdentity, readProcess } from "./self.ts";
+
+// The numbers of newer calls are the same on every architecture.
+const SYS_PIDFD_SEND_SIGNAL = 424n;
+const SYS_PIDFD_OPEN = 434n;
+
+/** `unavailable`: the kernel has no such descriptors (before 5.3), or does not let us have one. */
+type Handle = number | "gone" | "unavailable";
+
+function openProcess(pid: number): Handle {
+  const handle = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
+  if (handle >= 0) return handle;
+  const errno = lastErrno();
+  // The last two: the number is a thread's.
+  return errno === ERRNO.ESRCH || errno === ERRNO.EINVAL || errno === ERRNO.ENOENT ? "gone" : "unavailable";
+}
+
+/** Runs with the descriptor of a process, and closes it. */
+function withProcess<T>(pid: number, use: (handle: Handle) => T): T {
+  const handle = openProcess(pid);
+  try {
+    return use(handle);
+  } finally {
+    if (typeof handle === "number") closeFile(handle);
+  }
+}
+
+/** Before Linux 6.9 the descriptors of all processes are one inode, ours among them. */
+let shared: number | undefined;
+
+/** 0 where it names nobody. */
+function inodeOf(handle: Handle): number {
+  if (typeof handle !== "number") return 0;
+  shared ??= withProcess(process.pid, (own) => (typeof own === "number" && statFd(own)?.inode) || 0);
+  const inode = statFd(handle)?.inode ?? 0;
+  return inode === shared ? 0 : inode;
+}
+
+/** What a process can be told by from all others, also where /proc hides it. */
+export function identify(pid: number): ProcessIdentity {
+  return { ...readIdentity(pid), inode: withProcess(pid, inodeOf) };
+}
+
+/** Whether the holder of a number is the process that was meant; undefined where nothing tells. */
+function isMeant(identity: ProcessIdentity, handle: Handle): boolean | undefined {
+  const holder = readProcess(identity.pid);
+  if (holder !== undefined && identity.startTicks !== 0) return holder.startTicks === identity.startTicks;
+  const inode = inodeOf(handle);
+  return identity.inode && inode ? inode === identity.inode : undefined;
+}
+
+/** Whether exactly this process lives. In doubt, where nothing tells the holder of its number from it, it does. */
+export function lives(identity: ProcessIdentity): boolean {
+  const holder = readProcess(identity.pid);
+  if (holder !== undefined && identity.startTicks !== 0)
+    return isLiving(holder) && holder.startTicks === identity.startTicks;
+  return withProcess(identity.pid, (handle) => {
+    if (handle === "gone" || isMeant(identity, handle) === false) return false;
+    if (holder !== undefined) return isLiving(holder);
+    if (typeof handle === "number") return (pollFor([[handle, POLLIN]], 0)[0]! & POLLIN) === 0;
+    return libc.kill(identity.pid, 0) === 0 || lastErrno() === ERRNO.EPERM;
+  });
+}
+
+/** `refused`: it lives, and is not ours to signal. */
+export type Delivery = "sent" | "refused" | "gone";
+
+/** Signals a process, and never another that got its number: that is held by a descriptor first, and compared then. */
+export function signalProcess(identity: ProcessIdentity, signal: number): Delivery {
+  return withProcess(identity.pid, (handle) => {
+    if (handle === "gone" || !(isMeant(identity, handle) ?? isOwnChild(identity.pid))) return "gone";
+    if (typeof handle === "number") {
+      if (Number(libc.syscall(SYS_PIDFD_SEND_SIGNAL, BigInt(handle), BigInt(signal), 0n, 0n)) === 0)
+        return "sent";
+      if (lastErrno() === ERRNO.ESRCH) return "gone";
+    }
+    // The kernel is old, or a filter (seccomp) refuses newer calls alone. The moment between look and signal stays then.
+    if (libc.kill(identity.pid, signal) === 0) return "sent";
+    return lastErrno() === ERRNO.ESRCH ? "gone" : "refused";
+  });
+}
+
+/** Whether we may signal a process. */
+export function maySignal(pid: number): boolean {
+  return libc.kill(pid, 0) === 0;
+}
+
+/** A child of ours keeps its number until we have asked how it ended: no other can have it. */
+function isOwnChild(pid: number): boolean {
+  return readChildren("self")?.includes(pid) === true;
+}
+
+/** The children of a process, zombies included, also such as /proc hides; undefined where they cannot be read. */
+export function readChildren(pid: number | "self"): readonly number[] | undefined {
+  const { readdirSync, readFileSync } = process.getBuiltinModule("node:fs");
+  const children: number[] = [];
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1");
+      for (const word of text.split(" ")) if (word !== "") children.push(Number(word));
+    }
+    return children;
+  } catch {
+    // The process is gone or not ours to look into, or the kernel was built without CONFIG_PROC_CHILDREN.
+    return undefined;
+  }
+}

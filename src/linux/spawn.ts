@@ -1,0 +1,131 @@
+/**
+ * Starting processes with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it at
+ * the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
+ * descriptors given.
+ */
+import { ptr } from "bun:ffi";
+import { environment, type Environment, pointerVector } from "./environment.ts";
+import { closeFile } from "./file.ts";
+import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
+import { cstring, ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+
+export interface SpawnRequest {
+  /** Looked up in PATH where it has no slash. */
+  readonly file: string;
+  readonly argv: readonly string[];
+  /** The child's descriptors 0, 1, 2, …; each number here must be above them all (see moveUp). */
+  readonly descriptors: readonly number[];
+  readonly umask: number;
+  /** Soft limit of open files; undefined: as ours. */
+  readonly fileLimit: bigint | undefined;
+  /** Soft limit of the size of files. */
+  readonly fileSizeLimit: bigint;
+  /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
+  readonly blocked: readonly number[];
+  /** Undefined: ours. */
+  readonly environment?: Environment;
+  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
+  readonly directory: number | "/";
+}
+
+// <spawn.h> of glibc and musl agree on these; both types fit into 512 bytes on every architecture.
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+const OPAQUE_BYTES = 512;
+const SIGSET_BYTES = 128;
+
+/** Returns the pid. Throws SystemError with the reason why the file could not be executed. */
+export function spawnProcess(request: SpawnRequest): number {
+  const attributes = new Uint8Array(OPAQUE_BYTES);
+  libc.posix_spawnattr_init(attributes);
+  libc.posix_spawnattr_setflags(
+    attributes,
+    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID,
+  );
+  libc.posix_spawnattr_setsigdefault(attributes, new Uint8Array(SIGSET_BYTES).fill(0xff));
+  libc.posix_spawnattr_setsigmask(attributes, signalSet(request.blocked));
+  const actions = new Uint8Array(OPAQUE_BYTES);
+  libc.posix_spawn_file_actions_init(actions);
+  for (let position = 0; position < request.descriptors.length; position++)
+    libc.posix_spawn_file_actions_adddup2(actions, request.descriptors[position]!, position);
+
+  const argv: Uint8Array[] = [];
+  const addresses: number[] = [];
+  for (const word of request.argv) addresses.push(ptr(argv[argv.push(cstring(word)) - 1]!));
+  const pid = new Int32Array(1);
+  const errno = withAttributes(request, () =>
+    libc.posix_spawnp(
+      pid,
+      cstring(request.file),
+      actions,
+      attributes,
+      pointerVector(addresses),
+      request.environment?.pointers ?? environment(),
+    ),
+  );
+  libc.posix_spawn_file_actions_destroy(actions);
+  if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
+  return pid[0]!;
+}
+
+/**
+ * Why no process could be made, with the way out, where that has nothing to do with the file to be executed; undefined
+ * where it has. See fork(2) and execve(2).
+ */
+export function describeShortage(errno: number): string | undefined {
+  switch (errno) {
+    case ERRNO.EAGAIN:
+      return "the limit of processes is reached (ulimit -u, TasksMax=, pids.max); let some end, or raise it";
+    case ERRNO.ENOMEM:
+      return "there is not enough memory for another process; free some, or raise the limit";
+    case ERRNO.EMFILE:
+    case ERRNO.ENFILE:
+      return "too many files are open; raise the limit (ulimit -n, LimitNOFILE=, fs.file-max)";
+    case ERRNO.E2BIG:
+      return "its arguments and its environment together are larger than the kernel takes; put them into a file";
+    default:
+      return undefined;
+  }
+}
+
+/** A sigset_t: signal N is bit N - 1. */
+function signalSet(signals: readonly number[]): Uint8Array {
+  const set = new Uint8Array(SIGSET_BYTES);
+  for (const signal of signals) set[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
+  return set;
+}
+
+const SIG_UNBLOCK = 1;
+
+/** Lets signals in that our parent has blocked for us; those that came meanwhile arrive now. */
+export function unblock(signals: readonly number[]): void {
+  libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
+}
+
+const ROOT = cstring("/");
+
+/** What a child can only inherit is set on ourselves for the moment of the spawn. */
+function withAttributes(request: SpawnRequest, spawn: () => number): number {
+  const { directory } = request;
+  if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
+    throw new SystemError("cannot enter the working directory", lastErrno(), "enter");
+  }
+  const ownUmask = libc.umask(request.umask);
+  const restoreFiles = setSoftLimit(RLIMIT_NOFILE, request.fileLimit);
+  const restoreSize = setSoftLimit(RLIMIT_FSIZE, request.fileSizeLimit);
+  try {
+    return spawn();
+  } finally {
+    restoreSize();
+    restoreFiles();
+    libc.umask(ownUmask);
+    libc.chdir(ROOT);
+  }
+}
+
+export function closeAll(descriptors: readonly number[]): void {
+  for (let index = 0; index < descriptors.length; index++)
+    // One that stands for several is closed once: its number may be another's by then.
+    if (descriptors.indexOf(descriptors[index]!) === index) closeFile(descriptors[index]!);
+}

@@ -1,0 +1,41 @@
+/** Users and groups by name, wherever the system keeps them (a file, a directory service): getpwuid(3), getgrgid(3). */
+import { CString, type Pointer, read } from "bun:ffi";
+import { readTextIfAny } from "./file.ts";
+import { libc } from "./ffi/libc.ts";
+
+/** Undefined where the number has no name. */
+export function userName(uid: number): string | undefined {
+  const entry = libc.getpwuid(uid);
+  // struct passwd begins with the name.
+  return entry === null ? undefined : textAt(entry as Pointer, 0);
+}
+
+/**
+ * Somebody in a group who is neither root nor this user; undefined where there is nobody, or where the group has no name:
+ * then only who starts processes with its number can have put one into it.
+ */
+export function strangerInGroup(
+  gid: number,
+  uid: number,
+): { readonly group: string; readonly user: string } | undefined {
+  const entry = libc.getgrgid(gid);
+  if (entry === null) return undefined;
+  // struct group: char *name; char *password; gid_t gid; char **members.
+  const group = textAt(entry as Pointer, 0);
+  const known = [userName(uid), "root"];
+  const members = read.ptr(entry as Pointer, 24) as Pointer;
+  for (let offset = 0; read.ptr(members, offset) !== 0; offset += 8) {
+    const user = textAt(members, offset);
+    if (!known.includes(user)) return { group, user };
+  }
+  // Whose first group it is needs not be in its list. Only those of this machine: a directory service may have thousands.
+  for (const line of (readTextIfAny("/etc/passwd") ?? "").split("\n")) {
+    const [user = "", , owner, first] = line.split(":");
+    if (Number(first) === gid && owner !== "0" && Number(owner) !== uid) return { group, user };
+  }
+  return undefined;
+}
+
+function textAt(pointer: Pointer, offset: number): string {
+  return String(new CString(read.ptr(pointer, offset) as Pointer));
+}

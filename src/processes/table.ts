@@ -1,0 +1,362 @@
+/**
+ * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
+ * the job's id and token in its environment, the session or group of the target, a parent that belongs to the job (the worker
+ * for those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
+ * Where /proc hides processes (hidepid=), the target, those that the worker has named, and its children are asked for by number.
+ */
+import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
+import { isHookDue } from "../job/hook.ts";
+import { readLink, readTextIfAny, statPath } from "../linux/file.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { identify, lives, readChildren } from "../linux/pidfd.ts";
+import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
+import { probeGroup } from "../linux/signals.ts";
+
+export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
+export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
+
+/** Set beside the id, which everybody can see, to what nobody can guess: so nobody else can make a process look like the job's. */
+export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
+
+/**
+ * Set beside the job's id, and to the same, for the job's hook: its processes are not those of the command. What a hook
+ * starts as a job of its own inherits it, but has another id.
+ */
+export const HOOK_VARIABLE = "ORCHESJOB_HOOK";
+
+/** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** How far a legacy target's start may lie from its row's started_at, in seconds: Python noted the one before the other. */
+const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
+
+export interface Evidence {
+  /** Those of the job's log files that are locked. */
+  readonly heldLogs: readonly string[];
+  /** Processes that need a better witness than their environment. */
+  readonly bystanders: ReadonlySet<number>;
+  /** Whether the number of a session is witness enough, though its leader, the target, may be dead: a daemon that got the
+   *  number later looks the same. Enough to keep a key from running; not enough to kill. */
+  readonly trustSession: boolean;
+}
+
+export class ProcessTable {
+  readonly #processes: readonly ProcessStat[];
+  readonly #origin: Origin;
+  readonly #marks = new Map<number, Marks>();
+
+  constructor(origin: Origin) {
+    this.#origin = origin;
+    this.#processes = readProcesses().filter((entry) => entry.pid !== process.pid);
+  }
+
+  /** The living processes of a job, but for its worker, oldest first. */
+  ofJob(job: Job, { heldLogs, bystanders, trustSession }: Evidence): readonly ProcessStat[] {
+    const session = trustSession ? this.#liveSession(job) : undefined;
+    // After the end its children are those of the hook, which have no environment yet while they come to be.
+    const keeper = isHookDue(job) ? undefined : this.#livingWorker(job);
+    const members = new Map<number, ProcessStat>();
+    for (const entry of this.#processes) {
+      if (this.#isWorker(entry, job) || this.#isHook(entry, job)) continue;
+      if (this.#isKnown(entry, job)) {
+        members.set(entry.pid, entry);
+        continue;
+      }
+      const named = this.#jobOf(entry, job);
+      // The Python orchesjob's target leads neither; its own number must do.
+      const inSession =
+        session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
+      // The worker is given those whose parents died.
+      const isKept = keeper !== undefined && entry.parentPid === keeper;
+      const isMember = () => inSession || isKept || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
+      // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
+      const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
+      if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
+    }
+    for (const entry of this.#hiddenOf(job, keeper)) members.set(entry.pid, entry);
+    this.#addChildren(members, job);
+    return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
+  }
+
+  /** Whether the target's group has somebody in it whom /proc hides from us. */
+  hasHidden(job: Job): boolean {
+    const session = isHiding() ? this.#liveSession(job) : undefined;
+    if (session === undefined || session <= 1) return false;
+    const members = probeGroup(session);
+    // A leader whom we see is ours, and may be a zombie.
+    return members === "foreign" || (members === "ours" && readProcess(session) === undefined);
+  }
+
+  /** The living processes of a job's hook, by their environment, or because they inherited its output. */
+  ofHook(job: Job, log: string): readonly ProcessStat[] {
+    return this.#processes.filter(
+      (entry) =>
+        (this.#isHook(entry, job) && !isHookRunner(commandLine(entry.pid))) || holdsLock(entry.pid, [log]),
+    );
+  }
+
+  /**
+   * Whether a living process that is a child of this one, the worker of the job, is not the job's: the worker of a job that
+   * was started from within it, or what such a worker has left.
+   */
+  isStranger(pid: number, job: Job): boolean {
+    if (pid === job.target?.pid) return false;
+    const named = readMarks(pid).jobId;
+    return named !== undefined && named !== job.jobId;
+  }
+
+  /** Whether it is the target, or one that the worker has named as left behind; whatever it has made of itself. */
+  #isKnown(entry: ProcessStat, job: Job): boolean {
+    const { target, leftBehind } = job;
+    const isOne = (known: ProcessIdentity) =>
+      entry.pid === known.pid &&
+      (known.startTicks === 0 ? lives(known) : entry.startTicks === known.startTicks);
+    if (job.origin === null || !this.#isOurs(job.origin)) return false;
+    return (target !== null && isOne(target)) || leftBehind?.some(isOne) === true;
+  }
+
+  /** Those of the processes that are known by their numbers which live, and which /proc does not show. */
+  #hiddenOf({ target, leftBehind, origin }: Job, keeper: number | undefined): readonly ProcessStat[] {
+    if (origin === null || !this.#isOurs(origin)) return [];
+    const asked = new Map<number, ProcessIdentity>();
+    for (const pid of (keeper !== undefined && readChildren(keeper)) || []) asked.set(pid, identify(pid));
+    for (const known of [...(leftBehind ?? []), ...(target === null ? [] : [target])])
+      asked.set(known.pid, known);
+    return [...asked.values()]
+      .filter((known) => readProcess(known.pid) === undefined && lives(known))
+      .map((known) => ({ ...known, ...HIDDEN }));
+  }
+
+  /** The worker's pid, where it lives and its number means something here. */
+  #livingWorker({ worker, origin }: Job): number | undefined {
+    if (worker === null || origin === null || !this.#isOurs(origin)) return undefined;
+    const isSelf = worker.pid === process.pid && worker.startTicks === readProcess(process.pid)?.startTicks;
+    const isThere = (entry: ProcessStat) =>
+      entry.pid === worker.pid && entry.startTicks === worker.startTicks;
+    return isSelf || this.#processes.some(isThere) ? worker.pid : undefined;
+  }
+
+  /** Whether numbers of that origin mean something here. */
+  #isOurs(origin: Origin): boolean {
+    return !areDifferentBoots(origin, this.#origin) && origin.pidNamespace === this.#origin.pidNamespace;
+  }
+
+  /** Whether the target itself is there: then whatever is in its session is the job's. */
+  seesTarget(job: Job): boolean {
+    const holder = this.#processes.find((entry) => entry.pid === job.target?.pid);
+    return holder !== undefined && this.#liveSession(job) !== undefined;
+  }
+
+  /** The target's session, if its number still means what it meant when the job noted it. */
+  #liveSession(job: Job): number | undefined {
+    const { target, origin } = job;
+    if (target === null) return undefined;
+    const holder = this.#processes.find((entry) => entry.pid === target.pid);
+    if (origin === null) return holder && isLegacyTarget(holder, job) ? target.pid : undefined;
+    if (!this.#isOurs(origin)) return undefined;
+    // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
+    const leader = holder ?? readProcess(target.pid);
+    if (leader === undefined) return target.pid;
+    const isSame = target.startTicks === 0 ? lives(target) : leader.startTicks === target.startTicks;
+    return isSame ? target.pid : undefined;
+  }
+
+  #addChildren(members: Map<number, ProcessStat>, job: Job): void {
+    for (let grown = true; grown;) {
+      grown = false;
+      for (const entry of this.#processes) {
+        if (members.has(entry.pid) || !members.has(entry.parentPid)) continue;
+        if (this.#isWorker(entry, job) || this.#isHook(entry, job)) continue;
+        // A job started from within this one has an id of its own, and a life of its own.
+        const named = this.#jobOf(entry, job);
+        if (named !== undefined && named !== job.jobId) continue;
+        members.set(entry.pid, entry);
+        grown = true;
+      }
+    }
+  }
+
+  #isWorker(entry: ProcessStat, job: Job): boolean {
+    if (entry.pid === job.worker?.pid && entry.startTicks === job.worker.startTicks) return true;
+    return this.#jobOf(entry, job) === job.jobId && isWorkerCommand(commandLine(entry.pid), job.jobId);
+  }
+
+  /**
+   * The job that a process says it belongs to; undefined where it says none, or says ours and does not prove it. Older versions
+   * gave their jobs no token: there it must at least be a process of our own user.
+   */
+  #jobOf(entry: ProcessStat, job: Job): string | undefined {
+    const { jobId, token } = this.#marksOf(entry);
+    if (jobId !== job.jobId) return jobId;
+    const isProved = job.token === null ? ownerOf(entry.pid) === libc.geteuid() : token === job.token;
+    return isProved ? jobId : undefined;
+  }
+
+  #isHook(entry: ProcessStat, job: Job): boolean {
+    return this.#marksOf(entry).hookOf === job.jobId && this.#jobOf(entry, job) === job.jobId;
+  }
+
+  #marksOf(entry: ProcessStat): Marks {
+    const known = this.#marks.get(entry.pid) ?? readMarks(entry.pid);
+    this.#marks.set(entry.pid, known);
+    return known;
+  }
+}
+
+/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
+function holdsLock(pid: number, paths: readonly string[]): boolean {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some(
+      (fd) =>
+        paths.includes(readLink(`/proc/${pid}/fd/${fd}`)) &&
+        /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
+    );
+  } catch {
+    // Gone meanwhile, or not ours to look into.
+    return false;
+  }
+}
+
+/** What a process has of ours in its environment. */
+interface Marks {
+  readonly jobId: string | undefined;
+  readonly token: string | undefined;
+  readonly hookOf: string | undefined;
+}
+
+function readMarks(pid: number): Marks {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  const valueOf = (name: string) =>
+    entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+  return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
+}
+
+/** What is known of a process that /proc hides, beside its identity. */
+export const HIDDEN = { state: "", parentPid: 0, processGroup: 0, session: 0, threads: 1 } as const;
+
+/** Whether /proc shows us our own processes alone (hidepid=), so that the first process cannot be seen. */
+export function isHiding(): boolean {
+  return readProcess(1) === undefined;
+}
+
+/** The user that a process runs as; undefined where it is gone, or hidden. */
+export function ownerOf(pid: number): number | undefined {
+  return statPath(`/proc/${pid}`)?.uid;
+}
+
+export function commandLine(pid: number): readonly string[] {
+  return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+}
+
+/** Who has come to run hooks is not one of their processes: see hooks/spawn.ts. */
+function isHookRunner(words: readonly string[]): boolean {
+  return words.includes("_hook");
+}
+
+function isWorkerCommand(words: readonly string[], jobId: string): boolean {
+  const verb = words.indexOf("_worker");
+  return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
+}
+
+/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
+export function companyOf(pid: number): ReadonlySet<number> {
+  const found = new Set<number>();
+  const own = readProcess(pid);
+  if (own === undefined) return found;
+  for (let current: ProcessStat | undefined = own; current !== undefined && !found.has(current.pid);) {
+    found.add(current.pid);
+    current = readProcess(current.parentPid);
+  }
+  for (const entry of readProcesses()) if (entry.processGroup === own.processGroup) found.add(entry.pid);
+  return found;
+}
+
+function readProcesses(): ProcessStat[] {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter(isLiving);
+}
+
+/**
+ * The worker of a job, ours or the Python one's, where we can see it. Anybody may write the words of its command line: it must
+ * be a process of the directory's owner, who we are, or of root.
+ */
+export function findWorker(jobId: string): ProcessStat | undefined {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name) || !isWorkerCommand(commandLine(Number(name)), jobId)) continue;
+    const holder = readProcess(Number(name));
+    if (isLiving(holder) && [0, libc.geteuid()].includes(ownerOf(holder.pid) ?? -1)) return holder;
+  }
+  return undefined;
+}
+
+/**
+ * The processes that are of a job of which nothing is known but its id, by their environment or because they hold the lock of
+ * its output; and its run key as they know it. Only our own user's: anybody may write an id into his environment.
+ */
+export function findNamed(
+  jobId: string,
+  heldLogs: readonly string[],
+): { readonly pids: readonly number[]; readonly runKey: string | undefined } {
+  const pids: number[] = [];
+  let runKey: string | undefined;
+  for (const { pid } of readProcesses()) {
+    const marks = readMarks(pid);
+    const isNamed = marks.jobId === jobId && marks.hookOf !== jobId && ownerOf(pid) === libc.geteuid();
+    if (!isNamed && !(heldLogs.length > 0 && holdsLock(pid, heldLogs))) continue;
+    if (pid === process.pid) continue;
+    pids.push(pid);
+    runKey ??= readVariable(pid, RUN_KEY_VARIABLE);
+  }
+  return { pids, runKey };
+}
+
+function readVariable(pid: number, name: string): string | undefined {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+/** What can be seen of a worker from outside. */
+export interface SeenWorker {
+  readonly pid: number;
+  readonly isStopped: boolean;
+  readonly runKey: string | undefined;
+  /** Of its oldest child. */
+  readonly command: string | undefined;
+}
+
+/** The worker of a job, whatever is known of the job; undefined where it is out of sight. */
+export function describeWorker(jobId: string): SeenWorker | undefined {
+  const worker = findWorker(jobId);
+  if (worker === undefined) return undefined;
+  const children = readProcesses().filter(({ parentPid }) => parentPid === worker.pid);
+  const [oldest] = children.sort((a, b) => a.startTicks - b.startTicks);
+  const words = oldest === undefined ? [] : commandLine(oldest.pid).slice(0, -1);
+  return {
+    pid: worker.pid,
+    isStopped: worker.state === "T",
+    runKey: readVariable(worker.pid, RUN_KEY_VARIABLE),
+    command: words.length === 0 ? undefined : words.join(" "),
+  };
+}
+
+/** The Python versions noted no start time of the target; its own must lie close to the row's. */
+function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
+  const startedAt = Date.now() / 1000 - (ageOf(entry) ?? 0);
+  const noted = job.startedAt / 1_000_000;
+  return (
+    startedAt >= noted - LEGACY_START_TOLERANCE_S.before &&
+    startedAt <= noted + LEGACY_START_TOLERANCE_S.after
+  );
+}
+
+/** Seconds since the process started; undefined where /proc hides it. */
+export function ageOf(entry: ProcessStat): number | undefined {
+  if (entry.state === HIDDEN.state) return undefined;
+  const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);
+  return Math.max(0, uptime - entry.startTicks / TICKS_PER_SECOND);
+}

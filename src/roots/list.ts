@@ -1,4 +1,0 @@
-import { list } from "../cli/commands/list.ts";
-import { rootOf } from "../run-command.ts";
-
-export const main = rootOf(list);

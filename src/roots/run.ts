@@ -1,4 +1,0 @@
-import { run } from "../cli/commands/run.ts";
-import { rootOf } from "../run-command.ts";
-
-export const main = rootOf(run);

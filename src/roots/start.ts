@@ -1,4 +1,0 @@
-import { start } from "../cli/commands/start.ts";
-import { rootOf } from "../run-command.ts";
-
-export const main = rootOf(start);

@@ -1,4 +1,0 @@
-import { status } from "../cli/commands/status.ts";
-import { rootOf } from "../run-command.ts";
-
-export const main = rootOf(status);

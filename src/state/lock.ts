@@ -1,0 +1,221 @@
+/**
+ * The witness of life (law 5). A job's lock file is locked from before its row exists until its result is recorded:
+ * first by the launcher, then, through the inherited descriptor, by the worker. The kernel frees the lock the moment
+ * the last of them is gone, however it went, and shows it across PID namespaces; so a free lock is proof of death, but for a copy of the state directory (see liveness.ts).
+ *
+ * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs,
+ * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
+ */
+import { OrchesjobError } from "../job/errors.ts";
+import {
+  closeFile,
+  makeFifo,
+  moveUp,
+  openFile,
+  POLL_ENDED,
+  POLLIN,
+  pollFor,
+  removeFile,
+  statFd,
+  writeAll,
+  statPath,
+} from "../linux/file.ts";
+import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
+export function createLock(path: string): number {
+  try {
+    makeFifo(path);
+  } catch (error) {
+    // So says a file system that has no FIFOs.
+    if (error instanceof SystemError && error.errno === ERRNO.EPERM) throw unsuitable(error.message);
+    throw error;
+  }
+  const fd = moveUp(openFile(path, "both"));
+  try {
+    lockFile(fd, LOCK_EX, path);
+  } catch (error) {
+    closeFile(fd);
+    removeFile(path);
+    throw error;
+  }
+  return fd;
+}
+
+/** Takes the lock of a plain file, made where it is missing; undefined where somebody else has it. As createLock otherwise. */
+export function takeLock(path: string): number | undefined {
+  const fd = openFile(path, "append");
+  if (lockUnlessOwned(fd, path)) return fd;
+  closeFile(fd);
+  return undefined;
+}
+
+/** Names of the lock files in a directory that are older than `ageMs`. */
+export function listLocks(directory: string, ageMs: number): readonly string[] {
+  const { readdirSync, statSync } = process.getBuiltinModule("node:fs");
+  const oldest = Date.now() - ageMs;
+  try {
+    return readdirSync(directory).filter(
+      (name) => (statSync(`${directory}/${name}`, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < oldest,
+    );
+  } catch {
+    // No directory, no locks.
+    return [];
+  }
+}
+
+/** Locks an open file for as long as any process that inherits this descriptor has it open. */
+export function lockDescriptor(fd: number, path: string): void {
+  lockFile(fd, LOCK_EX, path);
+}
+
+/** As lockDescriptor, but does not wait; false where somebody else has the lock. */
+export function tryLockDescriptor(fd: number, path: string): boolean {
+  return lockFile(fd, LOCK_EX | LOCK_NB, path);
+}
+
+/** A probe holds a lock for microseconds, or for as long as the scheduler keeps it from going on. */
+const PROBE_TRIES = 50;
+const PROBE_PAUSE_MS = 2;
+
+/** As tryLockDescriptor, but waits until those are gone who only probe the lock (see probeLock): they are no owners. */
+export function lockUnlessOwned(fd: number, path: string): boolean {
+  for (let tries = 1; !tryLockDescriptor(fd, path); tries++) {
+    if (tries === PROBE_TRIES) return false;
+    Bun.sleepSync(PROBE_PAUSE_MS);
+  }
+  return true;
+}
+
+/** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */
+export function probeLock(path: string): "held" | "free" | "missing" {
+  const fd = openIfAny(path);
+  if (fd === undefined) return "missing";
+  try {
+    // Shared, so that those who only look never see each other.
+    return lockFile(fd, LOCK_SH | LOCK_NB, path) ? "free" : "held";
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** Tells those who wait that the command runs. */
+export function announceRunning(lock: number): void {
+  writeAll(lock, new Uint8Array(1));
+}
+
+/** fchmod(2). */
+const SYS_FCHMOD = process.arch === "arm64" ? 52n : 91n;
+const CLAIMED_MODE = 0o700n;
+const CLAIMED = 0o100;
+
+/** Tells everybody that the owner has won the claim of its job, and may execute the command: see isClaimed. */
+export function markClaimed(lock: number): void {
+  libc.syscall(SYS_FCHMOD, BigInt(lock), CLAIMED_MODE, 0n, 0n);
+}
+
+/** Whether the file is locked by a worker that has won the claim of its job. False for one whose job is being accepted. */
+export function isClaimed(path: string): boolean {
+  const fd = openIfAny(path);
+  if (fd === undefined) return false;
+  try {
+    const facts = statFd(fd);
+    if (facts?.kind !== "fifo" || lockFile(fd, LOCK_SH | LOCK_NB, path)) return false;
+    // A worker of an older version leaves no mark, but announces its command all the same.
+    return (facts.mode & CLAIMED) !== 0 || (pollFor([[fd, POLLIN]], 0)[0]! & POLLIN) !== 0;
+  } finally {
+    closeFile(fd);
+  }
+}
+
+/** Whether a worker that had won the claim of its job has died without a word: nobody locks the file, and it is still there. */
+export function wasClaimed(path: string): boolean {
+  const facts = statPath(path);
+  return facts?.kind === "fifo" && (facts.mode & CLAIMED) !== 0 && probeLock(path) === "free";
+}
+
+/** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */
+export function pokeOwner(path: string): boolean {
+  try {
+    const fd = openFile(path, "poke");
+    try {
+      // Somebody may have put another file there, which would lose its first byte.
+      if (statFd(fd)?.kind !== "fifo") return false;
+      writeAll(fd, new Uint8Array(1));
+    } finally {
+      closeFile(fd);
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** A look costs the runtime some ms of processor time, most of it for its own collector. */
+const SELDOM_MS = 120_000;
+const SOON_MS = 1_000;
+
+/** Sleeps on the lock files of jobs; nothing wakes up meanwhile. */
+export class LockWatch {
+  #descriptor: number;
+
+  /** Create it before reading the state that is waited for: no change is missed then. */
+  constructor(path: string) {
+    this.#descriptor = openIfAny(path) ?? -1;
+  }
+
+  /** How long to sleep at most before looking again, in ms: seldom where the owner's end wakes us, soon where nothing does. */
+  get slowCheckMs(): number {
+    return this.#descriptor >= 0 ? SELDOM_MS : SOON_MS;
+  }
+
+  /**
+   * Blocks until the owner is gone (or the command runs, where that is of interest), one of other descriptors (-1: none) is
+   * readable, a signal came, or the time (ms) is over. Whatever it was: look again.
+   */
+  wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): void {
+    const watched: [number, number][] = [[this.#descriptor, untilRunning ? POLLIN : 0]];
+    for (const descriptor of others) watched.push([descriptor, POLLIN]);
+    const [owner = 0] = pollFor(watched, timeoutMs);
+    // It is told once. If the job is not at its end all the same (somebody deleted the database, say), only time helps.
+    if ((owner & POLL_ENDED) !== 0) this.close();
+  }
+
+  close(): void {
+    if (this.#descriptor >= 0) closeFile(this.#descriptor);
+    this.#descriptor = -1;
+  }
+}
+
+function openIfAny(path: string): number | undefined {
+  try {
+    return openFile(path, "listen");
+  } catch (error) {
+    if (error instanceof SystemError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR))
+      return undefined;
+    throw error;
+  }
+}
+
+/** False where LOCK_NB was asked and another holds it. */
+function lockFile(fd: number, operation: number, path: string): boolean {
+  for (;;) {
+    if (libc.flock(fd, operation) === 0) return true;
+    const errno = lastErrno();
+    if (errno === ERRNO.EINTR) continue;
+    if (errno === ERRNO.EAGAIN) return false;
+    throw unsuitable(`cannot lock ${path}: ${describeErrno(errno)}`);
+  }
+}
+
+function unsuitable(message: string): OrchesjobError {
+  return new OrchesjobError(
+    "general",
+    `${message}; the file system must support flock(2) and FIFOs: set ORCHESJOB_HOME to a directory on a local disk`,
+  );
+}

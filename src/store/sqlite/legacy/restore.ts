@@ -1,0 +1,115 @@
+/** A database of ours that the Python orchesjob 1.1 has rebuilt (see findRebuilt), made ours again from what is left of it. */
+import { Database } from "bun:sqlite";
+import { findRebuilt, migrate, transact, translateErrors } from "../connection.ts";
+import { acceptOlder } from "../public-views.ts";
+import { copyJobs, keepCopy, type Reporter } from "./python-upgrade.ts";
+
+export interface Mended {
+  readonly jobs: number;
+  /** The database as it was. */
+  readonly copy: string;
+}
+
+/** Anything that was put aside while the tables are made anew. */
+const ASIDE = "aside_";
+
+/** Tables that have another name since, and their times, which the Python orchesjob writes as seconds. */
+const OVERRIDES = "strict_overrides";
+
+/**
+ * In one transaction; undefined where another process has just done it. `isHeld`: whether a job's worker lives for certain,
+ * though the Python orchesjob may have called it lost.
+ */
+export function mendRebuilt(
+  path: string,
+  patienceMs: number,
+  reporter: Reporter,
+  isHeld: (jobId: string) => boolean,
+): Mended | undefined {
+  return translateErrors(path, patienceMs, () => {
+    const database = new Database(path, { readwrite: true, create: false, strict: true });
+    try {
+      database.run(`pragma busy_timeout = ${patienceMs}`);
+      return transact(database, () => {
+        const table = findRebuilt(database);
+        if (table === undefined) return undefined;
+        const copy = freeName(`${path}.rebuilt`);
+        keepCopy(database, copy);
+        return { jobs: mend(database, table, reporter, isHeld), copy };
+      });
+    } finally {
+      database.close();
+    }
+  });
+}
+
+function mend(
+  database: Database,
+  table: string,
+  reporter: Reporter,
+  isHeld: (jobId: string) => boolean,
+): number {
+  const indexes = namesOf(database, "index").filter((name) => !name.startsWith("sqlite_"));
+  for (const name of indexes) database.run(`drop index ${quoteName(name)}`);
+  for (const type of ["trigger", "view"] as const)
+    for (const name of namesOf(database, type)) database.run(`drop ${type} if exists ${quoteName(name)}`);
+  const others = namesOf(database, "table").filter(
+    (name) => !name.startsWith("sqlite_") && name !== table && name !== "run_keys" && name !== "schema_meta",
+  );
+  database.run("pragma user_version = 0");
+  database.run(`alter table ${quoteName(table)} rename to python_jobs`);
+  for (const name of others)
+    database.run(`alter table ${quoteName(name)} rename to ${quoteName(ASIDE + name)}`);
+  migrate(database);
+  const jobs = copyJobs(database, reporter, isHeld);
+  for (const name of others) putBack(database, name);
+  database.run("drop table python_jobs");
+  acceptOlder(database);
+  return jobs;
+}
+
+/** What another table held, as far as there is such a one. */
+function putBack(database: Database, name: string): void {
+  const aside = quoteName(ASIDE + name);
+  const target = name === OVERRIDES ? "unlocks" : name;
+  if (namesOf(database, "table").includes(target)) {
+    const columns = columnNames(database, ASIDE + name).filter((column) =>
+      columnNames(database, target).includes(column),
+    );
+    const values = columns.map((column) =>
+      name === OVERRIDES && column.endsWith("_at")
+        ? `iif(${column} < 100000000000, ${column} * 1000000, ${column})`
+        : column,
+    );
+    database.run(
+      `insert or ignore into ${quoteName(target)} (${columns.join(", ")}) select ${values.join(", ")} from ${aside}`,
+    );
+  }
+  database.run(`drop table ${aside}`);
+}
+
+function namesOf(database: Database, type: "table" | "index" | "trigger" | "view"): readonly string[] {
+  return database
+    .query<{ name: string }, [string]>("select name from sqlite_schema where type = ?")
+    .all(type)
+    .map(({ name }) => name);
+}
+
+function columnNames(database: Database, table: string): readonly string[] {
+  return database
+    .query<{ name: string }, [string]>("select name from pragma_table_info(?)")
+    .all(table)
+    .map(({ name }) => name);
+}
+
+function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function freeName(path: string): string {
+  const { existsSync } = process.getBuiltinModule("node:fs");
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? path : `${path}.${number}`;
+    if (!existsSync(name)) return name;
+  }
+}

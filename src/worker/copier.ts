@@ -1,0 +1,13 @@
+/** The process that copies the output of jobs whose workers were killed, until nobody writes any more. */
+import { releaseMemory } from "../linux/self.ts";
+import { nameProcess } from "./spawn.ts";
+import type { Context } from "../state/context.ts";
+import { PipedOutput } from "./output.ts";
+
+export async function copyOutput(context: Context, jobIds: readonly string[]): Promise<void> {
+  nameProcess();
+  const taken = jobIds.map((jobId) => new PipedOutput(context.home, jobId)).filter((output) => output.take());
+  for (const output of taken) output.begin();
+  releaseMemory();
+  for (const output of taken) await output.outlast();
+}

@@ -1,0 +1,112 @@
+/** Launching a job's command, and saying for a person why it could not be. */
+import type { Failure, Job, Outcome } from "../job/job.ts";
+import { type FileFacts, makeDirectory, moveUp, openFile } from "../linux/file.ts";
+import { logFiles } from "../state/home.ts";
+import { describeErrno, ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { lockDescriptor } from "../state/lock.ts";
+import { closeAll, describeShortage } from "../linux/spawn.ts";
+import { findCommand, spawnTarget, type TargetSettings } from "./spawn.ts";
+import type { Context } from "../state/context.ts";
+import { launchHint } from "./launch-hint.ts";
+import type { PipedOutput } from "./output.ts";
+
+/** A launch that failed; its outcome is the job's. */
+export class LaunchError extends Error {
+  override readonly name = "LaunchError";
+
+  constructor(
+    message: string,
+    readonly failure: Failure = "not_launched",
+  ) {
+    super(message);
+  }
+
+  get outcome(): Outcome {
+    return { exitCode: -1, signal: null, error: this.message, failure: this.failure };
+  }
+}
+
+/** Opens the logs, or makes the pipes into them, and executes the command with them as its output; returns its pid. Throws LaunchError. */
+export function launch(
+  context: Context,
+  job: Job,
+  settings: TargetSettings,
+  piped: PipedOutput | undefined,
+): number {
+  const outputs: number[] = [];
+  try {
+    outputs.push(...(piped?.open() ?? openLogs(context, job)));
+    return spawnTarget(job, outputs, settings);
+  } catch (error) {
+    piped?.drop();
+    throw error instanceof SystemError ? explain(job, settings, error) : error;
+  } finally {
+    closeAll(outputs);
+  }
+}
+
+function openLogs(context: Context, job: Job): readonly number[] {
+  const logs = logFiles(context.home, job.jobId);
+  const outputs: number[] = [];
+  try {
+    makeDirectory(context.home.logs);
+    for (const path of [logs.stdout, logs.stderr]) {
+      const fd = moveUp(openFile(path, "append"));
+      outputs.push(fd);
+      // Held by whatever inherits it, so that a descendant is seen for as long as it has the output open.
+      lockDescriptor(fd, path);
+    }
+    return outputs;
+  } catch (error) {
+    closeAll(outputs);
+    throw error;
+  }
+}
+
+/** The system's word alone is often about something else than what a person must mend. */
+function explain(job: Job, settings: TargetSettings, error: SystemError): LaunchError {
+  if (error.action === "enter") {
+    const gone = settings.directory === undefined ? "is gone" : "does not exist";
+    const why = error.errno === ERRNO.ENOENT ? gone : `cannot be entered: ${describeErrno(error.errno)}`;
+    return new LaunchError(`the working directory ${job.cwd} ${why}`);
+  }
+  if (error.action !== "execute") return new LaunchError(error.message);
+  const file = job.command[0]!;
+  const name = JSON.stringify(file);
+  const shortage = describeShortage(error.errno);
+  if (shortage !== undefined) return new LaunchError(`cannot execute ${name}: ${shortage}`);
+  if (error.errno === ERRNO.ETXTBSY)
+    return new LaunchError(
+      `cannot execute ${name}: somebody has it open for writing; try again when it is whole`,
+    );
+  const facts = lookAt(file, settings);
+  if (error.errno !== ERRNO.ENOENT) {
+    return new LaunchError(`cannot execute ${name}: ${reason(file, facts, error.errno)}`, "not_executable");
+  }
+  if (facts !== undefined) {
+    return new LaunchError(
+      `cannot execute ${name}: the interpreter that its first line names does not exist`,
+      "not_found",
+    );
+  }
+  const hint = launchHint(job.command);
+  if (file.includes("/")) return new LaunchError(`no such file: ${name}${hint}`, "not_found");
+  return new LaunchError(`command not found: ${name} is in no directory of PATH${hint}`, "not_found");
+}
+
+function reason(file: string, facts: FileFacts | undefined, errno: number): string {
+  if (errno === ERRNO.EACCES && facts?.kind === "directory") return "it is a directory";
+  if (errno === ERRNO.EACCES && file.includes("/"))
+    return `permission denied; is it executable? chmod +x ${file}`;
+  if (errno === ERRNO.ENOEXEC) return "not a program that this system can run, and no script";
+  return describeErrno(errno);
+}
+
+function lookAt(file: string, settings: TargetSettings): FileFacts | undefined {
+  try {
+    return findCommand(file, settings.directory)?.facts;
+  } catch {
+    // The reason of the launch's failure counts, not why we cannot see more of it.
+    return undefined;
+  }
+}

@@ -1,0 +1,12 @@
+/** How a command ended, as its job tells it. */
+import type { Outcome } from "../job/job.ts";
+import type { ExitStatus } from "../linux/children.ts";
+import { signalName } from "../linux/signals.ts";
+
+/** It has not ended yet, or nobody can know how. */
+export const UNKNOWN: Outcome = { exitCode: null, signal: null, error: null, failure: null };
+
+export function toOutcome(status: ExitStatus): Outcome {
+  if ("code" in status) return { ...UNKNOWN, exitCode: status.code };
+  return { ...UNKNOWN, exitCode: -status.signal, signal: signalName(status.signal) };
+}

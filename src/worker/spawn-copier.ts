@@ -1,0 +1,42 @@
+/** The process that copies the output of jobs whose workers were killed: see worker/output.ts. */
+import { environmentForWorker } from "../linux/environment.ts";
+import type { Home } from "../state/home.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/table.ts";
+import { readCallerFileLimit } from "../linux/self.ts";
+import { closeAll, spawnProcess } from "../linux/spawn.ts";
+import {
+  callersFileSizeLimit,
+  callersUmask,
+  keepCallersDirectory,
+  openNothing,
+  ownCommand,
+} from "./spawn.ts";
+
+/** Starts it, detached, for these jobs; returns its pid. Throws SystemError. */
+export function spawnCopier(home: Home, jobIds: readonly string[]): number {
+  // Spawning takes us to the root.
+  keepCallersDirectory();
+  const nothing = openNothing();
+  const words = ["_copy", "--home", home.path];
+  for (const jobId of jobIds) words.push("--job-id", jobId);
+  try {
+    return spawnProcess({
+      file: "/proc/self/exe",
+      argv: [...ownCommand(), ...words],
+      descriptors: [nothing, nothing, nothing],
+      umask: callersUmask,
+      fileLimit: readCallerFileLimit(),
+      fileSizeLimit: callersFileSizeLimit,
+      blocked: [],
+      directory: "/",
+      // It is of no job: not of those that it copies for, and not of the one whose command we may be part of.
+      environment: environmentForWorker([
+        [JOB_ID_VARIABLE, ""],
+        [TOKEN_VARIABLE, ""],
+        [HOOK_VARIABLE, ""],
+      ]),
+    });
+  } finally {
+    closeAll([nothing]);
+  }
+}
