@@ -2,10 +2,10 @@
 import type { Output } from "../cli/output/output.ts";
 import { tell } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
-import { checkHome, createHome, type Home, refuseLostDatabase } from "../state/home.ts";
+import { setOwnLimits } from "../linux/caller.ts";
 import { readOrigin } from "../linux/self.ts";
-import { setOwnLimits } from "../worker/spawn.ts";
 import type { Context } from "../state/context.ts";
+import { checkHome, createHome, type Home, refuseLostDatabase } from "../state/home.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 
 export interface Parts {

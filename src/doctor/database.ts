@@ -1,11 +1,11 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
 import { bytesText } from "../job/bytes.ts";
+import { probeLock } from "../linux/file-lock.ts";
 import { removeFile, statPath } from "../linux/file.ts";
 import { lockFilePath, pythonCopy, refuseLostDatabase } from "../state/home.ts";
-import { probeLock } from "../state/lock.ts";
 import { jobOfLog, readNames } from "../state/log-directory.ts";
-import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
+import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 
 const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
 

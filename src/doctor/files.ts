@@ -1,7 +1,8 @@
 /** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
 import { bytesText } from "../job/bytes.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
 import { makeDirectory, readLink, statPath } from "../linux/file.ts";
-import { mayWrite, readFileSystem, setMode, tryLocking } from "../linux/file-system.ts";
 import {
   checkContents,
   checkPlace,
@@ -12,10 +13,10 @@ import {
   OWN_DIRECTORY,
   ownerName,
 } from "../state/home.ts";
-import { libc } from "../linux/ffi/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../state/log-directory.ts";
-import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
 import type { Patient } from "./check-context.ts";
+import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
+import { tryLocking } from "./locking.ts";
 
 const PRIVATE_DIRECTORY = 0o700;
 const PRIVATE_FILE = 0o600;

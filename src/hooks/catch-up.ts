@@ -2,10 +2,10 @@
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
+import { probeLock } from "../linux/file-lock.ts";
+import type { Context } from "../state/context.ts";
 import { hookFiles } from "../state/home.ts";
 import { spawnHookRunner } from "./spawn.ts";
-import { probeLock } from "../state/lock.ts";
-import type { Context } from "../state/context.ts";
 
 /** Processes that one command starts at most, and jobs that each of them is given; the next command sees the rest. */
 const LANES = 4;

@@ -7,7 +7,11 @@ import { formatExactly } from "../job/duration.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Hook, HookResult, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
+import { openNothing } from "../linux/caller.ts";
+import { type ExitStatus, onExit } from "../linux/children.ts";
 import { after, now } from "../linux/clock.ts";
+import { SystemError } from "../linux/ffi/libc.ts";
+import { tryLockDescriptor } from "../linux/file-lock.ts";
 import {
   closeFile,
   makeDirectory,
@@ -19,18 +23,14 @@ import {
   seek,
   statFd,
 } from "../linux/file.ts";
-import { type ExitStatus, onExit } from "../linux/children.ts";
-import { type HookSettings, spawnHook } from "./spawn.ts";
-import { hookFiles } from "../state/home.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
-import { tryLockDescriptor } from "../state/lock.ts";
-import { ProcessTable } from "../processes/table.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
-import { openNothing } from "../worker/spawn.ts";
-import type { Context } from "../state/context.ts";
-import type { Ledger } from "../state/retrying-store.ts";
+import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
+import type { Context } from "../state/context.ts";
+import { hookFiles } from "../state/home.ts";
+import type { Ledger } from "../state/retrying-store.ts";
+import { type HookSettings, spawnHook } from "./spawn.ts";
 
 /** How long the result is tried to be recorded, in ms. Then the hook will run again, which it must be able to bear. */
 const RECORD_PATIENCE_MS = 600_000;

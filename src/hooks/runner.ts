@@ -1,12 +1,12 @@
 /** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
+import { nameProcess } from "../linux/caller.ts";
+import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
-import { hookFiles } from "../state/home.ts";
-import { waitAtHookGate } from "./spawn.ts";
-import { takeLock } from "../state/lock.ts";
-import { nameProcess } from "../worker/spawn.ts";
 import type { Context } from "../state/context.ts";
-import { type HookStage, runHook } from "./run.ts";
+import { hookFiles } from "../state/home.ts";
 import { Ledger } from "../state/retrying-store.ts";
+import { type HookStage, runHook } from "./run.ts";
+import { waitAtHookGate } from "./spawn.ts";
 
 export interface HookRunnerRequest {
   readonly jobIds: readonly string[];

@@ -1,24 +1,21 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
-import { ANCESTORS_VARIABLE } from "../processes/enclosing-jobs.ts";
-import { environmentForCommand, environmentForWorker } from "../linux/environment.ts";
-import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "../linux/file.ts";
-import type { Home } from "../state/home.ts";
+import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
+import { environmentForCommand, environmentForWorker, splitVariable } from "../linux/environment.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "../processes/table.ts";
-import { readCallerFileLimit } from "../linux/self.ts";
+import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "../linux/file.ts";
 import { SHELL } from "../linux/shell-script.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
 import {
+  ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
-  callersFileSizeLimit,
-  callersUmask,
-  keepCallersDirectory,
-  openNothing,
-  ownCommand,
-  splitVariable,
-  WORKER_DIRECTORY_FD,
-} from "../worker/spawn.ts";
+  HOOK_VARIABLE,
+  JOB_ID_VARIABLE,
+  RUN_KEY_VARIABLE,
+  TOKEN_VARIABLE,
+} from "../processes/variables.ts";
+import type { Home } from "../state/home.ts";
+import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
 /** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
 const HOOK_GATE_FD = 3;
@@ -54,9 +51,8 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunn
         ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
       ],
       descriptors: [nothing, nothing, nothing, closed],
-      umask: callersUmask,
+      ...callersLimits(),
       fileLimit,
-      fileSizeLimit: callersFileSizeLimit,
       blocked: [],
       directory: "/",
       // We may be part of another job's command, which this process is not.
@@ -79,7 +75,7 @@ export interface HookSettings {
   /** The caller's soft limit of open files; undefined: unknown. */
   readonly fileLimit: bigint | undefined;
   /** Where the hook begins: a path, or a descriptor that we have. */
-  readonly directory: string | typeof WORKER_DIRECTORY_FD;
+  readonly directory: string | number;
 }
 
 /**
@@ -111,9 +107,8 @@ export function spawnHook(
       file: SHELL,
       argv: [SHELL, "-c", command],
       descriptors: [input, output, output],
-      umask: callersUmask,
+      ...callersLimits(),
       fileLimit,
-      fileSizeLimit: callersFileSizeLimit,
       blocked: [],
       directory: place,
       environment,

@@ -8,7 +8,7 @@ import { readEnd } from "../linux/children.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
 import { lockFilePath } from "../state/home.ts";
-import { pokeOwner } from "../state/lock.ts";
+import { pokeOwner } from "../state/job-lock.ts";
 import { identify, lives, maySignal, signalProcess } from "../linux/pidfd.ts";
 import { companyOf, findWorker } from "../processes/table.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";

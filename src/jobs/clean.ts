@@ -1,17 +1,18 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
-import { removeFile } from "../linux/file.ts";
-import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/home.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
+import { probeLock } from "../linux/file-lock.ts";
+import { removeFile } from "../linux/file.ts";
 import { isOutOfSight } from "../processes/liveness.ts";
-import { listLocks, probeLock } from "../state/lock.ts";
+import type { Context } from "../state/context.ts";
+import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/home.ts";
+import { listLocks } from "../state/job-lock.ts";
 import { lookAtLog, readNames } from "../state/log-directory.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
-import type { Context } from "../state/context.ts";
 import { tellOfNothing } from "./missing-database.ts";
-import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 import { sweepStrays } from "./orphaned-files.ts";
+import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
 /** Jobs of one transaction: many, so that a page of the indexes is written once for many of them; and yet others wait no
  *  longer than some tenths of a second. */

@@ -2,15 +2,15 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
-import { GrowthWatch } from "../state/log-growth.ts";
-import { lockFilePath, logFiles } from "../state/home.ts";
 import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
-import { LockWatch } from "../state/lock.ts";
+import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
 import { Transfer } from "../linux/transfer.ts";
-import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { describeGone, type LogStream, wasOpened } from "./logs.ts";
+import { lockFilePath, logFiles, type LogStream } from "../state/home.ts";
+import { LockWatch } from "../state/job-lock.ts";
+import { GrowthWatch } from "../state/log-growth.ts";
+import type { JobStore } from "../store/store.ts";
+import { describeGone, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 

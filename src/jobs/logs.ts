@@ -2,14 +2,11 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
-import { logFiles } from "../state/home.ts";
 import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
-
-export const LOG_STREAMS = ["stdout", "stderr"] as const;
-export type LogStream = (typeof LOG_STREAMS)[number];
+import { logFiles, type LogStream } from "../state/home.ts";
 
 const CHUNK_BYTES = 262_144;
 const NEWLINE = 10;

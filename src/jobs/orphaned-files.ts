@@ -5,17 +5,18 @@
  * only where somebody says how old is old enough, then as a job would that ended with the last write, and never before a
  * week is over; and not while anybody has it open.
  */
-import type { Instant } from "../job/job.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
+import type { Instant } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { removeFile } from "../linux/file.ts";
-import { lockFilePath, pipeFiles } from "../state/home.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
-import { listLocks, probeLock } from "../state/lock.ts";
+import { probeLock } from "../linux/file-lock.ts";
+import { removeFile } from "../linux/file.ts";
+import type { Context } from "../state/context.ts";
+import { lockFilePath, pipeFiles } from "../state/home.ts";
+import { listLocks } from "../state/job-lock.ts";
 import { jobOfLock, jobOfLog, jobOfPipe, lookAtLog, readNames } from "../state/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
-import type { Context } from "../state/context.ts";
 
 /** In ms. */
 const STRAY_LOG_AGE_MS = 7 * 86_400_000;

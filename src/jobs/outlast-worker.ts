@@ -1,11 +1,11 @@
 /** Who is the command of a unit, or of a container, which ends with it: what is done so that the job comes to its end first. */
 import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
-import { hookFiles } from "../state/home.ts";
-import { probeLock } from "../state/lock.ts";
+import { probeLock } from "../linux/file-lock.ts";
 import { signalProcess } from "../linux/pidfd.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
+import { hookFiles } from "../state/home.ts";
 
 /**
  * A signal to a container's command is meant for the job, if that is in there: all in it end with that command, without a

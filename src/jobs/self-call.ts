@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { ANCESTORS_VARIABLE, enclosingJobs } from "../processes/enclosing-jobs.ts";
+import { ANCESTORS_VARIABLE, enclosingJobs } from "../processes/variables.ts";
 
 /** `action`: what was asked for, as in `cannot wait for job …`. Throws `conflict` where this process is a part of the job. */
 export function refuseOwnJob(job: Job, action: string): void {

@@ -7,7 +7,7 @@ import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
 import { lockFilePath } from "../state/home.ts";
-import { createLock } from "../state/lock.ts";
+import { createLock } from "../state/job-lock.ts";
 import { isInputOffered } from "../linux/offered-input.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import type { Interruption } from "../linux/signals.ts";

@@ -4,7 +4,7 @@
  */
 import { removeFile } from "../linux/file.ts";
 import { lockFilePath } from "../state/home.ts";
-import { isClaimed, pokeOwner, wasClaimed } from "../state/lock.ts";
+import { isClaimed, pokeOwner, wasClaimed } from "../state/job-lock.ts";
 import { readNames } from "../state/log-directory.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";

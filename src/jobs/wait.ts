@@ -2,7 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { turn } from "../linux/clock.ts";
 import { lockFilePath } from "../state/home.ts";
-import { LockWatch } from "../state/lock.ts";
+import { LockWatch } from "../state/job-lock.ts";
 import { findEventLoop, type Interruption } from "../linux/signals.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";

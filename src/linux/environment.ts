@@ -183,3 +183,9 @@ export function pointerVector(addresses: readonly number[]): Uint32Array {
   }
   return halves;
 }
+
+/** The name and the value of NAME=VALUE. */
+export function splitVariable(text: string): [name: string, value: string] {
+  const equals = text.indexOf("=");
+  return [text.slice(0, equals), text.slice(equals + 1)];
+}

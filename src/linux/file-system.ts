@@ -1,8 +1,6 @@
 /** What doctor asks a file system: what it is, what room it has, and whether it really does what we need. */
 import { ptr } from "bun:ffi";
-import { closeFile, removeFile } from "./file.ts";
 import { libc } from "./ffi/libc.ts";
-import { createLock, probeLock } from "../state/lock.ts";
 
 export interface FileSystem {
   /** Undefined where it is none of those that deserve a word. */
@@ -38,25 +36,6 @@ export function readFileSystem(path: string): FileSystem {
     totalFiles: facts.files,
   };
 }
-
-/**
- * Makes a FIFO in a directory, locks it, looks whether the lock is seen, and removes all again. Returns what is wrong, or
- * undefined. Throws OrchesjobError or SystemError where the file system refuses.
- */
-export function tryLocking(directory: string): string | undefined {
-  const path = `${directory}/.doctor-${crypto.randomUUID()}`;
-  const fd = createLock(path);
-  try {
-    if (probeLock(path) !== "held") return "a lock that was taken is not seen";
-    libc.flock(fd, LOCK_UN);
-    return probeLock(path) === "free" ? undefined : "a lock that was released is still seen";
-  } finally {
-    closeFile(fd);
-    removeFile(path);
-  }
-}
-
-const LOCK_UN = 8;
 
 export function setMode(path: string, mode: number): void {
   process.getBuiltinModule("node:fs").chmodSync(path, mode);

@@ -2,12 +2,12 @@
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { outputFiles } from "../state/home.ts";
-import { probeLock } from "../state/lock.ts";
+import { probeLock } from "../linux/file-lock.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
-import { HIDDEN, ProcessTable } from "./table.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
+import { outputFiles } from "../state/home.ts";
+import { HIDDEN, ProcessTable } from "./table.ts";
 
 export interface JobProcesses {
   /** But for the worker; oldest first. */

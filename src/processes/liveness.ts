@@ -1,8 +1,8 @@
 /** Whether an active job still has its launcher or worker (law 5): `gone` is said on proof alone. */
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
-import { probeLock } from "../state/lock.ts";
-import { findWorker } from "./table.ts";
+import { probeLock } from "../linux/file-lock.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
+import { findWorker } from "./table.ts";
 
 /** Inode of the PID namespace of the machine itself, the same on every Linux (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = "4026531836";

@@ -4,25 +4,14 @@
  * for those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
  * Where /proc hides processes (hidepid=), the target, those that the worker has named, and its children are asked for by number.
  */
-import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
 import { isHookDue } from "../job/hook.ts";
-import { readLink, readTextIfAny, statPath } from "../linux/file.ts";
+import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
+import { readLink, readTextIfAny, statPath } from "../linux/file.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
 import { probeGroup } from "../linux/signals.ts";
-
-export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
-export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
-
-/** Set beside the id, which everybody can see, to what nobody can guess: so nobody else can make a process look like the job's. */
-export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
-
-/**
- * Set beside the job's id, and to the same, for the job's hook: its processes are not those of the command. What a hook
- * starts as a job of its own inherits it, but has another id.
- */
-export const HOOK_VARIABLE = "ORCHESJOB_HOOK";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
 
 /** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
 const TICKS_PER_SECOND = 100;

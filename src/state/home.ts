@@ -1,9 +1,11 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
-import { type FileFacts, makeDirectory, statName, statPath, syncDirectory } from "../linux/file.ts";
 import { libc, SystemError } from "../linux/ffi/libc.ts";
-import { listLocks, probeLock } from "./lock.ts";
+import { probeLock } from "../linux/file-lock.ts";
+import { type FileFacts, makeDirectory, statName, statPath, syncDirectory } from "../linux/file.ts";
+import { userName } from "../linux/users.ts";
+import { listLocks } from "./job-lock.ts";
 import {
   followPath,
   type Risk,
@@ -13,7 +15,6 @@ import {
   WRITABLE_BY_OTHERS,
   writersBesideOwner,
 } from "./trust.ts";
-import { userName } from "../linux/users.ts";
 
 export const DEFAULT_HOME = "/var/lib/orchesjob";
 
@@ -361,3 +362,6 @@ function isOfSystem(path: string, { uid, kind }: FileFacts): boolean {
 export function ownerName(uid: number): string {
   return userName(uid) ?? `'#${uid}'`;
 }
+
+export const LOG_STREAMS = ["stdout", "stderr"] as const;
+export type LogStream = (typeof LOG_STREAMS)[number];

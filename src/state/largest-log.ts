@@ -1,9 +1,9 @@
 /** When the disk is full: which log has filled it, where that is of a job that still runs, so that no `clean` may delete it. */
-import { type Home, lockFilePath } from "./home.ts";
-import { probeLock } from "./lock.ts";
-import { jobOfLog, lookAtLog, readNames } from "./log-directory.ts";
 import { bytesText } from "../job/bytes.ts";
 import { shellWord } from "../job/shell-word.ts";
+import { probeLock } from "../linux/file-lock.ts";
+import { type Home, lockFilePath } from "./home.ts";
+import { jobOfLog, lookAtLog, readNames } from "./log-directory.ts";
 
 /** A smaller one has not filled a disk. */
 const LEAST_BYTES = 1024 ** 2;

@@ -4,7 +4,7 @@
  */
 import { closeFile, readInto, statPath } from "../linux/file.ts";
 import { cstring, libc } from "../linux/ffi/libc.ts";
-import type { LockWatch } from "./lock.ts";
+import type { LockWatch } from "./job-lock.ts";
 import { findEventLoop } from "../linux/signals.ts";
 
 const IN_NONBLOCK = 0o4000;

@@ -1,8 +1,8 @@
 /** `systemd`: writes units into a directory, and never over what somebody has changed. Loaded by that command only. */
 import { OrchesjobError } from "../job/errors.ts";
+import { callersLimits } from "../linux/caller.ts";
 import { statPath, withUmask } from "../linux/file.ts";
 import { readTextFile, replaceFile } from "../linux/text-file.ts";
-import { callersUmask } from "../worker/spawn.ts";
 import { systemdUnits, type UnitPlace } from "./unit-files.ts";
 
 export interface WrittenUnits {
@@ -31,7 +31,7 @@ export function writeUnits(directory: string, place: UnitPlace, force: boolean):
       `${changed.join(" and ")} ${changed.length === 1 ? "is" : "are"} not what would be written; nothing was changed. To replace what is there: --force. To keep changes, put them into drop-ins: systemctl edit`,
     );
   }
-  withUmask(callersUmask, () => stale.forEach(({ path, text }) => replaceFile(path, text)));
+  withUmask(callersLimits().umask, () => stale.forEach(({ path, text }) => replaceFile(path, text)));
   return {
     written: stale.map(({ path }) => path),
     unchanged: units.filter((unit) => !stale.includes(unit)).map(({ path }) => path),

@@ -4,13 +4,20 @@ import { EVENTS, isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { settle } from "../jobs/reconcile.ts";
+
+/** Records the end of a job whose worker is gone: see settle in jobs/reconcile.ts. */
+export type Settle = (context: Context, store: JobStore, job: Job) => Promise<unknown>;
 
 /**
  * The job as the store has it; one that it does not know is put back. `known`: as its worker has it, RUNNING. Where it cannot
  * be put back yet, because another job of its key runs, it is returned as it is known.
  */
-export async function findOrAdopt(context: Context, store: JobStore, known: Job): Promise<Job> {
+export async function findOrAdopt(
+  context: Context,
+  store: JobStore,
+  known: Job,
+  settle: Settle,
+): Promise<Job> {
   const found = await store.find(known.jobId);
   // The backup was made before the claim.
   if (found?.status === "STARTING") return (await claimAgain(store, known)) ?? found;
@@ -19,7 +26,7 @@ export async function findOrAdopt(context: Context, store: JobStore, known: Job)
   if (adopted !== undefined) return adopted;
   // What ran when the backup was made has most often ended since.
   for (const job of await store.history(known.runKey))
-    if (isActive(job.status)) await settle(context, store, job, true);
+    if (isActive(job.status)) await settle(context, store, job);
   return (await store.adopt(known)) ?? known;
 }
 

@@ -1,6 +1,6 @@
 /** The process that copies the output of jobs whose workers were killed, until nobody writes any more. */
+import { nameProcess } from "../linux/caller.ts";
 import { releaseMemory } from "../linux/self.ts";
-import { nameProcess } from "./spawn.ts";
 import type { Context } from "../state/context.ts";
 import { PipedOutput } from "./output.ts";
 

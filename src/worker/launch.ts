@@ -1,14 +1,14 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
-import { type FileFacts, makeDirectory, moveUp, openFile } from "../linux/file.ts";
-import { logFiles } from "../state/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/libc.ts";
-import { lockDescriptor } from "../state/lock.ts";
+import { lockDescriptor } from "../linux/file-lock.ts";
+import { type FileFacts, makeDirectory, moveUp, openFile } from "../linux/file.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
-import { findCommand, spawnTarget, type TargetSettings } from "./spawn.ts";
 import type { Context } from "../state/context.ts";
+import { logFiles } from "../state/home.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
+import { findCommand, spawnTarget, type TargetSettings } from "./target.ts";
 
 /** A launch that failed; its outcome is the job's. */
 export class LaunchError extends Error {

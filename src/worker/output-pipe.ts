@@ -6,6 +6,8 @@
  * splice(2) moves the bytes; they pass through nobody's memory. The kernel tells of new ones by a signal (see `listen`), and
  * under load is not even asked to.
  */
+import { ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
+import { lockDescriptor } from "../linux/file-lock.ts";
 import {
   closeFile,
   makeFifo,
@@ -16,8 +18,6 @@ import {
   seekToEnd,
   writeSome,
 } from "../linux/file.ts";
-import { ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
-import { lockDescriptor } from "../state/lock.ts";
 import { Readiness } from "../linux/signals.ts";
 
 const SPLICE_F_MOVE = 1;

@@ -4,12 +4,11 @@
  * the logs see to it that never two copy: they would mix up what they share.
  */
 import type { Job } from "../job/job.ts";
-import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../linux/file.ts";
-import { type Home, logFiles, pipeFiles } from "../state/home.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
-import { lockDescriptor, lockUnlessOwned, probeLock } from "../state/lock.ts";
+import { lockDescriptor, lockUnlessOwned, probeLock } from "../linux/file-lock.ts";
+import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../linux/file.ts";
+import { type Home, LOG_STREAMS, logFiles, pipeFiles } from "../state/home.ts";
 import { makeOutputPipe, PipeCopy } from "./output-pipe.ts";
-import { LOG_STREAMS } from "../jobs/logs.ts";
 
 /** The output of one job, copied by this process. */
 export class PipedOutput {

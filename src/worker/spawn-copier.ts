@@ -1,16 +1,10 @@
 /** The process that copies the output of jobs whose workers were killed: see worker/output.ts. */
+import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
 import { environmentForWorker } from "../linux/environment.ts";
-import type { Home } from "../state/home.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/table.ts";
-import { readCallerFileLimit } from "../linux/self.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
-import {
-  callersFileSizeLimit,
-  callersUmask,
-  keepCallersDirectory,
-  openNothing,
-  ownCommand,
-} from "./spawn.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/variables.ts";
+import type { Home } from "../state/home.ts";
+import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
 /** Starts it, detached, for these jobs; returns its pid. Throws SystemError. */
 export function spawnCopier(home: Home, jobIds: readonly string[]): number {
@@ -24,9 +18,8 @@ export function spawnCopier(home: Home, jobIds: readonly string[]): number {
       file: "/proc/self/exe",
       argv: [...ownCommand(), ...words],
       descriptors: [nothing, nothing, nothing],
-      umask: callersUmask,
+      ...callersLimits(),
       fileLimit: readCallerFileLimit(),
-      fileSizeLimit: callersFileSizeLimit,
       blocked: [],
       directory: "/",
       // It is of no job: not of those that it copies for, and not of the one whose command we may be part of.

@@ -1,40 +1,37 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import { formatExactly } from "../job/duration.ts";
-import { isActive } from "../job/status.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
+import { isActive } from "../job/status.ts";
 import { onExit, reap } from "../linux/children.ts";
 import { after, now } from "../linux/clock.ts";
 import { isInUnit, readMemoryKills } from "../linux/control-group.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
-import { lockFilePath } from "../state/home.ts";
-import { announceRunning, markClaimed } from "../state/lock.ts";
 import { becomeLastToKill, becomeOrdinary } from "../linux/oom-score.ts";
 import { identify, lives } from "../linux/pidfd.ts";
-import { companyOf } from "../processes/table.ts";
 import { readIdentity, readProcess, releaseMemory } from "../linux/self.ts";
 import { onWritten, PASSED_ON, signalGroup } from "../linux/signals.ts";
 import { unblock } from "../linux/spawn.ts";
-import {
-  becomeWorker,
-  type TargetSettings,
-  waitForRelease,
-  WORKER_DIRECTORY_FD,
-  WORKER_LOCK_FD,
-} from "./spawn.ts";
-import type { Context } from "../state/context.ts";
-import { launch, LaunchError } from "./launch.ts";
-import { Ledger } from "../state/retrying-store.ts";
-import type { WorkerHunt } from "./aftermath.ts";
-import type { PipedOutput } from "./output.ts";
-import { toOutcome, UNKNOWN } from "./outcome.ts";
+import { companyOf } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
+import type { Context } from "../state/context.ts";
+import { lockFilePath } from "../state/home.ts";
+import { announceRunning, markClaimed } from "../state/job-lock.ts";
+import { Ledger } from "../state/retrying-store.ts";
+import type { Settle } from "./adopt.ts";
+import type { WorkerHunt } from "./aftermath.ts";
+import { launch, LaunchError } from "./launch.ts";
+import { toOutcome, UNKNOWN } from "./outcome.ts";
+import type { PipedOutput } from "./output.ts";
+import { becomeWorker, waitForRelease, WORKER_DIRECTORY_FD, WORKER_LOCK_FD } from "./spawn.ts";
+import type { TargetSettings } from "./target.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
   /** The job as `status` prints it, for its hook. */
   readonly describe: (job: Job) => string;
+  readonly settle: Settle;
 }
 
 /** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
@@ -45,7 +42,7 @@ const SETTLED_MS = 1_000;
 
 export async function runWorker(
   context: Context,
-  { jobId, settings, describe }: WorkerRequest,
+  { jobId, settings, describe, settle }: WorkerRequest,
 ): Promise<void> {
   becomeWorker();
   const signals = new SignalRelay();
@@ -78,6 +75,7 @@ export async function runWorker(
       memory,
       settings,
       piped,
+      settle,
     });
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("../hooks/runner.ts")).takeHookLock(context, jobId);
@@ -131,6 +129,7 @@ interface Execution {
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
   readonly piped: PipedOutput | undefined;
+  readonly settle: Settle;
 }
 
 interface Ending {
@@ -152,6 +151,7 @@ async function execute({
   memory,
   settings,
   piped,
+  settle: settleOther,
 }: Execution): Promise<Ending> {
   const { job } = memory;
   if (job.cancelRequest !== null) {
@@ -184,7 +184,7 @@ async function execute({
   // An older backup may have been put in the place of the database in which the job was accepted.
   const recall = async () => {
     const { findOrAdopt } = await import("./adopt.ts");
-    return ledger.write((store) => findOrAdopt(context, store, memory.job));
+    return ledger.write((store) => findOrAdopt(context, store, memory.job, settleOther));
   };
   void ledger
     .write((store) => store.recordTarget(job.jobId, target, now()))

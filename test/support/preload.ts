@@ -5,8 +5,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { compile, readCommit } from "../../scripts/build.ts";
+import { lockDescriptor } from "../../src/linux/file-lock.ts";
 import { closeFile, openFile } from "../../src/linux/file.ts";
-import { lockDescriptor } from "../../src/state/lock.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 const dist = join(root, "dist");

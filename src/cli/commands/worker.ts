@@ -1,4 +1,5 @@
 import type { Job } from "../../job/job.ts";
+import type { Settle } from "../../worker/adopt.ts";
 import { runWorker } from "../../worker/supervise.ts";
 import { defineCommand, optional, required } from "../command.ts";
 import { describeForHook } from "../output/views.ts";
@@ -16,7 +17,9 @@ export const worker = defineCommand({
   examples: [],
   async run({ options: { jobId, fileLimit, directory }, context }) {
     const describe = (job: Job) => describeForHook(context, job);
-    await runWorker(context, { jobId, settings: { fileLimit, directory }, describe });
+    // Only needed where an older backup of the database was put back.
+    const settle: Settle = async (...job) => (await import("../../jobs/reconcile.ts")).settle(...job, true);
+    await runWorker(context, { jobId, settings: { fileLimit, directory }, describe, settle });
     return 0;
   },
 });

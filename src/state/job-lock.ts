@@ -6,25 +6,21 @@
  * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs,
  * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
  */
-import { OrchesjobError } from "../job/errors.ts";
+import { ERRNO, libc, SystemError } from "../linux/ffi/libc.ts";
+import { isFree, lockDescriptor, openIfAny, probeLock, unsuitable } from "../linux/file-lock.ts";
 import {
   closeFile,
   makeFifo,
   moveUp,
   openFile,
   POLL_ENDED,
-  POLLIN,
   pollFor,
+  POLLIN,
   removeFile,
   statFd,
-  writeAll,
   statPath,
+  writeAll,
 } from "../linux/file.ts";
-import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
-
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 
 /** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
 export function createLock(path: string): number {
@@ -37,21 +33,13 @@ export function createLock(path: string): number {
   }
   const fd = moveUp(openFile(path, "both"));
   try {
-    lockFile(fd, LOCK_EX, path);
+    lockDescriptor(fd, path);
   } catch (error) {
     closeFile(fd);
     removeFile(path);
     throw error;
   }
   return fd;
-}
-
-/** Takes the lock of a plain file, made where it is missing; undefined where somebody else has it. As createLock otherwise. */
-export function takeLock(path: string): number | undefined {
-  const fd = openFile(path, "append");
-  if (lockUnlessOwned(fd, path)) return fd;
-  closeFile(fd);
-  return undefined;
 }
 
 /** Names of the lock files in a directory that are older than `ageMs`. */
@@ -65,41 +53,6 @@ export function listLocks(directory: string, ageMs: number): readonly string[] {
   } catch {
     // No directory, no locks.
     return [];
-  }
-}
-
-/** Locks an open file for as long as any process that inherits this descriptor has it open. */
-export function lockDescriptor(fd: number, path: string): void {
-  lockFile(fd, LOCK_EX, path);
-}
-
-/** As lockDescriptor, but does not wait; false where somebody else has the lock. */
-export function tryLockDescriptor(fd: number, path: string): boolean {
-  return lockFile(fd, LOCK_EX | LOCK_NB, path);
-}
-
-/** A probe holds a lock for microseconds, or for as long as the scheduler keeps it from going on. */
-const PROBE_TRIES = 50;
-const PROBE_PAUSE_MS = 2;
-
-/** As tryLockDescriptor, but waits until those are gone who only probe the lock (see probeLock): they are no owners. */
-export function lockUnlessOwned(fd: number, path: string): boolean {
-  for (let tries = 1; !tryLockDescriptor(fd, path); tries++) {
-    if (tries === PROBE_TRIES) return false;
-    Bun.sleepSync(PROBE_PAUSE_MS);
-  }
-  return true;
-}
-
-/** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */
-export function probeLock(path: string): "held" | "free" | "missing" {
-  const fd = openIfAny(path);
-  if (fd === undefined) return "missing";
-  try {
-    // Shared, so that those who only look never see each other.
-    return lockFile(fd, LOCK_SH | LOCK_NB, path) ? "free" : "held";
-  } finally {
-    closeFile(fd);
   }
 }
 
@@ -124,7 +77,7 @@ export function isClaimed(path: string): boolean {
   if (fd === undefined) return false;
   try {
     const facts = statFd(fd);
-    if (facts?.kind !== "fifo" || lockFile(fd, LOCK_SH | LOCK_NB, path)) return false;
+    if (facts?.kind !== "fifo" || isFree(fd, path)) return false;
     // A worker of an older version leaves no mark, but announces its command all the same.
     return (facts.mode & CLAIMED) !== 0 || (pollFor([[fd, POLLIN]], 0)[0]! & POLLIN) !== 0;
   } finally {
@@ -190,32 +143,4 @@ export class LockWatch {
     if (this.#descriptor >= 0) closeFile(this.#descriptor);
     this.#descriptor = -1;
   }
-}
-
-function openIfAny(path: string): number | undefined {
-  try {
-    return openFile(path, "listen");
-  } catch (error) {
-    if (error instanceof SystemError && (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ENOTDIR))
-      return undefined;
-    throw error;
-  }
-}
-
-/** False where LOCK_NB was asked and another holds it. */
-function lockFile(fd: number, operation: number, path: string): boolean {
-  for (;;) {
-    if (libc.flock(fd, operation) === 0) return true;
-    const errno = lastErrno();
-    if (errno === ERRNO.EINTR) continue;
-    if (errno === ERRNO.EAGAIN) return false;
-    throw unsuitable(`cannot lock ${path}: ${describeErrno(errno)}`);
-  }
-}
-
-function unsuitable(message: string): OrchesjobError {
-  return new OrchesjobError(
-    "general",
-    `${message}; the file system must support flock(2) and FIFOs: set ORCHESJOB_HOME to a directory on a local disk`,
-  );
 }

@@ -1,0 +1,52 @@
+/** What this process was given by its caller, and does not keep for itself: the command gets it back. */
+import { cstring, libc } from "./ffi/libc.ts";
+import { moveUp, openFile } from "./file.ts";
+import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
+
+const PR_SET_NAME = 15;
+
+/** What the caller has set, for the processes that act in its name: see SpawnRequest. */
+export interface CallersLimits {
+  readonly umask: number;
+  /** Bytes; see setrlimit(2). */
+  readonly fileSizeLimit: bigint;
+}
+
+let callers: CallersLimits | undefined;
+
+/**
+ * Call this once, before any file is made: our own files are the owner's alone, and a limit of file sizes, which is meant
+ * for the target, would one day be too small for the database. An import must not do it, because that would change whoever
+ * imports us.
+ */
+export function setOwnLimits(): void {
+  callers = { umask: libc.umask(0o077), fileSizeLimit: raiseSoftLimit(RLIMIT_FSIZE, LEAST_FILE_SIZE) };
+}
+
+/** What the caller had set before setOwnLimits. */
+export function callersLimits(): CallersLimits {
+  if (callers === undefined) throw new Error("the caller's limits are asked for before setOwnLimits");
+  return callers;
+}
+
+/** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
+let callersDirectory: number | undefined;
+
+/** To be called before anything else is spawned by a process that may yet spawn a worker. */
+export function keepCallersDirectory(): number {
+  return (callersDirectory ??= moveUp(openFile(".", "directory")));
+}
+
+/** The first words of what /proc/self/exe is executed with, to be this program. */
+export function ownCommand(): readonly string[] {
+  return Bun.main.startsWith("/$bunfs/") ? ["orchesjob"] : [process.execPath, Bun.main];
+}
+
+/** Started by way of /proc/self/exe, we are "exe" to ps and top. */
+export function nameProcess(): void {
+  libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
+}
+
+export function openNothing(): number {
+  return moveUp(openFile("/dev/null", "both"));
+}

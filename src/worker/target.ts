@@ -1,0 +1,116 @@
+/** The target: the job's command as a process of its own, as the caller would have started it. */
+import type { Job } from "../job/job.ts";
+import { callersLimits, openNothing } from "../linux/caller.ts";
+import { environmentForCommand, getVariable, setVariable, splitVariable } from "../linux/environment.ts";
+import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { closeFile, type FileFacts, openFile, statFd, statPath } from "../linux/file.ts";
+import { isText, SHELL } from "../linux/shell-script.ts";
+import { spawnProcess } from "../linux/spawn.ts";
+import {
+  ANCESTORS_VARIABLE,
+  ATTEMPT_VARIABLE,
+  JOB_ID_VARIABLE,
+  RUN_KEY_VARIABLE,
+  TOKEN_VARIABLE,
+} from "../processes/variables.ts";
+import { WORKER_DIRECTORY_FD, WORKER_INPUT_FD } from "./spawn.ts";
+
+/** What the target finds of ours in its environment, whatever was asked for. */
+const OWN_VARIABLES: readonly string[] = [
+  JOB_ID_VARIABLE,
+  TOKEN_VARIABLE,
+  RUN_KEY_VARIABLE,
+  ATTEMPT_VARIABLE,
+  ANCESTORS_VARIABLE,
+];
+
+/** By anybody. */
+const EXECUTABLE = 0o111;
+
+export interface TargetSettings {
+  /** The caller's soft limit of open files; undefined: unknown. */
+  readonly fileLimit: bigint | undefined;
+  /** The directory that was asked for; undefined: the one that the caller was in. */
+  readonly directory: string | undefined;
+}
+
+/** Launches the target of a job: the worker's own environment, with what was asked for, is the target's. Returns its pid;
+ *  throws SystemError. */
+export function spawnTarget(
+  { command, env, stdin }: Pick<Job, "command" | "env" | "stdin">,
+  [stdout, stderr]: readonly number[],
+  { fileLimit, directory }: TargetSettings,
+): number {
+  const asked: [string, string][] = [];
+  for (const text of env) {
+    const [name, value] = splitVariable(text);
+    if (OWN_VARIABLES.includes(name)) continue;
+    asked.push([name, value]);
+    // The command is looked up by ours.
+    if (name === "PATH") setVariable(name, value);
+  }
+  const nothing = openNothing();
+  const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
+  try {
+    // One can enter a directory that was deleted, but no caller means that.
+    if (statFd(entered)?.links === 0)
+      throw new SystemError("cannot enter the working directory", ERRNO.ENOENT, "enter");
+    const execute = (file: string, argv: readonly string[]) =>
+      spawnProcess({
+        file,
+        argv,
+        descriptors: [stdin === null ? nothing : WORKER_INPUT_FD, stdout!, stderr!],
+        ...callersLimits(),
+        fileLimit,
+        blocked: [],
+        directory: entered,
+        environment: environmentForCommand(asked),
+      });
+    try {
+      return execute(command[0]!, command);
+    } catch (error) {
+      const isNoProgram = error instanceof SystemError && error.errno === ERRNO.ENOEXEC;
+      const found = isNoProgram ? findCommand(command[0]!, directory) : undefined;
+      if (found === undefined || !isText(found.path)) throw error;
+      return execute(SHELL, [SHELL, found.name, ...command.slice(1)]);
+    }
+  } finally {
+    closeFile(nothing);
+    if (stdin !== null) closeFile(WORKER_INPUT_FD);
+    if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
+  }
+}
+
+interface FoundCommand {
+  /** As the command itself would name it, in its directory. */
+  readonly name: string;
+  /** As we can open it, who are in another directory. */
+  readonly path: string;
+  readonly facts: FileFacts;
+}
+
+/** What the target's command names, by its slash or the first in PATH that may be executed; else the first that is there. */
+export function findCommand(file: string, directory: TargetSettings["directory"]): FoundCommand | undefined {
+  const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
+  const names = file.includes("/")
+    ? [file]
+    : getVariable("PATH")
+        .split(":")
+        .map((place) => `${place || "."}/${file}`);
+  const found = names.flatMap((name) => {
+    const path = name.startsWith("/") ? name : `${base}/${name}`;
+    const facts = statPath(path);
+    return facts === undefined ? [] : [{ name, path, facts }];
+  });
+  return found.find(({ facts }) => facts.kind === "file" && (facts.mode & EXECUTABLE) !== 0) ?? found[0];
+}
+
+function openDirectory(path: string): number {
+  try {
+    return openFile(path, "directory");
+  } catch (error) {
+    throw error instanceof SystemError
+      ? new SystemError(`cannot enter ${path}`, error.errno, "enter")
+      : error;
+  }
+}
