@@ -1,15 +1,15 @@
 /** Gives a command what it needs, and ends the process with its exit code. A worker is given other things: see entrypoints/worker.ts. */
-import { commandHelp } from "../cli/help/help.ts";
 import type { Command } from "../cli/command.ts";
-import { createOutput } from "../cli/output/output.ts";
+import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";
+import { createOutput } from "../cli/output/output.ts";
 import { report, tell } from "../cli/output/report.ts";
-import { composeContext } from "./compose.ts";
-import { OWN_FAILURE } from "../job/exit-status.ts";
 import { DiskFullError, OrchesjobError } from "../job/errors.ts";
-import { resolveHome } from "../state/home.ts";
+import { OWN_FAILURE } from "../job/exit-status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
 import { endProcess, findInvalidArgument } from "../linux/self.ts";
+import { resolveHome } from "../state/paths.ts";
+import { composeContext } from "./compose.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** How long a command waits for the database, in ms. */

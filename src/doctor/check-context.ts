@@ -1,10 +1,11 @@
 /** What doctor's checks share: what can be looked at, found out once, and only when it is asked for. */
-import { type Home, notAFile } from "../state/home.ts";
-import { statPath } from "../linux/file.ts";
 import { libc } from "../linux/ffi/libc.ts";
+import { statPath } from "../linux/stat.ts";
+import type { Context } from "../state/context.ts";
+import { notAFile } from "../state/home.ts";
+import type { Home } from "../state/paths.ts";
 import type { Examination } from "../store/examination.ts";
 import type { JobStore } from "../store/store.ts";
-import type { Context } from "../state/context.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 
 export class Patient {

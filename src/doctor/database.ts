@@ -1,9 +1,11 @@
 /** doctor on the database: whether it is there, whole, and of a version that we know. */
 import { bytesText } from "../job/bytes.ts";
 import { probeLock } from "../linux/file-lock.ts";
-import { removeFile, statPath } from "../linux/file.ts";
-import { lockFilePath, pythonCopy, refuseLostDatabase } from "../state/home.ts";
+import { removeFile } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
+import { refuseLostDatabase } from "../state/home.ts";
 import { jobOfLog, readNames } from "../state/log-directory.ts";
+import { lockFilePath, pythonCopy } from "../state/paths.ts";
 import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
 import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 

@@ -2,18 +2,12 @@
 import { bytesText } from "../job/bytes.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
-import { makeDirectory, readLink, statPath } from "../linux/file.ts";
-import {
-  checkContents,
-  checkPlace,
-  checkWay,
-  createHome,
-  databaseFiles,
-  isOfOthersToo,
-  OWN_DIRECTORY,
-  ownerName,
-} from "../state/home.ts";
+import { makeDirectory, readLink } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
+import { checkContents, checkPlace, checkWay, createHome, ownerName } from "../state/home.ts";
 import { jobOfLog, lookAtLog, readNames } from "../state/log-directory.ts";
+import { databaseFiles } from "../state/paths.ts";
+import { isOfOthersToo, OWN_DIRECTORY } from "../state/shared-directory.ts";
 import type { Patient } from "./check-context.ts";
 import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
 import { tryLocking } from "./locking.ts";

@@ -1,17 +1,17 @@
 /** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
 import type { Job } from "../job/job.ts";
-import { lockFilePath, logFiles } from "../state/home.ts";
-import { isOwnerGone } from "../processes/liveness.ts";
-import { lookAtLog } from "../state/log-directory.ts";
-import { readProcess } from "../linux/self.ts";
-import type { CleanCandidate, JobStore } from "../store/store.ts";
-import { timeAgo } from "../jobs/clean.ts";
-import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
+import { timeAgo } from "../jobs/job-files.ts";
+import { sweepStrays } from "../jobs/orphaned-files.ts";
+import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
 import { forgottenError } from "../jobs/unknown-jobs-error.ts";
 import { findForgotten, recall } from "../jobs/unknown-jobs.ts";
+import { readProcess } from "../linux/self.ts";
+import { isOwnerGone } from "../processes/liveness.ts";
+import { lookAtLog } from "../state/log-directory.ts";
+import { lockFilePath, logFiles } from "../state/paths.ts";
+import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { isFinding, type Patient } from "./check-context.ts";
-import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
-import { sweepStrays } from "../jobs/orphaned-files.ts";
+import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
 
 const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
 

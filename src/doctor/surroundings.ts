@@ -2,9 +2,10 @@
 import { now } from "../linux/clock.ts";
 import { readControlGroup } from "../linux/control-group.ts";
 import { isClockKept } from "../linux/file-system.ts";
-import { findEnd, findObstacle, findReaper, isSystemd, readKillMode } from "../systemd/scope.ts";
-import { type Finding, ok, warning } from "./finding.ts";
+import { findEnd, findReaper, isSystemd } from "../systemd/logind.ts";
+import { findObstacle, readKillMode } from "../systemd/scope.ts";
 import { isFinding, type Patient } from "./check-context.ts";
+import { type Finding, ok, warning } from "./finding.ts";
 
 export async function checkSystemd(): Promise<Finding> {
   if (!isSystemd()) return ok("not under systemd: no service manager ends a worker");

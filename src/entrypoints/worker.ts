@@ -1,18 +1,18 @@
 /** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
  *  so only what it needs is loaded. */
-import { copy } from "../cli/commands/copy.ts";
-import { hook } from "../cli/commands/hook.ts";
-import type { Command } from "../cli/command.ts";
-import { worker } from "../cli/commands/worker.ts";
-import { createOutput } from "../cli/output/output.ts";
-import { parseWords } from "../cli/options/parse.ts";
-import { report } from "../cli/output/report.ts";
 import { composeContext } from "../app/compose.ts";
-import { homeAt } from "../state/home.ts";
-import { locateOwnHome } from "../worker/spawn.ts";
-import { endProcess } from "../linux/self.ts";
 import type { Root } from "../app/run-command.ts";
 import { COMMIT, VERSION } from "../app/version.ts";
+import type { Command } from "../cli/command.ts";
+import { copy } from "../cli/commands/copy.ts";
+import { hook } from "../cli/commands/hook.ts";
+import { worker } from "../cli/commands/worker.ts";
+import { parseWords } from "../cli/options/parse.ts";
+import { createOutput } from "../cli/output/output.ts";
+import { report } from "../cli/output/report.ts";
+import { endProcess } from "../linux/self.ts";
+import { homeAt } from "../state/paths.ts";
+import { locateOwnHome } from "../worker/spawn.ts";
 
 /** How long one attempt waits for the database, in ms. A worker asks again and again, and must in between hear signals,
  *  and the end of its command, whose time it notes. */

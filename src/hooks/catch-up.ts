@@ -4,7 +4,7 @@ import type { Job } from "../job/job.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import type { Context } from "../state/context.ts";
-import { hookFiles } from "../state/home.ts";
+import { hookFiles } from "../state/paths.ts";
 import { spawnHookRunner } from "./spawn.ts";
 
 /** Processes that one command starts at most, and jobs that each of them is given; the next command sees the rest. */
@@ -50,8 +50,9 @@ export async function keepAlive(
 ): Promise<void> {
   const group = readControlGroup("self");
   if (unitOf(group) === undefined) return;
-  const { findReaper, moveToScope } = await import("../systemd/scope.ts");
+  const { findReaper } = await import("../systemd/logind.ts");
   if (findReaper(group, false) === undefined) return;
+  const { moveToScope } = await import("../systemd/scope.ts");
   try {
     await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });
   } catch {

@@ -21,14 +21,14 @@ import {
   readInto,
   removeFile,
   seek,
-  statFd,
 } from "../linux/file.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
+import { statFd } from "../linux/stat.ts";
 import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
-import { hookFiles } from "../state/home.ts";
+import { hookFiles } from "../state/paths.ts";
 import type { Ledger } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
 

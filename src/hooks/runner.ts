@@ -3,7 +3,7 @@ import { nameProcess } from "../linux/caller.ts";
 import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
-import { hookFiles } from "../state/home.ts";
+import { hookFiles } from "../state/paths.ts";
 import { Ledger } from "../state/retrying-store.ts";
 import { type HookStage, runHook } from "./run.ts";
 import { waitAtHookGate } from "./spawn.ts";

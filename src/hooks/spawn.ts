@@ -3,9 +3,10 @@ import type { Job } from "../job/job.ts";
 import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
 import { environmentForCommand, environmentForWorker, splitVariable } from "../linux/environment.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
-import { closeFile, makePipe, moveUp, openFile, readInto, statFd } from "../linux/file.ts";
+import { closeFile, makePipe, moveUp, openFile, readInto } from "../linux/file.ts";
 import { SHELL } from "../linux/shell-script.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
+import { statFd } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
@@ -14,7 +15,7 @@ import {
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
 } from "../processes/variables.ts";
-import type { Home } from "../state/home.ts";
+import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
 /** What a runner finds at its start beside /dev/null at 0, 1 and 2. */

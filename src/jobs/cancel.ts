@@ -1,26 +1,27 @@
 /** `cancel`: ends a job, and proves that nothing of it is left. */
 import { mayHoldKey } from "../job/ending.ts";
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isHookDue } from "../job/hook.ts";
+import type { Job, ProcessIdentity } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { readEnd } from "../linux/children.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
-import { lockFilePath } from "../state/home.ts";
-import { pokeOwner } from "../state/job-lock.ts";
 import { identify, lives, maySignal, signalProcess } from "../linux/pidfd.ts";
-import { companyOf, findWorker } from "../processes/table.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { SIGCONT, SIGKILL, SIGSTOP } from "../linux/signals.ts";
-import type { JobStore } from "../store/store.ts";
-import type { Context } from "../state/context.ts";
-import { findJob, type JobSelector } from "./find.ts";
-import { toOutcome, UNKNOWN } from "../worker/outcome.ts";
+import { findWorker } from "../processes/find-worker.ts";
 import { findChildren, findProcesses } from "../processes/job-processes.ts";
+import { companyOf } from "../processes/proc.ts";
+import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
+import type { Context } from "../state/context.ts";
+import { pokeOwner } from "../state/job-lock.ts";
+import { lockFilePath } from "../state/paths.ts";
+import type { JobStore } from "../store/store.ts";
+import { toOutcome, UNKNOWN } from "../worker/outcome.ts";
+import { findJob, type JobSelector } from "./find.ts";
 import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
-import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import { waitForJob } from "./wait.ts";
 
 export interface CancelOrder {

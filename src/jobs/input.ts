@@ -1,6 +1,7 @@
 /** What a command reads: a file that is opened before anything is accepted, or a copy of the caller's own stdin. */
 import { OrchesjobError } from "../job/errors.ts";
 import { OWN_STDIN } from "../job/output.ts";
+import { SystemError } from "../linux/ffi/libc.ts";
 import {
   closeFile,
   makeMemoryFile,
@@ -9,15 +10,14 @@ import {
   readInto,
   removeFile,
   seek,
-  statPath,
   syncDirectory,
   syncFile,
   writeAll,
 } from "../linux/file.ts";
-import { stdinFile } from "../state/home.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { statPath } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
+import { stdinFile } from "../state/paths.ts";
 
 /** What is kept of the caller's stdin: it is in memory until the job is accepted. */
 const MAX_BYTES = 64 * 1024 ** 2;

@@ -3,10 +3,11 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
-import { closeFile, openFile, readInto, seek, statFd } from "../linux/file.ts";
+import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
-import { logFiles, type LogStream } from "../state/home.ts";
+import { logFiles, type LogStream } from "../state/paths.ts";
 
 const CHUNK_BYTES = 262_144;
 const NEWLINE = 10;

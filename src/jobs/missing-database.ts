@@ -1,5 +1,5 @@
 /** What is said where an empty answer may have another reason than that there are no jobs: it is the wrong directory. */
-import { statPath } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 
 /** Once, also to who looks again and again. */

@@ -13,9 +13,9 @@ import { SystemError } from "../linux/ffi/libc.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
-import { lockFilePath, pipeFiles } from "../state/home.ts";
 import { listLocks } from "../state/job-lock.ts";
 import { jobOfLock, jobOfLog, jobOfPipe, lookAtLog, readNames } from "../state/log-directory.ts";
+import { lockFilePath, pipeFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
 /** In ms. */

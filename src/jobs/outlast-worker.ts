@@ -5,7 +5,7 @@ import { probeLock } from "../linux/file-lock.ts";
 import { signalProcess } from "../linux/pidfd.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
-import { hookFiles } from "../state/home.ts";
+import { hookFiles } from "../state/paths.ts";
 
 /**
  * A signal to a container's command is meant for the job, if that is in there: all in it end with that command, without a

@@ -1,17 +1,17 @@
 /** Turns an active job without an owner into LOST, and says which processes outlived a job that was ended before its time. */
-import { OrchesjobError } from "../job/errors.ts";
-import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
 import { mayHoldKey } from "../job/ending.ts";
+import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
+import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
-import { lockFilePath } from "../state/home.ts";
+import { findProcesses, type JobProcesses } from "../processes/job-processes.ts";
 import { isOwnerGone } from "../processes/liveness.ts";
 import { ProcessTable } from "../processes/table.ts";
-import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { findProcesses, type JobProcesses } from "../processes/job-processes.ts";
+import { lockFilePath } from "../state/paths.ts";
+import type { JobStore } from "../store/store.ts";
 
 /**
  * The job as it is in truth: the same, or LOST with the reason. Where that cannot be recorded now (full disk, read-only,

@@ -4,15 +4,15 @@
  */
 import { formatDuration, formatExactly } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
-import { outputFiles } from "../state/home.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { maySignal } from "../linux/pidfd.ts";
-import { ageOf, commandLine, isHiding, ownerOf } from "../processes/table.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { probeGroup } from "../linux/signals.ts";
 import { userName } from "../linux/users.ts";
-import type { Context } from "../state/context.ts";
 import type { JobProcesses } from "../processes/job-processes.ts";
+import { ageOf, commandLine, isHiding, ownerOf } from "../processes/proc.ts";
+import type { Context } from "../state/context.ts";
+import { outputFiles } from "../state/paths.ts";
 
 export interface Remains {
   /** How the job was ended: `job … was cancelled`. */

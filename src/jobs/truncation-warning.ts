@@ -1,7 +1,8 @@
 /** Whether a command is about to truncate its own log, which it does where it opens its stdout or stderr by a name. */
 import { getVariable } from "../linux/environment.ts";
-import { closeFile, openFile, readInto, statPath } from "../linux/file.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
+import { closeFile, openFile, readInto } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
 
 /** Appending is harmless. */
 const NAME =

@@ -1,9 +1,9 @@
 /** What a person is told of a job that runs, that the store does not know, and whose worker does not put it back. */
 import { OrchesjobError } from "../job/errors.ts";
 import { probeLock } from "../linux/file-lock.ts";
-import { describeWorker, findNamed, type SeenWorker } from "../processes/table.ts";
+import { describeWorker, findNamed, type SeenWorker } from "../processes/find-worker.ts";
 import type { Context } from "../state/context.ts";
-import { logFiles, pipeFiles } from "../state/home.ts";
+import { logFiles, pipeFiles } from "../state/paths.ts";
 
 /** Told of at most. */
 const MOST = 5;

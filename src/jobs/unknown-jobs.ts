@@ -3,11 +3,11 @@
  * they were accepted, or claimed. Their locks are the proof. Their workers know them, and put them back when they are asked.
  */
 import { removeFile } from "../linux/file.ts";
-import { lockFilePath } from "../state/home.ts";
+import type { Context } from "../state/context.ts";
 import { isClaimed, pokeOwner, wasClaimed } from "../state/job-lock.ts";
 import { readNames } from "../state/log-directory.ts";
+import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import type { Context } from "../state/context.ts";
 
 /** A job's id, and no more than that: the lock of a hook has a longer name. */
 const ID_LENGTH = 36;

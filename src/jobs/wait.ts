@@ -1,11 +1,11 @@
 /** Waiting for a job without polling: see state/lock.ts. */
 import type { Job } from "../job/job.ts";
 import { turn } from "../linux/clock.ts";
-import { lockFilePath } from "../state/home.ts";
-import { LockWatch } from "../state/job-lock.ts";
 import { findEventLoop, type Interruption } from "../linux/signals.ts";
-import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
+import { LockWatch } from "../state/job-lock.ts";
+import { lockFilePath } from "../state/paths.ts";
+import type { JobStore } from "../store/store.ts";
 import { refresh } from "./reconcile.ts";
 
 const QUICK_CHECK_MS = 50;

@@ -3,10 +3,11 @@
  * their subreaper): while one of them lives the kernel says so, whatever /proc shows.
  */
 import type { ProcessIdentity } from "../job/job.ts";
-import { readTextIfAny, statPath } from "./file.ts";
 import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { readTextIfAny } from "./file.ts";
 import { isLiving, readProcess } from "./self.ts";
 import { SIGKILL } from "./signals.ts";
+import { statPath } from "./stat.ts";
 
 const WNOHANG = 1;
 /** Also such as were not made by fork(2): see clone(2). */

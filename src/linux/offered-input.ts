@@ -1,6 +1,7 @@
 /** Whether somebody gives us something on stdin. Nothing is read, and nothing waited for. */
-import { POLLIN, pollFor, statFd } from "./file.ts";
 import { libc, SystemError } from "./ffi/libc.ts";
+import { pollFor, POLLIN } from "./poll.ts";
+import { statFd } from "./stat.ts";
 
 const STDIN = 0;
 const SEEK_CUR = 1;

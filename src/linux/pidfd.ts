@@ -3,9 +3,11 @@
  * also where /proc hides it (hidepid=).
  */
 import type { ProcessIdentity } from "../job/job.ts";
-import { closeFile, POLLIN, pollFor, statFd } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./ffi/libc.ts";
+import { closeFile } from "./file.ts";
+import { pollFor, POLLIN } from "./poll.ts";
 import { isLiving, readIdentity, readProcess } from "./self.ts";
+import { statFd } from "./stat.ts";
 
 // The numbers of newer calls are the same on every architecture.
 const SYS_PIDFD_SEND_SIGNAL = 424n;

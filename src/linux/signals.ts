@@ -1,6 +1,7 @@
 /** Signals: their names, sending them to a group (to one process: see pidfd.ts), and being told of a poke. */
-import { POLLIN, pollFor, readLink, readTextIfAny } from "./file.ts";
 import { ERRNO, lastErrno, libc } from "./ffi/libc.ts";
+import { readLink, readTextIfAny } from "./file.ts";
+import { pollFor, POLLIN } from "./poll.ts";
 
 export const SIGHUP = 1;
 export const SIGINT = 2;

@@ -2,8 +2,9 @@
  * Copying from a file to a descriptor. The kernel does it by itself where it can (sendfile(2): no copy of ours, no buffer);
  * where it does not want to (a file opened for append, an old kernel and a terminal) the bytes go through a buffer.
  */
-import { pollFor, POLLOUT, readInto, writeSome } from "./file.ts";
 import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { readInto, writeSome } from "./file.ts";
+import { pollFor, POLLOUT } from "./poll.ts";
 
 /** At a time; a signal is heard in between, and ends a call that waits for a slow reader. */
 const CHUNK_BYTES = 16_777_216;

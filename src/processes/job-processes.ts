@@ -6,8 +6,9 @@ import { probeLock } from "../linux/file-lock.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
-import { outputFiles } from "../state/home.ts";
-import { HIDDEN, ProcessTable } from "./table.ts";
+import { outputFiles } from "../state/paths.ts";
+import { HIDDEN } from "./proc.ts";
+import { ProcessTable } from "./table.ts";
 
 export interface JobProcesses {
   /** But for the worker; oldest first. */

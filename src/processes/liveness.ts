@@ -2,7 +2,7 @@
 import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
-import { findWorker } from "./table.ts";
+import { findWorker } from "./find-worker.ts";
 
 /** Inode of the PID namespace of the machine itself, the same on every Linux (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = "4026531836";

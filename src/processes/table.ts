@@ -7,14 +7,21 @@
 import { isHookDue } from "../job/hook.ts";
 import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { readLink, readTextIfAny, statPath } from "../linux/file.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
-import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
+import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { probeGroup } from "../linux/signals.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
-
-/** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
-const TICKS_PER_SECOND = 100;
+import { isWorkerCommand } from "./find-worker.ts";
+import {
+  ageOf,
+  commandLine,
+  HIDDEN,
+  holdsLock,
+  isHiding,
+  type Marks,
+  ownerOf,
+  readMarks,
+  readProcesses,
+} from "./proc.ts";
 
 /** How far a legacy target's start may lie from its row's started_at, in seconds: Python noted the one before the other. */
 const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
@@ -192,145 +199,9 @@ export class ProcessTable {
   }
 }
 
-/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
-function holdsLock(pid: number, paths: readonly string[]): boolean {
-  const { readdirSync } = process.getBuiltinModule("node:fs");
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some(
-      (fd) =>
-        paths.includes(readLink(`/proc/${pid}/fd/${fd}`)) &&
-        /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
-    );
-  } catch {
-    // Gone meanwhile, or not ours to look into.
-    return false;
-  }
-}
-
-/** What a process has of ours in its environment. */
-interface Marks {
-  readonly jobId: string | undefined;
-  readonly token: string | undefined;
-  readonly hookOf: string | undefined;
-}
-
-function readMarks(pid: number): Marks {
-  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
-  const valueOf = (name: string) =>
-    entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
-  return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
-}
-
-/** What is known of a process that /proc hides, beside its identity. */
-export const HIDDEN = { state: "", parentPid: 0, processGroup: 0, session: 0, threads: 1 } as const;
-
-/** Whether /proc shows us our own processes alone (hidepid=), so that the first process cannot be seen. */
-export function isHiding(): boolean {
-  return readProcess(1) === undefined;
-}
-
-/** The user that a process runs as; undefined where it is gone, or hidden. */
-export function ownerOf(pid: number): number | undefined {
-  return statPath(`/proc/${pid}`)?.uid;
-}
-
-export function commandLine(pid: number): readonly string[] {
-  return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
-}
-
 /** Who has come to run hooks is not one of their processes: see hooks/spawn.ts. */
 function isHookRunner(words: readonly string[]): boolean {
   return words.includes("_hook");
-}
-
-function isWorkerCommand(words: readonly string[], jobId: string): boolean {
-  const verb = words.indexOf("_worker");
-  return verb >= 0 && words.indexOf(jobId, verb) === words.indexOf("--job-id", verb) + 1;
-}
-
-/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
-export function companyOf(pid: number): ReadonlySet<number> {
-  const found = new Set<number>();
-  const own = readProcess(pid);
-  if (own === undefined) return found;
-  for (let current: ProcessStat | undefined = own; current !== undefined && !found.has(current.pid);) {
-    found.add(current.pid);
-    current = readProcess(current.parentPid);
-  }
-  for (const entry of readProcesses()) if (entry.processGroup === own.processGroup) found.add(entry.pid);
-  return found;
-}
-
-function readProcesses(): ProcessStat[] {
-  const { readdirSync } = process.getBuiltinModule("node:fs");
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => readProcess(Number(name)))
-    .filter(isLiving);
-}
-
-/**
- * The worker of a job, ours or the Python one's, where we can see it. Anybody may write the words of its command line: it must
- * be a process of the directory's owner, who we are, or of root.
- */
-export function findWorker(jobId: string): ProcessStat | undefined {
-  const { readdirSync } = process.getBuiltinModule("node:fs");
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name) || !isWorkerCommand(commandLine(Number(name)), jobId)) continue;
-    const holder = readProcess(Number(name));
-    if (isLiving(holder) && [0, libc.geteuid()].includes(ownerOf(holder.pid) ?? -1)) return holder;
-  }
-  return undefined;
-}
-
-/**
- * The processes that are of a job of which nothing is known but its id, by their environment or because they hold the lock of
- * its output; and its run key as they know it. Only our own user's: anybody may write an id into his environment.
- */
-export function findNamed(
-  jobId: string,
-  heldLogs: readonly string[],
-): { readonly pids: readonly number[]; readonly runKey: string | undefined } {
-  const pids: number[] = [];
-  let runKey: string | undefined;
-  for (const { pid } of readProcesses()) {
-    const marks = readMarks(pid);
-    const isNamed = marks.jobId === jobId && marks.hookOf !== jobId && ownerOf(pid) === libc.geteuid();
-    if (!isNamed && !(heldLogs.length > 0 && holdsLock(pid, heldLogs))) continue;
-    if (pid === process.pid) continue;
-    pids.push(pid);
-    runKey ??= readVariable(pid, RUN_KEY_VARIABLE);
-  }
-  return { pids, runKey };
-}
-
-function readVariable(pid: number, name: string): string | undefined {
-  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
-  return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
-}
-
-/** What can be seen of a worker from outside. */
-export interface SeenWorker {
-  readonly pid: number;
-  readonly isStopped: boolean;
-  readonly runKey: string | undefined;
-  /** Of its oldest child. */
-  readonly command: string | undefined;
-}
-
-/** The worker of a job, whatever is known of the job; undefined where it is out of sight. */
-export function describeWorker(jobId: string): SeenWorker | undefined {
-  const worker = findWorker(jobId);
-  if (worker === undefined) return undefined;
-  const children = readProcesses().filter(({ parentPid }) => parentPid === worker.pid);
-  const [oldest] = children.sort((a, b) => a.startTicks - b.startTicks);
-  const words = oldest === undefined ? [] : commandLine(oldest.pid).slice(0, -1);
-  return {
-    pid: worker.pid,
-    isStopped: worker.state === "T",
-    runKey: readVariable(worker.pid, RUN_KEY_VARIABLE),
-    command: words.length === 0 ? undefined : words.join(" "),
-  };
 }
 
 /** The Python versions noted no start time of the target; its own must lie close to the row's. */
@@ -341,11 +212,4 @@ function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
     startedAt >= noted - LEGACY_START_TOLERANCE_S.before &&
     startedAt <= noted + LEGACY_START_TOLERANCE_S.after
   );
-}
-
-/** Seconds since the process started; undefined where /proc hides it. */
-export function ageOf(entry: ProcessStat): number | undefined {
-  if (entry.state === HIDDEN.state) return undefined;
-  const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);
-  return Math.max(0, uptime - entry.startTicks / TICKS_PER_SECOND);
 }

@@ -1,8 +1,8 @@
 /** What every use case is given. Built once, by app/compose.ts. */
 import type { Origin } from "../job/job.ts";
-import type { Home } from "./home.ts";
 import type { Examination } from "../store/examination.ts";
 import type { JobStore } from "../store/store.ts";
+import type { Home } from "./paths.ts";
 
 export interface Context {
   readonly home: Home;

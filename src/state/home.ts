@@ -1,98 +1,17 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job } from "../job/job.ts";
 import { libc, SystemError } from "../linux/ffi/libc.ts";
 import { probeLock } from "../linux/file-lock.ts";
-import { type FileFacts, makeDirectory, statName, statPath, syncDirectory } from "../linux/file.ts";
+import { makeDirectory, syncDirectory } from "../linux/file.ts";
+import { type FileFacts, statName, statPath } from "../linux/stat.ts";
 import { userName } from "../linux/users.ts";
 import { listLocks } from "./job-lock.ts";
-import {
-  followPath,
-  type Risk,
-  type Way,
-  WRITABLE,
-  WRITABLE_BY_GROUP,
-  WRITABLE_BY_OTHERS,
-  writersBesideOwner,
-} from "./trust.ts";
-
-export const DEFAULT_HOME = "/var/lib/orchesjob";
+import { DEFAULT_HOME, type Home, homeAt, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
+import { elsewhere, isOfOthersToo, look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";
+import { followPath, type Risk, type Way, WRITABLE, WRITABLE_BY_OTHERS } from "./trust.ts";
 
 /** By group or others: who may go through a directory. */
 const SEARCHABLE = 0o011;
-
-export interface Home {
-  readonly path: string;
-  readonly database: string;
-  readonly logs: string;
-  readonly locks: string;
-  /** FIFOs of those jobs whose output is a pipe; made when there is one. */
-  readonly pipes: string;
-}
-
-/** The state directory that the environment names, made absolute. Nothing is touched. */
-export function resolveHome(): Home {
-  const named = process.env["ORCHESJOB_HOME"] || DEFAULT_HOME;
-  if (named.includes("\uFFFD")) {
-    throw new OrchesjobError("usage", "ORCHESJOB_HOME is not valid UTF-8; use a path that is");
-  }
-  return homeAt(named.startsWith("/") ? named : `${process.cwd()}/${named}`);
-}
-
-export function homeAt(path: string): Home {
-  let end = path.length;
-  while (end > 1 && path[end - 1] === "/") end -= 1;
-  const clean = path.slice(0, end);
-  return {
-    path: clean,
-    database: `${clean}/orchesjob.db`,
-    logs: `${clean}/logs`,
-    locks: `${clean}/locks`,
-    pipes: `${clean}/pipes`,
-  };
-}
-
-export function logFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
-  return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
-}
-
-/** What the job's stdin is where the caller gave it on its own. */
-export function stdinFile(home: Home, jobId: string): string {
-  return `${home.logs}/${jobId}.stdin`;
-}
-
-/** As logFiles, the FIFOs that are the output of a job whose output is a pipe. */
-export function pipeFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
-  return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
-}
-
-/** The files on which those hold a lock who have the job's output open. */
-export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
-  const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);
-  return [stdout, stderr];
-}
-
-/** The copy of the Python orchesjob's database that an upgrade keeps. */
-export function pythonCopy(home: Home): string {
-  return `${home.database}.python`;
-}
-
-/** Names of the database and of the files that belong to it, in the order in which they come to be. */
-export function databaseFiles(home: Home): readonly string[] {
-  return [...["", "-wal", "-shm"].map((suffix) => home.database + suffix), pythonCopy(home)];
-}
-
-export function lockFilePath(home: Home, jobId: string): string {
-  return `${home.locks}/${jobId}`;
-}
-
-/** Ends the names of a hook's files, which stand beside its job's. */
-export const HOOK_SUFFIX = ".hook";
-
-/** What the hook of a job has: the lock of who runs it, and its output. */
-export function hookFiles(home: Home, jobId: string): { readonly lock: string; readonly log: string } {
-  return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
-}
 
 /** Whether the directory is there. Throws `conflict` where it, or what is in it, is not safe to use: see contract, "State directory". */
 export function checkHome(home: Home): boolean {
@@ -205,48 +124,6 @@ export function notAFile(path: string): string {
   return `${path} is not a file; move it away, or set ORCHESJOB_HOME to another directory`;
 }
 
-/** Directories of the system, which everybody shares: see hier(7). To make one of them private would break the machine. */
-const SYSTEM_DIRECTORIES: readonly string[] = [
-  ..."/ /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp".split(
-    " ",
-  ),
-  ..."/usr /usr/bin /usr/lib /usr/local /usr/local/bin /usr/sbin /usr/share".split(" "),
-  ..."/var /var/cache /var/lib /var/local /var/log /var/run /var/spool /var/tmp".split(" "),
-];
-
-/** The way out where isOfOthersToo. */
-export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
-
-/**
- * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
- * make it private could break what it is for. One that the owner alone can have written to is no such place: a client of
- * ours may have made it, and put a file of its own there first.
- */
-export function isOfOthersToo(home: Home): boolean {
-  if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
-  if (look(home.database) !== undefined) return false;
-  const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
-    path.slice(path.lastIndexOf("/") + 1),
-  );
-  try {
-    const { lstatSync, readdirSync } = process.getBuiltinModule("node:fs");
-    const strange = readdirSync(home.path).filter((name) => !ours.includes(name));
-    if (strange.length === 0) return false;
-    const isOwners = (name: string) => lstatSync(`${home.path}/${name}`).uid === libc.geteuid();
-    return !(isOwnersPlace(home) && strange.every(isOwners));
-  } catch {
-    return true;
-  }
-}
-
-/** Whether nobody but the owner has, or had, to do with the directory: it is private, or open for a group without others. */
-function isOwnersPlace({ path }: Home): boolean {
-  const facts = statPath(path);
-  if (facts === undefined || (facts.mode & WRITABLE_BY_OTHERS) !== 0) return false;
-  if ((facts.mode & WRITABLE_BY_GROUP) !== 0) return writersBesideOwner(path, facts) === undefined;
-  return (facts.mode & 0o077) === 0;
-}
-
 /** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
  *  second time. One that is there, and does not know them, is found out by who opens it (jobs/unknown-jobs.ts). */
 export function refuseLostDatabase(home: Home): void {
@@ -307,14 +184,6 @@ function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
-function look(path: string): FileFacts | undefined {
-  try {
-    return statPath(path);
-  } catch (error) {
-    throw elsewhere(error);
-  }
-}
-
 /** As look, but a symbolic link is not followed. */
 function lookAtName(path: string): FileFacts | undefined {
   try {
@@ -330,12 +199,6 @@ function follow(path: string): Way {
   } catch (error) {
     throw elsewhere(error);
   }
-}
-
-function elsewhere(error: unknown): unknown {
-  return error instanceof SystemError
-    ? new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`)
-    : error;
 }
 
 function checkOwner(path: string, facts: FileFacts): void {
@@ -362,6 +225,3 @@ function isOfSystem(path: string, { uid, kind }: FileFacts): boolean {
 export function ownerName(uid: number): string {
   return userName(uid) ?? `'#${uid}'`;
 }
-
-export const LOG_STREAMS = ["stdout", "stderr"] as const;
-export type LogStream = (typeof LOG_STREAMS)[number];

@@ -8,19 +8,9 @@
  */
 import { ERRNO, libc, SystemError } from "../linux/ffi/libc.ts";
 import { isFree, lockDescriptor, openIfAny, probeLock, unsuitable } from "../linux/file-lock.ts";
-import {
-  closeFile,
-  makeFifo,
-  moveUp,
-  openFile,
-  POLL_ENDED,
-  pollFor,
-  POLLIN,
-  removeFile,
-  statFd,
-  statPath,
-  writeAll,
-} from "../linux/file.ts";
+import { closeFile, makeFifo, moveUp, openFile, removeFile, writeAll } from "../linux/file.ts";
+import { POLL_ENDED, pollFor, POLLIN } from "../linux/poll.ts";
+import { statFd, statPath } from "../linux/stat.ts";
 
 /** Creates a lock file and takes its lock; returns the descriptor, which must stay open. */
 export function createLock(path: string): number {

@@ -2,8 +2,8 @@
 import { bytesText } from "../job/bytes.ts";
 import { shellWord } from "../job/shell-word.ts";
 import { probeLock } from "../linux/file-lock.ts";
-import { type Home, lockFilePath } from "./home.ts";
 import { jobOfLog, lookAtLog, readNames } from "./log-directory.ts";
+import { type Home, lockFilePath } from "./paths.ts";
 
 /** A smaller one has not filled a disk. */
 const LEAST_BYTES = 1024 ** 2;

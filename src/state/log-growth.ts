@@ -2,10 +2,11 @@
  * Waiting for files to grow, for those who follow a job's output. A short wait polls; then inotify takes over, which
  * costs nothing while nothing happens, but whose closing takes the kernel 5 to 15 ms: a job of a moment never pays it.
  */
-import { closeFile, readInto, statPath } from "../linux/file.ts";
 import { cstring, libc } from "../linux/ffi/libc.ts";
-import type { LockWatch } from "./job-lock.ts";
+import { closeFile, readInto } from "../linux/file.ts";
 import { findEventLoop } from "../linux/signals.ts";
+import { statPath } from "../linux/stat.ts";
+import type { LockWatch } from "./job-lock.ts";
 
 const IN_NONBLOCK = 0o4000;
 const IN_CLOEXEC = 0o2000000;

@@ -4,7 +4,8 @@
  * The sticky bit is enough, because with it only owners may replace what is theirs.
  */
 import { cstring, ERRNO, libc, SystemError } from "../linux/ffi/libc.ts";
-import { type FileFacts, readLink, readTextIfAny, statName } from "../linux/file.ts";
+import { readLink, readTextIfAny } from "../linux/file.ts";
+import { type FileFacts, statName } from "../linux/stat.ts";
 import { strangerInGroup, userName } from "../linux/users.ts";
 
 export const WRITABLE_BY_GROUP = 0o020;

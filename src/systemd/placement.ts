@@ -36,12 +36,13 @@ export async function beginMove(
   if (job.scope === "never") return NO_MOVE;
   const group = demanded ? "/" : readControlGroup("self");
   if (!demanded && unitOf(group) === undefined) return NO_MOVE;
-  const { endsWithUnit, findEnd, findReaper, moveToScope } = await import("./scope.ts");
+  const { findEnd, findReaper } = await import("./logind.ts");
   const reaper = demanded ? undefined : findReaper(group, supervised);
   if (!demanded && reaper === undefined) {
     const end = supervised ? undefined : findEnd(group);
     return { demanded, done: Promise.resolve({ unit: null, warnings: end === undefined ? [] : [end] }) };
   }
+  const { endsWithUnit, moveToScope } = await import("./scope.ts");
   const unit = scopeName(job.jobId);
   const move = async (): Promise<Lodging> => {
     try {

@@ -3,8 +3,8 @@ import { dlopen } from "bun:ffi";
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
 import { getVariable } from "../linux/environment.ts";
 import { libc, libraryPath } from "../linux/ffi/libc.ts";
-import { ageOf } from "../processes/table.ts";
 import type { ProcessStat } from "../linux/self.ts";
+import { ageOf } from "../processes/proc.ts";
 import { type ManagerOption, SERVICE_OF_USER, showUnit } from "./systemctl.ts";
 
 export interface Unit {

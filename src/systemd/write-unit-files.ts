@@ -1,7 +1,8 @@
 /** `systemd`: writes units into a directory, and never over what somebody has changed. Loaded by that command only. */
 import { OrchesjobError } from "../job/errors.ts";
 import { callersLimits } from "../linux/caller.ts";
-import { statPath, withUmask } from "../linux/file.ts";
+import { withUmask } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
 import { readTextFile, replaceFile } from "../linux/text-file.ts";
 import { systemdUnits, type UnitPlace } from "./unit-files.ts";
 

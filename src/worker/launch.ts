@@ -2,10 +2,11 @@
 import type { Failure, Job, Outcome } from "../job/job.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/libc.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
-import { type FileFacts, makeDirectory, moveUp, openFile } from "../linux/file.ts";
+import { makeDirectory, moveUp, openFile } from "../linux/file.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
+import type { FileFacts } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
-import { logFiles } from "../state/home.ts";
+import { logFiles } from "../state/paths.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
 import { findCommand, spawnTarget, type TargetSettings } from "./target.ts";

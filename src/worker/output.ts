@@ -6,8 +6,9 @@
 import type { Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/libc.ts";
 import { lockDescriptor, lockUnlessOwned, probeLock } from "../linux/file-lock.ts";
-import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../linux/file.ts";
-import { type Home, LOG_STREAMS, logFiles, pipeFiles } from "../state/home.ts";
+import { closeFile, makeDirectory, openFile, removeFile } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
+import { type Home, LOG_STREAMS, logFiles, pipeFiles } from "../state/paths.ts";
 import { makeOutputPipe, PipeCopy } from "./output-pipe.ts";
 
 /** The output of one job, copied by this process. */

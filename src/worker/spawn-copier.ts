@@ -3,7 +3,7 @@ import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "..
 import { environmentForWorker } from "../linux/environment.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/variables.ts";
-import type { Home } from "../state/home.ts";
+import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
 /** Starts it, detached, for these jobs; returns its pid. Throws SystemError. */

@@ -11,10 +11,11 @@ import {
 } from "../linux/caller.ts";
 import { environmentForWorker, type Variables } from "../linux/environment.ts";
 import { libc, SystemError } from "../linux/ffi/libc.ts";
-import { closeFile, makePipe, moveUp, readInto, readLink, statPath } from "../linux/file.ts";
+import { closeFile, makePipe, moveUp, readInto, readLink } from "../linux/file.ts";
 import { readIdentity } from "../linux/self.ts";
 import { PASSED_ON } from "../linux/signals.ts";
 import { closeAll, describeShortage, spawnProcess } from "../linux/spawn.ts";
+import { statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
@@ -23,7 +24,7 @@ import {
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
 } from "../processes/variables.ts";
-import { type Home, homeAt } from "../state/home.ts";
+import { type Home, homeAt } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
 /** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */

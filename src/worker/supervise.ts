@@ -8,23 +8,22 @@ import { after, now } from "../linux/clock.ts";
 import { isInUnit, readMemoryKills } from "../linux/control-group.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
 import { becomeLastToKill, becomeOrdinary } from "../linux/oom-score.ts";
-import { identify, lives } from "../linux/pidfd.ts";
-import { readIdentity, readProcess, releaseMemory } from "../linux/self.ts";
-import { onWritten, PASSED_ON, signalGroup } from "../linux/signals.ts";
-import { unblock } from "../linux/spawn.ts";
-import { companyOf } from "../processes/table.ts";
-import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
+import { identify } from "../linux/pidfd.ts";
+import { readIdentity, releaseMemory } from "../linux/self.ts";
+import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
-import { lockFilePath } from "../state/home.ts";
 import { announceRunning, markClaimed } from "../state/job-lock.ts";
+import { lockFilePath } from "../state/paths.ts";
 import { Ledger } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
-import type { WorkerHunt } from "./aftermath.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { toOutcome, UNKNOWN } from "./outcome.ts";
 import type { PipedOutput } from "./output.ts";
+import { SignalRelay } from "./signal-relay.ts";
 import { becomeWorker, waitForRelease, WORKER_DIRECTORY_FD, WORKER_LOCK_FD } from "./spawn.ts";
+import { Stopper } from "./stopper.ts";
 import type { TargetSettings } from "./target.ts";
+import { Pokes } from "./wake-ups.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
@@ -260,131 +259,4 @@ async function findUnheardCancel(
   if (outcome.signal === null) return undefined;
   const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
   return cancelRequest ?? undefined;
-}
-
-interface Stopped {
-  readonly reason: "cancel" | "timeout";
-  readonly leftBehind: readonly ProcessIdentity[];
-  readonly hunt: WorkerHunt;
-  readonly killAt: number;
-}
-
-/** Ends the target before its time, for the first reason that comes, unless it has ended by itself. */
-class Stopper {
-  #deadline: Deadline | undefined;
-  #done: Promise<Stopped> | undefined;
-  readonly #surrender = Promise.withResolvers<void>();
-
-  constructor(
-    readonly context: Context,
-    readonly job: Job,
-    /** Whether we have taken leave of the target already. */
-    readonly hasEnded: () => boolean,
-  ) {}
-
-  get hasBegun(): boolean {
-    return this.#done !== undefined;
-  }
-
-  /** Settles when somebody is left whom we cannot end. */
-  get gaveUp(): Promise<void> {
-    return this.#surrender.promise;
-  }
-
-  /** `isOver`: somebody has ended the target for this reason. */
-  stop(reason: Stopped["reason"], graceMs: number, bystanders?: ReadonlySet<number>, isOver = false): void {
-    this.#deadline?.shorten(graceMs);
-    const { target } = this.job;
-    if (this.#done !== undefined || target === null) return;
-    if (!isOver && (this.hasEnded() || !lives(target))) return;
-    this.#deadline = new Deadline(graceMs);
-    this.#done = this.#end(reason, this.#deadline, bystanders);
-  }
-
-  async #end(
-    reason: Stopped["reason"],
-    deadline: Deadline,
-    bystanders: ReadonlySet<number> = new Set(),
-  ): Promise<Stopped> {
-    const { WorkerHunt } = await import("./aftermath.ts");
-    const hunt = new WorkerHunt(this.context, this.job, bystanders);
-    const left = await endAll(hunt, deadline);
-    if (left.length > 0) this.#surrender.resolve();
-    const leftBehind = left.map(({ pid, startTicks }) => ({
-      pid,
-      startTicks,
-      inode: identify(pid).inode ?? 0,
-    }));
-    return { reason, leftBehind, hunt, killAt: deadline.killAt };
-  }
-
-  cancel(request: CancelRequest, isOver = false): void {
-    this.stop("cancel", request.graceMs, companyOf(request.pid), isOver);
-  }
-
-  /** Once everything that was to end has ended, or will not; undefined where nothing was to. */
-  async finished(): Promise<Stopped | undefined> {
-    return this.#done;
-  }
-}
-
-/** systemd signals every thread of ours: what comes in so many ms is one. */
-const ONE_SIGNAL_MS = 5;
-
-/** Passes signals on to the target's group; one that came before there was a target is delivered then. */
-class SignalRelay {
-  #group: number | undefined;
-  #early: number[] = [];
-  readonly #asking = new Set<number>();
-
-  constructor() {
-    for (const [name, number] of Object.entries(PASSED_ON)) {
-      process.on(name, () => {
-        if (this.#group === undefined) this.#early.push(number);
-        else void this.#passOn(number);
-      });
-    }
-    unblock(Object.values(PASSED_ON));
-  }
-
-  /** But for what systemd has sent to the target itself: some programs take a second TERM for a wish to end at once. */
-  async #passOn(signal: number): Promise<void> {
-    if (this.#asking.has(signal)) return;
-    this.#asking.add(signal);
-    const { isHeardBy } = await import("../systemd/unit.ts");
-    await Bun.sleep(ONE_SIGNAL_MS);
-    const target = this.#group === undefined ? undefined : readProcess(this.#group);
-    const isHeard = target !== undefined && isHeardBy(target);
-    this.#asking.delete(signal);
-    if (this.#group !== undefined && !isHeard) signalGroup(this.#group, signal);
-  }
-
-  relayTo(group: number): void {
-    this.#group = group;
-    for (const number of this.#early) signalGroup(group, number);
-    this.#early = [];
-  }
-
-  /** The command has ended: its group's number may soon be another's. */
-  end(): void {
-    this.#group = undefined;
-  }
-}
-
-/** Somebody wrote to our lock file: there is a cancel request in the store. A poke before we listen is not lost. */
-class Pokes {
-  #listener: (() => void) | undefined;
-  #missed = false;
-
-  constructor() {
-    onWritten(WORKER_LOCK_FD, () => {
-      if (this.#listener === undefined) this.#missed = true;
-      else this.#listener();
-    });
-  }
-
-  hear(listener: () => void): void {
-    this.#listener = listener;
-    if (this.#missed) listener();
-  }
 }

@@ -3,9 +3,10 @@ import type { Job } from "../job/job.ts";
 import { callersLimits, openNothing } from "../linux/caller.ts";
 import { environmentForCommand, getVariable, setVariable, splitVariable } from "../linux/environment.ts";
 import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
-import { closeFile, type FileFacts, openFile, statFd, statPath } from "../linux/file.ts";
+import { closeFile, openFile } from "../linux/file.ts";
 import { isText, SHELL } from "../linux/shell-script.ts";
 import { spawnProcess } from "../linux/spawn.ts";
+import { type FileFacts, statFd, statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,

@@ -4,7 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSqliteStore, queries } from "../../src/store/sqlite/sqlite-store.ts";
+import { queries } from "../../src/store/sqlite/queries.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { testStore } from "./conformance.ts";
 
 const SILENT = { notify: () => {}, progress: () => {} };

@@ -1,12 +1,13 @@
-import type { Job } from "../../job/job.ts";
 import { OrchesjobError } from "../../job/errors.ts";
-import { cleanJobs, timeAgo } from "../../jobs/clean.ts";
-import { answer } from "../output/answer.ts";
+import type { Job } from "../../job/job.ts";
+import { cleanJobs } from "../../jobs/clean.ts";
+import { timeAgo } from "../../jobs/job-files.ts";
 import { defineCommand, flag, optional } from "../command.ts";
-import { printTable } from "../output/output.ts";
 import { formatOption } from "../options/format-option.ts";
 import { readInstant } from "../options/time.ts";
 import { byteSize, duration, textThat, wholeNumber } from "../options/values.ts";
+import { answer } from "../output/answer.ts";
+import { printTable } from "../output/output.ts";
 
 export const clean = defineCommand({
   name: "clean",

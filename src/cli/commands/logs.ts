@@ -2,7 +2,7 @@ import { findJob } from "../../jobs/find.ts";
 import { followJob } from "../../jobs/follow.ts";
 import { copyLog, findTail } from "../../jobs/logs.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
-import { LOG_STREAMS } from "../../state/home.ts";
+import { LOG_STREAMS } from "../../state/paths.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../options/selectors.ts";
 import { oneOf, wholeNumber } from "../options/values.ts";

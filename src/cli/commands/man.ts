@@ -1,4 +1,4 @@
-import { DEFAULT_HOME } from "../../state/home.ts";
+import { DEFAULT_HOME } from "../../state/paths.ts";
 import { defineCommand } from "../command.ts";
 import { ENVIRONMENT, exitCodeMeanings, HELP_OPTION, optionHelp, usage } from "../help/help.ts";
 

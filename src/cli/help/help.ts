@@ -1,6 +1,6 @@
 /** Help, made from the declarations. */
-import { EXIT_CODES, type ErrorCode } from "../../job/errors.ts";
-import { DEFAULT_HOME } from "../../state/home.ts";
+import { type ErrorCode, EXIT_CODES } from "../../job/errors.ts";
+import { DEFAULT_HOME } from "../../state/paths.ts";
 import { type Command, flag, type Option } from "../command.ts";
 
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [

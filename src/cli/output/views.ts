@@ -1,12 +1,12 @@
 /** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
 import type { Job } from "../../job/job.ts";
 import { OWN_STDIN } from "../../job/output.ts";
-import { type Home, hookFiles, logFiles, stdinFile } from "../../state/home.ts";
-import type { Context } from "../../state/context.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
-import { forCaller, toJson } from "./json.ts";
+import type { Context } from "../../state/context.ts";
+import { type Home, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
 import { formatInstant } from "../options/time.ts";
+import { forCaller, toJson } from "./json.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
   const logs = logFiles(home, job.jobId);

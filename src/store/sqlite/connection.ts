@@ -1,23 +1,17 @@
 /** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
-import { Database, SQLiteError } from "bun:sqlite";
-import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
-import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
-import units from "./migrations/0002-units.sql" with { type: "text" };
-import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
-import witness from "./migrations/0004-witness.sql" with { type: "text" };
-import output from "./migrations/0005-output.sql" with { type: "text" };
-import records from "./migrations/0006-records.sql" with { type: "text" };
-import { acceptOlder, makePublicViews } from "./public-views.ts";
-
-/** `pragma application_id` of our databases: "ojob". */
-const APPLICATION_ID = 0x6f6a6f62;
-
-/**
- * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds to what older
- * versions see (columns with a default, tables, indexes; see public-views.ts), because their workers may still run and write.
- */
-const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records];
-export const SCHEMA_VERSION = MIGRATIONS.length;
+import { Database } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
+import { isError, notOurs, translateErrors } from "./errors.ts";
+import {
+  describeNewer,
+  findRebuilt,
+  isOurs,
+  isPython,
+  migrate,
+  readVersion,
+  rebuilt,
+  SCHEMA_VERSION,
+} from "./schema.ts";
 
 export interface OpenOptions {
   readonly create: boolean;
@@ -94,85 +88,6 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   return true;
 }
 
-/** Brings the schema up to date, or leaves it where another process has been first. Runs inside a transaction. */
-export function migrate(database: Database): void {
-  const version = readVersion(database);
-  if (version >= SCHEMA_VERSION) return;
-  for (const migration of MIGRATIONS.slice(version)) database.run(migration);
-  makePublicViews(database);
-  if (version > 0) acceptOlder(database);
-  if (version === 0) database.run(`pragma application_id = ${APPLICATION_ID}`);
-  database.run(`pragma user_version = ${SCHEMA_VERSION}`);
-}
-
-/**
- * A database of ours, of a schema in which `jobs` was a table, may have been taken for its own by the Python orchesjob 1.1,
- * which makes a table of its own columns, copies them, drops ours, and renames. Returns the table that the jobs are in now;
- * undefined where nothing of it has happened.
- */
-export function findRebuilt(database: Database): string | undefined {
-  const jobs = columnsOf(database, "jobs");
-  if (jobs.includes("cwd")) return undefined;
-  if (jobs.length > 0) return isPython(database) ? "jobs" : undefined;
-  const tables = database.query<{ name: string }, []>(
-    "select name from sqlite_schema where type = 'table' and name <> 'job_records'",
-  );
-  return tables
-    .all()
-    .map(({ name }) => name)
-    .find((name) => isPython(database, name));
-}
-
-export function rebuilt(path: string): OrchesjobError {
-  return new OrchesjobError(
-    "conflict",
-    `${path} was changed by the Python orchesjob 1.1, which was called on this directory and has rebuilt the table of jobs as its own; leave it where it is, remove that call, and run: orchesjob doctor --fix (it keeps a copy, and puts the history back from what is left)`,
-  );
-}
-
-function columnsOf(database: Database, table: string): readonly string[] {
-  return database
-    .query<{ name: string }, [string]>("select name from pragma_table_info(?)")
-    .all(table)
-    .map((column) => column.name);
-}
-
-/** Whether table `jobs` is the Python orchesjob's, and not that of any other program. */
-export function isPython(database: Database, table = "jobs"): boolean {
-  const names = columnsOf(database, table);
-  return [
-    "job_id",
-    "run_key",
-    "worker_pid",
-    "target_pid",
-    "command",
-    "status",
-    "exit_code",
-    "started_at",
-  ].every((name) => names.includes(name));
-}
-
-/** Whether the database says of itself that it is orchesjob's, not the Python one. */
-export function isOurs(database: Database): boolean {
-  const row = database.query<{ application_id: number }, []>("pragma application_id").get()!;
-  return row.application_id === APPLICATION_ID;
-}
-
-export function describeNewer(path: string, version: number): string {
-  return `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`;
-}
-
-export function readVersion(database: Database): number {
-  return database.query<{ user_version: number }, []>("pragma user_version").get()!.user_version;
-}
-
-export function notOurs(path: string, why = ""): OrchesjobError {
-  return new OrchesjobError(
-    "conflict",
-    `${path} is not a database of orchesjob${why}; move it away, or set ORCHESJOB_HOME to another directory`,
-  );
-}
-
 /** One immediate transaction: taken at once, so that what is read in it is still true when it is written. */
 export function transact<T>(database: Database, body: () => T): T {
   database.run("begin immediate");
@@ -185,72 +100,4 @@ export function transact<T>(database: Database, body: () => T): T {
     throw error;
   }
   return result;
-}
-
-export function isError(error: unknown, ...codes: string[]): boolean {
-  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code));
-}
-
-const PAUSE_MS = 20;
-
-/**
- * Runs a piece of database work. Where another process is in the way it is tried again until the patience (ms) is over
- * (SQLite's own busy_timeout does not cover every case, recovery for one); then, and for every other failure of
- * SQLite, an OrchesjobError is thrown.
- */
-export function translateErrors<T>(path: string, patienceMs: number, work: () => T): T {
-  // Not performance.now(): its first call takes 50,000 instructions.
-  const deadline = Bun.nanoseconds() + patienceMs * 1_000_000;
-  for (;;) {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof SQLiteError)) throw error;
-      if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL") && Bun.nanoseconds() < deadline) {
-        Bun.sleepSync(PAUSE_MS);
-        continue;
-      }
-      throw translate(path, patienceMs, error);
-    }
-  }
-}
-
-function translate(path: string, patienceMs: number, error: SQLiteError): OrchesjobError {
-  if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
-    return new OrchesjobError(
-      "locked",
-      `${path} is locked by another process for more than ${patienceMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
-    );
-  }
-  if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
-    return new OrchesjobError(
-      "conflict",
-      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/failure-model.md`,
-    );
-  }
-  if (isError(error, "SQLITE_FULL"))
-    return new DiskFullError(`cannot write ${path}: the disk is full; free some space and try again`);
-  if (isError(error, "SQLITE_READONLY")) {
-    return new OrchesjobError(
-      "general",
-      `cannot write ${path}: it is read-only; check the file's mode and the mount`,
-    );
-  }
-  if (isError(error, "SQLITE_CANTOPEN")) {
-    return new OrchesjobError(
-      "general",
-      `cannot open ${path}; check that it and its directory can be read and written by you`,
-    );
-  }
-  if (isError(error, "SQLITE_IOERR_SHM"))
-    return new OrchesjobError(
-      "general",
-      `cannot use ${path}: its file system has no shared memory (mmap); set ORCHESJOB_HOME to a directory on a local disk`,
-    );
-  if (isError(error, "SQLITE_IOERR"))
-    return new OrchesjobError(
-      "general",
-      `cannot read or write ${path}: ${error.message}; check the disk (dmesg), and the limit of file sizes (ulimit -f)`,
-    );
-  return notOurs(path, ` (${error.message})`);
 }

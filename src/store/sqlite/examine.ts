@@ -3,18 +3,17 @@ import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
+import { notOurs, translateErrors } from "./errors.ts";
 import type { Reporter } from "./legacy/python-upgrade.ts";
 import {
   describeNewer,
   findRebuilt,
   isOurs,
   isPython,
-  notOurs,
   readVersion,
   rebuilt,
   SCHEMA_VERSION,
-  translateErrors,
-} from "./connection.ts";
+} from "./schema.ts";
 
 /** Up to this size every index is compared with its table: `pragma integrity_check` takes about 10 s for each GB. */
 const THOROUGH_BYTES = 1024 ** 3;

@@ -6,9 +6,10 @@
 import type { Database } from "bun:sqlite";
 import type { Instant } from "../../../job/job.ts";
 import { isActive, type JobStatus, STATUSES } from "../../../job/status.ts";
-import { migrate, readVersion, transact } from "../connection.ts";
+import { transact } from "../connection.ts";
 import { acceptPythonResults } from "../public-views.ts";
 import { toInstant } from "../rows.ts";
+import { migrate, readVersion } from "../schema.ts";
 
 /** Name of the copy, behind the database's own. */
 export const PYTHON_COPY_SUFFIX = ".python";

@@ -1,7 +1,9 @@
 /** A database of ours that the Python orchesjob 1.1 has rebuilt (see findRebuilt), made ours again from what is left of it. */
 import { Database } from "bun:sqlite";
-import { findRebuilt, migrate, transact, translateErrors } from "../connection.ts";
+import { transact } from "../connection.ts";
+import { translateErrors } from "../errors.ts";
 import { acceptOlder } from "../public-views.ts";
+import { findRebuilt, migrate } from "../schema.ts";
 import { copyJobs, keepCopy, type Reporter } from "./python-upgrade.ts";
 
 export interface Mended {

@@ -1,0 +1,63 @@
+/** What a file is: statx(2). */
+import { cstring, ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+
+export interface FileFacts {
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits, 0o7777. */
+  readonly mode: number;
+  readonly kind: "file" | "directory" | "fifo" | "link" | "other";
+  readonly size: number;
+  readonly inode: number;
+  /** Number of names; 0 for an open file or directory that was deleted. */
+  readonly links: number;
+}
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** By the type bits of a mode: inode(7). */
+const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
+  0o100000: "file",
+  0o040000: "directory",
+  0o010000: "fifo",
+  0o120000: "link",
+};
+
+/** Facts about a path, symbolic links followed; undefined where nothing is there. */
+export function statPath(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, 0);
+}
+
+/** Facts about what has this name, and be it a symbolic link; undefined where nothing is there. */
+export function statName(path: string): FileFacts | undefined {
+  return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+}
+
+/** Facts about an open descriptor. */
+export function statFd(fd: number): FileFacts | undefined {
+  return statx(fd, "", AT_EMPTY_PATH);
+}
+
+// struct statx has the same layout on every architecture, which struct stat has not: see statx(2).
+function statx(fd: number, path: string, flags: number): FileFacts | undefined {
+  const words = new Uint32Array(64);
+  if (libc.statx(fd, cstring(path), flags, STATX_BASIC_STATS, words) !== 0) {
+    const errno = lastErrno();
+    if (errno === ERRNO.ENOENT) return undefined;
+    throw new SystemError(`cannot look at ${path}`, errno);
+  }
+  // Words of 32 bits, the low one of a number first: both architectures are little-endian.
+  const mode = words[7]!;
+  return {
+    links: words[4]!,
+    uid: words[5]!,
+    gid: words[6]!,
+    mode: mode & 0o7777,
+    kind: KINDS[mode & 0o170000] ?? "other",
+    inode: words[9]! * 2 ** 32 + words[8]!,
+    size: words[11]! * 2 ** 32 + words[10]!,
+  };
+}

@@ -1,0 +1,87 @@
+/** What /proc tells of processes: who they are, whose they are, and which job they name. */
+import { readLink, readTextIfAny } from "../linux/file.ts";
+import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
+import { statPath } from "../linux/stat.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
+
+/** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
+export function holdsLock(pid: number, paths: readonly string[]): boolean {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some(
+      (fd) =>
+        paths.includes(readLink(`/proc/${pid}/fd/${fd}`)) &&
+        /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
+    );
+  } catch {
+    // Gone meanwhile, or not ours to look into.
+    return false;
+  }
+}
+
+/** What a process has of ours in its environment. */
+export interface Marks {
+  readonly jobId: string | undefined;
+  readonly token: string | undefined;
+  readonly hookOf: string | undefined;
+}
+
+export function readMarks(pid: number): Marks {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  const valueOf = (name: string) =>
+    entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+  return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
+}
+
+/** What is known of a process that /proc hides, beside its identity. */
+export const HIDDEN = { state: "", parentPid: 0, processGroup: 0, session: 0, threads: 1 } as const;
+
+/** Whether /proc shows us our own processes alone (hidepid=), so that the first process cannot be seen. */
+export function isHiding(): boolean {
+  return readProcess(1) === undefined;
+}
+
+/** The user that a process runs as; undefined where it is gone, or hidden. */
+export function ownerOf(pid: number): number | undefined {
+  return statPath(`/proc/${pid}`)?.uid;
+}
+
+export function commandLine(pid: number): readonly string[] {
+  return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+}
+
+/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
+export function companyOf(pid: number): ReadonlySet<number> {
+  const found = new Set<number>();
+  const own = readProcess(pid);
+  if (own === undefined) return found;
+  for (let current: ProcessStat | undefined = own; current !== undefined && !found.has(current.pid);) {
+    found.add(current.pid);
+    current = readProcess(current.parentPid);
+  }
+  for (const entry of readProcesses()) if (entry.processGroup === own.processGroup) found.add(entry.pid);
+  return found;
+}
+
+export function readProcesses(): ProcessStat[] {
+  const { readdirSync } = process.getBuiltinModule("node:fs");
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readProcess(Number(name)))
+    .filter(isLiving);
+}
+
+export function readVariable(pid: number, name: string): string | undefined {
+  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
+  return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+/** Seconds since the process started; undefined where /proc hides it. */
+export function ageOf(entry: ProcessStat): number | undefined {
+  if (entry.state === HIDDEN.state) return undefined;
+  const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);
+  return Math.max(0, uptime - entry.startTicks / TICKS_PER_SECOND);
+}

@@ -1,0 +1,62 @@
+/** Whether a directory belongs to more than orchesjob, so that it must not become, or be made private as, a state directory. */
+import { OrchesjobError } from "../job/errors.ts";
+import { libc, SystemError } from "../linux/ffi/libc.ts";
+import { type FileFacts, statPath } from "../linux/stat.ts";
+import { databaseFiles, type Home } from "./paths.ts";
+import { WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
+
+/** Directories of the system, which everybody shares: see hier(7). To make one of them private would break the machine. */
+export const SYSTEM_DIRECTORIES: readonly string[] = [
+  ..."/ /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp".split(
+    " ",
+  ),
+  ..."/usr /usr/bin /usr/lib /usr/local /usr/local/bin /usr/sbin /usr/share".split(" "),
+  ..."/var /var/cache /var/lib /var/local /var/log /var/run /var/spool /var/tmp".split(" "),
+];
+
+/** The way out where isOfOthersToo. */
+export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
+
+/**
+ * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
+ * make it private could break what it is for. One that the owner alone can have written to is no such place: a client of
+ * ours may have made it, and put a file of its own there first.
+ */
+export function isOfOthersToo(home: Home): boolean {
+  if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
+  if (look(home.database) !== undefined) return false;
+  const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
+    path.slice(path.lastIndexOf("/") + 1),
+  );
+  try {
+    const { lstatSync, readdirSync } = process.getBuiltinModule("node:fs");
+    const strange = readdirSync(home.path).filter((name) => !ours.includes(name));
+    if (strange.length === 0) return false;
+    const isOwners = (name: string) => lstatSync(`${home.path}/${name}`).uid === libc.geteuid();
+    return !(isOwnersPlace(home) && strange.every(isOwners));
+  } catch {
+    return true;
+  }
+}
+
+/** Whether nobody but the owner has, or had, to do with the directory: it is private, or open for a group without others. */
+function isOwnersPlace({ path }: Home): boolean {
+  const facts = statPath(path);
+  if (facts === undefined || (facts.mode & WRITABLE_BY_OTHERS) !== 0) return false;
+  if ((facts.mode & WRITABLE_BY_GROUP) !== 0) return writersBesideOwner(path, facts) === undefined;
+  return (facts.mode & 0o077) === 0;
+}
+
+export function look(path: string): FileFacts | undefined {
+  try {
+    return statPath(path);
+  } catch (error) {
+    throw elsewhere(error);
+  }
+}
+
+export function elsewhere(error: unknown): unknown {
+  return error instanceof SystemError
+    ? new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`)
+    : error;
+}

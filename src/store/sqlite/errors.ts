@@ -1,0 +1,78 @@
+/** What SQLite says, as the program's own errors. */
+import { SQLiteError } from "bun:sqlite";
+import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
+
+export function notOurs(path: string, why = ""): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `${path} is not a database of orchesjob${why}; move it away, or set ORCHESJOB_HOME to another directory`,
+  );
+}
+
+export function isError(error: unknown, ...codes: string[]): boolean {
+  return error instanceof SQLiteError && codes.some((code) => error.code?.startsWith(code));
+}
+
+const PAUSE_MS = 20;
+
+/**
+ * Runs a piece of database work. Where another process is in the way it is tried again until the patience (ms) is over
+ * (SQLite's own busy_timeout does not cover every case, recovery for one); then, and for every other failure of
+ * SQLite, an OrchesjobError is thrown.
+ */
+export function translateErrors<T>(path: string, patienceMs: number, work: () => T): T {
+  // Not performance.now(): its first call takes 50,000 instructions.
+  const deadline = Bun.nanoseconds() + patienceMs * 1_000_000;
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof SQLiteError)) throw error;
+      if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL") && Bun.nanoseconds() < deadline) {
+        Bun.sleepSync(PAUSE_MS);
+        continue;
+      }
+      throw translate(path, patienceMs, error);
+    }
+  }
+}
+
+function translate(path: string, patienceMs: number, error: SQLiteError): OrchesjobError {
+  if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
+    return new OrchesjobError(
+      "locked",
+      `${path} is locked by another process for more than ${patienceMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
+    );
+  }
+  if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
+    return new OrchesjobError(
+      "conflict",
+      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/failure-model.md`,
+    );
+  }
+  if (isError(error, "SQLITE_FULL"))
+    return new DiskFullError(`cannot write ${path}: the disk is full; free some space and try again`);
+  if (isError(error, "SQLITE_READONLY")) {
+    return new OrchesjobError(
+      "general",
+      `cannot write ${path}: it is read-only; check the file's mode and the mount`,
+    );
+  }
+  if (isError(error, "SQLITE_CANTOPEN")) {
+    return new OrchesjobError(
+      "general",
+      `cannot open ${path}; check that it and its directory can be read and written by you`,
+    );
+  }
+  if (isError(error, "SQLITE_IOERR_SHM"))
+    return new OrchesjobError(
+      "general",
+      `cannot use ${path}: its file system has no shared memory (mmap); set ORCHESJOB_HOME to a directory on a local disk`,
+    );
+  if (isError(error, "SQLITE_IOERR"))
+    return new OrchesjobError(
+      "general",
+      `cannot read or write ${path}: ${error.message}; check the disk (dmesg), and the limit of file sizes (ulimit -f)`,
+    );
+  return notOurs(path, ` (${error.message})`);
+}

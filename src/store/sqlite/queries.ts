@@ -1,0 +1,112 @@
+/** The statements on jobs: the only file that has any. */
+import { ACTIVE, EVENTS, type JobEvent } from "../../job/status.ts";
+
+export const quote = (values: readonly string[]) => `'${values.join("', '")}'`;
+const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
+const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
+const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
+    target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
+    target_inode = coalesce($inode, target_inode), left_behind = $left`;
+/** See job/ending.ts. */
+const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure = 'timed_out') and coalesce(left_behind, '') <> '[]'))`;
+const HOOK_STATE =
+  "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
+const ENDED_AT = "coalesce(finished_at, started_at)";
+
+/** What nearly every process asks. */
+const COMMON = {
+  find: "select * from job_records where job_id = $jobId",
+  // With the plus SQLite does not ask whether the value could make a partial index of use, for which it would prepare the
+  // statement anew with every value: that takes 160,000 instructions.
+  latest: "select * from job_records where run_key = +$runKey order by attempt_no desc limit 1",
+  history: "select * from job_records where run_key = +$runKey order by attempt_no desc",
+  active: `select * from job_records where ${IS_ACTIVE} order by run_key`,
+  anyActive: `select seq from job_records where ${IS_ACTIVE} limit 1`,
+};
+
+/** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
+const others = () =>
+  ({
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
+    and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
+    firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
+      order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
+    unknown: `select value as job_id from json_each($jobIds)
+    where not exists (select 1 from job_records where job_id = value)`,
+    unclaimed: `select value as job_id from json_each($jobIds)
+    where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
+    remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    and job_id in (select value from json_each($jobIds))`,
+    insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
+      rerun_of_job_id, rerun_reason, scope, properties, output, stdin, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
+    values ($jobId, $runKey, $attemptNo, $status, $command, $cwd, $env, $labels, $timeoutMs, $requestId,
+      $rerunOfJobId, $rerunReason, $scope, $properties, $output, $stdin, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
+    // What a job has become since its start; see adopt.
+    fillIn: `update job_records set exit_code = $exitCode, signal = $signal, error = $error, failure = $failure,
+      lost_reason = $lostReason, finished_at = $finishedAt, updated_at = coalesce($finishedAt, updated_at), target_pid = $targetPid, target_start = $targetStart,
+      target_inode = $targetInode, left_behind = $left, unit = $unit,
+      cancel_requested_at = $cancelAt, cancel_reason = $cancelReason, cancel_grace_ms = $graceMs, cancel_pid = $cancelPid
+    where job_id = $jobId returning *`,
+    place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
+    from job_records where run_key = +$runKey`,
+    requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
+      cancel_reason = coalesce(cancel_reason, $reason),
+      cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
+    where job_id = $jobId and ${IS_ACTIVE} returning *`,
+    findRequest: `select job_records.* from requests join job_records using (job_id)
+    where requests.run_key = $runKey and requests.request_id = $requestId`,
+    bindNewRequest:
+      "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
+    bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
+    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from job_records)`,
+    dropRequests: "delete from requests where job_id not in (select job_id from job_records)",
+    rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
+    on conflict do update set job_id = excluded.job_id`,
+    strictJobId: "select job_id from strict_runs where run_key = $runKey",
+    override: `select 1 from unlocks
+    where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
+    useOverride: `update unlocks set used_at = $at
+    where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
+    unlock: `insert into unlocks (run_key, allowed_at, used_at, reason, expires_at)
+    values ($runKey, $at, null, $reason, $expiresAt)
+    on conflict do update set allowed_at = $at, used_at = null, reason = $reason, expires_at = $expiresAt`,
+    recordTarget: `update job_records set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
+      exit_code = coalesce(exit_code, $exitCode)
+    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure = 'timed_out'))`,
+    // The next key is looked up behind each: a long history costs no more than a short one.
+    runKeys: `with recursive keys (run_key) as (
+      select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
+      union all
+      select (select min(run_key) from job_records where run_key > keys.run_key and run_key < $prefixEnd) from keys
+        where run_key is not null
+    ) select run_key from keys where run_key is not null limit $limit`,
+    jobIds: `select * from job_records where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
+    recordHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
+    run: onEvent(
+      "run",
+      "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
+    ),
+    succeed: onEvent("succeed", OUTCOME),
+    fail: onEvent("fail", OUTCOME),
+    cancel: onEvent("cancel", OUTCOME),
+    lose: onEvent("lose", "lost_reason = $reason, finished_at = $at"),
+  }) satisfies Record<JobEvent, string> & Record<string, string>;
+
+export type Query = keyof typeof COMMON | keyof ReturnType<typeof others>;
+
+/** All of them. */
+export const queries = (): Readonly<Record<Query, string>> => ({ ...COMMON, ...others() });
+
+let all: ReturnType<typeof queries> | undefined;
+
+export function textOf(query: Query): string {
+  return (COMMON as Partial<Record<Query, string>>)[query] ?? (all ??= queries())[query];
+}
+
+/** The guarded statement for an event of the state machine. */
+function onEvent(event: JobEvent, columns: string): string {
+  return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
+     where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
+}
