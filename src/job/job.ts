@@ -120,27 +120,31 @@ export interface Job {
   readonly leftBehind: readonly ProcessIdentity[] | null;
 }
 
+/** What a job does not have yet when it is accepted. */
+const UNDECIDED = {
+  finishedAt: null,
+  exitCode: null,
+  signal: null,
+  error: null,
+  failure: null,
+  lostReason: null,
+  cancelRequest: null,
+  cancelReason: null,
+  unit: null,
+  target: null,
+  leftBehind: null,
+} as const satisfies Partial<Job>;
+
 /** What `start` asks to be made: a job before its first transition. */
-export type NewJob = Pick<
-  Job,
-  | "jobId"
-  | "runKey"
-  | "attemptNo"
-  | "command"
-  | "cwd"
-  | "env"
-  | "labels"
-  | "timeoutMs"
-  | "requestId"
-  | "rerunOfJobId"
-  | "rerunReason"
-  | "scope"
-  | "properties"
-  | "output"
-  | "stdin"
-> & {
+export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" | "onExit"> & {
   readonly onExit: HookOrder | null;
   readonly origin: Origin;
   readonly worker: ProcessIdentity;
   readonly token: string;
 };
+
+/** The job that is made of it. */
+export function acceptedJob(job: NewJob, at: Instant): Job {
+  const onExit = job.onExit && { ...job.onExit, result: null };
+  return { ...UNDECIDED, ...job, onExit, status: "STARTING", startedAt: at };
+}

@@ -37,16 +37,6 @@ const others = () =>
     where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
     remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
-    insert: `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, env, labels, timeout_ms, request_id,
-      rerun_of_job_id, rerun_reason, scope, properties, output, stdin, on_exit, on_exit_timeout_ms, started_at, updated_at, worker_pid, worker_start, host, boot_id, pid_namespace, token)
-    values ($jobId, $runKey, $attemptNo, $status, $command, $cwd, $env, $labels, $timeoutMs, $requestId,
-      $rerunOfJobId, $rerunReason, $scope, $properties, $output, $stdin, $onExit, $onExitTimeoutMs, $at, $at, $pid, $start, $host, $bootId, $pidNamespace, $token) returning *`,
-    // What a job has become since its start; see adopt.
-    fillIn: `update job_records set exit_code = $exitCode, signal = $signal, error = $error, failure = $failure,
-      lost_reason = $lostReason, finished_at = $finishedAt, updated_at = coalesce($finishedAt, updated_at), target_pid = $targetPid, target_start = $targetStart,
-      target_inode = $targetInode, left_behind = $left, unit = $unit,
-      cancel_requested_at = $cancelAt, cancel_reason = $cancelReason, cancel_grace_ms = $graceMs, cancel_pid = $cancelPid
-    where job_id = $jobId returning *`,
     place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
     from job_records where run_key = +$runKey`,
     requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
@@ -109,4 +99,9 @@ export function textOf(query: Query): string {
 function onEvent(event: JobEvent, columns: string): string {
   return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
+}
+
+/** Inserts a row that has a value for each of these columns. */
+export function insertStatement(columns: readonly string[]): string {
+  return `insert into job_records (${columns.join(", ")}) values ($${columns.join(", $")}) returning *`;
 }

@@ -1,64 +1,67 @@
 /** A row of table jobs, and the job that it means. */
-import type {
-  CancelRequest,
-  Failure,
-  Hook,
-  Instant,
-  Job,
-  LostReason,
-  Origin,
-  ProcessIdentity,
-} from "../../job/job.ts";
-import { isScopeMode } from "../../job/scope.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
-import type { JobStatus } from "../../job/status.ts";
+import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
+import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
 
-export interface JobRow {
-  readonly seq: number;
-  readonly job_id: string;
-  readonly run_key: string;
-  readonly attempt_no: number;
-  readonly status: JobStatus;
-  readonly command: string;
-  readonly cwd: string;
-  readonly worker_pid: number | null;
-  readonly worker_start: number | null;
-  readonly target_pid: number | null;
-  readonly target_start: number | null;
-  readonly exit_code: number | null;
-  readonly signal: string | null;
-  readonly error: string | null;
-  readonly failure: Failure | null;
-  readonly lost_reason: LostReason | null;
-  readonly started_at: number;
-  readonly finished_at: number | string | null;
-  readonly env: string | null;
-  readonly labels: string | null;
-  readonly timeout_ms: number | null;
-  readonly request_id: string | null;
-  readonly cancel_requested_at: number | null;
-  readonly cancel_reason: string | null;
-  readonly cancel_grace_ms: number | null;
-  readonly cancel_pid: number | null;
-  readonly rerun_of_job_id: string | null;
-  readonly rerun_reason: string | null;
-  readonly on_exit: string | null;
-  readonly on_exit_timeout_ms: number | null;
-  readonly on_exit_code: number | null;
-  readonly on_exit_error: string | null;
-  readonly on_exit_finished_at: number | null;
-  readonly host: string;
-  readonly boot_id: string | null;
-  readonly pid_namespace: string | null;
-  readonly scope: string | null;
-  readonly properties: string | null;
-  readonly unit: string | null;
-  readonly output: string | null;
-  readonly stdin: string | null;
-  readonly token: string | null;
-  readonly target_inode: number | null;
-  readonly left_behind: string | null;
+/** A row of `job_records` as SQLite gives it. `finished_at` may have the form of a Python version: see toInstant. */
+export type JobRow = { readonly seq: number; readonly finished_at: number | string | null } & Readonly<
+  Omit<ReturnType<typeof toColumns>, "finished_at">
+>;
+
+/** A job as the columns of its row: the opposite of toJob. The statement that inserts a row is made from their names. */
+export function toColumns(job: Job) {
+  const { cancelRequest, onExit, origin, worker, target } = job;
+  return {
+    job_id: job.jobId,
+    run_key: job.runKey,
+    attempt_no: job.attemptNo,
+    status: job.status,
+    command: JSON.stringify(job.command),
+    cwd: job.cwd,
+    started_at: job.startedAt,
+    finished_at: job.finishedAt,
+    updated_at: job.finishedAt ?? job.startedAt,
+    exit_code: job.exitCode,
+    signal: job.signal,
+    error: job.error,
+    failure: job.failure,
+    lost_reason: job.lostReason,
+    env: listOrNull(job.env),
+    labels: job.labels.size === 0 ? null : JSON.stringify(Object.fromEntries(job.labels)),
+    timeout_ms: job.timeoutMs,
+    request_id: job.requestId,
+    cancel_requested_at: cancelRequest?.at ?? null,
+    cancel_reason: job.cancelReason,
+    cancel_grace_ms: cancelRequest?.graceMs ?? null,
+    cancel_pid: cancelRequest?.pid ?? null,
+    rerun_of_job_id: job.rerunOfJobId,
+    rerun_reason: job.rerunReason,
+    scope: job.scope === "auto" ? null : job.scope,
+    properties: listOrNull(job.properties),
+    unit: job.unit,
+    on_exit: onExit?.command ?? null,
+    on_exit_timeout_ms: onExit?.timeoutMs ?? null,
+    on_exit_code: onExit?.result?.exitCode ?? null,
+    on_exit_error: onExit?.result?.error ?? null,
+    on_exit_finished_at: onExit?.result?.finishedAt ?? null,
+    output: job.output === "file" ? null : job.output,
+    stdin: job.stdin,
+    host: origin?.host ?? "",
+    boot_id: origin?.bootId ?? null,
+    pid_namespace: origin?.pidNamespace ?? null,
+    worker_pid: worker?.pid ?? null,
+    worker_start: worker?.startTicks ?? null,
+    target_pid: target?.pid ?? null,
+    target_start: target?.startTicks ?? null,
+    target_inode: target?.inode || null,
+    token: job.token,
+    left_behind: toLeft(job.leftBehind),
+  };
+}
+
+function listOrNull(words: readonly string[]): string | null {
+  return words.length === 0 ? null : JSON.stringify(words);
 }
 
 /** As much of a row as clean needs. */

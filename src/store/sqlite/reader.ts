@@ -1,0 +1,95 @@
+/** What can be asked of the store. Reads need no transaction. */
+import type { SQLQueryBindings } from "bun:sqlite";
+import type { Instant, Job } from "../../job/job.ts";
+import type { ListFilter, Size, Statistics, StatisticsRequest, Strictness } from "../store.ts";
+import { quote, textOf } from "./queries.ts";
+import { type JobRow, toJobs } from "./rows.ts";
+import { type Bindings, Session } from "./session.ts";
+
+/** Sorts behind every text that begins with the prefix. */
+function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
+}
+
+export abstract class JobReader extends Session {
+  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
+    return this.one("findRequest", { runKey, requestId });
+  }
+
+  async strictness(runKey: string, at: Instant): Promise<Strictness> {
+    return this.attempt(() => ({
+      strictJobId: this.database
+        .query<{ job_id: string }, SQLQueryBindings>(textOf("strictJobId"))
+        .get({ runKey })?.job_id,
+      override: this.database.query(textOf("override")).get({ runKey, at }) !== null,
+    }));
+  }
+
+  async find(jobId: string): Promise<Job | undefined> {
+    return this.one("find", { jobId });
+  }
+
+  async latest(runKey: string): Promise<Job | undefined> {
+    return this.one("latest", { runKey });
+  }
+
+  async history(runKey: string): Promise<readonly Job[]> {
+    return toJobs(this.all("history", { runKey }));
+  }
+
+  async active(): Promise<readonly Job[]> {
+    // Most often there is none, and a statement for whole rows takes 140,000 instructions more to prepare.
+    if (this.attempt(() => this.row("anyActive", {})) === undefined) return [];
+    return toJobs(this.all("active", {}).sort((a, b) => a.seq - b.seq));
+  }
+
+  async list(filter: ListFilter): Promise<readonly Job[]> {
+    // A condition that is not asked for is left out, so that SQLite can choose the index that serves the others.
+    const { statuses, runKeyPrefix: prefix, since, until, limit } = filter;
+    const conditions: string[] = [];
+    const bindings: Bindings = { limit };
+    const add = (condition: string, values: Bindings) => {
+      conditions.push(condition);
+      Object.assign(bindings, values);
+    };
+    if (statuses.length > 0) add(`status in (${quote(statuses)})`, {});
+    if (prefix !== "")
+      add("run_key >= $prefix and run_key < $prefixEnd", { prefix, prefixEnd: endOf(prefix) });
+    if (since !== undefined) add("started_at >= $since", { since });
+    if (until !== undefined) add("started_at < $until", { until });
+    const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+    const statement = `select * from job_records ${where} order by seq desc limit $limit`;
+    return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
+  }
+
+  async runKeys(prefix: string, limit: number): Promise<readonly string[]> {
+    return this.all("runKeys", { prefix, prefixEnd: endOf(prefix), limit }).map((row) => row.run_key);
+  }
+
+  async jobsById(prefix: string, limit: number): Promise<readonly Job[]> {
+    return toJobs(this.all("jobIds", { prefix, prefixEnd: endOf(prefix), limit }));
+  }
+
+  async statistics(request: StatisticsRequest): Promise<Statistics> {
+    // Its statements are of use to nobody else, so they are loaded here.
+    const { readStatistics } = await import("./statistics.ts");
+    return this.attempt(() => readStatistics(this.database, request));
+  }
+
+  async size(): Promise<Size> {
+    return { bytes: Bun.file(this.path).size, pendingBytes: Bun.file(`${this.path}-wal`).size };
+  }
+
+  async unknown(jobIds: readonly string[]): Promise<readonly string[]> {
+    return this.select<{ job_id: string }>("unknown", { jobIds: JSON.stringify(jobIds) }).map(
+      (row) => row.job_id,
+    );
+  }
+
+  async unclaimed(jobIds: readonly string[]): Promise<readonly string[]> {
+    const rows = this.select<{ job_id: string }>("unclaimed", { jobIds: JSON.stringify(jobIds) });
+    const found: string[] = [];
+    for (const row of rows) found.push(row.job_id);
+    return found;
+  }
+}

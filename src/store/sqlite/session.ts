@@ -1,0 +1,102 @@
+/** One connection to the database for as long as it is the right one, and how a statement is executed on it. */
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { OrchesjobError } from "../../job/errors.ts";
+import type { Job } from "../../job/job.ts";
+import { transact } from "./connection.ts";
+import { translateErrors } from "./errors.ts";
+import { type Query, textOf } from "./queries.ts";
+import { type JobRow, toJob } from "./rows.ts";
+
+/** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
+const HAS_MOVED = 20;
+
+export type Bindings = Record<string, string | number | null>;
+
+export abstract class Session {
+  /** Undefined while it rests. */
+  #connection: Database | undefined;
+  protected readonly path: string;
+  readonly #patienceMs: number;
+  readonly #reopen: () => Database | undefined;
+
+  constructor(connection: Database, path: string, patienceMs: number, reopen: () => Database | undefined) {
+    this.#connection = connection;
+    this.path = path;
+    this.#patienceMs = patienceMs;
+    this.#reopen = reopen;
+  }
+
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  /** See #attempt. */
+  protected get database(): Database {
+    return this.#connection!;
+  }
+
+  /** There is a connection afterwards, to the file that has the database's name. */
+  #connect(): void {
+    const open = this.#connection;
+    if (open !== undefined) {
+      if (open.inTransaction) return;
+      const moved = new Int32Array(2);
+      open.fileControl(HAS_MOVED, moved);
+      if (moved[0] === 0) return;
+      // Somebody has put another database there, an older one perhaps: what is written to the file of before nobody reads.
+      this.close();
+    }
+    this.#connection = this.#reopen();
+    if (this.#connection === undefined)
+      throw new OrchesjobError("conflict", `${this.path} is gone; put it back, and try again`);
+  }
+
+  /** Every verb works in here: with the connection that is right at that moment. */
+  protected attempt<T>(work: () => T): T {
+    this.#connect();
+    return translateErrors(this.path, this.#patienceMs, work);
+  }
+
+  protected transact<T>(body: () => T): T {
+    return this.attempt(() => transact(this.database, body));
+  }
+
+  protected unsynced<T>(work: () => T): T {
+    // A pragma may have to read the schema, so it can fail as any statement can.
+    this.attempt(() => this.database.run("pragma synchronous = normal"));
+    try {
+      return work();
+    } finally {
+      this.attempt(() => this.database.run("pragma synchronous = full"));
+    }
+  }
+
+  /** Returns how many rows changed. */
+  protected execute(query: Query, bindings: Bindings): number {
+    return this.database.query<unknown, SQLQueryBindings>(textOf(query)).run(bindings).changes;
+  }
+
+  protected row(query: Query, bindings: Bindings): JobRow | undefined {
+    return this.database.query<JobRow, SQLQueryBindings>(textOf(query)).get(bindings) ?? undefined;
+  }
+
+  protected one(query: Query, bindings: Bindings): Job | undefined {
+    const row = this.attempt(() => this.row(query, bindings));
+    return row === undefined ? undefined : toJob(row);
+  }
+
+  /** A change is stepped to its end, so that a commit that fails is reported: `get` would stop at the first row. */
+  protected change(query: Query, bindings: Bindings): Job | undefined {
+    const row = this.all(query, bindings)[0];
+    return row === undefined ? undefined : toJob(row);
+  }
+
+  protected all(query: Query, bindings: Bindings): JobRow[] {
+    return this.select<JobRow>(query, bindings);
+  }
+
+  protected select<Row>(query: Query, bindings: Bindings): Row[] {
+    return this.attempt(() => this.database.query<Row, SQLQueryBindings>(textOf(query)).all(bindings));
+  }
+}
