@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import { closeFile, openFile } from "../../src/linux/file.ts";
 import { atLeast, type Row, type Section } from "./report.ts";
 import { ask, median, time } from "./stopwatch.ts";

@@ -5,7 +5,7 @@
  */
 import { copyFileSync, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import type { Row, Section } from "./report.ts";
 import { median, time } from "./stopwatch.ts";
 

@@ -1,7 +1,7 @@
 /** Memory: what a worker keeps to itself while it waits, and the most that `logs` and `run` take for a large output. */
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import { memoryOf, peakMemoryOf } from "./process-facts.ts";
 import { atMost, type Section } from "./report.ts";
 import { ask, launch, median, watch } from "./stopwatch.ts";

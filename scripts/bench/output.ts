@@ -1,7 +1,7 @@
 /** Output: how fast a command's output gets through `run` and `logs`, and into its log files. */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import { ratioAtLeast, type Section } from "./report.ts";
 import { ask, median, time } from "./stopwatch.ts";
 

@@ -1,7 +1,7 @@
 /** Rest: what a worker, a `wait` and a `run` cost while their job does nothing. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import { effortOf } from "./process-facts.ts";
 import { atMost, type Section } from "./report.ts";
 import { ask, launch, waitFor } from "./stopwatch.ts";

@@ -1,7 +1,7 @@
 /** Throughput: starts a second of eight callers at once, against the same callers running an empty executable. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { setVariable } from "../../src/linux/environment.ts";
+import { setVariable } from "../../src/linux/ffi/environment.ts";
 import { ratioAtLeast, type Section } from "./report.ts";
 import { ask, median, timeTogether } from "./stopwatch.ts";
 

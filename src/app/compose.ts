@@ -3,7 +3,7 @@ import type { Output } from "../cli/output/output.ts";
 import { tell } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
 import { setOwnLimits } from "../linux/caller.ts";
-import { readOrigin } from "../linux/self.ts";
+import { isTerminal, readOrigin } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
 import { checkHome, createHome, refuseLostDatabase } from "../state/home.ts";
 import type { Home } from "../state/paths.ts";
@@ -33,7 +33,7 @@ export function composeContext({
   setOwnLimits();
   const notify = (message: string) => tell(diagnostics.descriptor, message);
   const progress = (message: string) => {
-    if (process.getBuiltinModule("node:tty").isatty(diagnostics.descriptor)) notify(message);
+    if (isTerminal(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean, { database } = home) =>
     openSqliteStore(database, { create, patienceMs, acceptNewer, upgrades, notify, progress });

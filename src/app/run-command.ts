@@ -6,7 +6,7 @@ import { createOutput } from "../cli/output/output.ts";
 import { report, tell } from "../cli/output/report.ts";
 import { DiskFullError, OrchesjobError } from "../job/errors.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { endProcess, findInvalidArgument } from "../linux/self.ts";
 import { resolveHome } from "../state/paths.ts";
 import { composeContext } from "./compose.ts";

@@ -1,6 +1,6 @@
 /** What one check of doctor says, and how it says what went wrong. */
 import { OrchesjobError } from "../job/errors.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 
 /** `warning`: nothing is broken, but somebody should know. `problem`: something does not work, or soon will not. */
 export type Verdict = "ok" | "warning" | "problem";

@@ -10,7 +10,7 @@ import { isActive } from "../job/status.ts";
 import { openNothing } from "../linux/caller.ts";
 import { type ExitStatus, onExit } from "../linux/children.ts";
 import { after, now } from "../linux/clock.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import { tryLockDescriptor } from "../linux/file-lock.ts";
 import {
   closeFile,

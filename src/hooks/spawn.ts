@@ -1,8 +1,8 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
 import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
-import { environmentForCommand, environmentForWorker, splitVariable } from "../linux/environment.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
+import { environmentForCommand, environmentForWorker, splitVariable } from "../linux/ffi/environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto } from "../linux/file.ts";
 import { SHELL } from "../linux/shell-script.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";

@@ -1,6 +1,6 @@
 /** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
 import type { Instant, Job } from "../job/job.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { isOutOfSight } from "../processes/liveness.ts";
 import type { Context } from "../state/context.ts";

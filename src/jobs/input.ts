@@ -1,7 +1,7 @@
 /** What a command reads: a file that is opened before anything is accepted, or a copy of the caller's own stdin. */
 import { OrchesjobError } from "../job/errors.ts";
 import { OWN_STDIN } from "../job/output.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import {
   closeFile,
   makeMemoryFile,

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";

@@ -9,7 +9,7 @@ import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Instant } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";

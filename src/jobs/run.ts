@@ -1,8 +1,8 @@
 /** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
-import type { Job } from "../job/job.ts";
 import { OrchesjobError } from "../job/errors.ts";
-import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
-import { getVariable } from "../linux/environment.ts";
+import type { Job } from "../job/job.ts";
+import { ERRNO, SystemError } from "../linux/ffi/call.ts";
+import { getVariable } from "../linux/ffi/environment.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";

@@ -8,7 +8,7 @@ import { libc } from "../linux/ffi/libc.ts";
 import { maySignal } from "../linux/pidfd.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { probeGroup } from "../linux/signals.ts";
-import { userName } from "../linux/users.ts";
+import { userName } from "../linux/ffi/users.ts";
 import type { JobProcesses } from "../processes/job-processes.ts";
 import { ageOf, commandLine, isHiding, ownerOf } from "../processes/proc.ts";
 import type { Context } from "../state/context.ts";

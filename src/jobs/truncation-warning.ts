@@ -1,6 +1,6 @@
 /** Whether a command is about to truncate its own log, which it does where it opens its stdout or stderr by a name. */
-import { getVariable } from "../linux/environment.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
+import { getVariable } from "../linux/ffi/environment.ts";
 import { closeFile, openFile, readInto } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 

@@ -1,5 +1,6 @@
 /** What this process was given by its caller, and does not keep for itself: the command gets it back. */
-import { cstring, libc } from "./ffi/libc.ts";
+import { cstring, prctl } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { moveUp, openFile } from "./file.ts";
 import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 
@@ -44,7 +45,7 @@ export function ownCommand(): readonly string[] {
 
 /** Started by way of /proc/self/exe, we are "exe" to ps and top. */
 export function nameProcess(): void {
-  libc.prctl(PR_SET_NAME, cstring("orchesjob"), 0n, 0n, 0n);
+  prctl(PR_SET_NAME, cstring("orchesjob"));
 }
 
 export function openNothing(): number {

@@ -3,7 +3,8 @@
  * their subreaper): while one of them lives the kernel says so, whatever /proc shows.
  */
 import type { ProcessIdentity } from "../job/job.ts";
-import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { readTextIfAny } from "./file.ts";
 import { isLiving, readProcess } from "./self.ts";
 import { SIGKILL } from "./signals.ts";

@@ -1,6 +1,6 @@
 /** The control group that a process is in, which in systemd's hierarchy names its unit; and what the kernel counts there. */
+import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
-import { SystemError } from "./ffi/libc.ts";
 
 const LIMITS = "/sys/fs/cgroup";
 /** Behind the number of systemd's own hierarchy in version 1. */

@@ -1,5 +1,6 @@
 /** How much the files of a directory take: of many files, so the kernel is asked for each size alone, into the same memory. */
-import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 
 export interface DirectorySize {
   readonly files: number;

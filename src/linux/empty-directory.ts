@@ -1,6 +1,6 @@
 /** A quick look whether a directory has anything in it: a module of its own, because every start and nearly every look does it. */
-import { ptr } from "bun:ffi";
-import { cstring, libc } from "./ffi/libc.ts";
+import { addressOf, cstring } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 
 const O_CLOEXEC = 0o2000000;
 
@@ -17,7 +17,7 @@ export function isEmptyDirectory(path: string): boolean {
   if (fd < 0) return false;
   const buffer = new Uint8Array(DOTS_BYTES);
   const read = () =>
-    Number(libc.syscall(GETDENTS64, BigInt(fd), BigInt(ptr(buffer)), BigInt(buffer.length), 0n));
+    Number(libc.syscall(GETDENTS64, BigInt(fd), BigInt(addressOf(buffer)), BigInt(buffer.length), 0n));
   const first = read();
   // Other names may follow. A name that is longer than the room is an error.
   const isEmpty = first === 0 || (first === DOTS_BYTES && read() === 0);

@@ -1,6 +1,7 @@
 /** Locks on files by flock(2). The kernel frees one when the last process that inherited its descriptor is gone, and shows it across PID namespaces. */
 import { OrchesjobError } from "../job/errors.ts";
-import { describeErrno, ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { describeErrno, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { closeFile, openFile } from "./file.ts";
 
 const LOCK_SH = 1;

@@ -1,5 +1,5 @@
 /** What doctor asks a file system: what it is, what room it has, and whether it really does what we need. */
-import { ptr } from "bun:ffi";
+import { addressOf } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
 export interface FileSystem {
@@ -62,7 +62,7 @@ export function isClockKept(): boolean | undefined {
   // struct timex; its first field, modes, is 0: nothing is set. Used after the call as well, because the collector does not
   // see an address.
   const timex = new Uint8Array(TIMEX_BYTES);
-  const state = Number(libc.syscall(SYS_ADJTIMEX, BigInt(ptr(timex)), 0n, 0n, 0n));
+  const state = Number(libc.syscall(SYS_ADJTIMEX, BigInt(addressOf(timex)), 0n, 0n, 0n));
   if (timex.length !== TIMEX_BYTES) return undefined;
   return state < 0 ? undefined : state !== TIME_ERROR;
 }

@@ -1,6 +1,6 @@
 /** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
-import { ptr } from "bun:ffi";
-import { cstring, ERRNO, lastErrno, libc, retryCall, SystemError } from "./ffi/libc.ts";
+import { addressOf, cstring, ERRNO, lastErrno, retryCall, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { pollFor, POLLOUT } from "./poll.ts";
 
 const O_WRONLY = 0o1;
@@ -108,7 +108,7 @@ export function makeMemoryFile(content: Uint8Array): number {
   const name = cstring("orchesjob");
   const fd = moveUp(
     retryCall("cannot make a file in memory", () =>
-      Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(ptr(name)), MFD_CLOEXEC, 0n, 0n)),
+      Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(addressOf(name)), MFD_CLOEXEC, 0n, 0n)),
     ),
   );
   writeAll(fd, content);

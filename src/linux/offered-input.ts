@@ -1,5 +1,6 @@
 /** Whether somebody gives us something on stdin. Nothing is read, and nothing waited for. */
-import { libc, SystemError } from "./ffi/libc.ts";
+import { SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { pollFor, POLLIN } from "./poll.ts";
 import { statFd } from "./stat.ts";
 

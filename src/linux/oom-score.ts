@@ -1,6 +1,6 @@
 /** How soon the kernel kills us when memory is out: proc(5), /proc/PID/oom_score_adj. */
+import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
-import { SystemError } from "./ffi/libc.ts";
 
 /** All but exempt: where nothing else is left in a group, its limit must still be kept. */
 const LAST = "-900";

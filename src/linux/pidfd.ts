@@ -3,7 +3,8 @@
  * also where /proc hides it (hidepid=).
  */
 import type { ProcessIdentity } from "../job/job.ts";
-import { ERRNO, lastErrno, libc } from "./ffi/libc.ts";
+import { ERRNO, lastErrno } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { closeFile } from "./file.ts";
 import { pollFor, POLLIN } from "./poll.ts";
 import { isLiving, readIdentity, readProcess } from "./self.ts";

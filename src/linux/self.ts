@@ -107,3 +107,8 @@ export function endProcess(code: number): never {
   libc._exit(code);
   throw new Error("the process goes on after its end");
 }
+
+/** Whether somebody sits before a descriptor of ours. */
+export function isTerminal(fd: number): boolean {
+  return process.getBuiltinModule("node:tty").isatty(fd);
+}

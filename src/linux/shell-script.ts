@@ -1,6 +1,6 @@
 /** A script without a first line that names its interpreter: execvp(3) has /bin/sh run it, and so do shells, env and cron. */
+import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readInto } from "./file.ts";
-import { SystemError } from "./ffi/libc.ts";
 
 export const SHELL = "/bin/sh";
 

@@ -1,5 +1,6 @@
 /** Signals: their names, sending them to a group (to one process: see pidfd.ts), and being told of a poke. */
-import { ERRNO, lastErrno, libc } from "./ffi/libc.ts";
+import { ERRNO, lastErrno } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { readLink, readTextIfAny } from "./file.ts";
 import { pollFor, POLLIN } from "./poll.ts";
 

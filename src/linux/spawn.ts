@@ -3,11 +3,11 @@
  * the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
  * descriptors given.
  */
-import { ptr } from "bun:ffi";
-import { environment, type Environment, pointerVector } from "./environment.ts";
+import { addressOf, cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { environment, type Environment, pointerVector } from "./ffi/environment.ts";
+import { libc } from "./ffi/libc.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
-import { cstring, ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
 
 export interface SpawnRequest {
   /** Looked up in PATH where it has no slash. */
@@ -52,7 +52,7 @@ export function spawnProcess(request: SpawnRequest): number {
 
   const argv: Uint8Array[] = [];
   const addresses: number[] = [];
-  for (const word of request.argv) addresses.push(ptr(argv[argv.push(cstring(word)) - 1]!));
+  for (const word of request.argv) addresses.push(addressOf(argv[argv.push(cstring(word)) - 1]!));
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
     libc.posix_spawnp(

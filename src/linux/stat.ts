@@ -1,5 +1,6 @@
 /** What a file is: statx(2). */
-import { cstring, ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 
 export interface FileFacts {
   readonly uid: number;

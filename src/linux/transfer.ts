@@ -2,7 +2,8 @@
  * Copying from a file to a descriptor. The kernel does it by itself where it can (sendfile(2): no copy of ours, no buffer);
  * where it does not want to (a file opened for append, an old kernel and a terminal) the bytes go through a buffer.
  */
-import { ERRNO, lastErrno, libc, SystemError } from "./ffi/libc.ts";
+import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
+import { libc } from "./ffi/libc.ts";
 import { readInto, writeSome } from "./file.ts";
 import { pollFor, POLLOUT } from "./poll.ts";
 

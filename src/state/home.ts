@@ -1,10 +1,11 @@
 /** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
 import { OrchesjobError } from "../job/errors.ts";
-import { libc, SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { userName } from "../linux/ffi/users.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { makeDirectory, syncDirectory } from "../linux/file.ts";
 import { type FileFacts, statName, statPath } from "../linux/stat.ts";
-import { userName } from "../linux/users.ts";
 import { listLocks } from "./job-lock.ts";
 import { DEFAULT_HOME, type Home, homeAt, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
 import { elsewhere, isOfOthersToo, look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";

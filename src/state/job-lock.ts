@@ -6,7 +6,8 @@
  * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs,
  * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
  */
-import { ERRNO, libc, SystemError } from "../linux/ffi/libc.ts";
+import { ERRNO, SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { isFree, lockDescriptor, openIfAny, probeLock, unsuitable } from "../linux/file-lock.ts";
 import { closeFile, makeFifo, moveUp, openFile, removeFile, writeAll } from "../linux/file.ts";
 import { POLL_ENDED, pollFor, POLLIN } from "../linux/poll.ts";

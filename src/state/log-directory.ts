@@ -1,7 +1,7 @@
 /** What is in the directory of the logs: its names in portions, however many there are, and what a name says. */
-import { ptr } from "bun:ffi";
+import { addressOf, ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, openFile } from "../linux/file.ts";
-import { ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
 
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
@@ -39,7 +39,7 @@ export function* readNames(path: string): Generator<readonly string[]> {
 
 function readEntries(path: string, fd: number, buffer: Uint8Array): number {
   const length = Number(
-    libc.syscall(SYS_GETDENTS64, BigInt(fd), BigInt(ptr(buffer)), BigInt(buffer.length), 0n),
+    libc.syscall(SYS_GETDENTS64, BigInt(fd), BigInt(addressOf(buffer)), BigInt(buffer.length), 0n),
   );
   if (length < 0) throw new SystemError(`cannot read ${path}`, lastErrno());
   return length;

@@ -2,7 +2,8 @@
  * Waiting for files to grow, for those who follow a job's output. A short wait polls; then inotify takes over, which
  * costs nothing while nothing happens, but whose closing takes the kernel 5 to 15 ms: a job of a moment never pays it.
  */
-import { cstring, libc } from "../linux/ffi/libc.ts";
+import { cstring } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, readInto } from "../linux/file.ts";
 import { findEventLoop } from "../linux/signals.ts";
 import { statPath } from "../linux/stat.ts";

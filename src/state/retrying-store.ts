@@ -1,6 +1,6 @@
 /** Writes to the store until it succeeds (law 4): the disk may be full, the database locked, for as long as they like. */
 import { OrchesjobError } from "../job/errors.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import { statPath } from "../linux/stat.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";

@@ -1,6 +1,7 @@
 /** Whether a directory belongs to more than orchesjob, so that it must not become, or be made private as, a state directory. */
 import { OrchesjobError } from "../job/errors.ts";
-import { libc, SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { type FileFacts, statPath } from "../linux/stat.ts";
 import { databaseFiles, type Home } from "./paths.ts";
 import { WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";

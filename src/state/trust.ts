@@ -3,10 +3,11 @@
  * so each is judged, as sshd(8) judges the way to `authorized_keys`: it is root's or ours, and nobody else may write to it.
  * The sticky bit is enough, because with it only owners may replace what is theirs.
  */
-import { cstring, ERRNO, libc, SystemError } from "../linux/ffi/libc.ts";
+import { cstring, ERRNO, SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
+import { strangerInGroup, userName } from "../linux/ffi/users.ts";
 import { readLink, readTextIfAny } from "../linux/file.ts";
 import { type FileFacts, statName } from "../linux/stat.ts";
-import { strangerInGroup, userName } from "../linux/users.ts";
 
 export const WRITABLE_BY_GROUP = 0o020;
 export const WRITABLE_BY_OTHERS = 0o002;

@@ -3,7 +3,7 @@ import { unitOf } from "../linux/control-group.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
-import { userName } from "../linux/users.ts";
+import { userName } from "../linux/ffi/users.ts";
 import { SERVICE_OF_USER } from "./systemctl.ts";
 
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;

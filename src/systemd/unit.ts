@@ -1,8 +1,7 @@
 /** The unit of systemd that we are in, by systemd's own word. Loaded and asked only when a signal has come. */
-import { dlopen } from "bun:ffi";
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
-import { getVariable } from "../linux/environment.ts";
-import { libc, libraryPath } from "../linux/ffi/libc.ts";
+import { getVariable } from "../linux/ffi/environment.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { ageOf } from "../processes/proc.ts";
 import { type ManagerOption, SERVICE_OF_USER, showUnit } from "./systemctl.ts";
@@ -72,9 +71,8 @@ function show(unit: string, manager: ManagerOption): ReadonlyMap<string, string>
 
 /** Ends us by a signal that would end anybody. */
 export function dieOf(signal: number): void {
-  const { symbols } = dlopen(libraryPath, { signal: { args: ["i32", "ptr"], returns: "ptr" } });
   // SIG_DFL.
-  symbols.signal(signal, null);
+  libc.signal(signal, null);
   libc.kill(process.pid, signal);
 }
 
@@ -82,9 +80,8 @@ const CLOCK_MONOTONIC = 1;
 
 /** The clock of systemd's timestamps, in seconds. Bun's own clocks count from the start of the process. */
 function readMonotonicClock(): number {
-  const { symbols } = dlopen(libraryPath, { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
   const time = new BigInt64Array(2);
-  symbols.clock_gettime(CLOCK_MONOTONIC, time);
+  libc.clock_gettime(CLOCK_MONOTONIC, time);
   return Number(time[0]) + Number(time[1]) / 1e9;
 }
 

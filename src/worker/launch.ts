@@ -1,6 +1,6 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
-import { describeErrno, ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { describeErrno, ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
 import { makeDirectory, moveUp, openFile } from "../linux/file.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";

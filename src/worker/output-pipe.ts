@@ -6,7 +6,8 @@
  * splice(2) moves the bytes; they pass through nobody's memory. The kernel tells of new ones by a signal (see `listen`), and
  * under load is not even asked to.
  */
-import { ERRNO, lastErrno, libc, SystemError } from "../linux/ffi/libc.ts";
+import { ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
 import {
   closeFile,

@@ -4,7 +4,7 @@
  * the logs see to it that never two copy: they would mix up what they share.
  */
 import type { Job } from "../job/job.ts";
-import { SystemError } from "../linux/ffi/libc.ts";
+import { SystemError } from "../linux/ffi/call.ts";
 import { lockDescriptor, lockUnlessOwned, probeLock } from "../linux/file-lock.ts";
 import { closeFile, makeDirectory, openFile, removeFile } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";

@@ -1,6 +1,6 @@
 /** The process that copies the output of jobs whose workers were killed: see worker/output.ts. */
 import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
-import { environmentForWorker } from "../linux/environment.ts";
+import { environmentForWorker } from "../linux/ffi/environment.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/variables.ts";
 import type { Home } from "../state/paths.ts";

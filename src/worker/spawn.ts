@@ -1,5 +1,4 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
-import type { Pointer } from "bun:ffi";
 import { OrchesjobError } from "../job/errors.ts";
 import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import {
@@ -9,8 +8,9 @@ import {
   openNothing,
   ownCommand,
 } from "../linux/caller.ts";
-import { environmentForWorker, type Variables } from "../linux/environment.ts";
-import { libc, SystemError } from "../linux/ffi/libc.ts";
+import { prctl, SystemError } from "../linux/ffi/call.ts";
+import { environmentForWorker, type Variables } from "../linux/ffi/environment.ts";
+import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, makePipe, moveUp, readInto, readLink } from "../linux/file.ts";
 import { readIdentity } from "../linux/self.ts";
 import { PASSED_ON } from "../linux/signals.ts";
@@ -116,7 +116,7 @@ export function becomeWorker(): void {
     libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
   // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
-  libc.prctl(PR_SET_CHILD_SUBREAPER, 1 as Pointer, 0n, 0n, 0n);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 /** Blocks until the launcher has released us, or is gone. */

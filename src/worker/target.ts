@@ -1,8 +1,8 @@
 /** The target: the job's command as a process of its own, as the caller would have started it. */
 import type { Job } from "../job/job.ts";
 import { callersLimits, openNothing } from "../linux/caller.ts";
-import { environmentForCommand, getVariable, setVariable, splitVariable } from "../linux/environment.ts";
-import { ERRNO, SystemError } from "../linux/ffi/libc.ts";
+import { ERRNO, SystemError } from "../linux/ffi/call.ts";
+import { environmentForCommand, getVariable, setVariable, splitVariable } from "../linux/ffi/environment.ts";
 import { closeFile, openFile } from "../linux/file.ts";
 import { isText, SHELL } from "../linux/shell-script.ts";
 import { spawnProcess } from "../linux/spawn.ts";

@@ -1,4 +1,4 @@
-/** The import law of the house: nothing points left. */
+/** The law of the house, as docs/architecture.md tells it: rooms, the direction of imports, and what may stand where. */
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
 import { dirname, join, relative } from "node:path";
@@ -6,63 +6,75 @@ import { ROOT } from "../support/sandbox.ts";
 
 const SOURCE = join(ROOT, "src");
 
-/** The rooms, each with the rooms that it may import from, beside itself. */
-const LAW: Record<string, readonly string[]> = {
-  main: ["roots", "run-command"],
-  roots: ["run-command", "compose", "cli/commands", "cli", "os", "job", "version"],
-  "run-command": ["compose", "cli", "os", "job", "version"],
-  compose: ["cli", "runner", "store", "store/sqlite", "os", "job"],
-  "cli/commands": ["cli", "runner", "store", "os", "job"],
-  cli: ["runner", "store", "os", "job"],
-  runner: ["store", "os", "job"],
-  "store/sqlite": ["store", "job"],
+/** The rooms, from the top of the house to its foundation. A file imports from its own room and from those below it. */
+const ROOMS = [
+  "main.ts",
+  ..."entrypoints app cli doctor jobs worker hooks systemd processes state store linux job".split(" "),
+];
+
+/** Narrower than that: all that these import from. */
+const NARROW: Readonly<Record<string, readonly string[]>> = {
+  // Which part of the program it is, is decided without loading any.
+  "main.ts": ["entrypoints", "app"],
+  // The store knows no files and no processes.
   store: ["job"],
-  os: ["job"],
-  job: [],
-  version: [],
 };
 
-function roomOf(file: string): string {
-  const folder = dirname(file);
-  if (folder === ".") return file.replace(/\.ts$/, "");
-  return folder.startsWith("store/sqlite") ? "store/sqlite" : folder;
-}
+/** Where each module may be used that reaches out of the program, by import or by process.getBuiltinModule. */
+const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
+  "bun:ffi": ["linux/ffi"],
+  "bun:sqlite": ["store/sqlite"],
+  "node:fs": ["linux", "state", "processes", "systemd/logind.ts", "store/sqlite/legacy"],
+  "node:os": ["linux/signals.ts"],
+  "node:tty": ["linux/self.ts"],
+};
+
+const MOST_LINES = 250;
 
 const files = [...new Glob("**/*.ts").scanSync(SOURCE)].filter((file) => !file.endsWith(".d.ts"));
+const texts = new Map(
+  await Promise.all(files.map(async (file) => [file, await Bun.file(join(SOURCE, file)).text()] as const)),
+);
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 
-async function importsOf(file: string): Promise<string[]> {
+function importsOf(file: string): string[] {
+  const text = texts.get(file)!;
   // The transpiler leaves out imports of types; the text does not.
-  const text = await Bun.file(join(SOURCE, file)).text();
   const types = [...text.matchAll(/import type .*? from "([^"]+)"/gs)].map((match) => match[1]!);
   return [...transpiler.scanImports(text).map((found) => found.path), ...types];
 }
 
-test("every import points to the right", async () => {
-  const broken: string[] = [];
-  for (const file of files) {
+/** The files of ours that a file imports. */
+function neighboursOf(file: string): string[] {
+  return importsOf(file)
+    .filter((path) => path.startsWith("."))
+    .map((path) => relative(SOURCE, join(SOURCE, dirname(file), path)));
+}
+
+function roomOf(file: string): string {
+  return file.split("/")[0]!;
+}
+
+test("imports point down", () => {
+  const wrong = files.flatMap((file) => {
     const room = roomOf(file);
-    for (const path of await importsOf(file)) {
-      if (!path.startsWith(".")) continue;
-      const target = roomOf(relative(SOURCE, join(SOURCE, dirname(file), path)));
-      if (target !== room && !LAW[room]?.includes(target)) broken.push(`${file} imports ${path}`);
-    }
-  }
-  expect(files.length).toBeGreaterThan(20);
-  expect(broken).toEqual([]);
+    const allowed = [room, ...(NARROW[room] ?? ROOMS.slice(ROOMS.indexOf(room) + 1))];
+    return neighboursOf(file)
+      .filter((target) => !allowed.includes(roomOf(target)))
+      .map((target) => `${file} imports ${target}`);
+  });
+  expect(files.length).toBeGreaterThan(100);
+  expect(wrong).toEqual([]);
 });
 
-test("no file imports itself by way of others", async () => {
-  const imports = new Map<string, string[]>();
-  for (const file of files) {
-    const paths = (await importsOf(file)).filter((path) => path.startsWith("."));
-    imports.set(
-      file,
-      paths.map((path) => relative(SOURCE, join(SOURCE, dirname(file), path))),
-    );
-  }
+test("every file is in a room", () => {
+  expect(files.filter((file) => !ROOMS.includes(roomOf(file)))).toEqual([]);
+});
+
+test("no file imports itself by way of others", () => {
+  const neighbours = new Map(files.map((file) => [file, neighboursOf(file)]));
   const reaches = (from: string, goal: string, seen = new Set<string>()): boolean =>
-    (imports.get(from) ?? []).some((next) => {
+    (neighbours.get(from) ?? []).some((next) => {
       if (next === goal) return true;
       if (seen.has(next)) return false;
       seen.add(next);
@@ -71,28 +83,54 @@ test("no file imports itself by way of others", async () => {
   expect(files.filter((file) => reaches(file, file))).toEqual([]);
 });
 
-test("only store/sqlite knows bun:sqlite, and only os knows the C library, processes and files", async () => {
-  const homes: Record<string, string> = {
-    "bun:sqlite": "store/sqlite",
-    "bun:ffi": "os",
-    "node:fs": "os",
-    "node:child_process": "os",
-  };
-  const strangers: string[] = [];
-  for (const file of files) {
-    for (const path of await importsOf(file)) {
-      const home = homes[path];
-      if (home !== undefined && roomOf(file) !== home) strangers.push(`${file} imports ${path}`);
-    }
-  }
-  expect(strangers).toEqual([]);
+test("every file is imported", () => {
+  const imported = new Set(files.flatMap(neighboursOf));
+  expect(files.filter((file) => !imported.has(file))).toEqual(["main.ts"]);
 });
 
-test("nothing but Bun is needed at run time", async () => {
-  const outside: string[] = [];
-  for (const file of files) {
-    for (const path of await importsOf(file))
-      if (!/^(\.|bun:|node:)/.test(path)) outside.push(`${file} imports ${path}`);
-  }
+test("what reaches out of the program stands where the list says", () => {
+  const outside = files.flatMap((file) => {
+    const loaded = [...texts.get(file)!.matchAll(/getBuiltinModule\("([^"]+)"\)/g)].map((match) => match[1]!);
+    const modules = [...importsOf(file), ...loaded].filter((path) => !path.startsWith("."));
+    return modules
+      .filter((module) => !BUILT_IN[module]?.some((place) => file === place || file.startsWith(`${place}/`)))
+      .map((module) => `${file} uses ${module}`);
+  });
   expect(outside).toEqual([]);
 });
+
+test("only linux/ffi calls dlopen, and only store/sqlite has SQL", () => {
+  const using = (pattern: RegExp, place: string) =>
+    files.filter((file) => pattern.test(texts.get(file)!) && !file.startsWith(place));
+  expect(using(/\bdlopen\(/, "linux/ffi/")).toEqual([]);
+  expect(using(/["'`](select|insert|update|delete|pragma|with recursive) /i, "store/sqlite/")).toEqual([]);
+});
+
+test(`no file has more than ${MOST_LINES} lines`, () => {
+  const long = files.filter((file) => texts.get(file)!.split("\n").length - 1 > MOST_LINES);
+  expect(long).toEqual([]);
+});
+
+test("docs/architecture.md has the tree as it is", async () => {
+  const document = await Bun.file(join(ROOT, "docs/architecture.md")).text();
+  const tree = /^```\nsrc\/\n([\s\S]*?)^```/m.exec(document)![1]!;
+  const drawn: string[] = [];
+  const above: string[] = [];
+  for (const line of tree.trimEnd().split("\n")) {
+    const [, indent, name] = /^( +)(\S+)/.exec(line)!;
+    const depth = indent!.length / 2 - 1;
+    above.splice(depth, Infinity, name!.replace(/\/$/, ""));
+    drawn.push(above.join("/"));
+  }
+  const folders = new Set(files.flatMap((file) => foldersOf(file)));
+  expect(drawn.filter((path) => !path.includes("."))).toEqual(
+    [...folders].sort((a, b) => drawn.indexOf(a) - drawn.indexOf(b)),
+  );
+  expect(drawn.filter((path) => !path.includes("/"))).toEqual(ROOMS);
+  expect(drawn.filter((path) => path.endsWith(".ts") && !files.includes(path))).toEqual([]);
+});
+
+function foldersOf(file: string): string[] {
+  const parts = file.split("/").slice(0, -1);
+  return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
+}

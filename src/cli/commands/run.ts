@@ -1,12 +1,12 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
-import { ERRNO, SystemError } from "../../linux/ffi/libc.ts";
-import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";
 import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
 import { runJob } from "../../jobs/run.ts";
+import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
+import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";
 import { defineCommand } from "../command.ts";
-import { tellLeft } from "../output/remarks.ts";
 import { startOptions, toStartRequest } from "../options/start-options.ts";
+import { tellLeft } from "../output/remarks.ts";
 
 export const run = defineCommand({
   name: "run",

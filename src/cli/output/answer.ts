@@ -1,6 +1,6 @@
 /** The answer of a command whose work is done before it is written: that it was done must not get lost with it. */
 import { OrchesjobError } from "../../job/errors.ts";
-import { ERRNO, SystemError } from "../../linux/ffi/libc.ts";
+import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import type { Output } from "./output.ts";
 
 /** Prints an answer as JSON. Where that fails, throws `general`, saying what was done all the same. */

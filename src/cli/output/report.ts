@@ -1,7 +1,7 @@
 /** What a person is told on stderr: a line each. A failure is one, too, with its exit code; a stack trace would tell nothing. */
 import { EXIT_CODES, OrchesjobError } from "../../job/errors.ts";
+import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { writeAll } from "../../linux/file.ts";
-import { ERRNO, SystemError } from "../../linux/ffi/libc.ts";
 import { describeFileLimit } from "../../linux/limits.ts";
 import { harmless } from "./sanitize.ts";
 

@@ -3,7 +3,7 @@
  * the few file calls of the hot path. Measured on Bun 1.4.5: this costs 0.2 ms of a process's start, importing
  * node:fs 0.8 ms, touching process.stdout 7 ms; an empty executable takes 3.3 ms.
  */
-import { dlopen, read, type Pointer } from "bun:ffi";
+import { dlopen } from "bun:ffi";
 import { EXIT_CODES } from "../../job/errors.ts";
 import { OWN_FAILURE } from "../../job/exit-status.ts";
 
@@ -53,8 +53,10 @@ const others = () =>
     unsetenv: { args: ["ptr"], returns: "i32" },
     getenv: { args: ["ptr"], returns: "cstring" },
     prctl: { args: ["i32", "ptr", "u64", "u64", "u64"], returns: "i32" },
+    signal: { args: ["i32", "ptr"], returns: "ptr" },
     sigprocmask: { args: ["i32", "ptr", "ptr"], returns: "i32" },
     siginterrupt: { args: ["i32", "i32"], returns: "i32" },
+    clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
     kill: { args: ["i32", "i32"], returns: "i32" },
     waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
     getpwuid: { args: ["u32"], returns: "ptr" },
@@ -177,74 +179,4 @@ function bindOther(name: keyof Others): unknown {
   const symbol =
     (files ??= forFiles() as Partial<Others>)[name] ?? (rest ??= others() as Partial<Others>)[name];
   return (bound[name] = bind(libraryPath, { [name]: symbol })[name] as never);
-}
-
-/** An enum, because its numbers are put where they are used when it is built. */
-export enum ERRNO {
-  EPERM = 1,
-  ENOENT = 2,
-  ESRCH = 3,
-  EINTR = 4,
-  E2BIG = 7,
-  ENOEXEC = 8,
-  ECHILD = 10,
-  EAGAIN = 11,
-  ENOMEM = 12,
-  EACCES = 13,
-  EEXIST = 17,
-  ENOTDIR = 20,
-  EISDIR = 21,
-  EINVAL = 22,
-  ENFILE = 23,
-  EMFILE = 24,
-  ETXTBSY = 26,
-  ENOSPC = 28,
-  EROFS = 30,
-  EPIPE = 32,
-  ENOSYS = 38,
-  ELOOP = 40,
-}
-
-/** A call of the C library that failed. `message` is for a person: the action, the path, the system's own words. */
-export class SystemError extends Error {
-  override readonly name = "SystemError";
-
-  constructor(
-    /** What was tried, for a person: `cannot open /x`. */
-    what: string,
-    readonly errno: number,
-    /** What was tried, for a program, where one cares. */
-    readonly action: "execute" | "enter" | "other" = "other",
-  ) {
-    super(`${what}: ${describeErrno(errno)}`);
-  }
-}
-
-/** The reason of the last call that returned -1; valid only directly after it. */
-export function lastErrno(): number {
-  return read.i32(libc.__errno_location() as Pointer, 0);
-}
-
-/** The system's words for an error number, in lower case: `no such file or directory`. */
-export function describeErrno(errno: number): string {
-  const text = String(libc.strerror(errno));
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
-const encoder = new TextEncoder();
-
-/** A text as a C string. Throws `SystemError` EINVAL where it has a NUL, which C would take for its end. */
-export function cstring(text: string): Uint8Array {
-  if (text.includes("\0")) throw new SystemError(JSON.stringify(text), ERRNO.EINVAL);
-  return encoder.encode(text + "\0");
-}
-
-/** Runs a call until no signal interrupts it; returns its result, or throws `SystemError` with the action. */
-export function retryCall(action: string, call: () => number): number {
-  for (;;) {
-    const result = call();
-    if (result >= 0) return result;
-    const errno = lastErrno();
-    if (errno !== ERRNO.EINTR) throw new SystemError(action, errno);
-  }
 }

@@ -1,7 +1,7 @@
 /** Users and groups by name, wherever the system keeps them (a file, a directory service): getpwuid(3), getgrgid(3). */
 import { CString, type Pointer, read } from "bun:ffi";
-import { readTextIfAny } from "./file.ts";
-import { libc } from "./ffi/libc.ts";
+import { readTextIfAny } from "../file.ts";
+import { libc } from "./libc.ts";
 
 /** Undefined where the number has no name. */
 export function userName(uid: number): string | undefined {

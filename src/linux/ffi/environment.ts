@@ -3,7 +3,8 @@
  * because it is text, and a value that is not UTF-8 would change on its way.
  */
 import { dlopen, type Pointer, ptr, read } from "bun:ffi";
-import { cstring, libc, libraryPath } from "./ffi/libc.ts";
+import { cstring } from "./call.ts";
+import { libc, libraryPath } from "./libc.ts";
 
 /** Address of the variable `environ`; looked up by those who start something. */
 let address: Pointer | undefined;
