@@ -103,7 +103,12 @@ test("only linux/ffi calls dlopen, and only store/sqlite has SQL", () => {
   const using = (pattern: RegExp, place: string) =>
     files.filter((file) => pattern.test(texts.get(file)!) && !file.startsWith(place));
   expect(using(/\bdlopen\(/, "linux/ffi/")).toEqual([]);
-  expect(using(/\b(select .+ from|insert( or \w+)? into|update \w+ set|delete from|pragma \w+|create (table|view|trigger)) /, "store/sqlite/")).toEqual([]);
+  expect(
+    using(
+      /\b(select .+ from|insert( or \w+)? into|update \w+ set|delete from|pragma \w+|create (table|view|trigger)) /,
+      "store/sqlite/",
+    ),
+  ).toEqual([]);
 });
 
 test(`no file has more than ${MOST_LINES} lines`, () => {
