@@ -35,7 +35,7 @@ test.each([
 
 test("every line that is suggested names a command and options that there are", async () => {
   await using box = new Sandbox();
-  const source = await Bun.file(new URL("../../src/cli/elsewhere.ts", import.meta.url)).text();
+  const source = await Bun.file(new URL("../../src/cli/help/elsewhere.ts", import.meta.url)).text();
   const lines = [...source.matchAll(/^ {2}\["([^"]+)", "([^"]+)"\],$/gm)];
   expect(lines.length).toBeGreaterThan(10);
   const names = lines.flatMap((line) => line[1]!.split(" "));

@@ -251,6 +251,7 @@ test("clean finds what hooks of jobs that are gone have left, and nothing of tho
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", gate.wait, "--", "true"]);
+  await until("the hook has its log", () => readdirSync(join(box.home, "logs")).length === 3);
   const gone = `${Bun.randomUUIDv7()}.hook`;
   for (const folder of ["logs", "locks"]) {
     writeFileSync(join(box.home, folder, gone), "");
