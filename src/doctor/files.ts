@@ -4,7 +4,7 @@ import { libc } from "../linux/ffi/libc.ts";
 import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
 import { makeDirectory, readLink } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
-import { checkContents, checkPlace, checkWay, createHome, ownerName } from "../state/home.ts";
+import { checkContents, checkPlace, checkWay, createHome, ownerName, ownTarget } from "../state/home.ts";
 import { jobOfLog, lookAtLog, readNames } from "../state/log-directory.ts";
 import { databaseFiles } from "../state/paths.ts";
 import { isOfOthersToo, OWN_DIRECTORY } from "../state/shared-directory.ts";
@@ -68,10 +68,14 @@ export function checkFolders(patient: Patient): Finding {
   if (missing.length === 0) return ok("logs/ and locks/ are there");
   const text = `missing: ${missing.join(", ")}`;
   if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
-  return warning(text, "nothing: the next start makes it", () => {
-    missing.forEach(makeDirectory);
-    return `made ${missing.join(", ")}`;
-  });
+  return warning(
+    text,
+    `no action needed: the next start makes ${missing.length === 1 ? "it" : "them"}`,
+    () => {
+      missing.forEach(makeDirectory);
+      return `made ${missing.join(", ")}`;
+    },
+  );
 }
 
 /** One that is not as it should be. */
@@ -105,11 +109,12 @@ export function checkPermissions(patient: Patient): Finding {
   const mendable = misfits.filter(({ isLinked }) => !isLinked);
   const [first] = mendable;
   if (first === undefined) {
-    const { path } = misfits[0]!;
-    return (
-      refusal ??
-      warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`)
-    );
+    const { path, wanted } = misfits[0]!;
+    const way =
+      wanted === PRIVATE_DIRECTORY
+        ? ownTarget(path)
+        : `${path} has a second name (a hard link), which may need this mode; if it does not: chmod ${octal(wanted)} ${path}`;
+    return refusal ?? warning(text, way);
   }
   const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const mend = () => {

@@ -7,8 +7,9 @@ import { isContainersCommand } from "../linux/self.ts";
 import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { followJob } from "./follow.ts";
+import { prospectOf } from "../runner/prospect.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, isSameCommand, openInput, type StartRequest, tellOfUnreadInput } from "./start.ts";
+import { acceptJob, isSameCommand, type StartRequest, tellOfUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -25,11 +26,14 @@ export async function runJob(
 ): Promise<RunResult> {
   const isContainers = isContainersCommand();
   const store = context.createStore();
-  // Whoever has nothing to give yet may still be left with Ctrl-C.
-  const input = await openInput(context, request);
   const heard = new Set<number>();
-  onInterruption((signal) => heard.add(signal));
-  const { existing, job, warnings } = await acceptJob(context, store, request, true, input);
+  let isListening = false;
+  const listen = () => {
+    if (!isListening) onInterruption((signal) => heard.add(signal));
+    isListening = true;
+  };
+  const { existing, job, warnings } = await acceptJob(context, store, request, true, listen);
+  listen();
   for (const warning of warnings) context.notify(warning);
   // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
   if (existing && !isSameCommand(job, request))
@@ -59,7 +63,7 @@ export async function runJob(
     onGone: (message: string) => context.notify(message),
   };
   const ended = await followJob(context, store, job, routes, errand).catch((error: unknown) => {
-    throw goesOn(job, error);
+    throw notShown(context, job, error);
   });
   // Somebody may have been slower than the command.
   if (!isTold) tellOfUnreadInput(context, request);
@@ -73,10 +77,11 @@ export async function runJob(
 }
 
 /** Our own output cannot be written (a full disk, say): that is no word about the job. */
-function goesOn({ jobId }: Job, error: unknown): unknown {
+function notShown(context: Context, job: Job, error: unknown): unknown {
   if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) return error;
+  const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} goes on; see it again: orchesjob logs --follow --job-id ${jobId}`,
+    `${error.message}, so its output is not shown any more; job ${jobId} ${prospectOf(context, job)}; see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

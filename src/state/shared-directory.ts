@@ -4,7 +4,7 @@ import { SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { type FileFacts, statPath } from "../linux/stat.ts";
 import { databaseFiles, type Home } from "./paths.ts";
-import { WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
+import { STICKY, WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
 
 /** Directories of the system, which everybody shares: see hier(7). To make one of them private would break the machine. */
 export const SYSTEM_DIRECTORIES: readonly string[] = [
@@ -19,13 +19,15 @@ export const SYSTEM_DIRECTORIES: readonly string[] = [
 export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
 /**
- * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
- * make it private could break what it is for. One that the owner alone can have written to is no such place: a client of
- * ours may have made it, and put a file of its own there first.
+ * Whether a directory has no database of ours, but something that is not ours either, or is open to everybody on purpose (/tmp,
+ * say, or somebody's project). To make it private could break what it is for. One that the owner alone can have written to is
+ * no such place: a client of ours may have made it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
   if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
   if (look(home.database) !== undefined) return false;
+  const mode = statPath(home.path)?.mode ?? 0;
+  if ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) !== 0) return true;
   const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
     path.slice(path.lastIndexOf("/") + 1),
   );

@@ -1,15 +1,17 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
+import { shellWord } from "../job/shell-word.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
 import { makeDirectory, moveUp, openFile } from "../linux/file.ts";
+import { hasCarriageReturn } from "../linux/shell-script.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
 import type { FileFacts } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { logFiles } from "../state/paths.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
-import { findCommand, spawnTarget, type TargetSettings } from "./target.ts";
+import { findCommand, type FoundCommand, spawnTarget, type TargetSettings } from "./target.ts";
 
 /** A launch that failed; its outcome is the job's. */
 export class LaunchError extends Error {
@@ -80,15 +82,16 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
     return new LaunchError(
       `cannot execute ${name}: somebody has it open for writing; try again when it is whole`,
     );
-  const facts = lookAt(file, settings);
+  const found = lookAt(file, settings);
   if (error.errno !== ERRNO.ENOENT) {
-    return new LaunchError(`cannot execute ${name}: ${reason(file, facts, error.errno)}`, "not_executable");
+    const why = reason(file, found?.facts, error.errno);
+    return new LaunchError(`cannot execute ${name}: ${why}`, "not_executable");
   }
-  if (facts !== undefined) {
-    return new LaunchError(
-      `cannot execute ${name}: the interpreter that its first line names does not exist`,
-      "not_found",
-    );
+  if (found !== undefined) {
+    const why = hasCarriageReturn(found.path)
+      ? `its first line ends with a carriage return (CRLF), so the interpreter that it names does not exist; mend it: sed -i 's/\\r$//' ${shellWord(found.name)}`
+      : "the interpreter that its first line names does not exist";
+    return new LaunchError(`cannot execute ${name}: ${why}`, "not_found");
   }
   const hint = launchHint(job.command);
   if (file.includes("/")) return new LaunchError(`no such file: ${name}${hint}`, "not_found");
@@ -103,9 +106,9 @@ function reason(file: string, facts: FileFacts | undefined, errno: number): stri
   return describeErrno(errno);
 }
 
-function lookAt(file: string, settings: TargetSettings): FileFacts | undefined {
+function lookAt(file: string, settings: TargetSettings): FoundCommand | undefined {
   try {
-    return findCommand(file, settings.directory)?.facts;
+    return findCommand(file, settings.directory);
   } catch {
     // The reason of the launch's failure counts, not why we cannot see more of it.
     return undefined;

@@ -1,7 +1,10 @@
+import { isActive } from "../../job/status.ts";
 import { findJob } from "../../jobs/find.ts";
-import { followJob } from "../../jobs/follow.ts";
+import { followJob, NO_ERRAND } from "../../jobs/follow.ts";
 import { copyLog, findTail } from "../../jobs/logs.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
+import { isContainersCommand } from "../../linux/self.ts";
+import { Interruption } from "../../linux/signals.ts";
 import { LOG_STREAMS } from "../../state/paths.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../options/selectors.ts";
@@ -35,7 +38,15 @@ export const logs = defineCommand({
       return 0;
     }
     refuseOwnJob(job, "follow");
-    const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }]);
+    // Others a signal ends without a word; from a container's first process the kernel keeps what that does not handle.
+    const interruption = new Interruption();
+    if (isContainersCommand()) interruption.listen();
+    const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
+      ...NO_ERRAND,
+      isLeaving: () => Promise.resolve(interruption.signal !== undefined),
+    });
+    if (interruption.signal !== undefined && isActive(ended.status))
+      return (await import("../output/remarks.ts")).leave(context, ended, interruption.signal);
     if (ended.status === "LOST") context.notify(`job ${ended.jobId} is lost (${ended.lostReason})`);
     return 0;
   },

@@ -3,6 +3,7 @@ import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
 import { Interruption } from "../../linux/signals.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { findJob } from "../../jobs/find.ts";
+import { prospectOf } from "../../runner/prospect.ts";
 import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
 import { isFinished } from "../../jobs/start.ts";
 import { waitForJob } from "../../jobs/wait.ts";
@@ -35,6 +36,7 @@ export const wait = defineCommand({
   passesExitCode: (options) => options.exitStatus,
   async run({ options, context, output }) {
     const interruption = new Interruption();
+    interruption.listen();
     const { store, job } = await findJob(context, toSelector(options));
     refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
@@ -51,7 +53,10 @@ export const wait = defineCommand({
     output.json(jobView(context.home, ended, orphans));
     await tellOrphans(context, ended, orphans);
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
-    const error = new OrchesjobError("general", `job ${ended.jobId} is still ${ended.status}; it goes on`);
+    const error = new OrchesjobError(
+      "general",
+      `job ${ended.jobId} is still ${ended.status}; it ${prospectOf(context, ended)}`,
+    );
     context.notify(error.message);
     return options.exitStatus ? TIMED_OUT : error.exitCode;
   },
