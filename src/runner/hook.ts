@@ -163,7 +163,7 @@ function withWords(why: string, words: string): string {
   return words === "" ? why : `${why}: ${words}`;
 }
 
-/** The last line that the hook wrote from a byte of its log on. */
+/** The last line that the hook wrote: from a byte of its log on, or, where it has truncated that, from its beginning. */
 function lastWords(log: string, begin: number): string {
   let fd: number;
   try {
@@ -175,7 +175,7 @@ function lastWords(log: string, begin: number): string {
   try {
     const size = statFd(fd)?.size ?? 0;
     const buffer = new Uint8Array(LAST_WORDS_BYTES);
-    seek(fd, Math.max(begin, size - LAST_WORDS_BYTES));
+    seek(fd, Math.max(size < begin ? 0 : begin, size - LAST_WORDS_BYTES));
     const text = new TextDecoder().decode(buffer.subarray(0, readInto(fd, buffer)));
     return text.trimEnd().split("\n").at(-1)!.trim();
   } finally {

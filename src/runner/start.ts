@@ -19,7 +19,7 @@ import type { Input } from "./input.ts";
 import { recallForgotten } from "./recall.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { beginMove } from "./scope.ts";
-import { findTruncation } from "./truncation.ts";
+import { findHookTruncation, findTruncation } from "./truncation.ts";
 import { waitForJob } from "./wait.ts";
 
 export interface StartRequest extends Omit<
@@ -209,12 +209,12 @@ export async function acceptJob(
     if (accepted !== undefined) {
       input?.close();
       // The worker has its own work meanwhile.
-      const truncation = request.output === "file" ? findTruncation(request.command, cwd) : undefined;
-      return {
-        existing: false,
-        job: { ...accepted, unit },
-        warnings: truncation === undefined ? warnings : [...warnings, truncation],
-      };
+      const { output, command, onExit } = request;
+      const truncations = [
+        output === "file" ? findTruncation(command, cwd) : undefined,
+        onExit === null ? undefined : findHookTruncation(onExit.command, cwd),
+      ].filter((truncation) => truncation !== undefined);
+      return { existing: false, job: { ...accepted, unit }, warnings: [...warnings, ...truncations] };
     }
     // Somebody else was faster; look again.
   }

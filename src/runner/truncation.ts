@@ -15,23 +15,54 @@ const EXCLAMATION = 33;
 
 /** What to tell whoever starts this command with a file as its output; undefined: nothing. `directory`: where it begins. */
 export function findTruncation(command: readonly string[], directory: string): string | undefined {
-  for (const word of command) {
-    const name = findName(word);
-    if (name !== undefined) return explain("the command", name);
+  const found = findIn("the command", command) ?? findInFile(command[0]!, directory);
+  return found && explain(found, "job", "start it with --output pipe, or write >&1 or >&2 in its place");
+}
+
+/** The same of a hook, whose output is always a file: in its text, and in the scripts that this executes. */
+export function findHookTruncation(hook: string, directory: string): string | undefined {
+  let found = findIn("the hook", [hook]);
+  for (const file of executedBy(hook)) {
+    if (found !== undefined) break;
+    const inside = findInFile(file, directory);
+    found = inside && { ...inside, who: `${inside.who}, which the hook names,` };
   }
+  return found && explain(found, "hook", "write >&1 or >&2 in its place");
+}
+
+interface Found {
+  readonly who: string;
+  /** What is opened there. */
+  readonly name: string;
+}
+
+function explain({ who, name }: Found, whose: "job" | "hook", wayOut: string): string {
+  return `${who} names ${name}: opened for writing, it truncates the ${whose}'s log, and what was written before is lost; ${wayOut}`;
+}
+
+function findIn(who: string, words: readonly string[]): Found | undefined {
+  for (const word of words) {
+    const name = findName(word);
+    if (name !== undefined) return { who, name };
+  }
+  return undefined;
+}
+
+function findInFile(name: string, directory: string): Found | undefined {
   try {
-    const file = findFile(command[0]!, directory);
-    const name = file === undefined ? undefined : findName(readScript(file));
-    return name === undefined ? undefined : explain(`${file}`, name);
+    const file = findFile(name, directory);
+    return file === undefined ? undefined : findIn(file, [readScript(file)]);
   } catch (error) {
-    // Whether it can be executed is for its worker to tell.
+    // Whether it can be executed is for who executes it to tell.
     if (error instanceof SystemError) return undefined;
     throw error;
   }
 }
 
-function explain(who: string, name: string): string {
-  return `${who} names ${name}: opened for writing, it truncates the job's log, and what was written before is lost; start it with --output pipe, or write >&1 or >&2 in its place`;
+/** The first word of each simple command of a shell's text, without quotes; what only a shell could tell is left out. */
+function executedBy(text: string): readonly string[] {
+  const firstWord = /^\s*(?:\w+=\S*\s+|exec\s+)*(["']?)([\w.+/-]+)\1(?:\s|$)/;
+  return text.split(/[;&|(){}\n]/).flatMap((part) => firstWord.exec(part)?.[2] ?? []);
 }
 
 function findName(text: string): string | undefined {

@@ -113,6 +113,15 @@ test("a hook that fails is recorded with its last words, and changes nothing els
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: -9, on_exit_error: "ended by SIGKILL" });
 });
 
+test("a hook that truncates its own log is recorded with its last words all the same", async () => {
+  await using box = new Sandbox();
+  // The log has bytes before the hook begins, as where it runs a second time.
+  const command = `printf '%0200d\\n' 0 > "$ORCHESJOB_HOME/logs/$ORCHESJOB_JOB_ID.hook"`;
+  const hook = "echo much that was before; echo gone > /dev/stderr; exit 7";
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "sh", "-c", command]);
+  expect(await hookedJob(box, "k")).toMatchObject({ on_exit_error: "exit code 7: gone" });
+});
+
 test("who waits for a job is not kept by its hook, and the key is free", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);

@@ -42,3 +42,28 @@ test("a command or a script that opens its own log is warned of, and others are 
   const run = await box.run(["run", "--run-key", "k", "--", path]);
   expect(run.stderr).toContain(`orchesjob: ${path} names /dev/stderr`);
 });
+
+test("a hook that opens its own log is warned of, whatever the command's output is, and by run and rerun as well", async () => {
+  await using box = new Sandbox();
+  const notify = join(box.directory, "notify.sh");
+  writeFileSync(notify, "#!/bin/sh\necho told > /dev/stdout\n", { mode: 0o755 });
+  const started = (hook: string, ...words: readonly string[]) =>
+    box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, ...words, "--", "true"]);
+  for (const hook of ["echo x > /dev/stderr", notify, "cd . && ./notify.sh --all", "A=b 'notify.sh'"]) {
+    const env = { PATH: `${box.directory}:${process.env["PATH"]}` };
+    const words = ["start", "--sync", "--run-key", "k", "--output", "pipe", "--on-exit", hook, "--", "true"];
+    const [warning, ...others] = (await box.json(words, { env })).warnings;
+    expect(warning).toMatch(
+      /^(the hook|\/.*notify\.sh, which the hook names,) names \/dev\/std(err|out): .* truncates the hook's log, .*; write >&1 or >&2 in its place$/,
+    );
+    expect(others).toEqual([]);
+  }
+  for (const hook of ["echo x >> /dev/stderr", "echo x >&2", "cat > /dev/null", "echo ./notify.sh"])
+    expect((await started(hook)).warnings).toEqual([]);
+  await started(notify);
+  expect((await box.json(["rerun", "--run-key", "k"])).warnings).toEqual([
+    expect.stringContaining("which the hook names"),
+  ]);
+  const run = await box.run(["run", "--run-key", "r", "--on-exit", "echo x > /dev/stderr", "--", "true"]);
+  expect(run.stderr).toMatch(/^orchesjob: the hook names \/dev\/stderr: [^\n]*\n$/);
+});
