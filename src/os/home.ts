@@ -7,6 +7,7 @@ import { listLocks, probeLock } from "./lock.ts";
 import {
   followPath,
   type Risk,
+  STICKY,
   type Way,
   WRITABLE,
   WRITABLE_BY_GROUP,
@@ -113,10 +114,12 @@ export function checkPlace(home: Home): FileFacts | undefined {
   }
   checkOwner(home.path, facts);
   if ((facts.mode & WRITABLE) !== 0) {
-    const wayOut = isOfOthersToo(home) ? OWN_DIRECTORY : `run: chmod 700 ${home.path}`;
+    const target = targetOf(home.path);
+    const real = target ?? home.path;
+    const wayOut = isOfOthersToo(homeAt(real)) ? OWN_DIRECTORY : `run: chmod 700 ${real}`;
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${home.path} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${wayOut}`,
+      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${wayOut}`,
     );
   }
   if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
@@ -155,8 +158,9 @@ function checkDatabase(home: Home, parent: FileFacts): void {
   if (facts === undefined) return;
   if (facts.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
   checkOwner(home.database, facts);
-  if ((facts.mode & unwanted) !== 0)
-    throw writableInside(home.database, facts, `chmod 600 ${home.database}*`);
+  if ((facts.mode & unwanted) === 0) return;
+  const target = targetOf(home.database);
+  throw writableInside(home.database, target, facts, `run: chmod 600 ${target ?? `${home.database}*`}`);
 }
 
 /** Whether the folder is there. One that is no directory is told of by those who need it. */
@@ -165,20 +169,51 @@ function checkFolder(home: Home, path: string, parent: FileFacts): boolean {
   if (facts === undefined) return false;
   if (facts.kind !== "directory") return true;
   if (facts.uid !== 0 && facts.uid !== libc.geteuid()) {
+    const target = targetOf(path);
+    const wayOut =
+      target === undefined ? `run as root: chown ${ownerName(libc.geteuid())} ${path}` : ownTarget(path);
     throw new OrchesjobError(
       "conflict",
-      `${path} belongs to user ${ownerName(facts.uid)}, who could change what is in it; run as root: chown ${ownerName(libc.geteuid())} ${path}`,
+      `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it; ${wayOut}`,
     );
   }
-  if ((facts.mode & unwanted) !== 0) throw writableInside(path, facts, `chmod 700 ${path}`);
+  if ((facts.mode & unwanted) !== 0) {
+    const target = targetOf(path);
+    throw writableInside(
+      path,
+      target,
+      facts,
+      target === undefined ? `run: chmod 700 ${path}` : ownTarget(path),
+    );
+  }
   return true;
 }
 
-function writableInside(path: string, { mode }: FileFacts, mend: string): OrchesjobError {
+function writableInside(
+  path: string,
+  target: string | undefined,
+  { mode }: FileFacts,
+  wayOut: string,
+): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; run: ${mend}`,
+    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; ${wayOut}`,
   );
+}
+
+/** What a symbolic link leads to in the end; undefined for what is none. */
+function targetOf(path: string): string | undefined {
+  if (lookAtName(path)?.kind !== "link") return undefined;
+  return process.getBuiltinModule("node:fs").realpathSync(path);
+}
+
+function named(path: string, target: string | undefined): string {
+  return target === undefined ? path : `${path}, a link to ${target},`;
+}
+
+/** The way out where a folder is a link to a directory that others use, which may be what it is for: /tmp, say. */
+function ownTarget(path: string): string {
+  return `move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${path}`;
 }
 
 /**
@@ -217,13 +252,15 @@ const SYSTEM_DIRECTORIES: readonly string[] = [
 export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
 /**
- * Whether a directory has no database of ours, but something that is not ours either: /tmp, say, or somebody's project. To
- * make it private could break what it is for. One that the owner alone can have written to is no such place: a client of
- * ours may have made it, and put a file of its own there first.
+ * Whether a directory has no database of ours, but something that is not ours either, or is open to everybody on purpose (/tmp,
+ * say, or somebody's project). To make it private could break what it is for. One that the owner alone can have written to is
+ * no such place: a client of ours may have made it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
   if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
   if (look(home.database) !== undefined) return false;
+  const mode = statPath(home.path)?.mode ?? 0;
+  if ((mode & WRITABLE_BY_OTHERS) !== 0 && (mode & STICKY) !== 0) return true;
   const ours = [home.logs, home.locks, home.pipes, ...databaseFiles(home)].map((path) =>
     path.slice(path.lastIndexOf("/") + 1),
   );

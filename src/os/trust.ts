@@ -11,7 +11,7 @@ export const WRITABLE_BY_GROUP = 0o020;
 export const WRITABLE_BY_OTHERS = 0o002;
 /** By either. */
 export const WRITABLE = WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS;
-const STICKY = 0o1000;
+export const STICKY = 0o1000;
 /** As many as the kernel follows: path_resolution(7). */
 const MAX_LINKS = 40;
 

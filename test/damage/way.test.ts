@@ -8,6 +8,8 @@ import {
   mkdirSync,
   readdirSync,
   renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -320,6 +322,55 @@ describe("what is in the directory", () => {
     }
   });
 
+  for (const [name, mode] of [
+    ["logs", 0o1777],
+    ["locks", 0o777],
+    ["logs", 0o775],
+  ] as const) {
+    test(`${name} as a link to a directory of mode ${mode.toString(8)} is refused by that directory's name, and nobody is told to change its mode`, async () => {
+      await using box = await used();
+      const shared = join(box.directory, "shared");
+      mkdirSync(shared);
+      renameSync(join(box.home, name), join(box.home, `${name}.away`));
+      symlinkSync("../shared", join(box.home, name));
+      chmodSync(shared, mode);
+      const { code, stderr } = await box.run(LOOK);
+      expect(code).toBe(4);
+      expect(stderr).toBe(
+        `orchesjob: ${box.home}/${name}, a link to ${shared}, may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${box.home}/${name}\n`,
+      );
+      const told = await box.run(["doctor", "--fix"]);
+      expect(judge(told).of("permissions")).toMatchObject({ status: "problem", fixed: null });
+      expect(told.stdout + told.stderr).not.toContain("chmod 700");
+      expect(statSync(shared).mode & 0o7777).toBe(mode);
+    });
+  }
+
+  test("a link to a database that others may write to is refused by that file's name", async () => {
+    await using box = await used();
+    const real = join(box.directory, "real.db");
+    renameSync(join(box.home, "orchesjob.db"), real);
+    symlinkSync(real, join(box.home, "orchesjob.db"));
+    chmodSync(real, 0o666);
+    expect((await box.run(LOOK)).stderr).toEndWith(`; run: chmod 600 ${real}\n`);
+  });
+
+  test("the state directory as a link to a directory that all share is refused by that directory's name", async () => {
+    await using box = new Sandbox();
+    const shared = join(box.directory, "shared");
+    mkdirSync(shared);
+    symlinkSync(shared, box.home);
+    for (const [mode, wayOut] of [
+      [0o1777, "set ORCHESJOB_HOME to a directory of its own"],
+      [0o777, `run: chmod 700 ${shared}`],
+    ] as const) {
+      chmodSync(shared, mode);
+      expect((await box.run(START)).stderr).toBe(
+        `orchesjob: the state directory ${box.home}, a link to ${shared}, may be written by others (mode ${mode.toString(8)}), who could run commands in your name; ${wayOut}\n`,
+      );
+    }
+  });
+
   testWith(["root"], "a folder of another user's is refused, with the chown that mends it", async () => {
     await using box = await used();
     for (const name of ["logs", "locks"]) {
@@ -327,6 +378,16 @@ describe("what is in the directory", () => {
       const { code, stderr } = await box.run(START);
       expect(code).toBe(4);
       expect(stderr).toEndWith(`; run as root: chown root ${join(box.home, name)}\n`);
+      chownSync(join(box.home, name), 0, 0);
+      const theirs = join(box.directory, `their-${name}`);
+      renameSync(join(box.home, name), theirs);
+      symlinkSync(theirs, join(box.home, name));
+      chownSync(theirs, STRANGER, STRANGER);
+      const linked = await box.run(START);
+      expect(linked.stderr).toContain(`${box.home}/${name}, a link to ${theirs}, belongs to user `);
+      expect(linked.stderr).not.toContain("chown");
+      rmSync(join(box.home, name));
+      renameSync(theirs, join(box.home, name));
       chownSync(join(box.home, name), 0, 0);
     }
   });
