@@ -1,14 +1,15 @@
 /** What a person is told on stderr about the job of the answer. */
 import { SIGNAL_BASE } from "../job/exit-status.ts";
 import type { Job } from "../job/job.ts";
-import { isActive } from "../job/status.ts";
 import type { Context } from "../runner/context.ts";
+import { endsWithUs, prospectOf } from "../runner/prospect.ts";
 
 /** Says how to see the job again, and how to end it. */
 export function tellLeft(context: Context, job: Job): void {
-  context.notify(
-    `left job ${job.jobId}, which ${isActive(job.status) ? "goes on" : "has ended meanwhile"}; see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`,
-  );
+  const wayBack = endsWithUs(context, job)
+    ? `see what it has written: orchesjob logs --job-id ${job.jobId}`
+    : `see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`;
+  context.notify(`left job ${job.jobId}, which ${prospectOf(context, job)}; ${wayBack}`);
 }
 
 /** A job that never ran is FAILED as any other in the answer, and the exit code says nothing of it. */

@@ -7,6 +7,7 @@ import { isContainersCommand } from "../os/self.ts";
 import { onInterruption } from "../os/signals.ts";
 import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
+import { prospectOf } from "./prospect.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { acceptJob, isSameCommand, openInput, type StartRequest, tellOfUnreadInput } from "./start.ts";
 
@@ -59,7 +60,7 @@ export async function runJob(
     onGone: (message: string) => context.notify(message),
   };
   const ended = await followJob(context, store, job, routes, errand).catch((error: unknown) => {
-    throw goesOn(job, error);
+    throw notShown(context, job, error);
   });
   // Somebody may have been slower than the command.
   if (!isTold) tellOfUnreadInput(context, request);
@@ -73,10 +74,11 @@ export async function runJob(
 }
 
 /** Our own output cannot be written (a full disk, say): that is no word about the job. */
-function goesOn({ jobId }: Job, error: unknown): unknown {
+function notShown(context: Context, job: Job, error: unknown): unknown {
   if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) return error;
+  const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} goes on; see it again: orchesjob logs --follow --job-id ${jobId}`,
+    `${error.message}, so its output is not shown any more; job ${jobId} ${prospectOf(context, job)}; see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

@@ -132,3 +132,38 @@ testWith(["unshare"], "start as the first process warns that its job ends with t
   ]);
   await until("it is lost", async () => (await box.json(["status", "--run-key", "k"])).status === "LOST");
 });
+
+describe("who is a container's command, and leaves a job in there that somebody else has started, says that it ends as well:", () => {
+  /** A shell starts the job, and becomes what leaves it: the first process. */
+  async function leaving(box: Sandbox, ...words: readonly string[]) {
+    const script = `"$0" start --run-key k -- sleep 600 >${box.directory}/answer && exec "$0" "$@"`;
+    const outside = box.spawn([...CONTAINER, "sh", "-c", script, BINARY, ...words]);
+    return { outside, first: await until("the first process", () => childrenOf(outside.pid)[0]) };
+  }
+  const isListening = async (pid: number) =>
+    (await Bun.file(`/proc/${pid}/cmdline`).text()).startsWith(BINARY) &&
+    /^SigCgt:\s+\S*[4-7c-f]\S{3}$/m.test(await Bun.file(`/proc/${pid}/status`).text());
+
+  for (const words of [
+    ["wait", "--run-key", "k"],
+    ["start", "--sync", "--run-key", "k", "--", "sleep", "600"],
+  ])
+    testWith(["unshare"], words[0]!, async () => {
+      await using box = new Sandbox();
+      const { outside, first } = await leaving(box, ...words);
+      await until("it hears signals", () => isListening(first));
+      process.kill(first, "SIGTERM");
+      const { stderr } = await box.finished(outside);
+      expect(stderr).toMatch(
+        /^orchesjob: left job (\S+), which ends with this container; see what it has written: orchesjob logs --job-id \1\n$/,
+      );
+      const isLost = async () => (await box.json(["status", "--run-key", "k"])).status === "LOST";
+      await until("the job has ended with it", isLost);
+    });
+
+  testWith(["unshare"], "wait whose time is over", async () => {
+    await using box = new Sandbox();
+    const { outside } = await leaving(box, "wait", "--run-key", "k", "--timeout", "0.2");
+    expect((await box.finished(outside)).stderr).toMatch(/is still RUNNING; it ends with this container\n$/);
+  });
+});

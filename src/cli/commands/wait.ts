@@ -3,6 +3,7 @@ import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
 import { Interruption } from "../../os/signals.ts";
 import { refuseOwnJob } from "../../runner/ancestry.ts";
 import { findJob } from "../../runner/find.ts";
+import { prospectOf } from "../../runner/prospect.ts";
 import { OrphanFinder, tellOrphans } from "../../runner/reconcile.ts";
 import { isFinished } from "../../runner/start.ts";
 import { waitForJob } from "../../runner/wait.ts";
@@ -51,7 +52,10 @@ export const wait = defineCommand({
     output.json(jobView(context.home, ended, orphans));
     await tellOrphans(context, ended, orphans);
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
-    const error = new OrchesjobError("general", `job ${ended.jobId} is still ${ended.status}; it goes on`);
+    const error = new OrchesjobError(
+      "general",
+      `job ${ended.jobId} is still ${ended.status}; it ${prospectOf(context, ended)}`,
+    );
     context.notify(error.message);
     return options.exitStatus ? TIMED_OUT : error.exitCode;
   },
