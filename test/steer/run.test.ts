@@ -3,9 +3,9 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { statusOf } from "../support/processes.ts";
+import { killWorker, statusOf } from "../support/processes.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -69,6 +69,33 @@ describe("exit codes", () => {
       expect(refused).toMatchObject({ code: 126, stdout: "" });
       expect(refused.stderr).toContain(JSON.stringify(file));
     }
+  });
+
+  test("a job whose worker was killed: 125, with its id and the commands to look further", async () => {
+    await using box = new Sandbox();
+    const caller = box.spawn([
+      BINARY,
+      "run",
+      "--run-key",
+      "k",
+      "--",
+      "sh",
+      "-c",
+      "echo begun; exec sleep 600",
+    ]);
+    await new Reading(caller.stdout).until("begun\n");
+    const job = await until("its process is recorded", async () => {
+      const seen = await statusOf(box, "k");
+      return seen.target_pid !== null && seen;
+    });
+    await killWorker(job);
+    const stderr = await new Response(caller.stderr).text();
+    process.kill(job.target_pid!, "SIGKILL");
+    expect(await caller.exited).toBe(125);
+    expect(stderr.split("\n")[0]).toBe(
+      `orchesjob: job ${job.job_id} is lost (worker_killed): its worker is gone, so its result is not known; what it has written: orchesjob logs --job-id ${job.job_id}; what is known of it: orchesjob status --job-id ${job.job_id}`,
+    );
+    expect((await box.run(["logs", "--job-id", job.job_id])).stdout).toBe("begun\n");
   });
 
   test("a working directory that does not exist is a failure of ours: 125", async () => {

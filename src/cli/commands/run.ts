@@ -52,7 +52,7 @@ export const run = defineCommand({
 /** What the exit code alone would leave in the dark. */
 function explain(job: Job): string | undefined {
   if (job.status === "LOST")
-    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is not known`;
+    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is not known; what it has written: orchesjob logs --job-id ${job.jobId}; what is known of it: orchesjob status --job-id ${job.jobId}`;
   if (job.status === "CANCELLED")
     return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
   return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;
