@@ -27,7 +27,16 @@ test.each([
   [["--run-key", "x", "start", "--", "true"], "behind the command: orchesjob start --run-key x …"],
   [["--run-key=x", "status"], "behind the command: orchesjob status --run-key=x\n"],
   [["--run-key", "$(x)", "status"], "behind the command: orchesjob status …\n"],
-  [["--zzz"], 'no command "--zzz"'],
+  [["--zzz"], 'orchesjob itself has no option "--zzz"; see: orchesjob --help\n'],
+  [["--versoin"], 'orchesjob itself has no option "--versoin"; did you mean --version?\n'],
+  [["--Version"], "did you mean --version?\n"],
+  [["-version"], "did you mean --version?\n"],
+  [["-V"], "did you mean --version?\n"],
+  [["--hlep"], "did you mean --help?\n"],
+  [["--vers"], "did you mean --version?\n"],
+  [["--start"], "did you mean start?\n"],
+  [["versoin"], "did you mean version?\n"],
+  [["hepl"], "did you mean help?\n"],
 ])("%j", async (words, message) => {
   await using box = new Sandbox();
   expectFailure(await box.run(words), 2, message);
