@@ -238,7 +238,7 @@ export function spawnTarget(
   }
 }
 
-interface FoundCommand {
+export interface FoundCommand {
   /** As the command itself would name it, in its directory. */
   readonly name: string;
   /** As we can open it, who are in another directory. */

@@ -1,11 +1,13 @@
 /** Launching a job's command, and saying for a person why it could not be. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
+import { shellWord } from "../job/shell-word.ts";
 import { type FileFacts, makeDirectory, moveUp, openFile } from "../os/file.ts";
 import { logFiles } from "../os/home.ts";
 import { describeErrno, ERRNO, SystemError } from "../os/libc.ts";
 import { lockDescriptor } from "../os/lock.ts";
+import { hasCarriageReturn } from "../os/shell-script.ts";
 import { closeAll, describeShortage } from "../os/spawn.ts";
-import { findCommand, spawnTarget, type TargetSettings } from "../os/worker-process.ts";
+import { findCommand, type FoundCommand, spawnTarget, type TargetSettings } from "../os/worker-process.ts";
 import type { Context } from "./context.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
@@ -79,15 +81,16 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
     return new LaunchError(
       `cannot execute ${name}: somebody has it open for writing; try again when it is whole`,
     );
-  const facts = lookAt(file, settings);
+  const found = lookAt(file, settings);
   if (error.errno !== ERRNO.ENOENT) {
-    return new LaunchError(`cannot execute ${name}: ${reason(file, facts, error.errno)}`, "not_executable");
+    const why = reason(file, found?.facts, error.errno);
+    return new LaunchError(`cannot execute ${name}: ${why}`, "not_executable");
   }
-  if (facts !== undefined) {
-    return new LaunchError(
-      `cannot execute ${name}: the interpreter that its first line names does not exist`,
-      "not_found",
-    );
+  if (found !== undefined) {
+    const why = hasCarriageReturn(found.path)
+      ? `its first line ends with a carriage return (CRLF), so the interpreter that it names does not exist; mend it: sed -i 's/\\r$//' ${shellWord(found.name)}`
+      : "the interpreter that its first line names does not exist";
+    return new LaunchError(`cannot execute ${name}: ${why}`, "not_found");
   }
   const hint = launchHint(job.command);
   if (file.includes("/")) return new LaunchError(`no such file: ${name}${hint}`, "not_found");
@@ -102,9 +105,9 @@ function reason(file: string, facts: FileFacts | undefined, errno: number): stri
   return describeErrno(errno);
 }
 
-function lookAt(file: string, settings: TargetSettings): FileFacts | undefined {
+function lookAt(file: string, settings: TargetSettings): FoundCommand | undefined {
   try {
-    return findCommand(file, settings.directory)?.facts;
+    return findCommand(file, settings.directory);
   } catch {
     // The reason of the launch's failure counts, not why we cannot see more of it.
     return undefined;

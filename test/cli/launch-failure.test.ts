@@ -14,6 +14,7 @@ function furnish(box: Sandbox): Record<string, string> {
   mkdirSync(join(tools, "folder"), { recursive: true });
   writeFileSync(join(tools, "plain"), "not for running\n", { mode: 0o644 });
   writeFileSync(join(tools, "orphaned"), "#!/no/such/interpreter\n", { mode: 0o755 });
+  writeFileSync(join(tools, "windows"), "#!/bin/sh\r\necho hello\r\n", { mode: 0o755 });
   writeFileSync(join(tools, "garbage"), new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 0]), { mode: 0o755 });
   symlinkSync("loop", join(tools, "loop"));
   return { PATH: `${tools}:${process.env["PATH"]}` };
@@ -35,6 +36,13 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   ],
   ["the same, relative", "tools/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, by PATH", "orphaned", /interpreter that its first line names does not exist$/],
+  [
+    "a script with the line ends of Windows",
+    "$TOOLS/windows",
+    /^cannot execute "(\S+)\/windows": its first line ends with a carriage return \(CRLF\), so the interpreter that it names does not exist; mend it: sed -i 's\/\\r\$\/\/' \1\/windows$/,
+  ],
+  ["the same, relative", "tools/windows", /; mend it: sed -i 's\/\\r\$\/\/' tools\/windows$/],
+  ["the same, by PATH", "windows", /\(CRLF\).* sed -i 's\/\\r\$\/\/' \S+\/tools\/windows$/],
   ["a damaged program", "tools/garbage", /not a program/],
   ["a path through a file", "tools/plain/x", /not a directory$/],
   ["a link to itself", "tools/loop", /symbolic link/],
