@@ -73,10 +73,14 @@ export function checkFolders(patient: Patient): Finding {
   if (missing.length === 0) return ok("logs/ and locks/ are there");
   const text = `missing: ${missing.join(", ")}`;
   if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
-  return warning(text, "nothing: the next start makes it", () => {
-    missing.forEach(makeDirectory);
-    return `made ${missing.join(", ")}`;
-  });
+  return warning(
+    text,
+    `no action needed: the next start makes ${missing.length === 1 ? "it" : "them"}`,
+    () => {
+      missing.forEach(makeDirectory);
+      return `made ${missing.join(", ")}`;
+    },
+  );
 }
 
 /** One that is not as it should be. */

@@ -6,7 +6,7 @@ import { lookAtLog } from "../os/log-directory.ts";
 import { readProcess } from "../os/self.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { timeAgo } from "./clean.ts";
-import { type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
+import { countText, type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
 import { forgottenError } from "./forgotten-error.ts";
 import { findForgotten, recall } from "./forgotten.ts";
 import { isFinding, type Patient } from "./patient.ts";
@@ -24,7 +24,7 @@ export async function checkWorkers(patient: Patient): Promise<Finding> {
     const { message, wayOut = "" } = fromMessage(forgottenError(context, forgotten).message);
     return problem(message, wayOut, async () => {
       const count = await recall(context, store);
-      return `${count} jobs were put back by their workers`;
+      return countText(count, "job was put back by its worker", "jobs were put back by their workers");
     });
   }
   const active = await store.active();
@@ -33,7 +33,7 @@ export async function checkWorkers(patient: Patient): Promise<Finding> {
   );
   if (lost.length > 0) {
     return warning(
-      `${lost.length} of ${active.length} active jobs have no worker any more: ${listText(lost.map(nameOf))}`,
+      `${lost.length} of ${countText(active.length, "active job", "active jobs")} ${lost.length === 1 ? "has" : "have"} no worker any more: ${listText(lost.map(nameOf))}`,
       "orchesjob list, or any look at them, records them as LOST",
       async () => {
         for (const job of lost) await reconcile(context, store, job, true);
@@ -101,15 +101,15 @@ export async function checkLeftovers(patient: Patient): Promise<Finding> {
   const kept =
     keptStrays === 0
       ? ""
-      : `; ${keptStrays} logs without a job are younger than ${OLD_LOGS}, or open, and stay`;
+      : `; ${countText(keptStrays, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
   // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
   const mend = async () => {
     const { strayFiles } = await sweepStrays(context, store, { before: undefined, dryRun: undefined });
-    return `deleted ${strayFiles} lock files`;
+    return `deleted ${countText(strayFiles, "lock file", "lock files")}`;
   };
   return warning(
-    `${paths.length} files belong to no job: ${listText(paths)}${kept}`,
+    `${countText(paths.length, "file belongs", "files belong")} to no job: ${listText(paths)}${kept}`,
     `save what you still want, then: orchesjob clean --older-than ${OLD_LOGS}`,
     paths.some((path) => path.startsWith(`${home.locks}/`)) ? mend : undefined,
   );
@@ -133,7 +133,7 @@ export async function checkLogs(patient: Patient): Promise<Finding> {
   }
   if (count === 0) return ok("every finished job has its logs");
   return warning(
-    `${count} finished jobs have lost a log: ${listText(missing, count)}`,
+    `${countText(count, "finished job has", "finished jobs have")} lost a log: ${listText(missing, count)}`,
     "find out who deletes files in logs/ (orchesjob clean takes the job with them); nothing brings them back",
   );
 }

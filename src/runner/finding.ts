@@ -42,6 +42,11 @@ export function fromError(error: unknown): Finding {
   return problem(words.split("\n")[0]!, "look at the path by hand, as its owner");
 }
 
+/** `1 file belongs`, `2 files belong`: with what follows the number, for one and for more. */
+export function countText(count: number, one: string, more: string): string {
+  return `${count} ${count === 1 ? one : more}`;
+}
+
 export const SHOWN = 5;
 
 /** The first few of many; `count` says of how many where not all are given. */

@@ -73,5 +73,5 @@ export function isFinding(value: JobStore | Finding): value is Finding {
 }
 
 export function notLookedAt(why: string): Finding {
-  return warning(`not looked at: ${why}`, "first do what the check of that says");
+  return warning(`not looked at: ${why}`, "fix that first: its own check says how");
 }

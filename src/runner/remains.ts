@@ -78,11 +78,14 @@ function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boole
       isTried ? `kill ${pids(ours)}, if it is the job's at all` : `orchesjob cancel --job-id ${jobId}`,
     );
   if (foreign.length > 0) {
-    const right = libc.geteuid() === 0 ? "with the right to signal it, " : "";
+    // For root, whom something keeps from it (no CAP_KILL, a filter of system calls), sudo changes nothing.
+    const isRoot = libc.geteuid() === 0;
+    const kill = isRoot ? "kill" : "sudo kill";
     const words = pids(foreign);
     // It has heard a TERM already, and went on.
-    const harder = isTried ? `, or sudo kill -9 ${words}` : "";
-    ways.push(`${ways.length > 1 ? "and " : ""}${right}sudo kill ${words}${harder}`);
+    const harder = isTried ? `, or ${kill} -9 ${words}` : "";
+    const where = isRoot ? " from a shell that is allowed to signal it (this one is not)" : "";
+    ways.push(`${ways.length > 1 ? "and " : ""}${kill} ${words}${harder}${where}`);
   }
   if (stuck.length > 0)
     ways.push(

@@ -86,6 +86,7 @@ test("an index that does not agree with its table, which no command notices", as
   expect(found.of("database")).toMatchObject({ status: "problem" });
   expect(found.of("database").message).toMatch(/is damaged: row \d missing from index jobs_attempts/);
   expect(found.of("workers").message).toBe("not looked at: the database cannot be used");
+  expect(found.of("workers").way_out).toBe("fix that first: its own check says how");
 });
 
 test("a newer schema is refused, an older one is left as it is", async () => {

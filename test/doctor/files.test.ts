@@ -172,7 +172,10 @@ test("a folder that is missing is a warning, and --fix makes it", async () => {
   rmSync(join(box.home, "logs"), { recursive: true });
   rmSync(join(box.home, "locks"), { recursive: true });
   const found = await look(box);
-  expect(found.of("folders").status).toBe("warning");
+  expect(found.of("folders")).toMatchObject({
+    status: "warning",
+    way_out: "no action needed: the next start makes them",
+  });
   expect(found.of("job_logs").status).toBe("warning");
   expect((await diagnose(box, ["--fix"])).of("folders")).toMatchObject({ status: "ok" });
   expect(["logs", "locks"].map((name) => modeOf(join(box.home, name)))).toEqual([0o700, 0o700]);

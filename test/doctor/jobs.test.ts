@@ -37,7 +37,7 @@ test("a worker that was killed is told of, and --fix records the loss and leaves
   await killWorker(job);
   const found = await diagnose(box);
   expect(found.of("workers")).toMatchObject({ status: "warning" });
-  expect(found.of("workers").message).toContain(`1 of 1 active jobs have no worker any more: ${job.job_id}`);
+  expect(found.of("workers").message).toContain(`1 of 1 active job has no worker any more: ${job.job_id}`);
   expect(statusOf(box, job.job_id)).toBe("RUNNING");
   const fixed = await diagnose(box, ["--fix"]);
   expect(fixed.of("workers")).toMatchObject({ status: "ok" });
@@ -78,13 +78,13 @@ test("files without a job are told of, and --fix deletes locks but no logs", asy
   const found = (await diagnose(box)).of("leftovers");
   expect(found).toMatchObject({ status: "warning" });
   expect(found.message).toStartWith(
-    `2 files belong to no job: ${old}, ${lock}; 1 logs without a job are younger`,
+    `2 files belong to no job: ${old}, ${lock}; 1 log without a job is kept: younger than 30d, or still open`,
   );
   expect(found.way_out).toEndWith(": orchesjob clean --older-than 30d");
   expect(existsSync(old)).toBe(true);
   const fixed = (await diagnose(box, ["--fix"])).of("leftovers");
-  expect(fixed).toMatchObject({ status: "warning", fixed: "deleted 1 lock files" });
-  expect(fixed.message).toStartWith(`1 files belong to no job: ${old}; `);
+  expect(fixed).toMatchObject({ status: "warning", fixed: "deleted 1 lock file" });
+  expect(fixed.message).toStartWith(`1 file belongs to no job: ${old}; `);
   expect([old, young, strange, lock].map(existsSync)).toEqual([true, true, true, false]);
   await box.json(["clean", "--older-than", "30d"]);
   expect([old, young, strange].map(existsSync)).toEqual([false, true, true]);
@@ -99,7 +99,7 @@ test("finished jobs without their logs are told of, but not those that never had
   for (const path of [job.stdout_file, other.stdout_file, other.stderr_file]) rmSync(path);
   const found = (await diagnose(box, ["--fix"])).of("job_logs");
   expect(found).toMatchObject({ status: "warning", fixed: null });
-  expect(found.message).toBe(`1 finished jobs have lost a log: ${job.job_id} ("k")`);
+  expect(found.message).toBe(`1 finished job has lost a log: ${job.job_id} ("k")`);
   const many = `with recursive number(n) as (select 1 union all select n + 1 from number where n < 99)
     insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, target_pid, host)
     select 'old-' || n, 'old', n, 'SUCCEEDED', '["true"]', '/', n, 1, '' from number`;

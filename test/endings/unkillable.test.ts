@@ -9,6 +9,7 @@ import { startReady } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { stateOf, statusOf } from "../support/processes.ts";
 import {
+  BINARY,
   type Finished,
   isAlive,
   type JobAnswer,
@@ -70,6 +71,13 @@ testWith(
     expect(survivorsOf(cancelled)).toEqual([job.target_pid!]);
     expect(await statusOf(box, "k")).toMatchObject({ status: "CANCELLED", exit_code: null, signal: null });
     expect((await box.run(START)).code).toBe(4);
+    const filter = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=kill,pidfd_send_signal:error=EPERM"];
+    const refused = await box.execute([...filter, BINARY, ...START]);
+    expect(refused.stderr).toEndWith(
+      process.getuid?.() === 0
+        ? `; wait for its end, or end it: kill ${job.target_pid} from a shell that is allowed to signal it (this one is not)\n`
+        : `; wait for its end, or end it: sudo kill ${job.target_pid}\n`,
+    );
     await faults.heal();
     const again = await cancel(box, "3600");
     expect(again).toMatchObject({ code: 0, stderr: "" });
