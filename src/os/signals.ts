@@ -104,9 +104,12 @@ export function findEventLoop(): number {
 /** The first signal that asks us to end, for who waits for something and may leave before it. */
 export class Interruption {
   #signal: number | undefined;
+  #isListening = false;
 
-  constructor() {
-    onInterruption((signal) => (this.#signal ??= signal));
+  /** Before that a signal ends us, as it does everybody. */
+  listen(): void {
+    if (!this.#isListening) onInterruption((signal) => (this.#signal ??= signal));
+    this.#isListening = true;
   }
 
   get signal(): number | undefined {

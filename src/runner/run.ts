@@ -9,7 +9,7 @@ import type { Context } from "./context.ts";
 import { followJob } from "./follow.ts";
 import { prospectOf } from "./prospect.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, isSameCommand, openInput, type StartRequest, tellOfUnreadInput } from "./start.ts";
+import { acceptJob, isSameCommand, type StartRequest, tellOfUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -26,11 +26,14 @@ export async function runJob(
 ): Promise<RunResult> {
   const isContainers = isContainersCommand();
   const store = context.createStore();
-  // Whoever has nothing to give yet may still be left with Ctrl-C.
-  const input = await openInput(context, request);
   const heard = new Set<number>();
-  onInterruption((signal) => heard.add(signal));
-  const { existing, job, warnings } = await acceptJob(context, store, request, true, input);
+  let isListening = false;
+  const listen = () => {
+    if (!isListening) onInterruption((signal) => heard.add(signal));
+    isListening = true;
+  };
+  const { existing, job, warnings } = await acceptJob(context, store, request, true, listen);
+  listen();
   for (const warning of warnings) context.notify(warning);
   // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
   if (existing && !isSameCommand(job, request))

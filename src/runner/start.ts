@@ -35,7 +35,7 @@ export interface StartRequest extends Omit<
 export type Patience =
   /** Until the command runs, or `timeoutMs` is over. */
   | { readonly until: "launched"; readonly timeoutMs: number }
-  | { readonly until: "finished"; readonly interruption?: Interruption };
+  | { readonly until: "finished"; readonly interruption: Interruption };
 
 export interface StartResult {
   readonly existing: boolean;
@@ -53,14 +53,10 @@ export async function startJob(
 ): Promise<StartResult> {
   const isContainers = isContainersCommand();
   const store = context.createStore();
-  const input = await openInput(context, request);
-  const { existing, job, warnings } = await acceptJob(
-    context,
-    store,
-    request,
-    patience.until === "finished",
-    input,
-  );
+  const isSupervised = patience.until === "finished";
+  const listen = () => isSupervised && patience.interruption.listen();
+  const { existing, job, warnings } = await acceptJob(context, store, request, isSupervised, listen);
+  listen();
   tellOfUnreadInput(context, request);
   return {
     existing,
@@ -88,13 +84,13 @@ async function awaitJob(
       const seen = await waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, interruption);
       if (!endsWithUs) return seen;
       const { outlastWorker, passOnInContainer } = await import("./outlast.ts");
-      const signal = interruption?.signal;
+      const { signal } = interruption;
       if (signal === undefined || isFinished(seen)) {
-        await outlastWorker(context, seen, true, () => interruption?.signal !== undefined);
+        await outlastWorker(context, seen, true, () => interruption.signal !== undefined);
         return seen;
       }
       // A stop of the container is meant for the job: as of run.
-      interruption?.forget();
+      interruption.forget();
       passOnInContainer(context, seen, true, signal);
     }
   }
@@ -116,10 +112,9 @@ export function isSameCommand(job: Job, request: StartRequest): boolean {
 }
 
 /** What the command is to read, opened before anything is accepted. Throws OrchesjobError. */
-export async function openInput(context: Context, request: StartRequest): Promise<Input | undefined> {
-  if (request.stdin === null) return undefined;
+async function openInput(context: Context, stdin: string, rerunOfJobId: string | null): Promise<Input> {
   const { Input } = await import("./input.ts");
-  return Input.open(context, request.stdin, request.rerunOfJobId);
+  return Input.open(context, stdin, rerunOfJobId);
 }
 
 /** Says that the command does not get what is on our stdin; returns whether it did. */
@@ -129,19 +124,25 @@ export function tellOfUnreadInput(context: Context, { stdin, rerunOfJobId }: Sta
   return true;
 }
 
-/** Gives the job that the key has, or makes one. `supervised`: the caller waits for its end. */
+/**
+ * Gives the job that the key has, or makes one. `supervised`: the caller waits for its end. `onReady`: called before a new job
+ * is accepted, once nothing is to be read for it any more: until then a signal must end us.
+ */
 export async function acceptJob(
   context: Context,
   store: JobStore,
   request: StartRequest,
   supervised: boolean,
-  input: Input | undefined,
+  onReady: () => void,
 ): Promise<Pick<StartResult, "existing" | "job" | "warnings">> {
   const cwd = request.directory ?? process.cwd();
+  let input: Input | undefined;
+  if (request.stdin === null) onReady();
   await recallForgotten(context, store);
   for (;;) {
     const known = await findKnown(context, store, request);
     if (known !== undefined) {
+      input?.close();
       refuseOwnKey(known);
       return { existing: true, job: known, warnings: [] };
     }
@@ -151,6 +152,7 @@ export async function acceptJob(
       !useOverride &&
       (isActive(latest.status) || answerFor(latest.status, { ...request.policy, strict }) === "return")
     ) {
+      input?.close();
       refuseOwnKey(latest);
       if (request.rerunOfJobId !== null)
         throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
@@ -160,6 +162,13 @@ export async function acceptJob(
       return { existing: true, job: latest, warnings: [] };
     }
     if (latest !== undefined) await refuseOrphans(context, store, latest);
+    if (request.stdin !== null && input === undefined) {
+      // Only a new job needs it, and it may take its time. Then much may have happened to the key.
+      store.rest();
+      input = await openInput(context, request.stdin, request.rerunOfJobId);
+      onReady();
+      continue;
+    }
 
     const { directory, policy: _, ...asked } = request;
     const identity = {

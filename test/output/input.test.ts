@@ -1,9 +1,19 @@
 /** stdin: what a caller gives without a word is told of; --stdin gives it to the command. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
-import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -96,6 +106,88 @@ test("a start that gives back an existing job leaves no copy behind", async () =
   expect(JSON.parse((await shell(box, script)).stdout)).toMatchObject({ existing: true, stdin_file: null });
   expect(copies(box)).toEqual([]);
   gate.open();
+});
+
+/** Runs orchesjob with a pipe as its stdin, whose writer is the test. */
+async function withPipe(box: Sandbox, words: readonly string[]) {
+  const fifo = join(box.directory, "fifo");
+  await box.execute(["mkfifo", fifo]);
+  // For reading and writing: opened at once, and at no end before the test says so.
+  const child = box.spawn(["sh", "-c", 'exec "$0" "$@" <"$FIFO"', BINARY, ...words], { env: { FIFO: fifo } });
+  const writer = openSync(fifo, "r+");
+  await until("it has the pipe as its stdin", () => readlinkSync(`/proc/${child.pid}/fd/0`) === fifo);
+  const proc = (name: string) => readFileSync(`/proc/${child.pid}/${name}`, "utf8");
+  return {
+    child,
+    /** read(2), on x64 and arm64, of descriptor 0. */
+    isReading: () => until("it reads the pipe", () => /^(0|63) 0x0 /.test(proc("syscall"))),
+    hearsSignals: () => until("it hears TERM", () => /^SigCgt:\s+\S*[4-7c-f]\S{3}$/m.test(proc("status"))),
+    give: (text: string) => writeSync(writer, text),
+    end: () => closeSync(writer),
+  };
+}
+
+const VERBS: readonly (readonly [string[]])[] = [[["start"]], [["start", "--sync"]], [["run"]]];
+
+test.each(VERBS)(
+  "%j of an active key gives its job without reading --stdin -, whose writer has not come to an end",
+  async (verb) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const job = await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+    const pipe = await withPipe(box, [...verb, "--run-key", "k", "--stdin", "-", "--", "cat"]);
+    pipe.give("unread\n");
+    if (verb[0] === "start" && verb.length === 1) {
+      const { stdout } = await box.finished(pipe.child);
+      expect(JSON.parse(stdout)).toMatchObject({ existing: true, job_id: job.job_id, stdin_file: null });
+      gate.open();
+    } else {
+      await pipe.hearsSignals();
+      gate.open();
+      expect((await box.finished(pipe.child)).code).toBe(0);
+    }
+    pipe.end();
+    expect(copies(box)).toEqual([]);
+    expect(await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).toHaveLength(1);
+  },
+);
+
+test("a key that becomes active while --stdin - is read: that job is the answer, and nothing is left of what was read", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const pipe = await withPipe(box, ["start", "--run-key", "k", "--stdin", "-", "--", "cat"]);
+  await pipe.isReading();
+  pipe.give("late\n");
+  const job = await box.json(["start", "--run-key", "k", "--", ...gate.command]);
+  pipe.end();
+  const answer = JSON.parse((await box.finished(pipe.child)).stdout) as JobAnswer;
+  expect(answer).toMatchObject({ existing: true, job_id: job.job_id, command_matches: false });
+  expect(copies(box)).toEqual([]);
+  expect(await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).toHaveLength(1);
+  gate.open();
+});
+
+test("many that race with --stdin -: one is accepted with its input, and no other leaves a copy", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const script = `for n in 1 2 3 4 5 6 7 8; do echo $n | "$0" start --run-key k --stdin - -- sh -c 'cat; ${gate.wait}' & done; wait`;
+  await shell(box, script);
+  const job = await box.json(["status", "--run-key", "k"]);
+  expect(await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).toHaveLength(1);
+  expect(copies(box)).toEqual([`${job.job_id}.stdin`]);
+  gate.open();
+});
+
+test.each(VERBS)("%j that is interrupted while it reads --stdin - starts nothing", async (verb) => {
+  await using box = new Sandbox();
+  const pipe = await withPipe(box, [...verb, "--run-key", "k", "--stdin", "-", "--", "cat"]);
+  pipe.give("half\n");
+  await pipe.isReading();
+  pipe.child.kill("SIGTERM");
+  expect(await box.finished(pipe.child)).toMatchObject({ signal: "SIGTERM", stdout: "" });
+  pipe.end();
+  expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
+  expect(copies(box)).toEqual([]);
 });
 
 test("more than 64 MiB on --stdin - is refused, and nothing is started", async () => {

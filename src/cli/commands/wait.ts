@@ -36,6 +36,7 @@ export const wait = defineCommand({
   passesExitCode: (options) => options.exitStatus,
   async run({ options, context, output }) {
     const interruption = new Interruption();
+    interruption.listen();
     const { store, job } = await findJob(context, toSelector(options));
     refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
