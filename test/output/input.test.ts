@@ -98,16 +98,6 @@ test("--stdin - is kept with the job, for it and for a rerun, and goes with it",
   expect(readdirSync(join(box.home, "logs"))).toEqual([]);
 });
 
-test("a start that gives back an existing job leaves no copy behind", async () => {
-  await using box = new Sandbox();
-  await using gate = new Gate(box);
-  await box.json(["start", "--run-key", "k", "--", ...gate.command]);
-  const script = `echo x | "$0" start --run-key k --stdin - -- cat`;
-  expect(JSON.parse((await shell(box, script)).stdout)).toMatchObject({ existing: true, stdin_file: null });
-  expect(copies(box)).toEqual([]);
-  gate.open();
-});
-
 /** Runs orchesjob with a pipe as its stdin, whose writer is the test. */
 async function withPipe(box: Sandbox, words: readonly string[]) {
   const fifo = join(box.directory, "fifo");
