@@ -10,8 +10,6 @@ const COMMENT = /^\s*#.*$/gm;
 /** How much of a script is looked at. */
 const SCRIPT_BYTES = 65_536;
 const FIRST_BYTES = 64;
-const HASH = 35;
-const EXCLAMATION = 33;
 
 /** What to tell whoever starts this command with a file as its output; undefined: nothing. `directory`: where it begins. */
 export function findTruncation(command: readonly string[], directory: string): string | undefined {
@@ -87,7 +85,8 @@ function readScript(path: string): string {
   try {
     const first = new Uint8Array(FIRST_BYTES);
     const count = readInto(fd, first);
-    if (first[0] !== HASH || first[1] !== EXCLAMATION) return "";
+    // A program has a NUL byte there. A text without #! is run by the shell.
+    if (first.subarray(0, count).includes(0)) return "";
     const rest = new Uint8Array(SCRIPT_BYTES);
     rest.set(first.subarray(0, count));
     let length = count;

@@ -25,6 +25,8 @@ test("a command or a script that opens its own log is warned of, and others are 
     ["tee", "/dev/fd/2"],
     [path],
     ["./noisy"],
+    // The shell runs it all the same.
+    [script("bare", "echo x >/dev/stderr\n")],
   ]) {
     const [warning, ...others] = await warned(command);
     expect(warning).toContain("--output pipe");
@@ -37,6 +39,9 @@ test("a command or a script that opens its own log is warned of, and others are 
     ["sh", "-c", "echo x | tee -a /dev/stdout"],
     ["cat", "/dev/null"],
     ["true"],
+    ["true", "/dev/stderr.txt", "/dev/fd/10", "/dev/stdout-x"],
+    // What is no text may have such words in it.
+    [script("program", "\x7fELF\0\n >/dev/stderr\n")],
   ])
     expect(await warned(command)).toEqual([]);
   const run = await box.run(["run", "--run-key", "k", "--", path]);
