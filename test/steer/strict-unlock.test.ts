@@ -211,6 +211,10 @@ test("start answers whether it was strict itself, also with a job that is there"
     ...{ strict: true, existing: true },
   });
   await box.json(["cancel", "--run-key", "other"]);
+  // A rerun asks for nothing of that kind, whatever the key is.
+  await box.json(["unlock", "--run-key", "k"]);
+  expect(await box.json(["rerun", "--run-key", "k"])).toMatchObject({ strict: false, existing: false });
+  await box.json(["wait", "--run-key", "k"]);
   // Behind the fields of 1.0.0, where no client looks for it.
   const names = Object.keys(await box.json(STRICT));
   expect(names.indexOf("strict")).toBeGreaterThan(names.indexOf("finished_at"));
