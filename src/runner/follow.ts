@@ -35,7 +35,7 @@ export interface Errand {
   onGone(message: string): void;
 }
 
-const NO_ERRAND: Errand = {
+export const NO_ERRAND: Errand = {
   isLeaving: () => Promise.resolve(false),
   restMs: () => Number.POSITIVE_INFINITY,
   onGone: (message) => {

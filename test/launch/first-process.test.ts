@@ -146,6 +146,7 @@ describe("who is a container's command, and leaves a job in there that somebody 
 
   for (const words of [
     ["wait", "--run-key", "k"],
+    ["logs", "--follow", "--run-key", "k"],
     ["start", "--sync", "--run-key", "k", "--", "sleep", "600"],
   ])
     testWith(["unshare"], words[0]!, async () => {

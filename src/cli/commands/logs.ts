@@ -1,6 +1,9 @@
+import { isActive } from "../../job/status.ts";
+import { isContainersCommand } from "../../os/self.ts";
+import { Interruption } from "../../os/signals.ts";
 import { refuseOwnJob } from "../../runner/ancestry.ts";
 import { findJob } from "../../runner/find.ts";
-import { followJob } from "../../runner/follow.ts";
+import { followJob, NO_ERRAND } from "../../runner/follow.ts";
 import { copyLog, findTail, LOG_STREAMS } from "../../runner/logs.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { selectorOptions, toSelector } from "../selectors.ts";
@@ -34,7 +37,15 @@ export const logs = defineCommand({
       return 0;
     }
     refuseOwnJob(job, "follow");
-    const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }]);
+    // Others a signal ends without a word; from a container's first process the kernel keeps what that does not handle.
+    const interruption = new Interruption();
+    if (isContainersCommand()) interruption.listen();
+    const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
+      ...NO_ERRAND,
+      isLeaving: () => Promise.resolve(interruption.signal !== undefined),
+    });
+    if (interruption.signal !== undefined && isActive(ended.status))
+      return (await import("../remarks.ts")).leave(context, ended, interruption.signal);
     if (ended.status === "LOST") context.notify(`job ${ended.jobId} is lost (${ended.lostReason})`);
     return 0;
   },
