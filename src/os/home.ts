@@ -212,7 +212,7 @@ function named(path: string, target: string | undefined): string {
 }
 
 /** The way out where a folder is a link to a directory that others use, which may be what it is for: /tmp, say. */
-function ownTarget(path: string): string {
+export function ownTarget(path: string): string {
   return `move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${path}`;
 }
 

@@ -11,6 +11,7 @@ import {
   isOfOthersToo,
   OWN_DIRECTORY,
   ownerName,
+  ownTarget,
 } from "../os/home.ts";
 import { libc } from "../os/libc.ts";
 import { jobOfLog, lookAtLog, readNames } from "../os/log-directory.ts";
@@ -114,11 +115,12 @@ export function checkPermissions(patient: Patient): Finding {
   const mendable = misfits.filter(({ isLinked }) => !isLinked);
   const [first] = mendable;
   if (first === undefined) {
-    const { path } = misfits[0]!;
-    return (
-      refusal ??
-      warning(text, `${path} is a link, or has a second name: change its mode where it is meant to be`)
-    );
+    const { path, wanted } = misfits[0]!;
+    const way =
+      wanted === PRIVATE_DIRECTORY
+        ? ownTarget(path)
+        : `${path} has a second name (a hard link), which may need this mode; if it does not: chmod ${octal(wanted)} ${path}`;
+    return refusal ?? warning(text, way);
   }
   const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const mend = () => {

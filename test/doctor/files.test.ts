@@ -138,7 +138,13 @@ describe("modes", () => {
     linkSync(box.job.stdout_file, join(box.directory, "second"));
     const alone = (await diagnose(box, ["--fix"])).of("permissions");
     expect(alone).toMatchObject({ status: "warning", fixed: null });
-    expect(alone.way_out).toStartWith(`${box.home}/logs is a link, or has a second name`);
+    expect(alone.way_out).toBe(
+      `move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${box.home}/logs`,
+    );
+    chmodSync(elsewhere, 0o700);
+    const named = (await diagnose(box, ["--fix"])).of("permissions");
+    expect(named.way_out).toStartWith(`${box.job.stdout_file} has a second name`);
+    chmodSync(elsewhere, 0o755);
     chmodSync(box.job.stderr_file, 0o644);
     const mended = (await diagnose(box, ["--fix"])).of("permissions");
     expect(mended).toMatchObject({ status: "warning", fixed: `chmod of 1: 0600 ${box.job.stderr_file}` });
