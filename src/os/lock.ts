@@ -49,7 +49,7 @@ export function createLock(path: string): number {
 /** Takes the lock of a plain file, made where it is missing; undefined where somebody else has it. As createLock otherwise. */
 export function takeLock(path: string): number | undefined {
   const fd = openFile(path, "append");
-  if (lockFile(fd, LOCK_EX | LOCK_NB, path)) return fd;
+  if (lockUnlessOwned(fd, path)) return fd;
   closeFile(fd);
   return undefined;
 }
@@ -76,6 +76,19 @@ export function lockDescriptor(fd: number, path: string): void {
 /** As lockDescriptor, but does not wait; false where somebody else has the lock. */
 export function tryLockDescriptor(fd: number, path: string): boolean {
   return lockFile(fd, LOCK_EX | LOCK_NB, path);
+}
+
+/** A probe holds a lock for microseconds, or for as long as the scheduler keeps it from going on. */
+const PROBE_TRIES = 50;
+const PROBE_PAUSE_MS = 2;
+
+/** As tryLockDescriptor, but waits until those are gone who only probe the lock (see probeLock): they are no owners. */
+export function lockUnlessOwned(fd: number, path: string): boolean {
+  for (let tries = 1; !tryLockDescriptor(fd, path); tries++) {
+    if (tries === PROBE_TRIES) return false;
+    Bun.sleepSync(PROBE_PAUSE_MS);
+  }
+  return true;
 }
 
 /** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */

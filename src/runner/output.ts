@@ -7,7 +7,7 @@ import type { Job } from "../job/job.ts";
 import { closeFile, makeDirectory, openFile, removeFile, statPath } from "../os/file.ts";
 import { type Home, logFiles, pipeFiles } from "../os/home.ts";
 import { SystemError } from "../os/libc.ts";
-import { lockDescriptor, probeLock, tryLockDescriptor } from "../os/lock.ts";
+import { lockDescriptor, lockUnlessOwned, probeLock } from "../os/lock.ts";
 import { makeOutputPipe, PipeCopy } from "../os/output-pipe.ts";
 import { LOG_STREAMS } from "./logs.ts";
 
@@ -43,12 +43,16 @@ export class PipedOutput {
       if (statPath(pipes[stream]) === undefined) continue;
       const log = openFile(logs[stream], "make");
       try {
-        if (!tryLockDescriptor(log, logs[stream])) throw new Taken();
+        if (!lockUnlessOwned(log, logs[stream])) {
+          closeFile(log);
+          // Another copier began with the first stream, too, and takes the second.
+          break;
+        }
         this.#copies.push(new PipeCopy(pipes[stream], log));
       } catch (error) {
         closeFile(log);
-        // Or it has come to its end just now.
-        if (!(error instanceof Taken || error instanceof SystemError)) throw error;
+        // It has come to its end just now.
+        if (!(error instanceof SystemError)) throw error;
       }
     }
     return this.#copies.length > 0;
@@ -75,8 +79,6 @@ export class PipedOutput {
     for (const copy of this.#copies) await copy.ended;
   }
 }
-
-class Taken extends Error {}
 
 /** Whether a job that has no worker any more has output that nobody copies. */
 export function lacksCopier(home: Home, { jobId, output }: Job): boolean {

@@ -12,7 +12,7 @@ import {
   startPythonWorker,
   unpackPython,
 } from "../support/python-home.ts";
-import { killAndWait, statusOf } from "../support/processes.ts";
+import { killAndWait, readProc, statusOf } from "../support/processes.ts";
 import { isAlive, ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -116,6 +116,11 @@ for (const version of PYTHON_VERSIONS) {
       const words = ["/usr/bin/env", "python3", join(ROOT, "test/fixtures/python-worker.py")];
       const database = join(box.home, "orchesjob.db");
       const worker = box.spawn([...words, database, "orchesjob", "_worker", "--job-id", jobId]);
+      // At the moments at which env(1) becomes python3, there is no command line, and so no worker that could be seen.
+      await until(
+        "python3 runs",
+        () => /^python/.test(readProc(worker.pid, "comm")) && readProc(worker.pid, "cmdline") !== "",
+      );
       const job = await until("its command runs", async () => {
         const told = await statusOf(box, "was-running");
         return told.target_pid !== null && isAlive(told.target_pid) && told;
