@@ -12,7 +12,7 @@ import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 export interface Parts {
   readonly home: Home;
   /** How long to wait for the database, in ms. */
-  readonly patienceMs: number;
+  readonly busyTimeoutMs: number;
   /** Go on where a newer version has migrated the database. */
   readonly acceptNewer?: boolean;
   /** Migrate an older one. */
@@ -24,7 +24,7 @@ export interface Parts {
 
 export function composeContext({
   home,
-  patienceMs,
+  busyTimeoutMs,
   acceptNewer = false,
   upgrades = true,
   diagnostics,
@@ -36,7 +36,7 @@ export function composeContext({
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean, { database } = home) =>
-    openSqliteStore(database, { create, patienceMs, acceptNewer, upgrades, notify, progress });
+    openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress });
   let origin: Origin | undefined;
   return {
     home,
@@ -61,7 +61,7 @@ export function composeContext({
     },
     async examineStore() {
       const { examineDatabase } = await import("../store/sqlite/examine.ts");
-      return examineDatabase(home.database, patienceMs, { notify, progress }, () => open(false)!);
+      return examineDatabase(home.database, busyTimeoutMs, { notify, progress }, () => open(false)!);
     },
     async isOldCopy(path) {
       const { looksLikePython } = await import("../store/sqlite/examine.ts");

@@ -29,7 +29,7 @@ export interface Streams {
 export type Root = (argv: readonly string[], streams: Streams) => Promise<never>;
 
 /** A root of one command. */
-export function rootOf(command: Command): Root {
+export function entryPointOf(command: Command): Root {
   return async (argv, streams) => endProcess(await runCommand(command, argv, streams, [command]));
 }
 
@@ -57,7 +57,7 @@ export async function runCommand(
       ...parsed,
       context: composeContext({
         home: resolveHome(),
-        patienceMs: command.peeks === true ? PEEK_PATIENCE_MS : PATIENCE_MS,
+        busyTimeoutMs: command.peeks === true ? PEEK_PATIENCE_MS : PATIENCE_MS,
         upgrades: command.peeks !== true,
         diagnostics,
       }),

@@ -41,7 +41,7 @@ export class Patient {
       throw new Error(message);
     };
     const nothing = { schema: 0, knownSchema: 0, damage: [], thorough: false, bytes: 0, pendingBytes: 0 };
-    return { ...nothing, kind: "unreadable", message, open, mend: open };
+    return { ...nothing, kind: "unreadable", message, open, fix: open };
   }
 
   /** To be called when something was mended: what was found before may be different now. */

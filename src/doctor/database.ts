@@ -11,36 +11,36 @@ import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 
 const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
 
-export async function checkDatabase(patient: Patient): Promise<Finding> {
-  const barrier = patient.barrier();
+export async function checkDatabase(checkContext: Patient): Promise<Finding> {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { kind, message, damage, thorough, bytes } = await patient.examination();
-  const { database } = patient.home;
+  const { kind, message, damage, thorough, bytes } = await checkContext.examination();
+  const { database } = checkContext.home;
   if (kind === "missing") {
-    refuseLostDatabase(patient.home);
-    const copy = pythonCopy(patient.home);
-    if (statPath(copy)?.kind === "file" && (await patient.context.isOldCopy(copy)))
+    refuseLostDatabase(checkContext.home);
+    const copy = pythonCopy(checkContext.home);
+    if (statPath(copy)?.kind === "file" && (await checkContext.context.isOldCopy(copy)))
       return warning(
         `there is none, but ${copy} is there, which an upgrade has kept`,
         `put ${database} back, or begin with the copy: mv ${copy} ${database}`,
       );
-    if (hasLogs(patient.home.logs))
+    if (hasLogs(checkContext.home.logs))
       return warning(
-        `there is none, but logs of jobs are in ${patient.home.logs}`,
+        `there is none, but logs of jobs are in ${checkContext.home.logs}`,
         `put ${database} back; the next start makes a new one, which does not know these jobs`,
       );
     return ok("there is none yet; the first start makes it");
   }
-  if (kind === "rebuilt") return { ...fromMessage(message), mend: () => mendRebuilt(patient) };
+  if (kind === "rebuilt") return { ...fromMessage(message), fix: () => mendRebuilt(checkContext) };
   if (message !== "") return fromMessage(message);
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);
 }
 
-async function mendRebuilt(patient: Patient): Promise<string> {
-  const isHeld = (jobId: string) => probeLock(lockFilePath(patient.home, jobId)) === "held";
-  const mended = await (await patient.examination()).mend(isHeld);
+async function mendRebuilt(checkContext: Patient): Promise<string> {
+  const isHeld = (jobId: string) => probeLock(lockFilePath(checkContext.home, jobId)) === "held";
+  const mended = await (await checkContext.examination()).fix(isHeld);
   if (mended === undefined) return "another process has just mended it";
   return `put ${mended.jobs} jobs back from what was left; the database as it was is kept as ${mended.copy}`;
 }
@@ -51,10 +51,10 @@ function hasLogs(directory: string): boolean {
   return false;
 }
 
-export async function checkSchema(patient: Patient): Promise<Finding> {
-  const barrier = patient.barrier();
+export async function checkSchema(checkContext: Patient): Promise<Finding> {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { kind, message, schema, knownSchema } = await patient.examination();
+  const { kind, message, schema, knownSchema } = await checkContext.examination();
   if (kind === "missing") return ok("there is no database yet");
   if (kind === "python") return ok("of the Python orchesjob; the next command upgrades it and keeps a copy");
   if (kind === "older")
@@ -67,28 +67,28 @@ export async function checkSchema(patient: Patient): Promise<Finding> {
 /** Each process that opens the database reads all of it. */
 const LARGE_LOG_BYTES = 64 * 1024 ** 2;
 
-export async function checkWriteAheadLog(patient: Patient): Promise<Finding> {
-  const barrier = patient.barrier();
+export async function checkWriteAheadLog(checkContext: Patient): Promise<Finding> {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { pendingBytes } = await patient.examination();
+  const { pendingBytes } = await checkContext.examination();
   const text = `${bytesText(pendingBytes)} are not in the database itself yet`;
   if (pendingBytes < LARGE_LOG_BYTES) return ok(text);
-  const wayOut = `look who reads without an end, which keeps it from being emptied: fuser -v ${patient.home.database}`;
-  const store = await patient.store();
-  if (isFinding(store)) return warning(text, wayOut);
-  return warning(text, wayOut, async () => {
-    await store.tidy();
+  const hint = `look who reads without an end, which keeps it from being emptied: fuser -v ${checkContext.home.database}`;
+  const store = await checkContext.store();
+  if (isFinding(store)) return warning(text, hint);
+  return warning(text, hint, async () => {
+    await store.checkpoint();
     return "moved what was written into the database";
   });
 }
 
-export async function checkPythonCopy(patient: Patient): Promise<Finding> {
-  const barrier = patient.barrier();
+export async function checkPythonCopy(checkContext: Patient): Promise<Finding> {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const copy = pythonCopy(patient.home);
+  const copy = pythonCopy(checkContext.home);
   const unfinished = `${copy}.unfinished`;
   // An upgrade that goes on has not finished its own; afterwards there is nobody who would.
-  if (statPath(unfinished) !== undefined && (await patient.examination()).kind === "ours") {
+  if (statPath(unfinished) !== undefined && (await checkContext.examination()).kind === "ours") {
     return warning(`${unfinished} was left by an upgrade that was interrupted`, `rm ${unfinished}`, () => {
       removeFile(unfinished);
       return `deleted ${unfinished}`;
@@ -96,7 +96,7 @@ export async function checkPythonCopy(patient: Patient): Promise<Finding> {
   }
   const facts = statPath(copy);
   if (facts === undefined) return ok("no copy of a Python orchesjob's database");
-  if (facts.kind !== "file" || !(await patient.context.isOldCopy(copy)))
+  if (facts.kind !== "file" || !(await checkContext.context.isOldCopy(copy)))
     return warning(
       `${copy} is no database of the Python orchesjob, and of no use to go back`,
       `look what it is, and move it away: mv ${copy} ${copy}.away`,

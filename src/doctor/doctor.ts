@@ -7,7 +7,7 @@ import { checkClock, checkEnvironment, checkSystemd } from "./surroundings.ts";
 import { type Finding, fromError, type Verdict } from "./finding.ts";
 import { Patient } from "./check-context.ts";
 
-type Check = (patient: Patient) => Finding | Promise<Finding>;
+type Check = (checkContext: Patient) => Finding | Promise<Finding>;
 
 /** In the order in which one is the ground of the next. */
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -34,37 +34,37 @@ export interface Diagnosis {
   /** After the mending, where there was one. */
   readonly status: Verdict;
   readonly message: string;
-  readonly wayOut: string | null;
+  readonly hint: string | null;
   /** What was done; null: nothing. */
   readonly fixed: string | null;
 }
 
 /** Never throws for what it finds. With `fix` it mends, and looks again. */
 export async function examine(context: Context, fix: boolean): Promise<readonly Diagnosis[]> {
-  const patient = new Patient(context);
+  const checkContext = new Patient(context);
   const diagnoses: Diagnosis[] = [];
   for (const [name, check] of Object.entries(CHECKS)) {
-    let finding = await run(check, patient);
+    let finding = await run(check, checkContext);
     let fixed: string | null = null;
-    if (fix && finding.mend !== undefined) {
+    if (fix && finding.fix !== undefined) {
       try {
-        fixed = await finding.mend();
-        patient.forget();
-        finding = await run(check, patient);
+        fixed = await finding.fix();
+        checkContext.forget();
+        finding = await run(check, checkContext);
       } catch (error) {
         const { message } = fromError(error);
         finding = { ...finding, message: `${finding.message}; it could not be mended: ${message}` };
       }
     }
-    const { status, message, wayOut = null } = finding;
-    diagnoses.push({ check: name, status, message, wayOut, fixed });
+    const { status, message, hint = null } = finding;
+    diagnoses.push({ check: name, status, message, hint, fixed });
   }
   return diagnoses;
 }
 
-async function run(check: Check, patient: Patient): Promise<Finding> {
+async function run(check: Check, checkContext: Patient): Promise<Finding> {
   try {
-    return await check(patient);
+    return await check(checkContext);
   } catch (error) {
     return fromError(error);
   }

@@ -5,7 +5,7 @@ import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
 import { makeDirectory, readLink } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 import { checkContents, checkPlace, checkWay, createHome, ownerName, ownTarget } from "../state/home.ts";
-import { jobOfLog, lookAtLog, readNames } from "../state/log-directory.ts";
+import { jobOfLog, statLog, readNames } from "../state/log-directory.ts";
 import { databaseFiles } from "../state/paths.ts";
 import { isOfOthersToo, OWN_DIRECTORY } from "../state/shared-directory.ts";
 import type { Patient } from "./check-context.ts";
@@ -17,21 +17,21 @@ const PRIVATE_FILE = 0o600;
 const OTHERS = 0o077;
 const WRITABLE_BY_OTHERS = 0o022;
 
-export function checkDirectory(patient: Patient): Finding {
-  const { path } = patient.home;
+export function checkDirectory(checkContext: Patient): Finding {
+  const { path } = checkContext.home;
   try {
-    if (checkPlace(patient.home) !== undefined)
+    if (checkPlace(checkContext.home) !== undefined)
       return ok(`${path} belongs to ${ownerName(libc.geteuid())} alone`);
-    checkWay(patient.home);
+    checkWay(checkContext.home);
   } catch (error) {
     const finding = fromError(error);
-    const mode = patient.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
-    if ((mode & WRITABLE_BY_OTHERS) === 0 || isOfOthersToo(patient.home)) return finding;
-    const mend = () => {
+    const mode = checkContext.access === "ours" ? (statPath(path)?.mode ?? 0) : 0;
+    if ((mode & WRITABLE_BY_OTHERS) === 0 || isOfOthersToo(checkContext.home)) return finding;
+    const fix = () => {
       setMode(path, PRIVATE_DIRECTORY);
       return `chmod 700 ${path}`;
     };
-    return { ...finding, mend };
+    return { ...finding, fix };
   }
   const place = nearestDirectory(path);
   if (!mayWrite(place)) {
@@ -40,11 +40,11 @@ export function checkDirectory(patient: Patient): Finding {
       "make it as root and give it to you, or set ORCHESJOB_HOME to a directory that you may write",
     );
   }
-  const mend = () => {
-    createHome(patient.home);
+  const fix = () => {
+    createHome(checkContext.home);
     return `made ${path}`;
   };
-  return { ...ok(`${path} does not exist yet; the first start makes it`), mend };
+  return { ...ok(`${path} does not exist yet; the first start makes it`), fix };
 }
 
 function nearestDirectory(path: string): string {
@@ -54,10 +54,10 @@ function nearestDirectory(path: string): string {
   }
 }
 
-export function checkFolders(patient: Patient): Finding {
-  const barrier = patient.barrier();
+export function checkFolders(checkContext: Patient): Finding {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const folders = [patient.home.logs, patient.home.locks];
+  const folders = [checkContext.home.logs, checkContext.home.locks];
   const wrong = folders.filter((path) => (statPath(path)?.kind ?? "directory") !== "directory");
   if (wrong.length > 0)
     return problem(
@@ -67,7 +67,7 @@ export function checkFolders(patient: Patient): Finding {
   const missing = folders.filter((path) => statPath(path) === undefined);
   if (missing.length === 0) return ok("logs/ and locks/ are there");
   const text = `missing: ${missing.join(", ")}`;
-  if (isOfOthersToo(patient.home)) return warning(text, OWN_DIRECTORY);
+  if (isOfOthersToo(checkContext.home)) return warning(text, OWN_DIRECTORY);
   return warning(
     text,
     `no action needed: the next start makes ${missing.length === 1 ? "it" : "them"}`,
@@ -88,10 +88,10 @@ interface Misfit {
   readonly isLinked: boolean;
 }
 
-export function checkPermissions(patient: Patient): Finding {
-  const barrier = patient.barrier();
+export function checkPermissions(checkContext: Patient): Finding {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const misfits = [...findMisfits(patient)];
+  const misfits = [...findMisfits(checkContext)];
   const foreign = misfits.filter(({ uid }) => uid !== libc.geteuid());
   if (foreign.length > 0) {
     const owner = ownerName(libc.geteuid());
@@ -100,12 +100,12 @@ export function checkPermissions(patient: Patient): Finding {
       `as root: chown ${owner} ${foreign[0]!.path}`,
     );
   }
-  const refusal = findRefusal(patient);
+  const refusal = findRefusal(checkContext);
   if (misfits.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
   const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
   // Every command is refused then.
   const say = refusal === undefined ? warning : problem;
-  if (isOfOthersToo(patient.home)) return say(text, OWN_DIRECTORY);
+  if (isOfOthersToo(checkContext.home)) return say(text, OWN_DIRECTORY);
   const mendable = misfits.filter(({ isLinked }) => !isLinked);
   const [first] = mendable;
   if (first === undefined) {
@@ -116,12 +116,12 @@ export function checkPermissions(patient: Patient): Finding {
         : `${path} has a second name (a hard link), which may need this mode; if it does not: chmod ${octal(wanted)} ${path}`;
     return refusal ?? warning(text, way);
   }
-  const wayOut = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
-  const mend = () => {
+  const hint = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
+  const fix = () => {
     for (const { path, wanted } of mendable) setMode(path, wanted);
     return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
-  return say(text, wayOut, mend);
+  return say(text, hint, fix);
 }
 
 /** Why every command refuses what is in the directory. Of the directory itself another check tells. */
@@ -149,14 +149,14 @@ function* findMisfits({ home }: Patient): Generator<Misfit> {
       };
   }
   for (const path of databaseFiles(home)) {
-    const facts = lookAtLog(path);
+    const facts = statLog(path);
     if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
       yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
   }
   for (const names of readNames(home.logs)) {
     for (const name of names) {
       const path = `${home.logs}/${name}`;
-      const facts = jobOfLog(name) === undefined ? undefined : lookAtLog(path);
+      const facts = jobOfLog(name) === undefined ? undefined : statLog(path);
       if (facts !== undefined && !fits(facts.uid, facts.mode, PRIVATE_FILE))
         yield { path, ...facts, wanted: PRIVATE_FILE, isLinked: facts.links > 1 };
     }
@@ -169,12 +169,12 @@ function octal(mode: number): string {
 
 const LOCAL_DISK = "set ORCHESJOB_HOME to a directory on a local disk";
 
-export function checkFileSystem(patient: Patient): Finding {
-  const barrier = patient.barrier();
+export function checkFileSystem(checkContext: Patient): Finding {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const wrong = tryLocking(patient.home.path);
+  const wrong = tryLocking(checkContext.home.path);
   if (wrong !== undefined) return problem(`${wrong}: flock(2) does not work here`, LOCAL_DISK);
-  const { type } = readFileSystem(patient.home.path);
+  const { type } = readFileSystem(checkContext.home.path);
   if (type === "tmpfs" || type === "ramfs")
     return warning(`${type}: nothing of it is there after a reboot`, LOCAL_DISK);
   if (type !== undefined)
@@ -190,16 +190,16 @@ const LEAST_FILES = 100;
 const LITTLE_BYTES = 1024 * MIB;
 const LITTLE_FILES = 10_000;
 
-export function checkFreeSpace(patient: Patient): Finding {
-  const barrier = patient.barrier();
+export function checkFreeSpace(checkContext: Patient): Finding {
+  const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(patient.home.path);
+  const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(checkContext.home.path);
   const files = totalFiles === 0 ? "" : `, and room for ${freeFiles} files`;
   const message = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free${files}`;
-  const wayOut = "free some, e.g. orchesjob clean --older-than 30d; see orchesjob clean --help";
-  if (freeBytes < LEAST_BYTES || (totalFiles > 0 && freeFiles < LEAST_FILES)) return problem(message, wayOut);
+  const hint = "free some, e.g. orchesjob clean --older-than 30d; see orchesjob clean --help";
+  if (freeBytes < LEAST_BYTES || (totalFiles > 0 && freeFiles < LEAST_FILES)) return problem(message, hint);
   const isLittle = (free: number, total: number, little: number) => free < Math.min(little, total / 20);
   return isLittle(freeBytes, totalBytes, LITTLE_BYTES) || isLittle(freeFiles, totalFiles, LITTLE_FILES)
-    ? warning(message, wayOut)
+    ? warning(message, hint)
     : ok(message);
 }

@@ -9,23 +9,23 @@ export interface Finding {
   readonly status: Verdict;
   readonly message: string;
   /** What a person can do. */
-  readonly wayOut?: string;
+  readonly hint?: string;
   /** Mends it, where that is safe; returns what was done, e.g. `made logs/`. */
-  readonly mend?: () => Promise<string> | string;
+  readonly fix?: () => Promise<string> | string;
 }
 
 export const ok = (message: string): Finding => ({ status: "ok", message });
-export const warning = (message: string, wayOut: string, mend?: Finding["mend"]): Finding => ({
+export const warning = (message: string, hint: string, fix?: Finding["fix"]): Finding => ({
   status: "warning",
   message,
-  wayOut,
-  ...(mend && { mend }),
+  hint,
+  ...(fix && { fix }),
 });
-export const problem = (message: string, wayOut: string, mend?: Finding["mend"]): Finding => ({
+export const problem = (message: string, hint: string, fix?: Finding["fix"]): Finding => ({
   status: "problem",
   message,
-  wayOut,
-  ...(mend && { mend }),
+  hint,
+  ...(fix && { fix }),
 });
 
 /** Our errors end with the way out, behind a semicolon. */

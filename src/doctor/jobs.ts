@@ -1,13 +1,13 @@
 /** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
 import type { Job } from "../job/job.ts";
 import { timeAgo } from "../jobs/job-files.ts";
-import { sweepStrays } from "../jobs/orphaned-files.ts";
+import { sweepOrphanedFiles } from "../jobs/orphaned-files.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
-import { forgottenError } from "../jobs/unknown-jobs-error.ts";
-import { findForgotten, recall } from "../jobs/unknown-jobs.ts";
+import { unknownJobsError } from "../jobs/unknown-jobs-error.ts";
+import { findUnknownJobs, recall } from "../jobs/unknown-jobs.ts";
 import { readProcess } from "../linux/self.ts";
 import { isOwnerGone } from "../processes/liveness.ts";
-import { lookAtLog } from "../state/log-directory.ts";
+import { statLog } from "../state/log-directory.ts";
 import { lockFilePath, logFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { isFinding, type Patient } from "./check-context.ts";
@@ -15,21 +15,21 @@ import { countText, type Finding, fromMessage, listText, ok, problem, SHOWN, war
 
 const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
 
-export async function checkWorkers(patient: Patient): Promise<Finding> {
-  const store = await patient.store();
+export async function checkWorkers(checkContext: Patient): Promise<Finding> {
+  const store = await checkContext.store();
   if (isFinding(store)) return store;
-  const { context } = patient;
-  const forgotten = await findForgotten(context, store);
+  const { context } = checkContext;
+  const forgotten = await findUnknownJobs(context, store);
   if (forgotten.length > 0) {
-    const { message, wayOut = "" } = fromMessage(forgottenError(context, forgotten).message);
-    return problem(message, wayOut, async () => {
+    const { message, hint = "" } = fromMessage(unknownJobsError(context, forgotten).message);
+    return problem(message, hint, async () => {
       const count = await recall(context, store);
       return countText(count, "job was put back by its worker", "jobs were put back by their workers");
     });
   }
   const active = await store.active();
   const lost = active.filter((job) =>
-    isOwnerGone(job, lockFilePath(patient.home, job.jobId), context.origin),
+    isOwnerGone(job, lockFilePath(checkContext.home, job.jobId), context.origin),
   );
   if (lost.length > 0) {
     return warning(
@@ -59,10 +59,10 @@ function isStopped({ worker }: Job): boolean {
 /** The newest of each status: nobody keeps more whose processes live. */
 const ENDED_JOBS = 10_000;
 
-export async function checkOrphans(patient: Patient): Promise<Finding> {
-  const store = await patient.store();
+export async function checkOrphans(checkContext: Patient): Promise<Finding> {
+  const store = await checkContext.store();
   if (isFinding(store)) return store;
-  const finder = new OrphanFinder(patient.context);
+  const finder = new OrphanFinder(checkContext.context);
   const filter = { runKeyPrefix: "", since: undefined, until: undefined, limit: ENDED_JOBS };
   const jobs: Job[] = [];
   for (const status of ["LOST", "CANCELLED", "FAILED"] as const)
@@ -76,14 +76,14 @@ export async function checkOrphans(patient: Patient): Promise<Finding> {
     return `${nameOf(job)}: ${who}`;
   });
   const first = found[0]!;
-  const { wayOut } = (await import("../jobs/survivors.ts")).describeRemains(
-    patient.context,
+  const { hint } = (await import("../jobs/survivors.ts")).describeSurvivors(
+    checkContext.context,
     first.job,
     first.orphans,
   );
   return warning(
     `processes of jobs that were lost, cancelled or timed out still run, and hold their keys: ${listText(told)}`,
-    wayOut,
+    hint,
   );
 }
 
@@ -91,40 +91,43 @@ export async function checkOrphans(patient: Patient): Promise<Finding> {
 const OLD_LOGS = "30d";
 const OLD_LOGS_MS = 30 * 86_400_000;
 
-export async function checkLeftovers(patient: Patient): Promise<Finding> {
-  const store = await patient.store();
+export async function checkLeftovers(checkContext: Patient): Promise<Finding> {
+  const store = await checkContext.store();
   if (isFinding(store)) return store;
-  const { context, home } = patient;
+  const { context, home } = checkContext;
   const paths: string[] = [];
   const dryRun = (path: string) => void paths.push(path);
-  const { keptStrays } = await sweepStrays(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
+  const { keptOrphans } = await sweepOrphanedFiles(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
   const kept =
-    keptStrays === 0
+    keptOrphans === 0
       ? ""
-      : `; ${countText(keptStrays, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
+      : `; ${countText(keptOrphans, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
   // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
-  const mend = async () => {
-    const { strayFiles } = await sweepStrays(context, store, { before: undefined, dryRun: undefined });
-    return `deleted ${countText(strayFiles, "lock file", "lock files")}`;
+  const fix = async () => {
+    const { orphanedFiles } = await sweepOrphanedFiles(context, store, {
+      before: undefined,
+      dryRun: undefined,
+    });
+    return `deleted ${countText(orphanedFiles, "lock file", "lock files")}`;
   };
   return warning(
     `${countText(paths.length, "file belongs", "files belong")} to no job: ${listText(paths)}${kept}`,
     `save what you still want, then: orchesjob clean --older-than ${OLD_LOGS}`,
-    paths.some((path) => path.startsWith(`${home.locks}/`)) ? mend : undefined,
+    paths.some((path) => path.startsWith(`${home.locks}/`)) ? fix : undefined,
   );
 }
 
 const PAGE = 5_000;
 
-export async function checkLogs(patient: Patient): Promise<Finding> {
-  const store = await patient.store();
+export async function checkLogs(checkContext: Patient): Promise<Finding> {
+  const store = await checkContext.store();
   if (isFinding(store)) return store;
   const missing: string[] = [];
   let count = 0;
   for await (const candidate of allFinished(store)) {
-    const logs = logFiles(patient.home, candidate.jobId);
-    if ([logs.stdout, logs.stderr].every((path) => lookAtLog(path) !== undefined)) continue;
+    const logs = logFiles(checkContext.home, candidate.jobId);
+    if ([logs.stdout, logs.stderr].every((path) => statLog(path) !== undefined)) continue;
     const job = await store.find(candidate.jobId);
     // Without a command there is nothing to be lost: it was cancelled, or its worker lost, before it began.
     if (job === undefined || job.target === null) continue;

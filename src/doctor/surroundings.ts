@@ -2,7 +2,7 @@
 import { now } from "../linux/clock.ts";
 import { readControlGroup } from "../linux/control-group.ts";
 import { isClockKept } from "../linux/file-system.ts";
-import { findEnd, findReaper, isSystemd } from "../systemd/logind.ts";
+import { findEnd, findWhatKills, isSystemd } from "../systemd/logind.ts";
 import { findObstacle, readKillMode } from "../systemd/scope.ts";
 import { isFinding, type Patient } from "./check-context.ts";
 import { type Finding, ok, warning } from "./finding.ts";
@@ -11,12 +11,12 @@ export async function checkSystemd(): Promise<Finding> {
   if (!isSystemd()) return ok("not under systemd: no service manager ends a worker");
   const group = readControlGroup("self");
   const end = findEnd(group);
-  const wayOut = (text: string) => /: (loginctl .*)$/.exec(text)?.[1];
-  if (end !== undefined) return warning(`started from here, ${end}`, wayOut(end) ?? "see loginctl(1)");
-  const reaper = findReaper(group, false);
-  if (reaper === undefined) return ok(`nothing ends a worker that is started from here (in ${group})`);
-  const killMode = reaper.endsWith(".service") ? await readKillMode(reaper, group) : undefined;
-  const unit = `${reaper}${killMode === undefined ? "" : ` (KillMode=${killMode})`}`;
+  const hint = (text: string) => /: (loginctl .*)$/.exec(text)?.[1];
+  if (end !== undefined) return warning(`started from here, ${end}`, hint(end) ?? "see loginctl(1)");
+  const killer = findWhatKills(group, false);
+  if (killer === undefined) return ok(`nothing ends a worker that is started from here (in ${group})`);
+  const killMode = killer.endsWith(".service") ? await readKillMode(killer, group) : undefined;
+  const unit = `${killer}${killMode === undefined ? "" : ` (KillMode=${killMode})`}`;
   if (killMode === "process" || killMode === "none")
     return ok(`started from here, a worker outlives ${unit}`);
   const obstacle = findObstacle();
@@ -24,15 +24,15 @@ export async function checkSystemd(): Promise<Finding> {
     return ok(`started from here, a worker gets a scope of its own, so that it outlives ${unit}`);
   return warning(
     `started from here, a worker ends with ${unit}, for it gets no scope of its own: ${obstacle}`,
-    wayOut(obstacle) ?? "KillMode=process in the unit; or orchesjob run, where the unit is to be the job",
+    hint(obstacle) ?? "KillMode=process in the unit; or orchesjob run, where the unit is to be the job",
   );
 }
 
 /** A clock may be a little behind what it showed before it was set right, in microseconds. */
 const TOLERANCE_US = 60_000_000;
 
-export async function checkClock(patient: Patient): Promise<Finding> {
-  const store = await patient.store();
+export async function checkClock(checkContext: Patient): Promise<Finding> {
+  const store = await checkContext.store();
   if (!isFinding(store)) {
     const filter = { statuses: [], runKeyPrefix: "", since: undefined, until: undefined, limit: 1 };
     const [newest] = await store.list(filter);

@@ -1,4 +1,4 @@
 import { list } from "../cli/commands/list.ts";
-import { rootOf } from "../app/run-command.ts";
+import { entryPointOf } from "../app/run-command.ts";
 
-export const main = rootOf(list);
+export const main = entryPointOf(list);

@@ -1,4 +1,4 @@
 import { logs } from "../cli/commands/logs.ts";
-import { rootOf } from "../app/run-command.ts";
+import { entryPointOf } from "../app/run-command.ts";
 
-export const main = rootOf(logs);
+export const main = entryPointOf(logs);

@@ -1,4 +1,4 @@
 import { run } from "../cli/commands/run.ts";
-import { rootOf } from "../app/run-command.ts";
+import { entryPointOf } from "../app/run-command.ts";
 
-export const main = rootOf(run);
+export const main = entryPointOf(run);

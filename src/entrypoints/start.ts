@@ -1,4 +1,4 @@
 import { start } from "../cli/commands/start.ts";
-import { rootOf } from "../app/run-command.ts";
+import { entryPointOf } from "../app/run-command.ts";
 
-export const main = rootOf(start);
+export const main = entryPointOf(start);

@@ -1,4 +1,4 @@
 import { status } from "../cli/commands/status.ts";
-import { rootOf } from "../app/run-command.ts";
+import { entryPointOf } from "../app/run-command.ts";
 
-export const main = rootOf(status);
+export const main = entryPointOf(status);

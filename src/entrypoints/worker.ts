@@ -32,7 +32,7 @@ async function runOwn([name, ...words]: readonly string[], stderr: number): Prom
     return await command.run({
       ...parsed,
       context: composeContext({
-        ...{ home, patienceMs: PATIENCE_MS, acceptNewer: true, diagnostics },
+        ...{ home, busyTimeoutMs: PATIENCE_MS, acceptNewer: true, diagnostics },
         ...(command === worker && { locateHome: locateOwnHome }),
       }),
       output: diagnostics,

@@ -50,8 +50,8 @@ export async function keepAlive(
 ): Promise<void> {
   const group = readControlGroup("self");
   if (unitOf(group) === undefined) return;
-  const { findReaper } = await import("../systemd/logind.ts");
-  if (findReaper(group, false) === undefined) return;
+  const { findWhatKills } = await import("../systemd/logind.ts");
+  if (findWhatKills(group, false) === undefined) return;
   const { moveToScope } = await import("../systemd/scope.ts");
   try {
     await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });

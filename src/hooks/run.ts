@@ -29,7 +29,7 @@ import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { hookFiles } from "../state/paths.ts";
-import type { Ledger } from "../state/retrying-store.ts";
+import type { RetryingStore } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
 
 /** How long the result is tried to be recorded, in ms. Then the hook will run again, which it must be able to bear. */
@@ -41,7 +41,7 @@ const LAST_WORDS_BYTES = 300;
 
 export interface HookStage {
   readonly context: Context;
-  readonly ledger: Ledger;
+  readonly retryingStore: RetryingStore;
   /** The job as `status` prints it: what the hook reads. */
   readonly describe: (job: Job) => string;
   readonly settings: HookSettings;
@@ -49,10 +49,10 @@ export interface HookStage {
 
 /** `lock`: that of the job's hook, which we hold (see takeLock); it is given back. */
 export async function runHook(stage: HookStage, jobId: string, lock: number): Promise<void> {
-  const { context, ledger } = stage;
+  const { context, retryingStore } = stage;
   const files = hookFiles(context.home, jobId);
   const look = async () =>
-    (await ledger.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS))?.job;
+    (await retryingStore.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS))?.job;
   try {
     let job = await look();
     if (job !== undefined && isHookDue(job)) {
@@ -64,7 +64,7 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
         job = await look();
         if (job?.onExit != null && isHookDue(job)) {
           const result = await execute(stage, job, job.onExit, files.log, output);
-          await ledger.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
+          await retryingStore.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
         }
       } finally {
         closeFile(output);

@@ -4,7 +4,7 @@ import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { hookFiles } from "../state/paths.ts";
-import { Ledger } from "../state/retrying-store.ts";
+import { RetryingStore } from "../state/retrying-store.ts";
 import { type HookStage, runHook } from "./run.ts";
 import { waitAtHookGate } from "./spawn.ts";
 
@@ -25,11 +25,11 @@ export async function runOverdueHooks(
     const lock = takeHookLock(context, jobId);
     return lock === undefined ? [] : [{ jobId, lock }];
   });
-  const ledger = new Ledger(context);
+  const retryingStore = new RetryingStore(context);
   for (const { jobId, lock } of taken) {
-    const job = await ledger.write((store) => store.find(jobId));
+    const job = await retryingStore.write((store) => store.find(jobId));
     const directory = job === undefined || job.cwd === "" ? "/" : job.cwd;
-    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, lock);
+    await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, lock);
   }
 }
 

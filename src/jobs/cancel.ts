@@ -12,10 +12,10 @@ import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { SIGCONT, SIGKILL, SIGSTOP } from "../linux/signals.ts";
 import { findWorker } from "../processes/find-worker.ts";
 import { findChildren, findProcesses } from "../processes/job-processes.ts";
-import { companyOf } from "../processes/proc.ts";
+import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
-import { pokeOwner } from "../state/job-lock.ts";
+import { wakeOwner } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { toOutcome, UNKNOWN } from "../worker/outcome.ts";
@@ -62,11 +62,11 @@ export async function cancelJob(
 }
 
 function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promise<readonly ProcessStat[]> {
-  return endAll(new JobHunt(context, job, companyOf(process.pid)), new Deadline(graceMs));
+  return endAll(new JobHunt(context, job, callerProcesses(process.pid)), new Deadline(graceMs));
 }
 
 async function findSurvivors(context: Context, store: JobStore, job: Job): Promise<Orphans> {
-  const company = companyOf(process.pid);
+  const company = callerProcesses(process.pid);
   const survivors = isActive(job.status)
     ? new OrphanFinder(context, company).ofActive(job)
     : await findOrphans(context, store, job, company);
@@ -93,9 +93,9 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
     throw await endUnrecorded(context, job, order, error);
   }
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
-  const isReached = pokeOwner(lockFilePath(context.home, job.jobId));
-  const patienceMs = isReached ? order.graceMs + WORKER_PATIENCE_MS : 0;
-  const asked = await waitForJob(context, store, requested, isFinished, patienceMs);
+  const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
+  const busyTimeoutMs = isReached ? order.graceMs + WORKER_PATIENCE_MS : 0;
+  const asked = await waitForJob(context, store, requested, isFinished, busyTimeoutMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
 }
 
@@ -144,7 +144,7 @@ async function cancelInstead(
   if (keeper !== undefined) signalProcess(keeper, SIGSTOP);
   let isOver = false;
   try {
-    const hunt = new StandInHunt(context, job, companyOf(process.pid), keeper);
+    const hunt = new StandInHunt(context, job, callerProcesses(process.pid), keeper);
     const left = await endAll(hunt, new Deadline(order.graceMs));
     const end = target !== null && keeper !== undefined ? readEnd(target.pid, keeper) : undefined;
     const outcome = end === undefined ? UNKNOWN : toOutcome(end);
@@ -164,7 +164,10 @@ async function cancelInstead(
 /** Whether a worker goes its way: it is not stopped, and nothing of the job is left that it could have ended. */
 function isWell(context: Context, job: Job, keeper: ProcessIdentity): boolean {
   if (/[Tt]/.test(readProcess(keeper.pid)?.state ?? "")) return false;
-  const { seen } = findProcesses(context, job, { bystanders: companyOf(process.pid), trustSession: false });
+  const { seen } = findProcesses(context, job, {
+    excludedPids: callerProcesses(process.pid),
+    trustSession: false,
+  });
   return !seen.some(({ pid, state }) => state !== "D" && maySignal(pid));
 }
 
@@ -173,10 +176,10 @@ class StandInHunt extends JobHunt {
   constructor(
     context: Context,
     job: Job,
-    bystanders: ReadonlySet<number>,
+    excludedPids: ReadonlySet<number>,
     readonly keeper: ProcessIdentity | undefined,
   ) {
-    super(context, job, bystanders);
+    super(context, job, excludedPids);
   }
 
   override look(): readonly ProcessStat[] {

@@ -7,8 +7,8 @@ import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { JobFiles } from "./job-files.ts";
-import { tellOfNothing } from "./missing-database.ts";
-import { sweepStrays } from "./orphaned-files.ts";
+import { tellOfMissingDatabase } from "./missing-database.ts";
+import { sweepOrphanedFiles } from "./orphaned-files.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
 /** Jobs of one transaction: many, so that a page of the indexes is written once for many of them; and yet others wait no
@@ -38,7 +38,7 @@ export interface DryRun {
 export interface CleanResult {
   readonly deleted: number;
   readonly errors: number;
-  readonly strayFiles: number;
+  readonly orphanedFiles: number;
   /** Bytes of the logs that are left; undefined where there is no limit to them. */
   readonly logBytes: number | undefined;
 }
@@ -51,32 +51,33 @@ export async function cleanJobs(
 ): Promise<CleanResult> {
   const store = context.openStore();
   if (store === undefined) {
-    tellOfNothing(context);
+    tellOfMissingDatabase(context);
     return nothingDone(limits);
   }
   const sweep = { before: limits.before, dryRun: dryRun?.stray };
   // The total is known only when every file was looked at, so strays come first where there is a limit to it.
-  const first = limits.maxLogBytes === undefined ? undefined : await sweepStrays(context, store, sweep);
+  const first =
+    limits.maxLogBytes === undefined ? undefined : await sweepOrphanedFiles(context, store, sweep);
   const cleaner = new Cleaner(context, store, limits, first?.logBytes ?? 0);
   if (dryRun === undefined) {
     await cleaner.deleteAll();
     await store.forgetRequests();
     await store.discardOldCopy();
-    await store.shrink();
+    await store.vacuum();
   } else {
     await cleaner.tellAll(dryRun);
   }
-  const { strayFiles, errors } = first ?? (await sweepStrays(context, store, sweep));
+  const { orphanedFiles, errors } = first ?? (await sweepOrphanedFiles(context, store, sweep));
   return {
     deleted: cleaner.deleted,
     errors: cleaner.errors + errors,
-    strayFiles,
+    orphanedFiles,
     logBytes: cleaner.logBytes,
   };
 }
 
 function nothingDone({ maxLogBytes }: CleanLimits): CleanResult {
-  return { deleted: 0, errors: 0, strayFiles: 0, logBytes: maxLogBytes === undefined ? undefined : 0 };
+  return { deleted: 0, errors: 0, orphanedFiles: 0, logBytes: maxLogBytes === undefined ? undefined : 0 };
 }
 
 class Cleaner {

@@ -27,7 +27,7 @@ export interface Route {
 const ROUNDS = 4;
 
 /** What the follower has to do beside following. */
-export interface Errand {
+export interface FollowControl {
   /** Asked whenever something may have happened, a signal too: whether to leave before the end. */
   isLeaving(job: Job): Promise<boolean>;
   /** How long it may be left alone, in ms. */
@@ -36,7 +36,7 @@ export interface Errand {
   onGone(message: string): void;
 }
 
-export const NO_ERRAND: Errand = {
+export const NO_CONTROL: FollowControl = {
   isLeaving: () => Promise.resolve(false),
   restMs: () => Number.POSITIVE_INFINITY,
   onGone: (message) => {
@@ -53,7 +53,7 @@ export async function followJob(
   store: JobStore,
   job: Job,
   routes: readonly Route[],
-  errand: Errand = NO_ERRAND,
+  errand: FollowControl = NO_CONTROL,
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
   const taps: Tap[] = [];
@@ -85,7 +85,7 @@ export async function followJob(
         // What came while we looked would not end the sleep.
         await turn();
         if (await errand.isLeaving(current)) return current;
-        if (isLong) store.rest();
+        if (isLong) store.disconnect();
         growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, errand.restMs()));
         isLong = true;
       }

@@ -4,7 +4,7 @@ import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { listLocks } from "../state/job-lock.ts";
-import { lookAtLog, readNames } from "../state/log-directory.ts";
+import { statLog, readNames } from "../state/log-directory.ts";
 import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/paths.ts";
 import type { CleanCandidate } from "../store/store.ts";
 
@@ -25,12 +25,12 @@ export class JobFiles {
 
   /** Bytes of all its logs. */
   sizeOf(candidate: CleanCandidate): number {
-    return this.#presentLogs(candidate).reduce((sum, path) => sum + (lookAtLog(path)?.size ?? 0), 0);
+    return this.#presentLogs(candidate).reduce((sum, path) => sum + (statLog(path)?.size ?? 0), 0);
   }
 
   /** Whether any of its logs is there, empty ones among them. */
   hasLogs(candidate: CleanCandidate): boolean {
-    return this.#presentLogs(candidate).some((path) => lookAtLog(path) !== undefined);
+    return this.#presentLogs(candidate).some((path) => statLog(path) !== undefined);
   }
 
   /** Throws SystemError. */

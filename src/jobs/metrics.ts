@@ -5,8 +5,8 @@ import { now } from "../linux/clock.ts";
 import { directorySize, type DirectorySize } from "../linux/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { tellOfNothing } from "./missing-database.ts";
-import { recallForgotten } from "./recall.ts";
+import { tellOfMissingDatabase } from "./missing-database.ts";
+import { recallUnknownJobs } from "./recall.ts";
 import { reconcile } from "./reconcile.ts";
 
 export interface Figures extends Statistics {
@@ -26,7 +26,7 @@ export async function readFigures(
   const store = context.openStore();
   const logs = withLogs ? directorySize(context.home.logs) : undefined;
   if (store === undefined) {
-    tellOfNothing(context);
+    tellOfMissingDatabase(context);
     return {
       at: now(),
       active: [],
@@ -38,7 +38,7 @@ export async function readFigures(
       logs,
     };
   }
-  await recallForgotten(context, store);
+  await recallUnknownJobs(context, store);
   const seen = await store.active();
   const jobs = await Promise.all(seen.map((job) => reconcile(context, store, job)));
   const statistics = await store.statistics(request);

@@ -14,7 +14,7 @@ import { probeLock } from "../linux/file-lock.ts";
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { listLocks } from "../state/job-lock.ts";
-import { jobOfLock, jobOfLog, jobOfPipe, lookAtLog, readNames } from "../state/log-directory.ts";
+import { jobOfLock, jobOfLog, jobOfPipe, statLog, readNames } from "../state/log-directory.ts";
 import { lockFilePath, pipeFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
@@ -31,24 +31,24 @@ export interface SweepOrder {
 }
 
 export interface SweepResult {
-  readonly strayFiles: number;
+  readonly orphanedFiles: number;
   /** Logs that belong to no job either, and stay: they are too young, or somebody has them open. */
-  readonly keptStrays: number;
+  readonly keptOrphans: number;
   readonly errors: number;
   /** Bytes of the logs that do belong to jobs. */
   readonly logBytes: number;
 }
 
-export async function sweepStrays(
+export async function sweepOrphanedFiles(
   context: Context,
   store: JobStore,
   { before, dryRun }: SweepOrder,
 ): Promise<SweepResult> {
-  const result = { strayFiles: 0, keptStrays: 0, errors: 0, logBytes: 0 };
+  const result = { orphanedFiles: 0, keptOrphans: 0, errors: 0, logBytes: 0 };
   const drop = (path: string) => {
     if (dryRun !== undefined) dryRun(path);
     else if (!removeFile(path)) return;
-    result.strayFiles += 1;
+    result.orphanedFiles += 1;
   };
   for (const names of readNames(context.home.logs)) {
     const logs = names.flatMap((name) => {
@@ -58,9 +58,9 @@ export async function sweepStrays(
     const strays = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
     for (const { jobId, path } of logs) {
       attempt(context, result, () => {
-        if (!strays.has(jobId)) result.logBytes += lookAtLog(path)?.size ?? 0;
+        if (!strays.has(jobId)) result.logBytes += statLog(path)?.size ?? 0;
         else if (isOld(path, before) && isUnused(context, jobId, path)) drop(path);
-        else result.keptStrays += 1;
+        else result.keptOrphans += 1;
       });
     }
   }
@@ -72,7 +72,7 @@ export async function sweepStrays(
 function isOld(path: string, before: Instant | undefined): boolean {
   if (before === undefined) return false;
   const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, before / 1000);
-  return (lookAtLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
+  return (statLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
 }
 
 /** No process writes it, and no worker is there that the store does not know. */

@@ -122,7 +122,7 @@ export class OrphanFinder {
   constructor(
     readonly context: Context,
     /** See Evidence. */
-    readonly bystanders: ReadonlySet<number> = new Set(),
+    readonly excludedPids: ReadonlySet<number> = new Set(),
   ) {}
 
   find(job: Job): Orphans {
@@ -137,7 +137,7 @@ export class OrphanFinder {
     this.#table ??= new ProcessTable(this.context.origin);
     const { seen, unseen } = findProcesses(this.context, job, {
       table: this.#table,
-      bystanders: this.bystanders,
+      excludedPids: this.excludedPids,
     });
     const pids: number[] = [];
     for (const { pid } of seen) pids.push(pid);
@@ -160,11 +160,11 @@ export async function findOrphans(
   context: Context,
   store: JobStore,
   job: Job,
-  bystanders?: ReadonlySet<number>,
+  excludedPids?: ReadonlySet<number>,
 ): Promise<Orphans> {
   let current = job;
   for (let looks = 0; ; looks++) {
-    const orphans = new OrphanFinder(context, bystanders).find(current);
+    const orphans = new OrphanFinder(context, excludedPids).find(current);
     if (!orphans.unseen || looks === UNSEEN_LOOKS) return orphans;
     await Bun.sleep(UNSEEN_PAUSE_MS);
     current = (await store.find(job.jobId)) ?? current;
@@ -174,7 +174,7 @@ export async function findOrphans(
 /** Tells whoever has seen the end of a job that processes of it still live, and hold its key. */
 export async function tellOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
   if (!hasOrphans(orphans)) return;
-  const { describeRemains } = await import("./survivors.ts");
-  const { end, who, wayOut } = describeRemains(context, job, orphans);
-  context.notify(`${end}, but ${who}; its key is not free until then: ${wayOut}`);
+  const { describeSurvivors } = await import("./survivors.ts");
+  const { end, who, hint } = describeSurvivors(context, job, orphans);
+  context.notify(`${end}, but ${who}; its key is not free until then: ${hint}`);
 }

@@ -7,7 +7,7 @@ import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "../state/context.ts";
 import { findJob, type JobSelector } from "./find.ts";
-import { type Patience, type StartResult, startJob } from "./start.ts";
+import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**
  * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`,
@@ -19,7 +19,7 @@ export async function rerunJob(
   selector: JobSelector,
   reason: string | null,
   lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
-  patience: Patience,
+  patience: WaitMode,
   onExit: HookOrder | null,
   output: OutputMode | undefined,
 ): Promise<StartResult> {

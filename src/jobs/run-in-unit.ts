@@ -6,7 +6,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { signalProcess } from "../linux/pidfd.ts";
-import { PASSED_ON } from "../linux/signals.ts";
+import { FORWARDED_SIGNALS } from "../linux/signals.ts";
 import { askUnit, dieOf, type Unit } from "../systemd/unit.ts";
 import { cancelJob } from "./cancel.ts";
 import type { Context } from "../state/context.ts";
@@ -84,5 +84,5 @@ export class RunSignals {
  * TERM is a clean one, and an exit code of 143 is not. Returns where we are not, or the signal asks nobody to end.
  */
 export function endAsCommand(signal: number): void {
-  if (Object.values<number>(PASSED_ON).includes(signal) && askUnit()?.isOurs === true) dieOf(signal);
+  if (Object.values<number>(FORWARDED_SIGNALS).includes(signal) && askUnit()?.isOurs === true) dieOf(signal);
 }

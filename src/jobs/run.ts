@@ -7,7 +7,7 @@ import { isContainersCommand } from "../linux/self.ts";
 import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { followJob } from "./follow.ts";
-import { prospectOf } from "../runner/prospect.ts";
+import { describeAfterLeaving } from "./after-leaving.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { acceptJob, isSameCommand, type StartRequest, tellOfUnreadInput } from "./start.ts";
 
@@ -82,6 +82,6 @@ function notShown(context: Context, job: Job, error: unknown): unknown {
   const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} ${prospectOf(context, job)}; see it again: orchesjob logs --follow --job-id ${jobId}`,
+    `${error.message}, so its output is not shown any more; job ${jobId} ${describeAfterLeaving(context, job)}; see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

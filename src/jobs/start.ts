@@ -13,10 +13,10 @@ import type { Context } from "../state/context.ts";
 import { createLock } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { beginMove } from "../systemd/placement.ts";
+import { beginMoveIntoScope } from "../systemd/placement.ts";
 import { type PreparedWorker, spawnWorker } from "../worker/spawn.ts";
 import type { Input } from "./input.ts";
-import { recallForgotten } from "./recall.ts";
+import { recallUnknownJobs } from "./recall.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
 import { findHookTruncation, findTruncation } from "./truncation-warning.ts";
@@ -32,7 +32,7 @@ export interface StartRequest extends Omit<
 }
 
 /** How long to wait before the answer. */
-export type Patience =
+export type WaitMode =
   /** Until the command runs, or `timeoutMs` is over. */
   | { readonly until: "launched"; readonly timeoutMs: number }
   | { readonly until: "finished"; readonly interruption: Interruption };
@@ -49,7 +49,7 @@ export interface StartResult {
 export async function startJob(
   context: Context,
   request: StartRequest,
-  patience: Patience,
+  patience: WaitMode,
 ): Promise<StartResult> {
   const isContainers = isContainersCommand();
   const store = context.createStore();
@@ -75,7 +75,7 @@ async function awaitJob(
   context: Context,
   store: JobStore,
   job: Job,
-  patience: Patience,
+  patience: WaitMode,
   endsWithUs: boolean,
 ): Promise<Job> {
   if (patience.until === "finished") {
@@ -138,7 +138,7 @@ export async function acceptJob(
   const cwd = request.directory ?? process.cwd();
   let input: Input | undefined;
   if (request.stdin === null) onReady();
-  await recallForgotten(context, store);
+  await recallUnknownJobs(context, store);
   for (;;) {
     const known = await findKnown(context, store, request);
     if (known !== undefined) {
@@ -146,7 +146,7 @@ export async function acceptJob(
       refuseOwnKey(known);
       return { existing: true, job: known, warnings: [] };
     }
-    const { latest, strict, useOverride } = await findPlace(context, store, request);
+    const { latest, strict, useOverride } = await resolveLatest(context, store, request);
     if (
       latest !== undefined &&
       !useOverride &&
@@ -164,7 +164,7 @@ export async function acceptJob(
     if (latest !== undefined) await refuseOrphans(context, store, latest);
     if (request.stdin !== null && input === undefined) {
       // Only a new job needs it, and it may take its time. Then much may have happened to the key.
-      store.rest();
+      store.disconnect();
       input = await openInput(context, request.stdin, request.rerunOfJobId);
       onReady();
       continue;
@@ -192,7 +192,7 @@ export async function acceptJob(
     } finally {
       if (given !== undefined) closeFile(given);
     }
-    const move = await beginMove(context, identity, worker.identity.pid, supervised);
+    const move = await beginMoveIntoScope(context, identity, worker.identity.pid, supervised);
     if (move.demanded) {
       try {
         await move.done;
@@ -245,7 +245,7 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
 }
 
 /** The newest job of the key, in truth; whether the key is strict; and whether an override lets it run once more. Throws `conflict`. */
-async function findPlace(
+async function resolveLatest(
   context: Context,
   store: JobStore,
   request: StartRequest,
@@ -261,7 +261,7 @@ async function findPlace(
   if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
   if (latest === undefined && strictJobId !== undefined && !override) {
     // Or it has begun to run just now, between our two looks.
-    if ((await store.latest(runKey)) !== undefined) return findPlace(context, store, request);
+    if ((await store.latest(runKey)) !== undefined) return resolveLatest(context, store, request);
     throw new OrchesjobError(
       "conflict",
       `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; ${unlockLine(runKey)}`,
@@ -296,10 +296,10 @@ function unlockLine(runKey: string): string {
 async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
   const orphans = await findOrphans(context, store, job);
   if (!hasOrphans(orphans)) return;
-  const { describeRemains } = await import("./survivors.ts");
-  const { end, who, wayOut } = describeRemains(context, job, orphans);
+  const { describeSurvivors } = await import("./survivors.ts");
+  const { end, who, hint } = describeSurvivors(context, job, orphans);
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${wayOut}`,
+    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${hint}`,
   );
 }

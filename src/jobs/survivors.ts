@@ -14,19 +14,24 @@ import { ageOf, commandLine, isHiding, ownerOf } from "../processes/proc.ts";
 import type { Context } from "../state/context.ts";
 import { outputFiles } from "../state/paths.ts";
 
-export interface Remains {
+export interface Survivors {
   /** How the job was ended: `job … was cancelled`. */
   readonly end: string;
   /** `its command still runs: process …`. */
   readonly who: string;
-  readonly wayOut: string;
+  readonly hint: string;
 }
 
 const SHOWN = 5;
 const COMMAND_CHARACTERS = 60;
 
 /** `isTried`: whoever reads it has just cancelled the job. */
-export function describeRemains(context: Context, job: Job, orphans: JobProcesses, isTried = false): Remains {
+export function describeSurvivors(
+  context: Context,
+  job: Job,
+  orphans: JobProcesses,
+  isTried = false,
+): Survivors {
   const end = describeEnd(job);
   if (orphans.seen.length === 0) return { end, ...describeUnseen(context, job) };
   const shown = orphans.seen.slice(0, SHOWN).map(describeProcess).join(", ");
@@ -37,7 +42,7 @@ export function describeRemains(context: Context, job: Job, orphans: JobProcesse
   return {
     end,
     who: `its command still runs: ${noun} ${shown}${more}${since}`,
-    wayOut: findWayOut(job, orphans.seen, isTried),
+    hint: findWayOut(job, orphans.seen, isTried),
   };
 }
 
@@ -111,18 +116,18 @@ function pids(entries: readonly ProcessStat[]): string {
   return entries.map(({ pid }) => pid).join(" ");
 }
 
-function describeUnseen(context: Context, job: Job): Pick<Remains, "who" | "wayOut"> {
+function describeUnseen(context: Context, job: Job): Pick<Survivors, "who" | "hint"> {
   const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
   if (isHere && isHiding()) {
     const group = job.target?.pid ?? 0;
     const files = outputFiles(context.home, job);
     return {
       who: "its command still has a process that /proc hides from you (hidepid)",
-      wayOut: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${files.join(" ")}`}`,
+      hint: `wait for its end, or end it: ${group > 1 && probeGroup(group) !== "empty" ? `sudo kill -- -${group}` : `sudo fuser -k ${files.join(" ")}`}`,
     };
   }
   return {
     who: `its command is still held by a process that cannot be seen from here (${isHere ? "another user, or another container" : "another container"})`,
-    wayOut: "wait for its end, or end it where it runs",
+    hint: "wait for its end, or end it where it runs",
   };
 }

@@ -35,8 +35,8 @@ interface Found {
   readonly name: string;
 }
 
-function explain({ who, name }: Found, whose: "job" | "hook", wayOut: string): string {
-  return `${who} names ${name}: opened for writing, it truncates the ${whose}'s log, and what was written before is lost; ${wayOut}`;
+function explain({ who, name }: Found, whose: "job" | "hook", hint: string): string {
+  return `${who} names ${name}: opened for writing, it truncates the ${whose}'s log, and what was written before is lost; ${hint}`;
 }
 
 function findIn(who: string, words: readonly string[]): Found | undefined {

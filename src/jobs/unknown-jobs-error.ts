@@ -8,20 +8,20 @@ import { logFiles, pipeFiles } from "../state/paths.ts";
 /** Told of at most. */
 const MOST = 5;
 
-export function forgottenError({ home }: Pick<Context, "home">, jobIds: readonly string[]): OrchesjobError {
+export function unknownJobsError({ home }: Pick<Context, "home">, jobIds: readonly string[]): OrchesjobError {
   const seen = jobIds.slice(0, MOST).map((jobId) => ({ jobId, worker: describeWorker(jobId) }));
   const told = seen.map(({ jobId, worker }) =>
     worker === undefined ? jobId : `${jobId} (${describe(worker)})`,
   );
   const rest = jobIds.length > MOST ? `, and ${jobIds.length - MOST} more` : "";
   const stopped = seen.find(({ worker }) => worker?.isStopped)?.worker;
-  const wayOut =
+  const hint =
     stopped === undefined
       ? "put the database back that it was, or wait for their end"
       : `let the worker go on, which then puts its job back: kill -CONT ${stopped.pid}`;
   return new OrchesjobError(
     "conflict",
-    `${home.database} does not know jobs that still run, so it is an older one than they were accepted in: ${told.join(", ")}${rest}; ${wayOut}, so that none runs twice`,
+    `${home.database} does not know jobs that still run, so it is an older one than they were accepted in: ${told.join(", ")}${rest}; ${hint}, so that none runs twice`,
   );
 }
 
@@ -57,12 +57,12 @@ export function leftError(
 ): OrchesjobError {
   const key = runKey === undefined ? "" : ` of run key ${JSON.stringify(runKey)}`;
   const noun = pids.length === 1 ? "process" : "processes";
-  const [who, wayOut] =
+  const [who, hint] =
     pids.length === 0
       ? ["is held by a process that cannot be seen from here", "wait for its end"]
       : [`still runs: ${noun} ${pids.join(", ")}`, `wait for its end, or end it: kill ${pids.join(" ")}`];
   return new OrchesjobError(
     "conflict",
-    `${home.database} does not know job ${jobId}${key}, so it is an older one than that was accepted in; the worker of the job is gone, but its command ${who}; ${wayOut}, so that none runs twice`,
+    `${home.database} does not know job ${jobId}${key}, so it is an older one than that was accepted in; the worker of the job is gone, but its command ${who}; ${hint}, so that none runs twice`,
   );
 }

@@ -4,7 +4,7 @@
  */
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
-import { isClaimed, pokeOwner, wasClaimed } from "../state/job-lock.ts";
+import { isClaimed, wakeOwner, wasClaimed } from "../state/job-lock.ts";
 import { readNames } from "../state/log-directory.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
@@ -17,7 +17,7 @@ const PATIENCE_MS = 3_000;
 const PAUSE_MS = 10;
 
 /** The ids of the jobs that run, and that the store does not know. */
-export async function findForgotten(context: Context, store: JobStore): Promise<readonly string[]> {
+export async function findUnknownJobs(context: Context, store: JobStore): Promise<readonly string[]> {
   return (await search(context, store)).running;
 }
 
@@ -64,7 +64,7 @@ export async function recall(context: Context, store: JobStore): Promise<number>
   const { running: forgotten, left } = await search(context, store);
   if (left.length > 0) await refuseLeft(context, left);
   if (forgotten.length === 0) return 0;
-  for (const jobId of forgotten) pokeOwner(lockFilePath(context.home, jobId));
+  for (const jobId of forgotten) wakeOwner(lockFilePath(context.home, jobId));
   const deadline = performance.now() + PATIENCE_MS;
   for (let missing = forgotten; ;) {
     missing = (await store.unclaimed(missing)).filter((jobId) =>
@@ -72,7 +72,7 @@ export async function recall(context: Context, store: JobStore): Promise<number>
     );
     if (missing.length === 0) return forgotten.length;
     if (performance.now() >= deadline)
-      throw await (await import("./unknown-jobs-error.ts")).forgottenError(context, missing);
+      throw await (await import("./unknown-jobs-error.ts")).unknownJobsError(context, missing);
     await Bun.sleep(PAUSE_MS);
   }
 }

@@ -38,7 +38,7 @@ export async function waitForJob(
       if (interruption !== undefined) await turn();
       if (interruption?.signal !== undefined) return current;
       const starting = current.target === null;
-      if (isLong) store.rest();
+      if (isLong) store.disconnect();
       const longest = isLong ? watch.slowCheckMs : LONG_MS;
       watch.wait(
         Math.min(rest, starting && listened ? QUICK_CHECK_MS : longest),

@@ -89,7 +89,7 @@ export class Readiness {
 }
 
 /** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */
-export const PASSED_ON = { SIGTERM, SIGINT, SIGHUP } as const;
+export const FORWARDED_SIGNALS = { SIGTERM, SIGINT, SIGHUP } as const;
 
 /**
  * The descriptor on which the runtime sleeps; -1 where it is not found. It becomes readable when a signal has come to another
@@ -132,7 +132,7 @@ export function onInterruption(callback: (signal: number) => void): void {
   const ignored = BigInt(
     `0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(readTextIfAny("/proc/self/status") ?? "")?.[1] ?? "0"}`,
   );
-  for (const [name, number] of Object.entries(PASSED_ON)) {
+  for (const [name, number] of Object.entries(FORWARDED_SIGNALS)) {
     if (((ignored >> BigInt(number - 1)) & 1n) === 1n) continue;
     process.on(name, () => callback(number));
     libc.siginterrupt(number, 1);

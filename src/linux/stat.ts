@@ -2,7 +2,7 @@
 import { cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
-export interface FileFacts {
+export interface FileStat {
   readonly uid: number;
   readonly gid: number;
   /** Permission bits, 0o7777. */
@@ -20,7 +20,7 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 
 /** By the type bits of a mode: inode(7). */
-const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
+const KINDS: Readonly<Record<number, FileStat["kind"]>> = {
   0o100000: "file",
   0o040000: "directory",
   0o010000: "fifo",
@@ -28,22 +28,22 @@ const KINDS: Readonly<Record<number, FileFacts["kind"]>> = {
 };
 
 /** Facts about a path, symbolic links followed; undefined where nothing is there. */
-export function statPath(path: string): FileFacts | undefined {
+export function statPath(path: string): FileStat | undefined {
   return statx(AT_FDCWD, path, 0);
 }
 
 /** Facts about what has this name, and be it a symbolic link; undefined where nothing is there. */
-export function statName(path: string): FileFacts | undefined {
+export function statName(path: string): FileStat | undefined {
   return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
 }
 
 /** Facts about an open descriptor. */
-export function statFd(fd: number): FileFacts | undefined {
+export function statFd(fd: number): FileStat | undefined {
   return statx(fd, "", AT_EMPTY_PATH);
 }
 
 // struct statx has the same layout on every architecture, which struct stat has not: see statx(2).
-function statx(fd: number, path: string, flags: number): FileFacts | undefined {
+function statx(fd: number, path: string, flags: number): FileStat | undefined {
   const words = new Uint32Array(64);
   if (libc.statx(fd, cstring(path), flags, STATX_BASIC_STATS, words) !== 0) {
     const errno = lastErrno();

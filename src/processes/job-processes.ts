@@ -21,18 +21,18 @@ export interface JobProcesses {
 export interface Search {
   readonly table?: ProcessTable;
   /** See Evidence. */
-  readonly bystanders?: ReadonlySet<number>;
+  readonly excludedPids?: ReadonlySet<number>;
   readonly trustSession?: boolean;
 }
 
 export function findProcesses(context: Context, job: Job, search: Search = {}): JobProcesses {
   const {
     table = new ProcessTable(context.origin),
-    bystanders = new Set<number>(),
+    excludedPids = new Set<number>(),
     trustSession = true,
   } = search;
   const heldLogs = outputFiles(context.home, job).filter((path) => probeLock(path) === "held");
-  const seen = table.ofJob(job, { heldLogs, bystanders, trustSession });
+  const seen = table.ofJob(job, { heldLogs, excludedPids, trustSession });
   const unseen =
     seen.length === 0 &&
     (heldLogs.length > 0 || (trustSession && table.hasHidden(job)) || isWatched(context, job));

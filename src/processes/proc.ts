@@ -54,7 +54,7 @@ export function commandLine(pid: number): readonly string[] {
 }
 
 /** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
-export function companyOf(pid: number): ReadonlySet<number> {
+export function callerProcesses(pid: number): ReadonlySet<number> {
   const found = new Set<number>();
   const own = readProcess(pid);
   if (own === undefined) return found;

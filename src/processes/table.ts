@@ -30,7 +30,7 @@ export interface Evidence {
   /** Those of the job's log files that are locked. */
   readonly heldLogs: readonly string[];
   /** Processes that need a better witness than their environment. */
-  readonly bystanders: ReadonlySet<number>;
+  readonly excludedPids: ReadonlySet<number>;
   /** Whether the number of a session is witness enough, though its leader, the target, may be dead: a daemon that got the
    *  number later looks the same. Enough to keep a key from running; not enough to kill. */
   readonly trustSession: boolean;
@@ -47,7 +47,7 @@ export class ProcessTable {
   }
 
   /** The living processes of a job, but for its worker, oldest first. */
-  ofJob(job: Job, { heldLogs, bystanders, trustSession }: Evidence): readonly ProcessStat[] {
+  ofJob(job: Job, { heldLogs, excludedPids, trustSession }: Evidence): readonly ProcessStat[] {
     const session = trustSession ? this.#liveSession(job) : undefined;
     // After the end its children are those of the hook, which have no environment yet while they come to be.
     const keeper = isHookDue(job) ? undefined : this.#livingWorker(job);
@@ -66,7 +66,7 @@ export class ProcessTable {
       const isKept = keeper !== undefined && entry.parentPid === keeper;
       const isMember = () => inSession || isKept || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
       // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
-      const isNamed = named === job.jobId && (!bystanders.has(entry.pid) || isMember());
+      const isNamed = named === job.jobId && (!excludedPids.has(entry.pid) || isMember());
       if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
     for (const entry of this.#hiddenOf(job, keeper)) members.set(entry.pid, entry);

@@ -51,7 +51,7 @@ export class JobHunt implements Hunt {
     readonly context: Context,
     readonly job: Job,
     /** Processes that only their environment names, and that are spared. */
-    readonly bystanders: ReadonlySet<number>,
+    readonly excludedPids: ReadonlySet<number>,
   ) {}
 
   /** Processes that only their session's number names are spared. */
@@ -59,10 +59,10 @@ export class JobHunt implements Hunt {
     const table = new ProcessTable(this.context.origin);
     // Once the target was seen its session's number is not another's, for as long as we find somebody in it.
     this.#trustSession ||= table.seesTarget(this.job);
-    const { bystanders } = this;
+    const { excludedPids } = this;
     const { seen } = findProcesses(this.context, this.job, {
       table,
-      bystanders,
+      excludedPids,
       trustSession: this.#trustSession,
     });
     if (seen.length > 0) {

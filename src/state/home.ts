@@ -5,7 +5,7 @@ import { libc } from "../linux/ffi/libc.ts";
 import { userName } from "../linux/ffi/users.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { makeDirectory, syncDirectory } from "../linux/file.ts";
-import { type FileFacts, statName, statPath } from "../linux/stat.ts";
+import { type FileStat, statName, statPath } from "../linux/stat.ts";
 import { listLocks } from "./job-lock.ts";
 import { DEFAULT_HOME, type Home, homeAt, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
 import { elsewhere, isOfOthersToo, look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";
@@ -23,7 +23,7 @@ export function checkHome(home: Home): boolean {
 }
 
 /** Facts about the directory alone; undefined where there is none. Throws `conflict` where it, or the way to it, is not safe. */
-export function checkPlace(home: Home): FileFacts | undefined {
+export function checkPlace(home: Home): FileStat | undefined {
   const { end: facts, risk } = follow(home.path);
   if (facts === undefined) return undefined;
   if (facts.kind !== "directory") {
@@ -36,10 +36,10 @@ export function checkPlace(home: Home): FileFacts | undefined {
   if ((facts.mode & WRITABLE) !== 0) {
     const target = targetOf(home.path);
     const real = target ?? home.path;
-    const wayOut = isOfOthersToo(homeAt(real)) ? OWN_DIRECTORY : `run: chmod 700 ${real}`;
+    const hint = isOfOthersToo(homeAt(real)) ? OWN_DIRECTORY : `run: chmod 700 ${real}`;
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${wayOut}`,
+      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${hint}`,
     );
   }
   if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
@@ -56,24 +56,24 @@ export function checkWay(home: Home): void {
 function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): OrchesjobError {
   const user = libc.geteuid();
   const better = user === 0 ? DEFAULT_HOME : "$HOME/.local/share/orchesjob";
-  const wayOuts: string[] = [];
-  if (isMode) wayOuts.push(`run${user === 0 || facts.uid === user ? "" : " as root"}: chmod +t ${path}`);
-  else if (user === 0) wayOuts.push(`for jobs of that user run: sudo -u ${ownerName(facts.uid)} orchesjob …`);
-  if (home.path !== better) wayOuts.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
+  const hints: string[] = [];
+  if (isMode) hints.push(`run${user === 0 || facts.uid === user ? "" : " as root"}: chmod +t ${path}`);
+  else if (user === 0) hints.push(`for jobs of that user run: sudo -u ${ownerName(facts.uid)} orchesjob …`);
+  if (home.path !== better) hints.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
   return new OrchesjobError(
     "conflict",
-    `${path}, on the way to ${goal}, ${why}, who could put something else there; ${wayOuts.join(", or ")}`,
+    `${path}, on the way to ${goal}, ${why}, who could put something else there; ${hints.join(", or ")}`,
   );
 }
 
 /** Throws `conflict` where somebody else may change what is in the directory, of which facts are given. */
-export function checkContents(home: Home, facts: FileFacts): void {
+export function checkContents(home: Home, facts: FileStat): void {
   checkDatabase(home, facts);
   checkFolder(home, home.logs, facts);
   checkFolder(home, home.locks, facts);
 }
 
-function checkDatabase(home: Home, parent: FileFacts): void {
+function checkDatabase(home: Home, parent: FileStat): void {
   const { facts, unwanted } = lookInside(home, home.database, parent);
   if (facts === undefined) return;
   if (facts.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
@@ -84,17 +84,17 @@ function checkDatabase(home: Home, parent: FileFacts): void {
 }
 
 /** Whether the folder is there. One that is no directory is told of by those who need it. */
-function checkFolder(home: Home, path: string, parent: FileFacts): boolean {
+function checkFolder(home: Home, path: string, parent: FileStat): boolean {
   const { facts, unwanted } = lookInside(home, path, parent);
   if (facts === undefined) return false;
   if (facts.kind !== "directory") return true;
   if (facts.uid !== 0 && facts.uid !== libc.geteuid()) {
     const target = targetOf(path);
-    const wayOut =
+    const hint =
       target === undefined ? `run as root: chown ${ownerName(libc.geteuid())} ${path}` : ownTarget(path);
     throw new OrchesjobError(
       "conflict",
-      `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it; ${wayOut}`,
+      `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it; ${hint}`,
     );
   }
   if ((facts.mode & unwanted) !== 0) {
@@ -112,12 +112,12 @@ function checkFolder(home: Home, path: string, parent: FileFacts): boolean {
 function writableInside(
   path: string,
   target: string | undefined,
-  { mode }: FileFacts,
-  wayOut: string,
+  { mode }: FileStat,
+  hint: string,
 ): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; ${wayOut}`,
+    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; ${hint}`,
   );
 }
 
@@ -144,8 +144,8 @@ export function ownTarget(path: string): string {
 function lookInside(
   home: Home,
   path: string,
-  parent: FileFacts,
-): { readonly facts: FileFacts | undefined; readonly unwanted: number } {
+  parent: FileStat,
+): { readonly facts: FileStat | undefined; readonly unwanted: number } {
   const facts = lookAtName(path);
   if (facts?.kind !== "link")
     return { facts, unwanted: (parent.mode & SEARCHABLE) === 0 ? WRITABLE_BY_OTHERS : WRITABLE };
@@ -189,7 +189,7 @@ export function createHome(home: Home): void {
   for (const path of [home.logs, home.locks]) if (!checkFolder(home, path, facts)) makeDirectory(path);
 }
 
-function makeHome(home: Home): FileFacts {
+function makeHome(home: Home): FileStat {
   checkWay(home);
   try {
     makeDirectories(home.path);
@@ -220,7 +220,7 @@ function parentOf(path: string): string {
 }
 
 /** As look, but a symbolic link is not followed. */
-function lookAtName(path: string): FileFacts | undefined {
+function lookAtName(path: string): FileStat | undefined {
   try {
     return statName(path);
   } catch (error) {
@@ -236,18 +236,18 @@ function follow(path: string): Way {
   }
 }
 
-function checkOwner(path: string, facts: FileFacts): void {
+function checkOwner(path: string, facts: FileStat): void {
   if (facts.uid === libc.geteuid()) return;
   const owner = ownerName(facts.uid);
-  const wayOut = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
+  const hint = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
   throw new OrchesjobError(
     "conflict",
-    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; ${wayOut}`,
+    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; ${hint}`,
   );
 }
 
 /** Root's, and no state directory: /etc, say, which is not to become one either. */
-function isOfSystem(path: string, { uid, kind }: FileFacts): boolean {
+function isOfSystem(path: string, { uid, kind }: FileStat): boolean {
   try {
     return uid === 0 && kind === "directory" && statPath(homeAt(path).database) === undefined;
   } catch {

@@ -83,7 +83,7 @@ export function wasClaimed(path: string): boolean {
 }
 
 /** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */
-export function pokeOwner(path: string): boolean {
+export function wakeOwner(path: string): boolean {
   try {
     const fd = openFile(path, "poke");
     try {

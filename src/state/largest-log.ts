@@ -2,7 +2,7 @@
 import { bytesText } from "../job/bytes.ts";
 import { shellWord } from "../job/shell-word.ts";
 import { probeLock } from "../linux/file-lock.ts";
-import { jobOfLog, lookAtLog, readNames } from "./log-directory.ts";
+import { jobOfLog, statLog, readNames } from "./log-directory.ts";
 import { type Home, lockFilePath } from "./paths.ts";
 
 /** A smaller one has not filled a disk. */
@@ -19,7 +19,7 @@ export function describeLargestLog(home: Home): string | undefined {
       for (const name of names) {
         const path = `${home.logs}/${name}`;
         const jobId = jobOfLog(name);
-        const size = jobId === undefined ? 0 : (lookAtLog(path)?.size ?? 0);
+        const size = jobId === undefined ? 0 : (statLog(path)?.size ?? 0);
         if (jobId !== undefined && size > largest.size) largest = { jobId, path, size };
       }
     }

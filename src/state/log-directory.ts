@@ -78,7 +78,7 @@ export function jobOfLock(name: string): string | undefined {
   return LOCK_NAME.exec(name)?.[1];
 }
 
-export interface LogFacts {
+export interface LogStat {
   readonly size: number;
   /** Last write, in ms since 1970. */
   readonly modifiedAt: number;
@@ -90,7 +90,7 @@ export interface LogFacts {
 }
 
 /** Facts about a log file; undefined where none is there, or something else than a file. */
-export function lookAtLog(path: string): LogFacts | undefined {
+export function statLog(path: string): LogStat | undefined {
   const { lstatSync } = process.getBuiltinModule("node:fs");
   const facts = lstatSync(path, { throwIfNoEntry: false });
   if (facts === undefined || !facts.isFile()) return undefined;

@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 1_000;
 /** How long a database that is gone is waited for. Its jobs keep their keys meanwhile. */
 const MISSING_PATIENCE_MS = 60_000;
 
-export class Ledger {
+export class RetryingStore {
   #store: JobStore | undefined;
   #missingSince: number | undefined;
 
@@ -56,13 +56,13 @@ export class Ledger {
     return performance.now() - this.#missingSince < MISSING_PATIENCE_MS;
   }
 
-  async tidy(): Promise<void> {
-    await this.#store?.tidy();
+  async checkpoint(): Promise<void> {
+    await this.#store?.checkpoint();
   }
 
   /** Nothing will be written for a while: no file of the store stays open, so that another may be put in its place. */
-  rest(): void {
-    this.#store?.rest();
+  disconnect(): void {
+    this.#store?.disconnect();
   }
 
   #reset(): void {

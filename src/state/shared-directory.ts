@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { type FileFacts, statPath } from "../linux/stat.ts";
+import { type FileStat, statPath } from "../linux/stat.ts";
 import { databaseFiles, type Home } from "./paths.ts";
 import { STICKY, WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
 
@@ -50,7 +50,7 @@ function isOwnersPlace({ path }: Home): boolean {
   return (facts.mode & 0o077) === 0;
 }
 
-export function look(path: string): FileFacts | undefined {
+export function look(path: string): FileStat | undefined {
   try {
     return statPath(path);
   } catch (error) {

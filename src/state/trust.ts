@@ -7,7 +7,7 @@ import { cstring, ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { strangerInGroup, userName } from "../linux/ffi/users.ts";
 import { readLink, readTextIfAny } from "../linux/file.ts";
-import { type FileFacts, statName } from "../linux/stat.ts";
+import { type FileStat, statName } from "../linux/stat.ts";
 
 export const WRITABLE_BY_GROUP = 0o020;
 export const WRITABLE_BY_OTHERS = 0o002;
@@ -20,7 +20,7 @@ const MAX_LINKS = 40;
 /** A directory, or a symbolic link, that somebody else may replace, or replace something in. */
 export interface Risk {
   readonly path: string;
-  readonly facts: FileFacts;
+  readonly facts: FileStat;
   /** For people: `belongs to user anna (mode 755)`, `may be written by anyone (owner root, mode 777)`. */
   readonly why: string;
   /** Whether the sticky bit would be enough. */
@@ -29,7 +29,7 @@ export interface Risk {
 
 export interface Way {
   /** What stands at the end, symbolic links followed; undefined: nothing. */
-  readonly end: FileFacts | undefined;
+  readonly end: FileStat | undefined;
   /** The first on the way there that is not safe. What stands at the end is not judged. */
   readonly risk: Risk | undefined;
 }
@@ -39,7 +39,7 @@ export function followPath(path: string): Way {
   let risk: Risk | undefined;
   /** The directory that we are in, without links; empty for the root. */
   let place = "";
-  let facts: FileFacts | undefined;
+  let facts: FileStat | undefined;
   let rest = path;
   let links = 0;
   for (;;) {
@@ -82,7 +82,7 @@ export function followPath(path: string): Way {
 
 const SLASH = 47;
 
-function findRisk(path: string, facts: FileFacts): Risk | undefined {
+function findRisk(path: string, facts: FileStat): Risk | undefined {
   const { uid, mode, kind } = facts;
   if (uid !== 0 && uid !== libc.geteuid() && !isUnmapped(uid))
     return {
@@ -103,7 +103,7 @@ function findRisk(path: string, facts: FileFacts): Risk | undefined {
  * Who else may write to what its group may write to, for people; undefined where that is root and we alone. Many have a group
  * of their own, and a umask of 002 with it; a volume of Kubernetes belongs to a group that the container alone has.
  */
-export function writersBesideOwner(path: string, { gid }: FileFacts): string | undefined {
+export function writersBesideOwner(path: string, { gid }: FileStat): string | undefined {
   // With a list (acl(5)), these bits of the mode are its mask.
   if (Number(libc.getxattr(cstring(path), cstring("system.posix_acl_access"), null, 0n)) > 0)
     return "those in its access list (getfacl)";

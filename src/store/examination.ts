@@ -24,7 +24,7 @@ export interface Examination {
    * Mends one that is `rebuilt`, from what is left of it; undefined where somebody has just done it. `isHeld`: whether a
    * job's worker lives for certain.
    */
-  mend(
+  fix(
     isHeld: (jobId: string) => boolean,
   ): Promise<{ readonly jobs: number; readonly copy: string } | undefined>;
 }

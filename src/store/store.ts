@@ -206,13 +206,13 @@ export interface JobStore {
   discardOldCopy(): Promise<void>;
 
   /** Gives the space of what was deleted back to the file system. */
-  shrink(): Promise<void>;
+  vacuum(): Promise<void>;
   /** Moves what was written into its final place. Called by a process that nobody waits for any more. */
-  tidy(): Promise<void>;
+  checkpoint(): Promise<void>;
   /**
    * Lets go of all that is held open, memory too; the next verb takes it up again. For who will ask nothing for a while: what
    * somebody puts in the place of the store meanwhile (a backup) is what the next verb finds.
    */
-  rest(): void;
+  disconnect(): void;
   close(): void;
 }

@@ -13,7 +13,7 @@ const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
  * session where logind kills the processes of its user, or somebody's service manager. Undefined: nobody will.
  * `supervised`: the caller waits for the job's end, so a service that ends the job with the caller is what it is for.
  */
-export function findReaper(group: string, supervised: boolean): string | undefined {
+export function findWhatKills(group: string, supervised: boolean): string | undefined {
   if (!isSystemd()) return undefined;
   const unit = unitOf(group);
   if (unit?.endsWith(".service")) return supervised ? undefined : unit;

@@ -5,7 +5,7 @@ import { scopeName } from "../job/scope.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import type { Context } from "../state/context.ts";
 
-export interface Lodging {
+export interface Placement {
   /** The scope that the worker is in. */
   readonly unit: string | null;
   /** What the caller should know about the job's life, for people. */
@@ -16,17 +16,17 @@ export interface Move {
   /** Somebody asked for the scope: without it the job must not be. */
   readonly demanded: boolean;
   /** Throws OrchesjobError where it is demanded and cannot be. */
-  readonly done: Promise<Lodging>;
+  readonly done: Promise<Placement>;
 }
 
-const AT_HOME: Lodging = { unit: null, warnings: [] };
+const AT_HOME: Placement = { unit: null, warnings: [] };
 const NO_MOVE: Move = { demanded: false, done: Promise.resolve(AT_HOME) };
 
 /**
  * Begins to move a worker that waits for its release into a scope of its own, where it needs one. Where it does not (no
  * unit of systemd's around us), this costs one file of /proc. `supervised`: the caller waits for the job's end.
  */
-export async function beginMove(
+export async function beginMoveIntoScope(
   context: Context,
   job: Pick<NewJob, "jobId" | "runKey" | "scope" | "properties">,
   worker: number,
@@ -36,15 +36,15 @@ export async function beginMove(
   if (job.scope === "never") return NO_MOVE;
   const group = demanded ? "/" : readControlGroup("self");
   if (!demanded && unitOf(group) === undefined) return NO_MOVE;
-  const { findEnd, findReaper } = await import("./logind.ts");
-  const reaper = demanded ? undefined : findReaper(group, supervised);
-  if (!demanded && reaper === undefined) {
+  const { findEnd, findWhatKills } = await import("./logind.ts");
+  const killer = demanded ? undefined : findWhatKills(group, supervised);
+  if (!demanded && killer === undefined) {
     const end = supervised ? undefined : findEnd(group);
     return { demanded, done: Promise.resolve({ unit: null, warnings: end === undefined ? [] : [end] }) };
   }
   const { endsWithUnit, moveToScope } = await import("./scope.ts");
   const unit = scopeName(job.jobId);
-  const move = async (): Promise<Lodging> => {
+  const move = async (): Promise<Placement> => {
     try {
       await moveToScope({
         unit,
@@ -56,8 +56,8 @@ export async function beginMove(
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (demanded) throw refusal(why, error);
-      if (reaper === undefined || !(await endsWithUnit(reaper, group))) return AT_HOME;
-      return { unit: null, warnings: [`the job stays in ${reaper} and ends with it: ${why}`] };
+      if (killer === undefined || !(await endsWithUnit(killer, group))) return AT_HOME;
+      return { unit: null, warnings: [`the job stays in ${killer} and ends with it: ${why}`] };
     }
     const end = findEnd(readControlGroup(worker));
     return { unit, warnings: end === undefined ? [] : [end] };

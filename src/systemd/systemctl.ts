@@ -29,7 +29,7 @@ export function showUnit(
   manager: ManagerOption,
   unit: string,
   properties: string,
-  patienceMs: number,
+  busyTimeoutMs: number,
 ): ReadonlyMap<string, string> | undefined {
   try {
     const { exitCode, stdout } = Bun.spawnSync([...showCommand(manager, unit, properties)], {
@@ -37,7 +37,7 @@ export function showUnit(
       cwd: "/",
       stdin: "ignore",
       stderr: "ignore",
-      timeout: patienceMs,
+      timeout: busyTimeoutMs,
       killSignal: "SIGKILL",
     });
     return exitCode === 0 ? toProperties(stdout.toString()) : undefined;

@@ -40,7 +40,7 @@ export interface Ended {
 }
 
 /** Records the end of a job where the store has refused it. Where somebody else has decided that stands. */
-export async function finishForgotten(store: JobStore, known: Job, ended: Ended): Promise<void> {
+export async function finishUnknown(store: JobStore, known: Job, ended: Ended): Promise<void> {
   const { event, outcome, target, endedAt, leftBehind } = ended;
   const found = await store.find(known.jobId);
   if (found === undefined)

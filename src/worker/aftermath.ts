@@ -43,7 +43,7 @@ export class WorkerHunt extends JobHunt implements Hunt {
 
   remaining(): readonly ProcessStat[] {
     const { seen } = findProcesses(this.context, this.job, {
-      bystanders: this.bystanders,
+      excludedPids: this.excludedPids,
       trustSession: false,
     });
     return seen.length > 0 ? seen : this.missed();

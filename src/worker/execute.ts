@@ -11,7 +11,7 @@ import { releaseMemory } from "../linux/self.ts";
 import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { announceRunning } from "../state/job-lock.ts";
-import { Ledger } from "../state/retrying-store.ts";
+import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { launch, LaunchError } from "./launch.ts";
 import { toOutcome, UNKNOWN } from "./outcome.ts";
@@ -20,7 +20,7 @@ import { SignalRelay } from "./signal-relay.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
 import { Stopper } from "./stopper.ts";
 import type { TargetSettings } from "./target.ts";
-import { Pokes } from "./wake-ups.ts";
+import { WakeUps } from "./wake-ups.ts";
 
 /** A command that has not ended by then takes long: from there on the worker only waits, in as little memory as it can. */
 const SETTLED_MS = 1_000;
@@ -30,9 +30,9 @@ export type Aftermath = () => Promise<void>;
 
 interface Execution {
   readonly context: Context;
-  readonly ledger: Ledger;
+  readonly retryingStore: RetryingStore;
   readonly signals: SignalRelay;
-  readonly pokes: Pokes;
+  readonly wakeUps: WakeUps;
   /** The job as it was last known, should the store forget it. */
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
@@ -53,9 +53,9 @@ interface Ending {
 
 export async function execute({
   context,
-  ledger,
+  retryingStore,
   signals,
-  pokes,
+  wakeUps,
   memory,
   settings,
   piped,
@@ -92,9 +92,9 @@ export async function execute({
   // An older backup may have been put in the place of the database in which the job was accepted.
   const recall = async () => {
     const { findOrAdopt } = await import("./adopt.ts");
-    return ledger.write((store) => findOrAdopt(context, store, memory.job, settleOther));
+    return retryingStore.write((store) => findOrAdopt(context, store, memory.job, settleOther));
   };
-  void ledger
+  void retryingStore
     .write((store) => store.recordTarget(job.jobId, target, now()))
     .then(async (isKnown) => {
       if (isKnown === false && end === undefined) await recall();
@@ -103,11 +103,11 @@ export async function execute({
   let isSettled = false;
   const settle = () => {
     isSettled = true;
-    ledger.rest();
+    retryingStore.disconnect();
     releaseMemory();
   };
-  pokes.hear(async () => {
-    let found = await ledger.write((store) => store.find(job.jobId));
+  wakeUps.hear(async () => {
+    let found = await retryingStore.write((store) => store.find(job.jobId));
     if (end === undefined && (found === undefined || found.status === "STARTING")) found = await recall();
     if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };
     if (found?.cancelRequest != null) stopper.cancel(found.cancelRequest);
@@ -118,7 +118,7 @@ export async function execute({
   await Promise.race([ended, stopper.gaveUp]);
   clearTimeout(settling);
   if (end !== undefined && !stopper.hasBegun) {
-    const unheard = await findUnheardCancel(ledger, job, end.outcome);
+    const unheard = await findUnheardCancel(retryingStore, job, end.outcome);
     if (unheard !== undefined) stopper.cancel(unheard, true);
   }
   const stopped = await stopper.finished();
@@ -133,7 +133,7 @@ export async function execute({
   const { reason, leftBehind, hunt, killAt } = stopped;
   const noted =
     end === undefined &&
-    ended.then(() => ledger.write((store) => store.recordLeft(job.jobId, leftBehind, end!.outcome)));
+    ended.then(() => retryingStore.write((store) => store.recordLeft(job.jobId, leftBehind, end!.outcome)));
   const aftermath = async () => {
     const { outlast } = await import("./aftermath.ts");
     await outlast(hunt, job, killAt);
@@ -161,11 +161,11 @@ function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outc
 
 /** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
 async function findUnheardCancel(
-  ledger: Ledger,
+  retryingStore: RetryingStore,
   job: Job,
   outcome: Outcome,
 ): Promise<CancelRequest | undefined> {
   if (outcome.signal === null) return undefined;
-  const { cancelRequest } = (await ledger.write((store) => store.find(job.jobId))) ?? job;
+  const { cancelRequest } = (await retryingStore.write((store) => store.find(job.jobId))) ?? job;
   return cancelRequest ?? undefined;
 }

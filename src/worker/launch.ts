@@ -6,7 +6,7 @@ import { lockDescriptor } from "../linux/file-lock.ts";
 import { makeDirectory, moveUp, openFile } from "../linux/file.ts";
 import { hasCarriageReturn } from "../linux/shell-script.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
-import type { FileFacts } from "../linux/stat.ts";
+import type { FileStat } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { logFiles } from "../state/paths.ts";
 import { launchHint } from "./launch-hint.ts";
@@ -98,7 +98,7 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
   return new LaunchError(`command not found: ${name} is in no directory of PATH${hint}`, "not_found");
 }
 
-function reason(file: string, facts: FileFacts | undefined, errno: number): string {
+function reason(file: string, facts: FileStat | undefined, errno: number): string {
   if (errno === ERRNO.EACCES && facts?.kind === "directory") return "it is a directory";
   if (errno === ERRNO.EACCES && file.includes("/"))
     return `permission denied; is it executable? chmod +x ${file}`;

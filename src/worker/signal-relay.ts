@@ -1,6 +1,6 @@
 /** Signals that come to the worker are the command's. */
 import { readProcess } from "../linux/self.ts";
-import { PASSED_ON, signalGroup } from "../linux/signals.ts";
+import { FORWARDED_SIGNALS, signalGroup } from "../linux/signals.ts";
 import { unblock } from "../linux/spawn.ts";
 
 /** systemd signals every thread of ours: what comes in so many ms is one. */
@@ -13,13 +13,13 @@ export class SignalRelay {
   readonly #asking = new Set<number>();
 
   constructor() {
-    for (const [name, number] of Object.entries(PASSED_ON)) {
+    for (const [name, number] of Object.entries(FORWARDED_SIGNALS)) {
       process.on(name, () => {
         if (this.#group === undefined) this.#early.push(number);
         else void this.#passOn(number);
       });
     }
-    unblock(Object.values(PASSED_ON));
+    unblock(Object.values(FORWARDED_SIGNALS));
   }
 
   /** But for what systemd has sent to the target itself: some programs take a second TERM for a wish to end at once. */

@@ -13,7 +13,7 @@ import { environmentForWorker, type Variables } from "../linux/ffi/environment.t
 import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, makePipe, moveUp, readInto, readLink } from "../linux/file.ts";
 import { readIdentity } from "../linux/self.ts";
-import { PASSED_ON } from "../linux/signals.ts";
+import { FORWARDED_SIGNALS } from "../linux/signals.ts";
 import { closeAll, describeShortage, spawnProcess } from "../linux/spawn.ts";
 import { statPath } from "../linux/stat.ts";
 import {
@@ -76,7 +76,7 @@ export function spawnWorker(
       ...callersLimits(),
       fileLimit,
       // A signal that comes before the worker can pass it on waits, and does not end the worker.
-      blocked: Object.values(PASSED_ON),
+      blocked: Object.values(FORWARDED_SIGNALS),
       directory: "/",
       environment: environmentForWorker(jobVariables(job)),
     });

@@ -1,7 +1,7 @@
 /** Ends a job before its time. */
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
-import { companyOf } from "../processes/proc.ts";
+import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import type { WorkerHunt } from "./aftermath.ts";
@@ -36,22 +36,22 @@ export class Stopper {
   }
 
   /** `isOver`: somebody has ended the target for this reason. */
-  stop(reason: Stopped["reason"], graceMs: number, bystanders?: ReadonlySet<number>, isOver = false): void {
+  stop(reason: Stopped["reason"], graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);
     const { target } = this.job;
     if (this.#done !== undefined || target === null) return;
     if (!isOver && (this.hasEnded() || !lives(target))) return;
     this.#deadline = new Deadline(graceMs);
-    this.#done = this.#end(reason, this.#deadline, bystanders);
+    this.#done = this.#end(reason, this.#deadline, excludedPids);
   }
 
   async #end(
     reason: Stopped["reason"],
     deadline: Deadline,
-    bystanders: ReadonlySet<number> = new Set(),
+    excludedPids: ReadonlySet<number> = new Set(),
   ): Promise<Stopped> {
     const { WorkerHunt } = await import("./aftermath.ts");
-    const hunt = new WorkerHunt(this.context, this.job, bystanders);
+    const hunt = new WorkerHunt(this.context, this.job, excludedPids);
     const left = await endAll(hunt, deadline);
     if (left.length > 0) this.#surrender.resolve();
     const leftBehind = left.map(({ pid, startTicks }) => ({
@@ -63,7 +63,7 @@ export class Stopper {
   }
 
   cancel(request: CancelRequest, isOver = false): void {
-    this.stop("cancel", request.graceMs, companyOf(request.pid), isOver);
+    this.stop("cancel", request.graceMs, callerProcesses(request.pid), isOver);
   }
 
   /** Once everything that was to end has ended, or will not; undefined where nothing was to. */

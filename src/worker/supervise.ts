@@ -10,14 +10,14 @@ import { readIdentity, releaseMemory } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
 import { markClaimed } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
-import { Ledger } from "../state/retrying-store.ts";
+import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { type Aftermath, execute } from "./execute.ts";
 import type { PipedOutput } from "./output.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { becomeWorker, waitForRelease, WORKER_DIRECTORY_FD, WORKER_LOCK_FD } from "./spawn.ts";
 import type { TargetSettings } from "./target.ts";
-import { Pokes } from "./wake-ups.ts";
+import { WakeUps } from "./wake-ups.ts";
 
 export interface WorkerRequest {
   readonly jobId: string;
@@ -36,15 +36,15 @@ export async function runWorker(
 ): Promise<void> {
   becomeWorker();
   const signals = new SignalRelay();
-  const pokes = new Pokes();
-  const ledger = new Ledger(context);
+  const wakeUps = new WakeUps();
+  const retryingStore = new RetryingStore(context);
   waitForRelease();
   const worker = readIdentity(process.pid);
   // The launcher may have died before it knew whether we are there; the kernel knows.
   const unit = isInUnit("self", scopeName(jobId)) ? scopeName(jobId) : null;
   let attempts = 0;
   // Law 2: without the claim nothing is executed.
-  const job = await ledger.write(async (store) => {
+  const job = await retryingStore.write(async (store) => {
     attempts += 1;
     // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
@@ -59,9 +59,9 @@ export async function runWorker(
     const memory = { job };
     const ending = await execute({
       context,
-      ledger,
+      retryingStore,
       signals,
-      pokes,
+      wakeUps,
       memory,
       settings,
       piped,
@@ -70,12 +70,12 @@ export async function runWorker(
     // Held before anybody can know that the hook is due: nobody else starts it then.
     if (job.onExit !== null) hookLock = (await import("../hooks/runner.ts")).takeHookLock(context, jobId);
     const { event, outcome, target, endedAt, leftBehind } = ending;
-    const recorded = await ledger.write((store) =>
+    const recorded = await retryingStore.write((store) =>
       store.finish(jobId, event, outcome, target, endedAt, leftBehind),
     );
     if (recorded === undefined) {
-      const { finishForgotten } = await import("./adopt.ts");
-      await ledger.write((store) => finishForgotten(store, memory.job, ending));
+      const { finishUnknown } = await import("./adopt.ts");
+      await retryingStore.write((store) => finishUnknown(store, memory.job, ending));
     }
     aftermath = ending.aftermath;
   }
@@ -87,15 +87,15 @@ export async function runWorker(
     const { runHook } = await import("../hooks/run.ts");
     // There is nothing to tell any more, and the hook would inherit it.
     becomeOrdinary();
-    await runHook({ context, ledger, describe, settings: { fileLimit, directory } }, jobId, hookLock);
+    await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
   if (aftermath !== undefined) {
-    ledger.rest();
+    retryingStore.disconnect();
     releaseMemory();
     await aftermath();
-    await ledger.write((store) => store.recordLeft(jobId, [], null));
+    await retryingStore.write((store) => store.recordLeft(jobId, [], null));
   }
-  await ledger.tidy();
+  await retryingStore.checkpoint();
   if (piped !== undefined) await copyForDaemons(piped);
 }
 

@@ -6,7 +6,7 @@ import { environmentForCommand, getVariable, setVariable, splitVariable } from "
 import { closeFile, openFile } from "../linux/file.ts";
 import { isText, SHELL } from "../linux/shell-script.ts";
 import { spawnProcess } from "../linux/spawn.ts";
-import { type FileFacts, statFd, statPath } from "../linux/stat.ts";
+import { type FileStat, statFd, statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
@@ -87,7 +87,7 @@ export interface FoundCommand {
   readonly name: string;
   /** As we can open it, who are in another directory. */
   readonly path: string;
-  readonly facts: FileFacts;
+  readonly facts: FileStat;
 }
 
 /** What the target's command names, by its slash or the first in PATH that may be executed; else the first that is there. */

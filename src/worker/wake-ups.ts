@@ -3,7 +3,7 @@ import { onWritten } from "../linux/signals.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
 
 /** Somebody wrote to our lock file: there is a cancel request in the store. A poke before we listen is not lost. */
-export class Pokes {
+export class WakeUps {
   #listener: (() => void) | undefined;
   #missed = false;
 

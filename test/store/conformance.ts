@@ -343,8 +343,8 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
 
     testWith("a store that rests is there again when it is asked", async (store, open) => {
-      store.rest();
-      store.rest();
+      store.disconnect();
+      store.disconnect();
       const { jobId } = await jobIn(open(), "RUNNING");
       expect(await store.find(jobId)).toMatchObject({ status: "RUNNING" });
     });
@@ -633,8 +633,8 @@ export function testStore(name: string, openStore: OpenStore): void {
 
     testWith("tidying, resting and discarding change no job", async (store) => {
       const job = await jobIn(store, "SUCCEEDED");
-      store.rest();
-      await store.tidy();
+      store.disconnect();
+      await store.checkpoint();
       await store.discardOldCopy();
       expect(await store.find(job.jobId)).toEqual(job);
     });

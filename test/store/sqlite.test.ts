@@ -13,7 +13,7 @@ const SILENT = { notify: () => {}, progress: () => {} };
 function open(place: string) {
   return openSqliteStore(join(place, "orchesjob.db"), {
     create: true,
-    patienceMs: 10_000,
+    busyTimeoutMs: 10_000,
     acceptNewer: false,
     ...SILENT,
   })!;
@@ -26,7 +26,7 @@ test("where there is no database none is made by looking", () => {
   expect(
     openSqliteStore(join(place, "orchesjob.db"), {
       create: false,
-      patienceMs: 10,
+      busyTimeoutMs: 10,
       acceptNewer: false,
       ...SILENT,
     }),

@@ -55,9 +55,9 @@ export const cancel = defineCommand({
       return EXIT_CODES.conflict;
     }
     if (hasOrphans(survivors)) {
-      const { describeRemains } = await import("../../jobs/survivors.ts");
-      const { who, wayOut } = describeRemains(context, job, survivors, true);
-      context.notify(`job ${job.jobId} is ${job.status}, but ${who}; ${wayOut}`);
+      const { describeSurvivors } = await import("../../jobs/survivors.ts");
+      const { who, hint } = describeSurvivors(context, job, survivors, true);
+      context.notify(`job ${job.jobId} is ${job.status}, but ${who}; ${hint}`);
       return EXIT_CODES.conflict;
     }
     return 0;

@@ -73,7 +73,7 @@ export const clean = defineCommand({
       {
         deleted: result.deleted,
         errors: result.errors,
-        stray_files: result.strayFiles,
+        stray_files: result.orphanedFiles,
         ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
       },
       () =>

@@ -1,6 +1,6 @@
 import { suggest } from "../../jobs/suggest.ts";
 import { defineCommand } from "../command.ts";
-import { harmless } from "../output/sanitize.ts";
+import { sanitize } from "../output/sanitize.ts";
 
 /** Not for people: the completion scripts ask it while somebody types. Whatever goes wrong, it has nothing to say. */
 export const complete = defineCommand({
@@ -16,7 +16,7 @@ export const complete = defineCommand({
       output.text(
         found
           .map(({ value, remark }) =>
-            remark === undefined ? `${value}\n` : `${value}\t${harmless(remark)}\n`,
+            remark === undefined ? `${value}\n` : `${value}\t${sanitize(remark)}\n`,
           )
           .join(""),
       );

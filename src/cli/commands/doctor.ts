@@ -3,7 +3,7 @@ import type { Diagnosis } from "../../doctor/doctor.ts";
 import type { Verdict } from "../../doctor/finding.ts";
 import { defineCommand, flag } from "../command.ts";
 import { formatOption } from "../options/format-option.ts";
-import { harmless } from "../output/sanitize.ts";
+import { sanitize } from "../output/sanitize.ts";
 
 export const doctor = defineCommand({
   name: "doctor",
@@ -30,11 +30,11 @@ export const doctor = defineCommand({
     } else {
       output.json({
         summary,
-        checks: diagnoses.map(({ check, status, message, wayOut, fixed }) => ({
+        checks: diagnoses.map(({ check, status, message, hint, fixed }) => ({
           check,
           status,
           message,
-          way_out: wayOut,
+          way_out: hint,
           fixed,
         })),
       });
@@ -51,12 +51,12 @@ function worst(diagnoses: readonly Diagnosis[]): Verdict {
 const CHECK_WIDTH = 16;
 const STATUS_WIDTH = 8;
 
-function lines({ check, status, message, wayOut, fixed }: Diagnosis): string {
+function lines({ check, status, message, hint, fixed }: Diagnosis): string {
   const indent = " ".repeat(CHECK_WIDTH + STATUS_WIDTH);
   return [
-    check.padEnd(CHECK_WIDTH) + status.padEnd(STATUS_WIDTH) + harmless(message),
-    ...(fixed === null ? [] : [`${indent}fixed: ${harmless(fixed)}`]),
-    ...(wayOut === null ? [] : [`${indent}way out: ${harmless(wayOut)}`]),
+    check.padEnd(CHECK_WIDTH) + status.padEnd(STATUS_WIDTH) + sanitize(message),
+    ...(fixed === null ? [] : [`${indent}fixed: ${sanitize(fixed)}`]),
+    ...(hint === null ? [] : [`${indent}way out: ${sanitize(hint)}`]),
   ]
     .map((line) => `${line}\n`)
     .join("");

@@ -1,6 +1,6 @@
 import { isActive } from "../../job/status.ts";
 import { findJob } from "../../jobs/find.ts";
-import { followJob, NO_ERRAND } from "../../jobs/follow.ts";
+import { followJob, NO_CONTROL } from "../../jobs/follow.ts";
 import { copyLog, findTail } from "../../jobs/logs.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isContainersCommand } from "../../linux/self.ts";
@@ -42,7 +42,7 @@ export const logs = defineCommand({
     const interruption = new Interruption();
     if (isContainersCommand()) interruption.listen();
     const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
-      ...NO_ERRAND,
+      ...NO_CONTROL,
       isLeaving: () => Promise.resolve(interruption.signal !== undefined),
     });
     if (interruption.signal !== undefined && isActive(ended.status))

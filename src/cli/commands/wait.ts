@@ -3,7 +3,7 @@ import { passedOnExitCode, TIMED_OUT } from "../../job/exit-status.ts";
 import { Interruption } from "../../linux/signals.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { findJob } from "../../jobs/find.ts";
-import { prospectOf } from "../../runner/prospect.ts";
+import { describeAfterLeaving } from "../../jobs/after-leaving.ts";
 import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
 import { isFinished } from "../../jobs/start.ts";
 import { waitForJob } from "../../jobs/wait.ts";
@@ -55,7 +55,7 @@ export const wait = defineCommand({
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
     const error = new OrchesjobError(
       "general",
-      `job ${ended.jobId} is still ${ended.status}; it ${prospectOf(context, ended)}`,
+      `job ${ended.jobId} is still ${ended.status}; it ${describeAfterLeaving(context, ended)}`,
     );
     context.notify(error.message);
     return options.exitStatus ? TIMED_OUT : error.exitCode;

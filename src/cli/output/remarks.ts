@@ -2,14 +2,14 @@
 import { SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
 import type { Context } from "../../state/context.ts";
-import { endsWithUs, prospectOf } from "../../runner/prospect.ts";
+import { endsWithUs, describeAfterLeaving } from "../../jobs/after-leaving.ts";
 
 /** Says how to see the job again, and how to end it. */
 export function tellLeft(context: Context, job: Job): void {
   const wayBack = endsWithUs(context, job)
     ? `see what it has written: orchesjob logs --job-id ${job.jobId}`
     : `see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`;
-  context.notify(`left job ${job.jobId}, which ${prospectOf(context, job)}; ${wayBack}`);
+  context.notify(`left job ${job.jobId}, which ${describeAfterLeaving(context, job)}; ${wayBack}`);
 }
 
 /** A job that never ran is FAILED as any other in the answer, and the exit code says nothing of it. */

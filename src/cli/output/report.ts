@@ -3,11 +3,11 @@ import { EXIT_CODES, OrchesjobError } from "../../job/errors.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { writeAll } from "../../linux/file.ts";
 import { describeFileLimit } from "../../linux/limits.ts";
-import { harmless } from "./sanitize.ts";
+import { sanitize } from "./sanitize.ts";
 
 /** Tells something on a descriptor. The words may be from outside: see harmless. */
 export function tell(descriptor: number, message: string): void {
-  writeAll(descriptor, new TextEncoder().encode(`orchesjob: ${harmless(message)}\n`));
+  writeAll(descriptor, new TextEncoder().encode(`orchesjob: ${sanitize(message)}\n`));
 }
 
 /** Tells of a failure on a descriptor (where anybody listens); returns the exit code. */

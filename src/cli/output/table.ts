@@ -3,7 +3,7 @@ import { formatDuration } from "../../job/duration.ts";
 import type { Instant, Job } from "../../job/job.ts";
 import type { JobStatus } from "../../job/status.ts";
 import { now } from "../../linux/clock.ts";
-import { harmless } from "./sanitize.ts";
+import { sanitize } from "./sanitize.ts";
 import { cutMiddle } from "./views.ts";
 
 interface TableStyle {
@@ -96,7 +96,7 @@ function cutToWidth(text: string, width: number): string {
 function cells(job: Job, now: Instant): Row {
   const end = job.finishedAt ?? now;
   return {
-    "RUN KEY": harmless(job.runKey),
+    "RUN KEY": sanitize(job.runKey),
     NO: String(job.attemptNo),
     STATUS: job.status,
     EXIT: job.exitCode === null ? "-" : String(job.exitCode),
@@ -109,6 +109,6 @@ function cells(job: Job, now: Instant): Row {
 
 /** A word as it would be typed. */
 function printable(word: string): string {
-  const shown = harmless(word.slice(0, 1000));
+  const shown = sanitize(word.slice(0, 1000));
   return /^[\w@%+=:,./·-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
 }

@@ -16,7 +16,7 @@ import {
 export interface OpenOptions {
   readonly create: boolean;
   /** How long to wait while another process is in the way, in ms. */
-  readonly patienceMs: number;
+  readonly busyTimeoutMs: number;
   /** Go on where a newer version has migrated the database: for a worker, which was there before, and has a result to tell. */
   readonly acceptNewer: boolean;
   /** False: a database of an older version is left as it is, as if there were none. Default: true. */
@@ -27,10 +27,10 @@ export interface OpenOptions {
 
 /** Opens the database; undefined where there is none yet and `create` is false. */
 export function openDatabase(path: string, options: OpenOptions): Database | undefined {
-  return translateErrors(path, options.patienceMs, () => {
+  return translateErrors(path, options.busyTimeoutMs, () => {
     const database = openFile(path, options.create);
     if (database === undefined) return undefined;
-    database.run(`pragma busy_timeout = ${options.patienceMs}`);
+    database.run(`pragma busy_timeout = ${options.busyTimeoutMs}`);
     if (!prepareSchema(database, path, options)) {
       database.close();
       return undefined;

@@ -20,9 +20,9 @@ const PAUSE_MS = 20;
  * (SQLite's own busy_timeout does not cover every case, recovery for one); then, and for every other failure of
  * SQLite, an OrchesjobError is thrown.
  */
-export function translateErrors<T>(path: string, patienceMs: number, work: () => T): T {
+export function translateErrors<T>(path: string, busyTimeoutMs: number, work: () => T): T {
   // Not performance.now(): its first call takes 50,000 instructions.
-  const deadline = Bun.nanoseconds() + patienceMs * 1_000_000;
+  const deadline = Bun.nanoseconds() + busyTimeoutMs * 1_000_000;
   for (;;) {
     try {
       return work();
@@ -32,16 +32,16 @@ export function translateErrors<T>(path: string, patienceMs: number, work: () =>
         Bun.sleepSync(PAUSE_MS);
         continue;
       }
-      throw translate(path, patienceMs, error);
+      throw translate(path, busyTimeoutMs, error);
     }
   }
 }
 
-function translate(path: string, patienceMs: number, error: SQLiteError): OrchesjobError {
+function translate(path: string, busyTimeoutMs: number, error: SQLiteError): OrchesjobError {
   if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
     return new OrchesjobError(
       "locked",
-      `${path} is locked by another process for more than ${patienceMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
+      `${path} is locked by another process for more than ${busyTimeoutMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
     );
   }
   if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {

@@ -22,7 +22,7 @@ const MOST_FAULTS = 5;
 
 export function examineDatabase(
   path: string,
-  patienceMs: number,
+  busyTimeoutMs: number,
   reporter: Reporter,
   open: () => JobStore,
 ): Examination {
@@ -36,17 +36,17 @@ export function examineDatabase(
     bytes,
     pendingBytes: Bun.file(`${path}-wal`).size,
     open,
-    async mend(isHeld: (jobId: string) => boolean) {
+    async fix(isHeld: (jobId: string) => boolean) {
       const { mendRebuilt } = await import("./legacy/restore.ts");
-      return mendRebuilt(path, patienceMs, reporter, isHeld);
+      return mendRebuilt(path, busyTimeoutMs, reporter, isHeld);
     },
   };
   if (bytes === 0) return { ...base, kind: "missing" };
   try {
-    return translateErrors(path, patienceMs, () => {
+    return translateErrors(path, busyTimeoutMs, () => {
       const database = new Database(path, { readonly: true, strict: true });
       try {
-        database.run(`pragma busy_timeout = ${patienceMs}`);
+        database.run(`pragma busy_timeout = ${busyTimeoutMs}`);
         const found = { ...base, schema: readVersion(database) };
         const { kind, message } = classify(database, path, found.schema);
         const damage = kind === "foreign" ? [] : findDamage(database, base.thorough);

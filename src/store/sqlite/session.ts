@@ -16,13 +16,13 @@ export abstract class Session {
   /** Undefined while it rests. */
   #connection: Database | undefined;
   protected readonly path: string;
-  readonly #patienceMs: number;
+  readonly #busyTimeoutMs: number;
   readonly #reopen: () => Database | undefined;
 
-  constructor(connection: Database, path: string, patienceMs: number, reopen: () => Database | undefined) {
+  constructor(connection: Database, path: string, busyTimeoutMs: number, reopen: () => Database | undefined) {
     this.#connection = connection;
     this.path = path;
-    this.#patienceMs = patienceMs;
+    this.#busyTimeoutMs = busyTimeoutMs;
     this.#reopen = reopen;
   }
 
@@ -55,7 +55,7 @@ export abstract class Session {
   /** Every verb works in here: with the connection that is right at that moment. */
   protected attempt<T>(work: () => T): T {
     this.#connect();
-    return translateErrors(this.path, this.#patienceMs, work);
+    return translateErrors(this.path, this.#busyTimeoutMs, work);
   }
 
   protected transact<T>(body: () => T): T {

@@ -32,15 +32,15 @@ const REMOVE_CACHE_KIB = 32_000;
 /** Opens the store in a database file; undefined where there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
-  options: Pick<OpenOptions, "create" | "patienceMs" | "acceptNewer" | "upgrades"> & Reporter,
+  options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
 ): JobStore | undefined {
-  const { create, patienceMs, acceptNewer, upgrades = true } = options;
+  const { create, busyTimeoutMs, acceptNewer, upgrades = true } = options;
   const upgrade = (database: Database) => upgradePython(database, path, options);
-  const database = openDatabase(path, { create, patienceMs, acceptNewer, upgrades, upgrade });
+  const database = openDatabase(path, { create, busyTimeoutMs, acceptNewer, upgrades, upgrade });
   if (database === undefined) return undefined;
   // A newer version may have come meanwhile: it goes on for who has been there before, as with a connection that stays.
-  const again = { create: false, patienceMs, acceptNewer: true, upgrades, upgrade };
-  return new SqliteStore(database, path, patienceMs, () => openDatabase(path, again));
+  const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
+  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again));
 }
 
 /** What the jobs of a run key leave to one that is put among them. */
@@ -222,7 +222,7 @@ class SqliteStore extends JobReader implements JobStore {
     if (await copy.exists()) await copy.delete();
   }
 
-  async shrink(): Promise<void> {
+  async vacuum(): Promise<void> {
     const pages = () =>
       this.database.query<{ freelist_count: number }, []>("pragma freelist_count").get()!.freelist_count;
     this.attempt(() => {
@@ -234,13 +234,13 @@ class SqliteStore extends JobReader implements JobStore {
     });
   }
 
-  async tidy(): Promise<void> {
+  async checkpoint(): Promise<void> {
     this.attempt(() => dropTriggersOfThePast(this.database));
     if (Bun.file(`${this.path}-wal`).size < TIDY_WAL_BYTES) return;
     this.attempt(() => this.database.run("pragma wal_checkpoint(truncate)"));
   }
 
-  rest(): void {
+  disconnect(): void {
     this.close();
   }
 }

@@ -24,20 +24,20 @@ const OVERRIDES = "strict_overrides";
  */
 export function mendRebuilt(
   path: string,
-  patienceMs: number,
+  busyTimeoutMs: number,
   reporter: Reporter,
   isHeld: (jobId: string) => boolean,
 ): Mended | undefined {
-  return translateErrors(path, patienceMs, () => {
+  return translateErrors(path, busyTimeoutMs, () => {
     const database = new Database(path, { readwrite: true, create: false, strict: true });
     try {
-      database.run(`pragma busy_timeout = ${patienceMs}`);
+      database.run(`pragma busy_timeout = ${busyTimeoutMs}`);
       return transact(database, () => {
         const table = findRebuilt(database);
         if (table === undefined) return undefined;
         const copy = freeName(`${path}.rebuilt`);
         keepCopy(database, copy);
-        return { jobs: mend(database, table, reporter, isHeld), copy };
+        return { jobs: fix(database, table, reporter, isHeld), copy };
       });
     } finally {
       database.close();
@@ -45,7 +45,7 @@ export function mendRebuilt(
   });
 }
 
-function mend(
+function fix(
   database: Database,
   table: string,
   reporter: Reporter,

@@ -5,7 +5,7 @@ import { isContainersCommand } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
 
 /** `left job 1, which …`. */
-export function prospectOf(context: Context, job: Job): string {
+export function describeAfterLeaving(context: Context, job: Job): string {
   if (!isActive(job.status)) return "has ended meanwhile";
   return endsWithUs(context, job) ? "ends with this container" : "goes on";
 }
