@@ -7,7 +7,8 @@ import { jobOfLog, readNames } from "../state/log-directory.ts";
 import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
 
-const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
+const DAMAGED =
+  "restore a backup, or save what can be read: docs/troubleshooting.md, The database is damaged";
 
 export async function checkDatabase(patient: Patient): Promise<Finding> {
   const barrier = patient.barrier();

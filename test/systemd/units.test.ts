@@ -194,11 +194,11 @@ testWith(["systemd"], "the recipe of README.md works as it stands", async () => 
   );
 });
 
-testWith(["systemd"], "they are as tight as README.md says", async () => {
+testWith(["systemd"], "they are as tight as docs/systemd.md says", async () => {
   // Every version of systemd counts in its own way.
   const version = /^systemd (\d+)/.exec(await machine.must(["systemctl", "--version"]))?.[1];
   const said = /systemd (\d+) gives them ([\d.]+) \(clean\), ([\d.]+) \(a job\) and ([\d.]+) \(/.exec(
-    readDocument("README.md"),
+    readDocument("docs/systemd.md"),
   );
   expect(said).not.toBeNull();
   if (version !== said![1]) return;

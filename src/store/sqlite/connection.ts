@@ -225,7 +225,7 @@ function translate(path: string, patienceMs: number, error: SQLiteError): Orches
   if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
     return new OrchesjobError(
       "conflict",
-      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/failure-model.md`,
+      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/troubleshooting.md`,
     );
   }
   if (isError(error, "SQLITE_FULL"))
