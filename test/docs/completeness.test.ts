@@ -1,6 +1,6 @@
-/** The documents for operators name everything that the program can say, check and measure: what they leave out, nobody finds. */
+/** The documents name what the program can say, check and measure, and what the sources are made of: all of it, and nothing else. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDocument } from "../support/console.ts";
 import { ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -70,6 +70,30 @@ test("operations.md names every check of doctor, in the same order, and every me
   const metrics = [...stdout.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1]!);
   expect(metrics.length).toBeGreaterThan(5);
   expect(named("## Monitoring").sort()).toEqual(metrics.sort());
+});
+
+test("CONTRIBUTING.md names files, functions and constants that are there", () => {
+  const text = readDocument("CONTRIBUTING.md").replace(/^```(?!\n)[\s\S]*?^```/gm, "");
+  const paths = [...text.matchAll(/(?<![\w/.])(?:src|test|scripts|docs|\.ci)\/[\w./-]*\w/g)].map(
+    (match) => match[0],
+  );
+  expect(paths.length).toBeGreaterThan(50);
+  const missing = paths.filter((path) => !/N{3,}|NAME/.test(path) && !existsSync(join(ROOT, path)));
+  expect([...new Set(missing)]).toEqual([]);
+
+  const code = ["src", "test", "scripts"]
+    .flatMap((folder) =>
+      [...new Bun.Glob("**/*.{ts,sql}").scanSync(join(ROOT, folder))].map((file) => join(ROOT, folder, file)),
+    )
+    .filter((path) => path !== import.meta.path)
+    .map((path) => readFileSync(path, "utf8"))
+    .join("\n");
+  const names = [...text.matchAll(/`([a-z]+[A-Z]\w+|[A-Z][a-z]+[A-Z]\w+|[A-Z]{4,}(?:_[A-Z]+)*|#\w+)`/g)].map(
+    (match) => match[1]!,
+  );
+  expect(names.length).toBeGreaterThan(20);
+  const unknown = names.filter((name) => name !== "NAME" && !new RegExp(`${name}\\b`).test(code));
+  expect([...new Set(unknown)]).toEqual([]);
 });
 
 test("operations.md names every variable that a command and its hook find", async () => {
