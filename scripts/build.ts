@@ -13,7 +13,7 @@ export interface Executable {
 }
 
 /**
- * Compiles with our settings, also what is compared with ours. See docs/performance.md for what each brings. Throws with
+ * Compiles with our settings, also what is compared with ours. See docs/performance-log.md for what each brings. Throws with
  * what Bun says where it cannot, e.g. because it cannot get the target's base.
  */
 export async function compileExecutable({ source, outfile, target, define = {} }: Executable): Promise<void> {

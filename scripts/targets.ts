@@ -1,4 +1,4 @@
-/** The one table of what a release is built for. scripts/install.sh chooses between these names; README.md says what was run on each. */
+/** The one table of what a release is built for. scripts/install.sh chooses between these names; docs/releases.md says what was run on each. */
 
 export interface Target {
   /** As in `orchesjob-VERSION-NAME.tar.gz`. */

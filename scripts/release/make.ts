@@ -52,7 +52,7 @@ function readSource(root: string, path: string): File[] {
   const names =
     path.includes(".") || path === "LICENSE"
       ? [path]
-      : readdirSync(join(root, path)).map((name) => `${path}/${name}`);
+      : [...new Bun.Glob("**").scanSync({ cwd: join(root, path) })].sort().map((name) => `${path}/${name}`);
   return names.map((name) => ({ path: name, content: new Uint8Array(readFileSync(join(root, name))) }));
 }
 

@@ -9,7 +9,8 @@ import { lockFilePath, pythonCopy } from "../state/paths.ts";
 import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
 import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
 
-const DAMAGED = "restore a backup, or save what can be read: docs/failure-model.md, The database is damaged";
+const DAMAGED =
+  "restore a backup, or save what can be read: docs/troubleshooting.md, The database is damaged";
 
 export async function checkDatabase(checkContext: Patient): Promise<Finding> {
   const barrier = checkContext.barrier();

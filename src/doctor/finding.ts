@@ -31,7 +31,7 @@ export const problem = (message: string, hint: string, fix?: Finding["fix"]): Fi
 /** Our errors end with the way out, behind a semicolon. */
 export function fromMessage(message: string): Finding {
   const cut = message.indexOf("; ");
-  if (cut < 0) return problem(message, "see docs/failure-model.md");
+  if (cut < 0) return problem(message, "see docs/troubleshooting.md");
   return problem(message.slice(0, cut), message.slice(cut + 2));
 }
 

@@ -194,11 +194,11 @@ testWith(["systemd"], "the recipe of README.md works as it stands", async () => 
   );
 });
 
-testWith(["systemd"], "they are as tight as README.md says", async () => {
+testWith(["systemd"], "they are as tight as docs/systemd.md says", async () => {
   // Every version of systemd counts in its own way.
   const version = /^systemd (\d+)/.exec(await machine.must(["systemctl", "--version"]))?.[1];
   const said = /systemd (\d+) gives them ([\d.]+) \(clean\), ([\d.]+) \(a job\) and ([\d.]+) \(/.exec(
-    readDocument("README.md"),
+    readDocument("docs/systemd.md"),
   );
   expect(said).not.toBeNull();
   if (version !== said![1]) return;
@@ -227,4 +227,35 @@ testWith(["systemd"], "a user's own units work in that user's service manager", 
   await machine.must(["systemctl", "--user", "start", "orchesjob-clean"], asUser);
   const verify = ["systemd-analyze", "--user", "verify", ...NAMES.map((name) => `${units}/${name}`)];
   expect(await machine.run(verify, asUser)).toMatchObject({ code: 0, stdout: "", stderr: "" });
+});
+
+testWith(["systemd"], "the drop-ins of docs/systemd.md do what it says", async () => {
+  const blocks = [
+    ...readDocument("docs/systemd.md").matchAll(/^```ini\n# systemctl edit (\S+)\n([\s\S]*?)^```/gm),
+  ];
+  expect(blocks.length).toBeGreaterThan(3);
+  const texts = new Map<string, string>();
+  for (const [, unit, text] of blocks) texts.set(unit!, (texts.get(unit!) ?? "") + text);
+  for (const [unit, text] of texts) dropIn(unit, text);
+  writeJob("backup", "id -un");
+  await machine.must(["systemctl", "daemon-reload"]);
+  const verify = ["systemd-analyze", "verify", ...texts.keys()];
+  expect(await machine.run(verify)).toMatchObject({ code: 0, stdout: "", stderr: "" });
+
+  await machine.must(["systemctl", "start", "orchesjob@backup"]);
+  const home = { ORCHESJOB_HOME: "/var/lib/orchesjob-backup" };
+  const asOwner = ["setpriv", "--reuid=backup", "--regid=backup", "--clear-groups", PROGRAM];
+  await until("it has run as the other user", async () => {
+    const { stdout } = await machine.run([...asOwner, "logs", "--run-key", "backup"], { env: home });
+    return stdout === "backup\n";
+  });
+  expect(await machine.property("orchesjob@backup", "StartLimitBurst")).toBe("3");
+  expect(await machine.property("orchesjob@backup", "RestartUSec")).toBe("1min");
+  expect(await machine.property("orchesjob@backup.timer", "TimersCalendar")).toMatch(
+    /^\{ OnCalendar=Mon\.\.Fri \*-\*-\* 06:30:00 ;[^{]*$/,
+  );
+  const command = await machine.property("orchesjob-clean", "ExecStart");
+  expect(command.match(/argv\[\]=[^;]*/g)).toEqual([
+    "argv[]=/usr/local/bin/orchesjob clean --older-than 90d --keep 1 ",
+  ]);
 });

@@ -47,7 +47,7 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
   if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
     return new OrchesjobError(
       "conflict",
-      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/failure-model.md`,
+      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/troubleshooting.md`,
     );
   }
   if (isError(error, "SQLITE_FULL"))
