@@ -6,10 +6,12 @@ import { getVariable } from "../linux/ffi/environment.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
-import { followJob } from "./follow.ts";
+import { acceptJob } from "./accept.ts";
 import { describeAfterLeaving } from "./after-leaving.ts";
+import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
-import { acceptJob, isSameCommand, type StartRequest, tellOfUnreadInput } from "./start.ts";
+import { isSameCommand, type StartRequest } from "./start-request.ts";
+import { tellOfUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;

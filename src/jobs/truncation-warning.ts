@@ -1,4 +1,5 @@
 /** Whether a command is about to truncate its own log, which it does where it opens its stdout or stderr by a name. */
+import type { NewJob } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { getVariable } from "../linux/ffi/environment.ts";
 import { closeFile, openFile, readInto } from "../linux/file.ts";
@@ -12,14 +13,26 @@ const COMMENT = /^\s*#.*$/gm;
 const SCRIPT_BYTES = 65_536;
 const FIRST_BYTES = 64;
 
+/** What the caller should know of a command, or a hook, that may truncate its own log; for people. */
+export function findTruncations(
+  { command, output, onExit }: Pick<NewJob, "command" | "output" | "onExit">,
+  directory: string,
+): readonly string[] {
+  const found = [
+    output === "file" ? findTruncation(command, directory) : undefined,
+    onExit === null ? undefined : findHookTruncation(onExit.command, directory),
+  ];
+  return found.filter((truncation) => truncation !== undefined);
+}
+
 /** What to tell whoever starts this command with a file as its output; undefined: nothing. `directory`: where it begins. */
-export function findTruncation(command: readonly string[], directory: string): string | undefined {
+function findTruncation(command: readonly string[], directory: string): string | undefined {
   const found = findIn("the command", command) ?? findInFile(command[0]!, directory);
   return found && explain(found, "job", "start it with --output pipe, or write >&1 or >&2 in its place");
 }
 
 /** The same of a hook, whose output is always a file: in its text, and in the scripts that this executes. */
-export function findHookTruncation(hook: string, directory: string): string | undefined {
+function findHookTruncation(hook: string, directory: string): string | undefined {
   let found = findIn("the hook", [hook]);
   for (const file of executedBy(hook)) {
     if (found !== undefined) break;

@@ -2,11 +2,11 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { HookOrder } from "../../job/job.ts";
-import { ANSWERS } from "../../job/policy.ts";
 import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
+import { ANSWERS } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
-import type { StartRequest } from "../../jobs/start.ts";
-import { flag, optional, type Option, repeated, required, withDefault } from "../command.ts";
+import type { StartRequest } from "../../jobs/start-request.ts";
+import { flag, type Option, optional, repeated, required, withDefault } from "../command.ts";
 import {
   duration,
   fileOrStdin,

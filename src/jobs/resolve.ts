@@ -1,0 +1,127 @@
+/** The first step of a start: what is true of its run key now. */
+import { OrchesjobError } from "../job/errors.ts";
+import type { Job } from "../job/job.ts";
+import { answerFor } from "../job/policy.ts";
+import { commandLine, optionWords } from "../job/shell-word.ts";
+import { isActive } from "../job/status.ts";
+import { now } from "../linux/clock.ts";
+import type { Context } from "../state/context.ts";
+import type { JobStore } from "../store/store.ts";
+import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
+import { refuseOwnKey } from "./self-call.ts";
+import { isSameCommand, type StartRequest } from "./start-request.ts";
+
+/** A key that is free for a new job. */
+export interface FreeKey {
+  readonly existing?: undefined;
+  /** The newest job of the key, in truth; undefined: there was none. */
+  readonly latest: Job | undefined;
+  /** Whether the key is strict, or is to be. */
+  readonly strict: boolean;
+  /** Whether the job uses up what `unlock` has allowed. */
+  readonly useOverride: boolean;
+}
+
+/** A job that is to be given back instead of a new one. */
+export interface ExistingJob {
+  readonly existing: Job;
+}
+
+/** Throws `conflict` where there may be no new job, and none can be given back. */
+export async function resolve(
+  context: Context,
+  store: JobStore,
+  request: StartRequest,
+): Promise<FreeKey | ExistingJob> {
+  const known = await findKnown(context, store, request);
+  if (known !== undefined) {
+    refuseOwnKey(known);
+    return { existing: known };
+  }
+  const key = await resolveLatest(context, store, request);
+  const { latest, strict, useOverride } = key;
+  if (latest === undefined) return key;
+  const isAnswer =
+    isActive(latest.status) || answerFor(latest.status, { ...request.policy, strict }) === "return";
+  if (isAnswer && !useOverride) {
+    refuseOwnKey(latest);
+    if (request.rerunOfJobId !== null)
+      throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
+    // The token must go on to mean this job when it is finished: the caller has been told so.
+    if (request.requestId !== null) await store.bindRequest(request.runKey, request.requestId, latest.jobId);
+    return { existing: latest };
+  }
+  await refuseOrphans(context, store, latest);
+  return key;
+}
+
+/** The job that the caller's retry token stands for, whatever became of it. */
+async function findKnown(context: Context, store: JobStore, request: StartRequest): Promise<Job | undefined> {
+  if (request.requestId === null) return undefined;
+  const known = await store.findRequest(request.runKey, request.requestId);
+  if (known === undefined) return undefined;
+  // A job that was only given back for this id may have another command: that was said then, and is said again.
+  if (known.requestId === request.requestId && !isSameCommand(known, request)) {
+    throw new OrchesjobError(
+      "conflict",
+      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another; use a new --request-id for a new command`,
+    );
+  }
+  return reconcile(context, store, known);
+}
+
+/** The newest job of the key, and whether the key is strict. Throws `conflict`. */
+async function resolveLatest(context: Context, store: JobStore, request: StartRequest): Promise<FreeKey> {
+  const { runKey, policy } = request;
+  const found = await store.latest(runKey);
+  const latest = found && (await reconcile(context, store, found, true));
+  // A rerun says nothing of it: the key is what it was started as.
+  const isAsked = policy.strict || request.rerunOfJobId !== null;
+  if (!isAsked || (latest !== undefined && isActive(latest.status)))
+    return { latest, strict: policy.strict, useOverride: false };
+  const { strictJobId, override } = await store.strictness(runKey, now());
+  if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
+  if (latest === undefined && strictJobId !== undefined && !override) {
+    // Or it has begun to run just now, between our two looks.
+    if ((await store.latest(runKey)) !== undefined) return resolveLatest(context, store, request);
+    throw new OrchesjobError(
+      "conflict",
+      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; ${unlockLine(runKey)}`,
+    );
+  }
+  return {
+    latest,
+    strict: true,
+    useOverride: override && (latest !== undefined || strictJobId !== undefined),
+  };
+}
+
+function alreadyActive(job: Job): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `cannot rerun ${JSON.stringify(job.runKey)}: job ${job.jobId} is ${job.status}; wait for it: orchesjob wait --job-id ${job.jobId}`,
+  );
+}
+
+function alreadyRun({ runKey, jobId }: Job): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `cannot rerun ${JSON.stringify(runKey)}: it is a strict run key, and job ${jobId} was its one run; ${unlockLine(runKey)}`,
+  );
+}
+
+function unlockLine(runKey: string): string {
+  return `to run it once more: ${commandLine(["unlock", ...optionWords("--run-key", runKey)])}`;
+}
+
+/** Law 6: ended does not mean free. */
+async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
+  const orphans = await findOrphans(context, store, job);
+  if (!hasOrphans(orphans)) return;
+  const { describeSurvivors } = await import("./survivors.ts");
+  const { end, who, hint } = describeSurvivors(context, job, orphans);
+  throw new OrchesjobError(
+    "conflict",
+    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${hint}`,
+  );
+}

@@ -1,0 +1,16 @@
+/** What `start` asks for. */
+import type { Job, NewJob } from "../job/job.ts";
+import type { StartPolicy } from "../job/policy.ts";
+
+export interface StartRequest extends Omit<
+  NewJob,
+  "jobId" | "attemptNo" | "cwd" | "origin" | "worker" | "token"
+> {
+  readonly policy: StartPolicy;
+  /** Absolute; undefined: the directory that the caller is in. */
+  readonly directory: string | undefined;
+}
+
+export function isSameCommand(job: Job, request: StartRequest): boolean {
+  return JSON.stringify(job.command) === JSON.stringify(request.command);
+}
