@@ -1,7 +1,7 @@
-/** What README.md says about going back to an older version, typed as it stands there. */
+/** What docs/operations.md says about going back to an older version, typed as it stands there. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
-import { readRecipe } from "../support/recipes.ts";
+import { readBlock } from "../support/recipes.ts";
 import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -9,7 +9,7 @@ setDefaultTimeout(TIMEOUT_MS);
 testWith(["sqlite3"], "the copy of the database brings the older version back to work", async () => {
   await using box = new Sandbox();
   const type = (nth: number) => {
-    const block = readRecipe("Upgrading and going back", "sh", nth);
+    const block = readBlock("docs/operations.md", "Upgrading and going back", "sh", nth);
     const script = block
       .replaceAll("/var/lib/orchesjob", box.home)
       .replaceAll("/root", box.directory)

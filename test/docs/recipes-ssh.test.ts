@@ -1,4 +1,4 @@
-/** The recipes of README.md that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
+/** The recipes that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { Gate } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { Reading } from "../support/reading.ts";
-import { readRecipe } from "../support/recipes.ts";
+import { readRecipeFile } from "../support/recipes.ts";
 import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { quote, Ssh } from "../support/sshd.ts";
 
@@ -64,7 +64,7 @@ testWith(
     writeFileSync(join(here, "ssh"), `#!/bin/sh\nPATH=/usr/bin:/bin exec ${client} "$@"\n`, { mode: 0o755 });
     // Its pause between two tries ends when the test says so.
     writeFileSync(join(here, "sleep"), `#!/bin/sh\n${pause.wait}\n`, { mode: 0o755 });
-    const recipe = readRecipe("Over SSH, until it is done", "sh");
+    const recipe = readRecipeFile("invoices-over-ssh.sh");
     writeFileSync(join(here, "invoices"), recipe.replace("tries=30", "tries=3"), { mode: 0o755 });
     const call = (day: string) =>
       box.spawn([join(here, "invoices"), day], { env: { PATH: `${here}:/usr/bin:/bin` } });
@@ -116,8 +116,8 @@ testWith(
     await using gate = new Gate(box);
     await using ssh = await startServer(box);
     writeProgram(box, "load-orders.sh", gate);
-    const environment = { ORCHESJOB_HOME: join(box.directory, "jobs") };
-    const recipe = readRecipe("Airflow", "python");
+    const environment = { ORCHESJOB_HOME: join(box.directory, ".local/share/orchesjob") };
+    const recipe = readRecipeFile("airflow_dag.py");
     const task = (day: string) => {
       const templates = [`run_id=scheduled__${day}T02:00:00+00:00`, `ds=${day}`];
       const client = ["/usr/bin/python3", join(ROOT, "test/fixtures/clients/ssh-operator.py")];

@@ -106,7 +106,8 @@ describe("a release", () => {
       .split("\n")
       .map((name) => name.slice(name.indexOf("/") + 1));
     for (const name of [
-      ...["orchesjob", "README.md", "LICENSE", "CHANGELOG.md", "docs/failure-model.md", "man/orchesjob.1"],
+      ...["orchesjob", "README.md", "LICENSE", "CHANGELOG.md", "docs/index.md", "man/orchesjob.1"],
+      "docs/recipes/backup.cron",
       ...["completions/orchesjob.bash", "completions/_orchesjob", "completions/orchesjob.fish"],
     ])
       expect(names).toContain(name);
@@ -219,9 +220,7 @@ describe("the install script", () => {
       "share/doc/orchesjob/CHANGELOG.md",
       "share/doc/orchesjob/LICENSE",
       "share/doc/orchesjob/README.md",
-      ...readdirSync(join(ROOT, "docs"))
-        .sort()
-        .map((name) => `share/doc/orchesjob/docs/${name}`),
+      ...filesBelow(join(ROOT, "docs")).map((name) => `share/doc/orchesjob/docs/${name}`),
       "share/fish/vendor_completions.d/orchesjob.fish",
       "share/man/man1/orchesjob.1",
       "share/zsh/site-functions/_orchesjob",
