@@ -7,7 +7,7 @@ export PATH="$PATH:/usr/local/bin:/usr/sbin"
   echo "To: ${1:?}"
   echo "Subject: $(uname -n): job $ORCHESJOB_RUN_KEY is $ORCHESJOB_STATUS"
   echo
-  orchesjob logs --job-id "$ORCHESJOB_JOB_ID" --stream stderr --tail 20 < /dev/null
+  orchesjob logs --job-id "$ORCHESJOB_JOB_ID" --stream stderr --tail 20
   echo
   cat
 } | sendmail -t

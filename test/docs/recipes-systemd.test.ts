@@ -137,6 +137,7 @@ testWith(
       machine.writeFile(`/etc/systemd/system/${name}.d/soon.conf`, text);
     await machine.must(["systemctl", "daemon-reload"]);
     await machine.must(["systemctl", "enable", "--now", "backup.timer"]);
+    expect(await machine.must(["systemctl", "is-enabled", "backup.timer"])).toBe("enabled\n");
     const history = async () => {
       const { code, stdout } = await machine.run([PROGRAM, "status", "--run-key", "backup", "--all"]);
       return code === 0 ? (JSON.parse(stdout) as JobAnswer[]) : [];
