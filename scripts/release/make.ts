@@ -1,7 +1,7 @@
 /** Makes the files of a release, once, from the sources beside it. scripts/release.ts makes them twice and compares. */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import manifest from "../../package.json";
 import { compile } from "../build.ts";
 import type { Target } from "../targets.ts";
@@ -52,10 +52,7 @@ function readSource(root: string, path: string): File[] {
   const names =
     path.includes(".") || path === "LICENSE"
       ? [path]
-      : readdirSync(join(root, path), { recursive: true, withFileTypes: true })
-          .filter((entry) => entry.isFile())
-          .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-          .sort();
+      : [...new Bun.Glob("**").scanSync({ cwd: join(root, path) })].sort().map((name) => `${path}/${name}`);
   return names.map((name) => ({ path: name, content: new Uint8Array(readFileSync(join(root, name))) }));
 }
 

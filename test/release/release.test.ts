@@ -106,8 +106,15 @@ describe("a release", () => {
       .split("\n")
       .map((name) => name.slice(name.indexOf("/") + 1));
     for (const name of [
-      ...["orchesjob", "README.md", "LICENSE", "CHANGELOG.md", "docs/index.md", "man/orchesjob.1"],
-      "docs/recipes/backup.cron",
+      ...[
+        "orchesjob",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "docs/troubleshooting.md",
+        "docs/guarantees.md",
+        "man/orchesjob.1",
+      ],
       ...["completions/orchesjob.bash", "completions/_orchesjob", "completions/orchesjob.fish"],
     ])
       expect(names).toContain(name);
