@@ -13,10 +13,10 @@ import { quote, Ssh } from "../support/sshd.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 /** A server whose user's home is the sandbox's directory, with orchesjob in its PATH. */
-function startServer(box: Sandbox, environment: Record<string, string> = {}): Promise<Ssh> {
+function startServer(box: Sandbox): Promise<Ssh> {
   mkdirSync(join(box.directory, "there"));
   symlinkSync(BINARY, join(box.directory, "there/orchesjob"));
-  const variables = { HOME: box.directory, PATH: `${box.directory}/there:/usr/bin:/bin`, ...environment };
+  const variables = { HOME: box.directory, PATH: `${box.directory}/there:/usr/bin:/bin` };
   const words = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
   return Ssh.start(box, { prelude: `unset ORCHESJOB_HOME; export ${words.join(" ")}; cd` });
 }
@@ -56,7 +56,10 @@ testWith(
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await using pause = new Gate(box, "pause");
-    await using ssh = await startServer(box, { ORCHESJOB_HOME: box.home });
+    await using ssh = await startServer(box);
+    const home = join(box.directory, ".local/share/orchesjob");
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    symlinkSync(home, box.home);
     writeProgram(box, "invoices.sh", gate);
     const here = join(box.directory, "here");
     mkdirSync(here);
