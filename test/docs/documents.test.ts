@@ -1,7 +1,7 @@
 /** The documents tell the truth: what they show is what comes, and they name nothing that is not there. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { findDifference, readDocument, readSteps, typeSteps } from "../support/console.ts";
 import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
@@ -69,7 +69,24 @@ describe.each(DOCUMENTS)("%s", (name) => {
   });
 });
 
+test("README.md has every command in its table, and no other", () => {
+  const rows = [...sectionOf("README.md", "Commands").matchAll(/^\| `(\w+)` /gm)].map((match) => match[1]!);
+  expect([...rows, "abort"].sort()).toEqual([...help.keys()].sort());
+});
+
+test("docs/index.md links to every page", () => {
+  const pages = DOCUMENTS.filter((name) => dirname(name) === "docs" && name !== "docs/index.md");
+  const text = readDocument("docs/index.md");
+  expect(pages.filter((name) => !text.includes(`(${basename(name)})`))).toEqual([]);
+});
+
 describe("docs/commands.md", () => {
+  test("has a section for every command, and for no other", () => {
+    const [rules, ...sections] = [...readDocument("docs/commands.md").matchAll(/^## (.*)$/gm)];
+    expect(rules?.[1]).toBe("Rules for all commands");
+    expect([...sections.map((match) => match[1]!), "abort"].sort()).toEqual([...help.keys()].sort());
+  });
+
   test.each([...help])("has %s with all its options, and no other", (command, text) => {
     const section = sectionOf("docs/commands.md", command === "abort" ? "cancel" : command);
     const given = optionsOf(section);
