@@ -2,6 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import manifest from "../../package.json";
 import { findDifference, readDocument, readSteps, typeSteps } from "../support/console.ts";
 import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
@@ -9,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const DOCUMENTS = [
   "README.md",
-  ...["CONTRIBUTING.md"].filter((name) => existsSync(join(ROOT, name))),
+  "CONTRIBUTING.md",
   ...[...new Bun.Glob("docs/**/*.md").scanSync(ROOT)].sort(),
 ];
 const RECIPES = readdirSync(join(ROOT, "docs/recipes")).filter((name) => name !== "index.md");
@@ -155,6 +156,16 @@ describe("docs/recipes/", () => {
     expect(unknownCalls([text]).filter(({ flags }) => flags.length > 0)).toEqual([]);
     expect(text.match(/(?:\$HOME|~|\/home\/[\w-]+)\/jobs\b/g) ?? []).toEqual([]);
   });
+});
+
+test("CONTRIBUTING.md names every script of the project, and no document another", () => {
+  const scriptsIn = (text: string) =>
+    [...text.matchAll(/\b(?:bun|bun@[\d.]+) run ([a-z:]+)/g)].map((match) => match[1]!);
+  const all = Object.keys(manifest.scripts).sort();
+  expect([...new Set(scriptsIn(readDocument("CONTRIBUTING.md")))].sort()).toEqual(all);
+  expect(
+    DOCUMENTS.flatMap((name) => scriptsIn(readDocument(name))).filter((name) => !all.includes(name)),
+  ).toEqual([]);
 });
 
 /** Without its blocks. */
