@@ -1,7 +1,7 @@
-/** README.md and docs/ tell the truth: what they show is what comes, and they name nothing that is not there. */
+/** The documents tell the truth: what they show is what comes, and they name nothing that is not there. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { findDifference, readDocument, readSteps, typeSteps } from "../support/console.ts";
 import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -9,21 +9,31 @@ import { BINARY, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 const DOCUMENTS = [
+  "README.md",
   "CONTRIBUTING.md",
-  "docs/guarantees.md",
-  "docs/troubleshooting.md",
-  "docs/operations.md",
-  "docs/systemd.md",
+  ...[...new Bun.Glob("docs/**/*.md").scanSync(ROOT)].sort(),
 ];
+const RECIPES = readdirSync(join(ROOT, "docs/recipes")).filter((name) => name !== "index.md");
+
+/** They are about how the program is made, and name options of Bun and others. */
+const ABOUT_BUILDING = /^CONTRIBUTING\.md|^docs\/(?:performance|architecture)/;
+/** Options of other programs that the other documents name by themselves. */
+const FOREIGN_OPTIONS = ["--preload"];
+
+const anchors = new Map(DOCUMENTS.map((name) => [name, headings(readDocument(name))]));
+const help = helpOfAll();
+const scripts = [...new Bun.Glob("scripts/**/*").scanSync(ROOT)].map(readDocument).join("\n");
 
 describe.each(DOCUMENTS)("%s", (name) => {
+  const text = readDocument(name);
+
   test("links to nothing that is not there", () => {
-    const links = [...readDocument(name).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    const links = [...prose(text).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)];
     const broken = links.filter(([, path, anchor]) => {
       const target = path === "" ? name : join(dirname(name), path!);
       return (
         !existsSync(join(ROOT, target)) ||
-        (anchor !== undefined && !headings(readDocument(target)).includes(anchor))
+        (anchor !== undefined && !(anchors.get(target) ?? []).includes(anchor))
       );
     });
     expect(broken.map((link) => link[0])).toEqual([]);
@@ -31,67 +41,194 @@ describe.each(DOCUMENTS)("%s", (name) => {
 
   test("shows what its commands really answer", async () => {
     await using box = new Sandbox();
-    const all = readSteps(readDocument(name));
+    const all = readSteps(text);
     const steps = all.filter((step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "));
     if (steps.length < all.length)
       console.error(`not typed, for want of sqlite3: ${all.length - steps.length}`);
-    expect(steps.length).toBeGreaterThan(5);
     const typed = await typeSteps(box, steps);
     const wrong = typed.map((step, index) => findDifference(step, typed[index + 1]));
     expect(wrong.filter((difference) => difference !== undefined).join("\n\n")).toBe("");
   });
 
   test("names no command and no option that is not there", () => {
-    const help = helpOfAll();
-    const unknown = readCalls(readDocument(name)).filter(
-      ({ command, flags }) =>
-        !help.has(command) || flags.some((flag) => !new RegExp(`${flag}\\b`).test(help.get(command)!)),
+    expect(unknownCalls([...blocks(text, "console", "sh"), ...inlineCode(text)])).toEqual([]);
+    if (ABOUT_BUILDING.test(name)) return;
+    const known = [...help.values(), scripts, ...FOREIGN_OPTIONS].join("\n");
+    const options = inlineCode(text).map((code) => /^--[a-z][a-z-]*/.exec(code)?.[0]);
+    expect(options.filter((flag) => flag !== undefined && !names(known, flag))).toEqual([]);
+  });
+
+  test("has blocks that a shell can read", () => {
+    const wrong = blocks(text, "sh").filter(
+      (block) => Bun.spawnSync(["sh", "-n"], { stdin: Buffer.from(block) }).exitCode !== 0,
     );
-    expect(unknown).toEqual([]);
+    expect(wrong).toEqual([]);
+  });
+
+  test("names no state directory but the one that is recommended", () => {
+    expect(text.match(/(?:\$HOME|~|\/home\/\w+)\/jobs\b/g) ?? []).toEqual([]);
   });
 });
 
-test("README.md names every command and every option", () => {
-  const text = readDocument("README.md");
-  const missing = [...helpOfAll()]
-    .filter(([command]) => command !== "abort")
-    .flatMap(([command, help]) =>
-      [`orchesjob ${command}`, ...(help.match(/^ {2}--[a-z-]+/gm) ?? []).map((flag) => flag.trim())].filter(
-        (word) => !new RegExp(`${word}\\b`).test(text),
-      ),
-    );
-  expect([...new Set(missing)]).toEqual([]);
+test("README.md has every command in its table, and no other", () => {
+  const rows = [...sectionOf("README.md", "Commands").matchAll(/^\| `(\w+)` /gm)].map((match) => match[1]!);
+  expect([...rows, "abort"].sort()).toEqual([...help.keys()].sort());
 });
 
-test("README.md names every field of the answers", async () => {
-  await using box = new Sandbox();
-  const answers = [
-    await box.json<object>(["start", "--run-key", "fields", "--sync", "--", "true"]),
-    await box.json<object>(["result", "--run-key", "fields"]),
-    await box.json<object>(["start", "--run-key", "cancelled", "--", "sleep", "600"]),
-    await box.json<object>(["cancel", "--run-key", "cancelled"]),
-  ];
-  const text = readDocument("README.md");
-  const missing = answers.flatMap(Object.keys).filter((field) => !text.includes(`\`${field}\``));
-  expect([...new Set(missing)]).toEqual([]);
+test("docs/index.md links to every page", () => {
+  const pages = DOCUMENTS.filter((name) => dirname(name) === "docs" && name !== "docs/index.md");
+  const text = readDocument("docs/index.md");
+  expect(pages.filter((name) => !text.includes(`(${basename(name)})`))).toEqual([]);
 });
 
-test("CONTRIBUTING.md names every script of the project, and no other", () => {
-  const named = readDocument("CONTRIBUTING.md").matchAll(/\b(?:bun|bun@[\d.]+) run ([a-z:]+)/g);
-  expect([...new Set([...named].map((match) => match[1]!))].sort()).toEqual(
-    Object.keys(manifest.scripts).sort(),
-  );
+describe("docs/commands.md", () => {
+  test("has a section for every command, and for no other", () => {
+    const [rules, ...sections] = [...readDocument("docs/commands.md").matchAll(/^## (.*)$/gm)];
+    expect(rules?.[1]).toBe("Rules for all commands");
+    expect([...sections.map((match) => match[1]!), "abort"].sort()).toEqual([...help.keys()].sort());
+  });
+
+  test.each([...help])("has %s with all its options, and no other", (command, text) => {
+    const section = sectionOf("docs/commands.md", command === "abort" ? "cancel" : command);
+    const given = optionsOf(section);
+    const declared = (text.match(/^ {2}--[a-z-]+/gm) ?? []).map((flag) => flag.trim()).sort();
+    expect(given.filter((flag) => !declared.includes(flag))).toEqual([]);
+    expect(declared.filter((flag) => flag !== "--help" && !given.includes(flag))).toEqual([]);
+  });
 });
+
+describe("docs/json.md", () => {
+  const text = () => readDocument("docs/json.md");
+
+  test("has every field of every answer, and no other", async () => {
+    await using box = new Sandbox();
+    const start = await box.json<object>(["start", "--run-key", "fields", "--sync", "--", "true"]);
+    const result = await box.json<object>(["result", "--run-key", "fields"]);
+    await box.json(["start", "--run-key", "cancelled", "--", "sleep", "600"]);
+    const cancel = await box.json<object>(["cancel", "--run-key", "cancelled"]);
+    const status = await box.json<object>(["status", "--run-key", "fields"]);
+    await box.json(["start", "--run-key", "once", "--strict", "--sync", "--", "true"]);
+    const more = (answer: object) => fieldsOf(answer).filter((field) => !(field in status));
+    const declared: Record<string, readonly string[]> = {
+      "A job": fieldsOf(status),
+      "start and rerun": more(start),
+      result: more(result),
+      cancel: more(cancel),
+      unlock: fieldsOf(await box.json<object>(["unlock", "--run-key", "once"])),
+      clean: fieldsOf(await box.json<object>(["clean", "--older-than", "30d", "--max-log-bytes", "5G"])),
+      systemd: fieldsOf(await box.json<object>(["systemd", "--output", "units"])),
+      doctor: fieldsOf(JSON.parse((await box.run(["doctor"])).stdout) as object),
+    };
+    for (const [heading, fields] of Object.entries(declared))
+      expect({
+        heading,
+        fields: [...new Set(fieldTable(sectionOf("docs/json.md", heading)))].sort(),
+      }).toEqual({
+        heading,
+        fields: [...new Set(fields)].sort(),
+      });
+    const all = new Set(Object.values(declared).flat());
+    for (const name of DOCUMENTS) {
+      const shown = blocks(readDocument(name), "console", "json", "")
+        .flatMap((block) => [...block.matchAll(/^ *"(\w+)": /gm)])
+        .map((match) => match[1]!);
+      expect({ name, unknown: shown.filter((field) => !all.has(field)) }).toEqual({ name, unknown: [] });
+    }
+  });
+
+  test("has every status and every value that a field can have", () => {
+    const code = new Set(inlineCode(text()));
+    const sources = ["src/job/status.ts", "src/job/job.ts"].map(readDocument).join("\n");
+    const lists = [...sources.matchAll(/(?:const (?:STATUSES|LOST_REASONS)|type Failure) = ([^;]*);/g)];
+    expect(lists).toHaveLength(3);
+    const values = lists.flatMap((list) => [...list[1]!.matchAll(/"(\w+)"/g)].map((value) => value[1]!));
+    expect(values.filter((value) => !code.has(value))).toEqual([]);
+  });
+});
+
+describe("docs/recipes/", () => {
+  test.each(RECIPES)("%s is run by a test, and index.md says what it is", (name) => {
+    const tests = [...new Bun.Glob("test/**/*.test.ts").scanSync(ROOT)];
+    expect(tests.filter((path) => readDocument(path).includes(`"${name}"`))).not.toEqual([]);
+    expect(readDocument("docs/recipes/index.md")).toContain(`(${name})`);
+    const text = readDocument(`docs/recipes/${name}`);
+    // A sentence about orchesjob in a comment is no call.
+    expect(unknownCalls([text]).filter(({ flags }) => flags.length > 0)).toEqual([]);
+    expect(text.match(/(?:\$HOME|~|\/home\/[\w-]+)\/jobs\b/g) ?? []).toEqual([]);
+  });
+});
+
+test("CONTRIBUTING.md names every script of the project, and no document another", () => {
+  const scriptsIn = (text: string) =>
+    [...text.matchAll(/\b(?:bun|bun@[\d.]+) run ([a-z:]+)/g)].map((match) => match[1]!);
+  const all = Object.keys(manifest.scripts).sort();
+  expect([...new Set(scriptsIn(readDocument("CONTRIBUTING.md")))].sort()).toEqual(all);
+  expect(
+    DOCUMENTS.flatMap((name) => scriptsIn(readDocument(name))).filter((name) => !all.includes(name)),
+  ).toEqual([]);
+});
+
+/** Without its blocks. */
+function prose(markdown: string): string {
+  return markdown.replace(/^```[\s\S]*?^```/gm, "");
+}
+
+/** The blocks in these languages. */
+function blocks(markdown: string, ...languages: readonly string[]): string[] {
+  return [...markdown.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)]
+    .filter((match) => languages.includes(match[1]!))
+    .map((match) => match[2]!);
+}
+
+function inlineCode(markdown: string): string[] {
+  return [...prose(markdown).matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!);
+}
 
 /** The anchors that a forge makes of a document's headings. */
 function headings(markdown: string): string[] {
-  return [...markdown.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm)].map((match) =>
+  return [...prose(markdown).matchAll(/^#+ (.*)$/gm)].map((match) =>
     match[1]!
       .toLowerCase()
       .replace(/[^\w\s-]/g, "")
       .trim()
       .replaceAll(" ", "-"),
   );
+}
+
+/** What is below a heading of the second level, with all that is deeper. Throws where there is none. */
+function sectionOf(name: string, heading: string): string {
+  const parts = readDocument(name).split(/^## /m);
+  const section = parts.find((part) => part.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`${name} has no section "${heading}"`);
+  return section;
+}
+
+/** The options that stand by themselves in code of a section. */
+function optionsOf(section: string): string[] {
+  return inlineCode(section)
+    .map((code) => /^--[a-z][a-z-]*/.exec(code)?.[0])
+    .filter((flag) => flag !== undefined);
+}
+
+/** The first column of the tables whose head it is to be `Field`. */
+function fieldTable(section: string): string[] {
+  return [...section.matchAll(/^\| Field .*\n\|.*\n((?:\|.*\n)*)/gm)]
+    .flatMap((table) => table[1]!.trimEnd().split("\n"))
+    .flatMap((row) => [...row.split("|")[1]!.matchAll(/`(\w+)`/g)])
+    .map((match) => match[1]!);
+}
+
+/** The fields of an answer, and of the objects in it. The names of labels are the caller's. */
+function fieldsOf(answer: object): string[] {
+  if (Array.isArray(answer)) return answer.flatMap((each) => (isObject(each) ? fieldsOf(each) : []));
+  return Object.entries(answer).flatMap(([name, value]) => [
+    name,
+    ...(isObject(value) && name !== "labels" ? fieldsOf(value) : []),
+  ]);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }
 
 function helpOfAll(): Map<string, string> {
@@ -103,23 +240,27 @@ function answer(...words: readonly string[]): string {
   return Bun.spawnSync([BINARY, ...words]).stdout.toString();
 }
 
-/** Calls of orchesjob in blocks and in `code`, with the options before their `--`. */
-function readCalls(markdown: string): { command: string; flags: string[] }[] {
-  const blocks = [...markdown.matchAll(/^```(?:console|sh)\n([\s\S]*?)^```/gm)].map((match) => match[1]!);
-  const inline = [...markdown.replace(/^```[\s\S]*?^```/gm, "").matchAll(/`([^`\n]+)`/g)].map(
-    (match) => match[1]!,
-  );
-  return [...blocks, ...inline]
+function names(text: string, flag: string): boolean {
+  return new RegExp(`${flag}(?![\\w-])`).test(text);
+}
+
+/** Calls of orchesjob in texts, with the options before their `--`, that are not as the help has them. */
+function unknownCalls(texts: readonly string[]): { command: string; flags: string[] }[] {
+  return texts
     .flatMap((text) =>
       text
         .replaceAll("\n> ", " ")
         .replaceAll("\\\n", " ")
         .split(/[\n|;&"]/),
     )
-    .map((text) => /(?:^|[\s(])orchesjob ([a-z]+)\b(.*)/.exec(text))
+    .map((text) => /(?:^|[\s(]|\/bin\/)orchesjob ([a-z]+)\b(.*)/.exec(text))
     .filter((match) => match !== null)
     .map((match) => ({
       command: match[1]!,
       flags: match[2]!.split(/ -- /)[0]!.match(/(?<= )--[a-z][a-z-]+/g) ?? [],
-    }));
+    }))
+    .filter(
+      ({ command, flags }) =>
+        command !== "help" && (!help.has(command) || flags.some((flag) => !names(help.get(command)!, flag))),
+    );
 }

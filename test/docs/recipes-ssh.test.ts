@@ -1,4 +1,4 @@
-/** The recipes of README.md that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
+/** The recipes that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,17 +6,17 @@ import { Gate } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { Reading } from "../support/reading.ts";
-import { readRecipe } from "../support/recipes.ts";
+import { readRecipeFile } from "../support/recipes.ts";
 import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { quote, Ssh } from "../support/sshd.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
 /** A server whose user's home is the sandbox's directory, with orchesjob in its PATH. */
-function startServer(box: Sandbox, environment: Record<string, string> = {}): Promise<Ssh> {
+function startServer(box: Sandbox): Promise<Ssh> {
   mkdirSync(join(box.directory, "there"));
   symlinkSync(BINARY, join(box.directory, "there/orchesjob"));
-  const variables = { HOME: box.directory, PATH: `${box.directory}/there:/usr/bin:/bin`, ...environment };
+  const variables = { HOME: box.directory, PATH: `${box.directory}/there:/usr/bin:/bin` };
   const words = Object.entries(variables).map(([name, value]) => `${name}=${quote(value)}`);
   return Ssh.start(box, { prelude: `unset ORCHESJOB_HOME; export ${words.join(" ")}; cd` });
 }
@@ -56,7 +56,10 @@ testWith(
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await using pause = new Gate(box, "pause");
-    await using ssh = await startServer(box, { ORCHESJOB_HOME: box.home });
+    await using ssh = await startServer(box);
+    const home = join(box.directory, ".local/share/orchesjob");
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    symlinkSync(home, box.home);
     writeProgram(box, "invoices.sh", gate);
     const here = join(box.directory, "here");
     mkdirSync(here);
@@ -64,7 +67,7 @@ testWith(
     writeFileSync(join(here, "ssh"), `#!/bin/sh\nPATH=/usr/bin:/bin exec ${client} "$@"\n`, { mode: 0o755 });
     // Its pause between two tries ends when the test says so.
     writeFileSync(join(here, "sleep"), `#!/bin/sh\n${pause.wait}\n`, { mode: 0o755 });
-    const recipe = readRecipe("Over SSH, until it is done", "sh");
+    const recipe = readRecipeFile("invoices-over-ssh.sh");
     writeFileSync(join(here, "invoices"), recipe.replace("tries=30", "tries=3"), { mode: 0o755 });
     const call = (day: string) =>
       box.spawn([join(here, "invoices"), day], { env: { PATH: `${here}:/usr/bin:/bin` } });
@@ -116,8 +119,8 @@ testWith(
     await using gate = new Gate(box);
     await using ssh = await startServer(box);
     writeProgram(box, "load-orders.sh", gate);
-    const environment = { ORCHESJOB_HOME: join(box.directory, "jobs") };
-    const recipe = readRecipe("Airflow", "python");
+    const environment = { ORCHESJOB_HOME: join(box.directory, ".local/share/orchesjob") };
+    const recipe = readRecipeFile("airflow_dag.py");
     const task = (day: string) => {
       const templates = [`run_id=scheduled__${day}T02:00:00+00:00`, `ds=${day}`];
       const client = ["/usr/bin/python3", join(ROOT, "test/fixtures/clients/ssh-operator.py")];

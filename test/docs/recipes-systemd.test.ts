@@ -1,7 +1,7 @@
-/** The recipes of README.md for cron and for a CI runner, in a real systemd: Debian's cron, and a service as the runner. */
+/** The recipes for cron, for a service with a timer and for a CI runner, in a real systemd: Debian's cron, and a service as the runner. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { has, testWith } from "../support/needs.ts";
-import { readRecipe } from "../support/recipes.ts";
+import { readRecipeFile } from "../support/recipes.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
 
@@ -22,24 +22,40 @@ afterAll(async () => {
   await box[Symbol.asyncDispose]();
 }, TIMEOUT_MS);
 
+/** The table with another time: its own may be a day away. This is the start of the daemon, if it is the first since the boot. */
+function atBoot(table: string, time: string): string {
+  expect(table).toContain(`\n${time} `);
+  return table.replace(time, "@reboot");
+}
+
+/** Makes it the only table of the machine's cron, whose mails go to /tmp/mail-N. */
+async function useCrontab(name: string, table: string): Promise<void> {
+  const sendmail = `#!/bin/sh\ncat > /tmp/mail.$$\nmv /tmp/mail.$$ /tmp/mail-$$\n`;
+  machine.writeFile("/usr/sbin/sendmail", sendmail, 0o755);
+  await machine.must(["sh", "-c", "rm -f /etc/cron.d/*"]);
+  machine.writeFile(`/etc/cron.d/${name}`, table);
+}
+
+function night(): Promise<string> {
+  const words = "rm -f /run/crond.reboot; systemctl reset-failed cron; systemctl restart cron";
+  return machine.must(["sh", "-c", words]);
+}
+
+/** A daemon that waits for nobody has nothing to send any more. */
+function cronIsIdle(): Promise<boolean> {
+  return until(
+    "cron has nothing to do",
+    async () => (await machine.run(["pgrep", "-c", "-x", "cron"])).stdout === "1\n",
+  );
+}
+
 testWith(
   ["systemd", "cron"],
   "the line of cron: silent when all is well, one job for two nights, a mail for a failure",
   async () => {
     const failing = `echo copying; until [ -e /tmp/go ]; do sleep 0.02; done; echo "disk is full" >&2; exit 4`;
     machine.writeFile("/usr/local/sbin/backup", `#!/bin/sh\n${failing}\n`, 0o755);
-    machine.writeFile(
-      "/usr/sbin/sendmail",
-      `#!/bin/sh\ncat > /tmp/mail.$$\nmv /tmp/mail.$$ /tmp/mail-$$\n`,
-      0o755,
-    );
-    const line = readRecipe("cron", "crontab");
-    // Its own time may be a day away. This one is the start of the daemon, if it is the first since the boot.
-    const now = line.replace("30 2 * * *", "@reboot");
-    expect(now).not.toBe(line);
-    await machine.must(["sh", "-c", "rm -f /etc/cron.d/*"]);
-    machine.writeFile("/etc/cron.d/backup", now);
-    const night = () => machine.must(["sh", "-c", "rm -f /run/crond.reboot; systemctl restart cron"]);
+    await useCrontab("backup", atBoot(readRecipeFile("backup.cron"), "30 2 * * *"));
     const history = async (): Promise<JobAnswer[]> => {
       const { code, stdout } = await machine.run([PROGRAM, "status", "--run-key", "backup", "--all"]);
       return code === 0 ? (JSON.parse(stdout) as JobAnswer[]) : [];
@@ -66,12 +82,71 @@ testWith(
     await machine.must(["sh", "-c", "rm /tmp/mail-*"]);
     await night();
     await until("the third night is over", async () => (await history())[0]?.status === "SUCCEEDED");
-    // A daemon that waits for nobody has nothing to send any more.
-    await until(
-      "cron has nothing to do",
-      async () => (await machine.run(["pgrep", "-c", "-x", "cron"])).stdout === "1\n",
-    );
+    await cronIsIdle();
     expect(await machine.must(["ls", "/tmp"])).not.toContain("mail");
+  },
+  TIMEOUT_MS,
+);
+
+testWith(
+  ["systemd", "cron"],
+  "the daily import of cron: a failure is tried again, a success is not, and says nothing",
+  async () => {
+    const program = `#!/bin/sh\necho came >> ~/came\n[ -e ~/input ] || { echo "no input yet" >&2; exit 4; }\n`;
+    machine.writeFile(`${TESTER.home}/bin/import`, program, 0o755);
+    const recipe = readRecipeFile("import.cron").replaceAll("/home/anna", TESTER.home);
+    await machine.must(["sh", "-c", "rm -f /tmp/mail-*"]);
+    await useCrontab("import", atBoot(recipe.replaceAll("anna", TESTER.name), "*/30 4-8 * * *"));
+    const came = () => machine.readFile(`${TESTER.home}/came`).split("\n").length - 1;
+    const mails = async () => (await machine.run(["sh", "-c", "cat /tmp/mail-*"])).stdout;
+
+    await night();
+    await until("the failure is told", async () => (await mails()).includes("no input yet\n"));
+    expect(came()).toBe(1);
+    await machine.must(["sh", "-c", "rm /tmp/mail-*"]);
+    await machine.must(["touch", `${TESTER.home}/input`]);
+    await night();
+    await until("it is tried again", () => came() === 2);
+    await cronIsIdle();
+    await night();
+    await cronIsIdle();
+    expect(came()).toBe(2);
+    expect(await mails()).toBe("");
+    const home = { asTester: true, env: { ORCHESJOB_HOME: `${TESTER.home}/.local/share/orchesjob` } };
+    const jobs = await machine.json<JobAnswer[]>(["list"], home);
+    expect(jobs).toMatchObject([{ status: "SUCCEEDED" }, { status: "FAILED" }]);
+    expect(jobs[0]!.run_key).toMatch(/^import-\d{4}-\d\d-\d\d$/);
+  },
+  TIMEOUT_MS,
+);
+
+testWith(
+  ["systemd"],
+  "the service and its timer: systemd has nothing to say of them, and a failure is tried again",
+  async () => {
+    const paths = ["backup.service", "backup.timer"].map((name) => `/etc/systemd/system/${name}`);
+    machine.writeFile("/usr/local/sbin/backup", `#!/bin/sh\nexec test "$ORCHESJOB_ATTEMPT" -ge 3\n`, 0o755);
+    await machine.must([PROGRAM, "clean", "--keep", "0"]);
+    for (const path of paths) machine.writeFile(path, readRecipeFile(path.split("/").at(-1)!));
+    expect(await machine.run(["systemd-analyze", "verify", ...paths])).toMatchObject({ code: 0, stderr: "" });
+    const soon = {
+      "backup.service": "[Service]\nRestartSec=0\n",
+      "backup.timer": "[Timer]\nOnActiveSec=0\n",
+    };
+    for (const [name, text] of Object.entries(soon))
+      machine.writeFile(`/etc/systemd/system/${name}.d/soon.conf`, text);
+    await machine.must(["systemctl", "daemon-reload"]);
+    await machine.must(["systemctl", "enable", "--now", "backup.timer"]);
+    expect(await machine.must(["systemctl", "is-enabled", "backup.timer"])).toBe("enabled\n");
+    const history = async () => {
+      const { code, stdout } = await machine.run([PROGRAM, "status", "--run-key", "backup", "--all"]);
+      return code === 0 ? (JSON.parse(stdout) as JobAnswer[]) : [];
+    };
+    await until("it has succeeded", async () => (await history())[0]?.status === "SUCCEEDED");
+    expect((await history()).map((job) => job.status)).toEqual(["SUCCEEDED", "FAILED", "FAILED"]);
+    expect(await machine.must(["systemctl", "list-timers", "--plain", "--no-legend"])).toContain(
+      "backup.timer",
+    );
   },
   TIMEOUT_MS,
 );
@@ -82,7 +157,7 @@ testWith(
   async () => {
     await machine.startUserManager();
     const { deploy } = Bun.YAML.parse(
-      readRecipe("CI", "yaml").replaceAll("/home/gitlab-runner", TESTER.home),
+      readRecipeFile("gitlab-ci.yml").replaceAll("/home/gitlab-runner", TESTER.home),
     ) as { deploy: { variables: Record<string, string>; script: string[] } };
     const script = `echo "begin $1" | tee -a trace; until [ -e /tmp/deploy ]; do sleep 0.02; done; echo "end $1" >> trace; exit 3`;
     machine.writeFile(`${TESTER.home}/deploy.sh`, `#!/bin/sh\n${script}\n`, 0o755);

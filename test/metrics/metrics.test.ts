@@ -1,14 +1,22 @@
 /** `metrics`: the figures are true, Prometheus understands them, and their number is bounded. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { readDocument } from "../support/console.ts";
 import { edit } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
 import { type Exposition, parseExposition, valueOf } from "../support/exposition.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
+import { readRecipeFile } from "../support/recipes.ts";
 import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -378,12 +386,12 @@ test("where the state directory cannot be read there are no figures, and no fals
   chmodSync(box.home, 0o700);
 });
 
-test("the line of README.md writes the file at once, and leaves the old one where there are no figures", async () => {
+test("the line of the recipe writes the file at once, and leaves the old one where there are no figures", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "true");
   const directory = join(box.directory, "collector");
   mkdirSync(directory);
-  const line = /^\* \* \* \* \* (.*)$/m.exec(readDocument("README.md"))![1]!;
+  const line = /^\* \* \* \* \* root (.*)$/m.exec(readRecipeFile("metrics.cron"))![1]!;
   const command = line
     .replace("/var/lib/prometheus/node-exporter", directory)
     .replace("/usr/local/bin/orchesjob", BINARY);
@@ -395,4 +403,21 @@ test("the line of README.md writes the file at once, and leaves the old one wher
   expect((await box.execute(["sh", "-c", command])).code).toBe(4);
   chmodSync(box.home, 0o700);
   expect(readFileSync(file, "utf8")).toBe(written);
+});
+
+test("the alerts of the recipe ask for metrics that there are", async () => {
+  await using box = new Sandbox();
+  await finish(box, "k", "true");
+  const { stdout } = await box.run(["metrics"]);
+  const asked = [...readRecipeFile("alerts.yml").matchAll(/\borchesjob_\w+/g)].map((match) => match[0]);
+  expect(asked.filter((name) => !stdout.includes(`\n# TYPE ${name} `))).toEqual([]);
+  expect(asked.length).toBeGreaterThan(4);
+});
+
+testWith(["promtool"], "promtool takes the alerts of the recipe", async () => {
+  await using box = new Sandbox();
+  writeFileSync(join(box.directory, "alerts.yml"), readRecipeFile("alerts.yml"));
+  const { code, stdout } = await box.execute(["promtool", "check", "rules", "alerts.yml"]);
+  expect(stdout).toContain("SUCCESS: 5 rules found");
+  expect(code).toBe(0);
 });

@@ -44,6 +44,9 @@ const USER = "anna";
 
 const MARK = "\u001e";
 
+/** The state directory that the documents recommend to users. */
+const STATE_DIRECTORY = ".local/share/orchesjob";
+
 /** Types all commands into one shell, in a home directory with the example programs in it. */
 export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<Typed[]> {
   const bin = join(box.directory, ".bin");
@@ -58,7 +61,7 @@ export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<T
       HOME: box.directory,
       USER,
       PATH: `${bin}:${process.env["PATH"]}`,
-      ORCHESJOB_HOME: undefined,
+      ORCHESJOB_HOME: join(box.directory, STATE_DIRECTORY),
       NO_COLOR: undefined,
     },
   });

@@ -1,7 +1,7 @@
 /** The units that `orchesjob systemd` writes, in a real systemd: they are right, they work, and they are as tight as they say. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { readDocument } from "../support/console.ts";
-import { readRecipe } from "../support/recipes.ts";
+import { readRecipeFile } from "../support/recipes.ts";
 import { has, testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -180,8 +180,8 @@ testWith(
   },
 );
 
-testWith(["systemd"], "the recipe of README.md works as it stands", async () => {
-  const recipe = readRecipe("A systemd timer", "sh");
+testWith(["systemd"], "the recipe works as it stands", async () => {
+  const recipe = readRecipeFile("systemd-units.sh");
   machine.writeFile("/root/backup.sh", "#!/bin/sh\necho copied\n", 0o755);
   const answer = await machine.must(["sh", "-ec", recipe], { cwd: "/root" });
   expect(answer).toContain('"run_key": "backup"');
