@@ -139,6 +139,6 @@ export function repeated<T>(
 
 function single(name: string, given: readonly string[]): string {
   if (given.length > 1)
-    throw new OrchesjobError("usage", `${name} is given ${given.length} times; give it once`);
+    throw new OrchesjobError("usage", `${name} is given ${given.length} times`, "give it once");
   return given[0]!;
 }

@@ -8,7 +8,7 @@ import type { Examination } from "../store/examination.ts";
 import type { JobStore } from "../store/store.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 
-export class Patient {
+export class CheckContext {
   #examination: Promise<Examination> | undefined;
   #store: JobStore | undefined;
 
@@ -36,12 +36,12 @@ export class Patient {
   async #examine(): Promise<Examination> {
     const facts = statPath(this.home.database);
     if (facts === undefined || facts.kind === "file") return this.context.examineStore();
-    const message = notAFile(this.home.database);
+    const error = notAFile(this.home.database);
     const open = () => {
-      throw new Error(message);
+      throw error;
     };
     const nothing = { schema: 0, knownSchema: 0, damage: [], thorough: false, bytes: 0, pendingBytes: 0 };
-    return { ...nothing, kind: "unreadable", message, open, fix: open };
+    return { ...nothing, kind: "unreadable", error, open, fix: open };
   }
 
   /** To be called when something was mended: what was found before may be different now. */

@@ -6,16 +6,16 @@ import { statPath } from "../linux/stat.ts";
 import { refuseLostDatabase } from "../state/home.ts";
 import { jobOfLog, readNames } from "../state/log-directory.ts";
 import { lockFilePath, pythonCopy } from "../state/paths.ts";
-import { isFinding, notLookedAt, type Patient } from "./check-context.ts";
-import { type Finding, fromMessage, ok, problem, warning } from "./finding.ts";
+import { isFinding, notLookedAt, type CheckContext } from "./check-context.ts";
+import { type Finding, fromError, ok, problem, warning } from "./finding.ts";
 
 const DAMAGED =
   "restore a backup, or save what can be read: docs/troubleshooting.md, The database is damaged";
 
-export async function checkDatabase(checkContext: Patient): Promise<Finding> {
+export async function checkDatabase(checkContext: CheckContext): Promise<Finding> {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { kind, message, damage, thorough, bytes } = await checkContext.examination();
+  const { kind, error, damage, thorough, bytes } = await checkContext.examination();
   const { database } = checkContext.home;
   if (kind === "missing") {
     refuseLostDatabase(checkContext.home);
@@ -32,14 +32,15 @@ export async function checkDatabase(checkContext: Patient): Promise<Finding> {
       );
     return ok("there is none yet; the first start makes it");
   }
-  if (kind === "rebuilt") return { ...fromMessage(message), fix: () => mendRebuilt(checkContext) };
-  if (message !== "") return fromMessage(message);
+  if (error !== undefined && kind === "rebuilt")
+    return { ...fromError(error), fix: () => mendRebuilt(checkContext) };
+  if (error !== undefined) return fromError(error);
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);
 }
 
-async function mendRebuilt(checkContext: Patient): Promise<string> {
+async function mendRebuilt(checkContext: CheckContext): Promise<string> {
   const isHeld = (jobId: string) => probeLock(lockFilePath(checkContext.home, jobId)) === "held";
   const mended = await (await checkContext.examination()).fix(isHeld);
   if (mended === undefined) return "another process has just mended it";
@@ -52,15 +53,15 @@ function hasLogs(directory: string): boolean {
   return false;
 }
 
-export async function checkSchema(checkContext: Patient): Promise<Finding> {
+export async function checkSchema(checkContext: CheckContext): Promise<Finding> {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
-  const { kind, message, schema, knownSchema } = await checkContext.examination();
+  const { kind, error, schema, knownSchema } = await checkContext.examination();
   if (kind === "missing") return ok("there is no database yet");
   if (kind === "python") return ok("of the Python orchesjob; the next command upgrades it and keeps a copy");
   if (kind === "older")
     return ok(`schema ${schema}; the next command brings it to ${knownSchema}, and nothing is lost`);
-  if (kind === "newer") return fromMessage(message);
+  if (kind === "newer") return fromError(error);
   if (kind === "ours") return ok(`schema ${schema}`);
   return notLookedAt("the database cannot be used");
 }
@@ -68,7 +69,7 @@ export async function checkSchema(checkContext: Patient): Promise<Finding> {
 /** Each process that opens the database reads all of it. */
 const LARGE_LOG_BYTES = 64 * 1024 ** 2;
 
-export async function checkWriteAheadLog(checkContext: Patient): Promise<Finding> {
+export async function checkWriteAheadLog(checkContext: CheckContext): Promise<Finding> {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const { pendingBytes } = await checkContext.examination();
@@ -83,7 +84,7 @@ export async function checkWriteAheadLog(checkContext: Patient): Promise<Finding
   });
 }
 
-export async function checkPythonCopy(checkContext: Patient): Promise<Finding> {
+export async function checkPythonCopy(checkContext: CheckContext): Promise<Finding> {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const copy = pythonCopy(checkContext.home);

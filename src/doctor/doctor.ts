@@ -5,9 +5,9 @@ import { checkDirectory, checkFileSystem, checkFolders, checkFreeSpace, checkPer
 import { checkLeftovers, checkLogs, checkOrphans, checkWorkers } from "./jobs.ts";
 import { checkClock, checkEnvironment, checkSystemd } from "./surroundings.ts";
 import { type Finding, fromError, type Verdict } from "./finding.ts";
-import { Patient } from "./check-context.ts";
+import { CheckContext } from "./check-context.ts";
 
-type Check = (checkContext: Patient) => Finding | Promise<Finding>;
+type Check = (checkContext: CheckContext) => Finding | Promise<Finding>;
 
 /** In the order in which one is the ground of the next. */
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -41,7 +41,7 @@ export interface Diagnosis {
 
 /** Never throws for what it finds. With `fix` it mends, and looks again. */
 export async function examine(context: Context, fix: boolean): Promise<readonly Diagnosis[]> {
-  const checkContext = new Patient(context);
+  const checkContext = new CheckContext(context);
   const diagnoses: Diagnosis[] = [];
   for (const [name, check] of Object.entries(CHECKS)) {
     let finding = await run(check, checkContext);
@@ -62,7 +62,7 @@ export async function examine(context: Context, fix: boolean): Promise<readonly 
   return diagnoses;
 }
 
-async function run(check: Check, checkContext: Patient): Promise<Finding> {
+async function run(check: Check, checkContext: CheckContext): Promise<Finding> {
   try {
     return await check(checkContext);
   } catch (error) {

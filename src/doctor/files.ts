@@ -8,7 +8,7 @@ import { checkContents, checkPlace, checkWay, createHome, ownerName, ownTarget }
 import { jobOfLog, statLog, readNames } from "../state/log-directory.ts";
 import { databaseFiles } from "../state/paths.ts";
 import { isOfOthersToo, OWN_DIRECTORY } from "../state/shared-directory.ts";
-import type { Patient } from "./check-context.ts";
+import type { CheckContext } from "./check-context.ts";
 import { type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
 import { tryLocking } from "./locking.ts";
 
@@ -17,7 +17,7 @@ const PRIVATE_FILE = 0o600;
 const OTHERS = 0o077;
 const WRITABLE_BY_OTHERS = 0o022;
 
-export function checkDirectory(checkContext: Patient): Finding {
+export function checkDirectory(checkContext: CheckContext): Finding {
   const { path } = checkContext.home;
   try {
     if (checkPlace(checkContext.home) !== undefined)
@@ -54,7 +54,7 @@ function nearestDirectory(path: string): string {
   }
 }
 
-export function checkFolders(checkContext: Patient): Finding {
+export function checkFolders(checkContext: CheckContext): Finding {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const folders = [checkContext.home.logs, checkContext.home.locks];
@@ -88,7 +88,7 @@ interface Misfit {
   readonly isLinked: boolean;
 }
 
-export function checkPermissions(checkContext: Patient): Finding {
+export function checkPermissions(checkContext: CheckContext): Finding {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const misfits = [...findMisfits(checkContext)];
@@ -125,7 +125,7 @@ export function checkPermissions(checkContext: Patient): Finding {
 }
 
 /** Why every command refuses what is in the directory. Of the directory itself another check tells. */
-function findRefusal({ home }: Patient): Finding | undefined {
+function findRefusal({ home }: CheckContext): Finding | undefined {
   const facts = statPath(home.path);
   try {
     if (facts !== undefined) checkContents(home, facts);
@@ -135,7 +135,7 @@ function findRefusal({ home }: Patient): Finding | undefined {
   }
 }
 
-function* findMisfits({ home }: Patient): Generator<Misfit> {
+function* findMisfits({ home }: CheckContext): Generator<Misfit> {
   const fits = (uid: number, mode: number, wanted: number) =>
     uid === libc.geteuid() && (mode & OTHERS) === 0 && (mode & wanted) === wanted;
   for (const path of [home.path, home.logs, home.locks, home.pipes]) {
@@ -169,7 +169,7 @@ function octal(mode: number): string {
 
 const LOCAL_DISK = "set ORCHESJOB_HOME to a directory on a local disk";
 
-export function checkFileSystem(checkContext: Patient): Finding {
+export function checkFileSystem(checkContext: CheckContext): Finding {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const wrong = tryLocking(checkContext.home.path);
@@ -190,7 +190,7 @@ const LEAST_FILES = 100;
 const LITTLE_BYTES = 1024 * MIB;
 const LITTLE_FILES = 10_000;
 
-export function checkFreeSpace(checkContext: Patient): Finding {
+export function checkFreeSpace(checkContext: CheckContext): Finding {
   const barrier = checkContext.barrier();
   if (barrier !== undefined) return barrier;
   const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(checkContext.home.path);

@@ -28,24 +28,15 @@ export const problem = (message: string, hint: string, fix?: Finding["fix"]): Fi
   ...(fix && { fix }),
 });
 
-/** Our errors end with the way out, behind a semicolon. */
-export function fromMessage(message: string): Finding {
-  const cut = message.indexOf("; ");
-  if (cut < 0) return problem(message, "see docs/troubleshooting.md");
-  return problem(message.slice(0, cut), message.slice(cut + 2));
-}
-
 /** Whatever a check throws is its finding: one broken part must not hide the others. */
 export function fromError(error: unknown): Finding {
-  if (error instanceof OrchesjobError || error instanceof SystemError) return fromMessage(error.message);
+  if (error instanceof OrchesjobError) return problem(error.what, error.hint ?? SEE);
+  if (error instanceof SystemError) return problem(error.message, SEE);
   const words = error instanceof Error ? error.message : String(error);
   return problem(words.split("\n")[0]!, "look at the path by hand, as its owner");
 }
 
-/** `1 file belongs`, `2 files belong`: with what follows the number, for one and for more. */
-export function countText(count: number, one: string, more: string): string {
-  return `${count} ${count === 1 ? one : more}`;
-}
+const SEE = "see docs/troubleshooting.md";
 
 export const SHOWN = 5;
 
@@ -53,4 +44,9 @@ export const SHOWN = 5;
 export function listText(items: readonly string[], count = items.length): string {
   const rest = count - SHOWN;
   return items.slice(0, SHOWN).join(", ") + (rest > 0 ? `, and ${rest} more` : "");
+}
+
+/** `1 file belongs`, `2 files belong`: with what follows the number, for one and for more. */
+export function countText(count: number, one: string, more: string): string {
+  return `${count} ${count === 1 ? one : more}`;
 }

@@ -10,19 +10,19 @@ import { isOwnerGone } from "../processes/liveness.ts";
 import { statLog } from "../state/log-directory.ts";
 import { lockFilePath, logFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
-import { isFinding, type Patient } from "./check-context.ts";
-import { countText, type Finding, fromMessage, listText, ok, problem, SHOWN, warning } from "./finding.ts";
+import { isFinding, type CheckContext } from "./check-context.ts";
+import { countText, type Finding, listText, ok, problem, SHOWN, warning } from "./finding.ts";
 
 const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
 
-export async function checkWorkers(checkContext: Patient): Promise<Finding> {
+export async function checkWorkers(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const { context } = checkContext;
   const forgotten = await findUnknownJobs(context, store);
   if (forgotten.length > 0) {
-    const { message, hint = "" } = fromMessage(unknownJobsError(context, forgotten).message);
-    return problem(message, hint, async () => {
+    const { what, hint = "" } = unknownJobsError(context, forgotten);
+    return problem(what, hint, async () => {
       const count = await recall(context, store);
       return countText(count, "job was put back by its worker", "jobs were put back by their workers");
     });
@@ -59,7 +59,7 @@ function isStopped({ worker }: Job): boolean {
 /** The newest of each status: nobody keeps more whose processes live. */
 const ENDED_JOBS = 10_000;
 
-export async function checkOrphans(checkContext: Patient): Promise<Finding> {
+export async function checkOrphans(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const finder = new OrphanFinder(checkContext.context);
@@ -91,7 +91,7 @@ export async function checkOrphans(checkContext: Patient): Promise<Finding> {
 const OLD_LOGS = "30d";
 const OLD_LOGS_MS = 30 * 86_400_000;
 
-export async function checkLeftovers(checkContext: Patient): Promise<Finding> {
+export async function checkLeftovers(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const { context, home } = checkContext;
@@ -120,7 +120,7 @@ export async function checkLeftovers(checkContext: Patient): Promise<Finding> {
 
 const PAGE = 5_000;
 
-export async function checkLogs(checkContext: Patient): Promise<Finding> {
+export async function checkLogs(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const missing: string[] = [];

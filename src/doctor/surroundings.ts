@@ -4,7 +4,7 @@ import { readControlGroup } from "../linux/control-group.ts";
 import { isClockKept } from "../linux/file-system.ts";
 import { findEnd, findWhatKills, isSystemd } from "../systemd/logind.ts";
 import { findObstacle, readKillMode } from "../systemd/scope.ts";
-import { isFinding, type Patient } from "./check-context.ts";
+import { isFinding, type CheckContext } from "./check-context.ts";
 import { type Finding, ok, warning } from "./finding.ts";
 
 export async function checkSystemd(): Promise<Finding> {
@@ -31,7 +31,7 @@ export async function checkSystemd(): Promise<Finding> {
 /** A clock may be a little behind what it showed before it was set right, in microseconds. */
 const TOLERANCE_US = 60_000_000;
 
-export async function checkClock(checkContext: Patient): Promise<Finding> {
+export async function checkClock(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (!isFinding(store)) {
     const filter = { statuses: [], runKeyPrefix: "", since: undefined, until: undefined, limit: 1 };

@@ -97,13 +97,13 @@ function misplaced(name: string, words: readonly string[]): OrchesjobError | und
 function unknownCommand(name: string): OrchesjobError {
   const known = knownElsewhere(name);
   if (known !== undefined)
-    return new OrchesjobError("usage", `there is no command ${JSON.stringify(name)}; try: ${known}`);
+    return new OrchesjobError("usage", `there is no command ${JSON.stringify(name)}`, `try: ${known}`);
   const isOption = name.startsWith("-");
   const commands = [...COMMANDS.map((command) => command.name), "help", "version"];
   const meant = (isOption ? meantOption(name) : undefined) ?? nearest(name, commands);
   const hint = meant === undefined ? "see: orchesjob --help" : `did you mean ${meant}?`;
   const what = isOption ? "orchesjob itself has no option" : "there is no command";
-  return new OrchesjobError("usage", `${what} ${JSON.stringify(name)}; ${hint}`);
+  return new OrchesjobError("usage", `${what} ${JSON.stringify(name)}`, hint);
 }
 
 /** Of the two that stand without a command. */

@@ -17,15 +17,18 @@ export const EXIT_CODES = {
 
 export type ErrorCode = keyof typeof EXIT_CODES;
 
-/** A failure with a sentence for a person: what failed, the values, the way out. */
+/** A failure with a sentence for a person. `message` is all of it: `cannot open /x: permission denied; run: chmod 600 /x`. */
 export class OrchesjobError extends Error {
   override readonly name = "OrchesjobError";
 
   constructor(
     readonly code: ErrorCode,
-    message: string,
+    /** What failed, with the values. */
+    readonly what: string,
+    /** What the person who reads it can do; undefined where `what` says it all. */
+    readonly hint?: string,
   ) {
-    super(message);
+    super(hint === undefined ? what : `${what}; ${hint}`);
   }
 
   get exitCode(): number {
@@ -35,7 +38,7 @@ export class OrchesjobError extends Error {
 
 /** Nothing could be written, because there is no space left: `general`. */
 export class DiskFullError extends OrchesjobError {
-  constructor(message: string) {
-    super("general", message);
+  constructor(what: string, hint: string) {
+    super("general", what, hint);
   }
 }

@@ -17,11 +17,12 @@ export function isHookDue(job: Job): boolean {
 /** Returns the command as it is, or throws `usage`. */
 export function checkHookCommand(command: string): string {
   if (command.trim() === "")
-    throw new OrchesjobError("usage", "--on-exit is empty; name a command: --on-exit './notify.sh'");
+    throw new OrchesjobError("usage", "--on-exit is empty", "name a command: --on-exit './notify.sh'");
   const bytes = byteLength(command);
   if (bytes <= MAX_BYTES) return command;
   throw new OrchesjobError(
     "usage",
-    `--on-exit has ${bytes} bytes; at most ${MAX_BYTES} are allowed: put it into a script, and name that`,
+    `--on-exit has ${bytes} bytes`,
+    `at most ${MAX_BYTES} are allowed: put it into a script, and name that`,
   );
 }

@@ -15,18 +15,20 @@ const JOB_ID = /^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$/;
 /** Returns the run key as it is, or throws `usage`. */
 export function checkRunKey(runKey: string): string {
   if (runKey === "")
-    throw new OrchesjobError("usage", "the run key is empty; give a name: --run-key nightly-backup");
+    throw new OrchesjobError("usage", "the run key is empty", "give a name: --run-key nightly-backup");
   const bytes = byteLength(runKey);
   if (bytes > MAX_RUN_KEY_BYTES) {
     throw new OrchesjobError(
       "usage",
-      `the run key has ${bytes} bytes; at most ${MAX_RUN_KEY_BYTES} are allowed`,
+      `the run key has ${bytes} bytes`,
+      `at most ${MAX_RUN_KEY_BYTES} are allowed`,
     );
   }
   if (CONTROL_CHARACTER.test(runKey)) {
     throw new OrchesjobError(
       "usage",
-      `the run key ${JSON.stringify(runKey)} contains a control character; remove it`,
+      `the run key ${JSON.stringify(runKey)} contains a control character`,
+      "remove it",
     );
   }
   return runKey;

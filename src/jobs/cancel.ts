@@ -114,7 +114,8 @@ async function endUnrecorded(
       : `of its processes these still live: ${pids}`;
   return new OrchesjobError(
     "general",
-    `cannot record that job ${job.jobId} is cancelled: ${error.message}; ${done}, and its worker will record how the command ended as soon as it can`,
+    `cannot record that job ${job.jobId} is cancelled: ${error.message}`,
+    `${done}, and its worker will record how the command ended as soon as it can`,
   );
 }
 

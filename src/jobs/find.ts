@@ -52,7 +52,8 @@ async function findByBeginning(store: JobStore, beginning: string): Promise<Job 
   const shown = jobs.slice(0, SHOWN).map((job) => `${job.jobId} (${JSON.stringify(job.runKey)})`);
   throw new OrchesjobError(
     "usage",
-    `several job ids begin with ${JSON.stringify(beginning)}: ${shown.join(", ")}${jobs.length > SHOWN ? ", …" : ""}; give more of the one that is meant`,
+    `several job ids begin with ${JSON.stringify(beginning)}: ${shown.join(", ")}${jobs.length > SHOWN ? ", …" : ""}`,
+    "give more of the one that is meant",
   );
 }
 
@@ -72,6 +73,7 @@ function notFound(context: Context, selector: JobSelector): OrchesjobError {
       : `job ${JSON.stringify(selector.jobId)}`;
   return new OrchesjobError(
     "not-found",
-    `no ${what} in ${context.home.path}; is ORCHESJOB_HOME the one that it was started with?`,
+    `no ${what} in ${context.home.path}`,
+    "is ORCHESJOB_HOME the one that it was started with?",
   );
 }

@@ -81,7 +81,8 @@ function openInput(path: string): number {
   if (kind !== undefined && kind !== "file") {
     throw new OrchesjobError(
       "general",
-      `--stdin takes a file, and ${path} is not a regular file; to pass on what a program writes: PROGRAM | orchesjob … --stdin -`,
+      `--stdin takes a file, and ${path} is not a regular file`,
+      "to pass on what a program writes: PROGRAM | orchesjob … --stdin -",
     );
   }
   try {
@@ -103,7 +104,8 @@ function readOwn(): number {
     if (total > MAX_BYTES) {
       throw new OrchesjobError(
         "usage",
-        `--stdin - takes up to ${MAX_BYTES / 1024 ** 2} MiB, and there is more; write it to a file, and give that: --stdin FILE`,
+        `--stdin - takes up to ${MAX_BYTES / 1024 ** 2} MiB, and there is more`,
+        "write it to a file, and give that: --stdin FILE",
       );
     }
     writeAll(copy, chunk.subarray(0, count));

@@ -36,7 +36,8 @@ export async function rerunJob(
   if (job.cwd.includes("\uFFFD")) {
     throw new OrchesjobError(
       "conflict",
-      `cannot rerun job ${job.jobId}: the name of its directory is not valid UTF-8; start it there again`,
+      `cannot rerun job ${job.jobId}: the name of its directory is not valid UTF-8`,
+      "start it there again",
     );
   }
   const { runKey, command, env, labels, timeoutMs, jobId } = job;

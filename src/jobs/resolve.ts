@@ -64,7 +64,8 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
   if (known.requestId === request.requestId && !isSameCommand(known, request)) {
     throw new OrchesjobError(
       "conflict",
-      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another; use a new --request-id for a new command`,
+      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another`,
+      "use a new --request-id for a new command",
     );
   }
   return reconcile(context, store, known);
@@ -86,7 +87,8 @@ async function resolveLatest(context: Context, store: JobStore, request: StartRe
     if ((await store.latest(runKey)) !== undefined) return resolveLatest(context, store, request);
     throw new OrchesjobError(
       "conflict",
-      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned; ${unlockLine(runKey)}`,
+      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned`,
+      unlockLine(runKey),
     );
   }
   return {
@@ -99,14 +101,16 @@ async function resolveLatest(context: Context, store: JobStore, request: StartRe
 function alreadyActive(job: Job): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `cannot rerun ${JSON.stringify(job.runKey)}: job ${job.jobId} is ${job.status}; wait for it: orchesjob wait --job-id ${job.jobId}`,
+    `cannot rerun ${JSON.stringify(job.runKey)}: job ${job.jobId} is ${job.status}`,
+    `wait for it: orchesjob wait --job-id ${job.jobId}`,
   );
 }
 
 function alreadyRun({ runKey, jobId }: Job): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `cannot rerun ${JSON.stringify(runKey)}: it is a strict run key, and job ${jobId} was its one run; ${unlockLine(runKey)}`,
+    `cannot rerun ${JSON.stringify(runKey)}: it is a strict run key, and job ${jobId} was its one run`,
+    unlockLine(runKey),
   );
 }
 
@@ -122,6 +126,7 @@ async function refuseOrphans(context: Context, store: JobStore, job: Job): Promi
   const { end, who, hint } = describeSurvivors(context, job, orphans);
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}; ${hint}`,
+    `cannot start ${JSON.stringify(job.runKey)}: ${end}, but ${who}`,
+    hint,
   );
 }

@@ -23,7 +23,8 @@ export async function withResult(
   if (isActive(job.status)) {
     throw new OrchesjobError(
       "conflict",
-      `job ${job.jobId} is ${job.status}, so it has no result yet; wait for it: orchesjob wait --job-id ${job.jobId}`,
+      `job ${job.jobId} is ${job.status}, so it has no result yet`,
+      `wait for it: orchesjob wait --job-id ${job.jobId}`,
     );
   }
   // Both are open before anything of them is said.

@@ -84,6 +84,7 @@ function notShown(context: Context, job: Job, error: unknown): unknown {
   const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} ${describeAfterLeaving(context, job)}; see it again: orchesjob logs --follow --job-id ${jobId}`,
+    `${error.message}, so its output is not shown any more; job ${jobId} ${describeAfterLeaving(context, job)}`,
+    `see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

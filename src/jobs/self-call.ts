@@ -25,6 +25,7 @@ export function refuseOwnKey(job: Job): void {
   const key = JSON.stringify(job.runKey);
   throw new OrchesjobError(
     "conflict",
-    `cannot start ${key} from within a job of ${key}: this command is a part of job ${job.jobId}, which is active, so nothing would run; give the inner call another --run-key, or name its command without orchesjob`,
+    `cannot start ${key} from within a job of ${key}: this command is a part of job ${job.jobId}, which is active, so nothing would run`,
+    "give the inner call another --run-key, or name its command without orchesjob",
   );
 }

@@ -21,7 +21,8 @@ export function unknownJobsError({ home }: Pick<Context, "home">, jobIds: readon
       : `let the worker go on, which then puts its job back: kill -CONT ${stopped.pid}`;
   return new OrchesjobError(
     "conflict",
-    `${home.database} does not know jobs that still run, so it is an older one than they were accepted in: ${told.join(", ")}${rest}; ${hint}, so that none runs twice`,
+    `${home.database} does not know jobs that still run, so it is an older one than they were accepted in: ${told.join(", ")}${rest}`,
+    `${hint}, so that none runs twice`,
   );
 }
 
@@ -63,6 +64,7 @@ export function leftError(
       : [`still runs: ${noun} ${pids.join(", ")}`, `wait for its end, or end it: kill ${pids.join(" ")}`];
   return new OrchesjobError(
     "conflict",
-    `${home.database} does not know job ${jobId}${key}, so it is an older one than that was accepted in; the worker of the job is gone, but its command ${who}; ${hint}, so that none runs twice`,
+    `${home.database} does not know job ${jobId}${key}, so it is an older one than that was accepted in; the worker of the job is gone, but its command ${who}`,
+    `${hint}, so that none runs twice`,
   );
 }

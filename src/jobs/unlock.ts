@@ -25,7 +25,8 @@ export async function unlockRunKey(
   if (store === undefined || hasRun === undefined) {
     throw new OrchesjobError(
       "not-found",
-      `run key ${JSON.stringify(runKey)} has never run in ${context.home.path}, so there is nothing to unlock; is ORCHESJOB_HOME the one that it was started with?`,
+      `run key ${JSON.stringify(runKey)} has never run in ${context.home.path}, so there is nothing to unlock`,
+      "is ORCHESJOB_HOME the one that it was started with?",
     );
   }
   // The permission would outlive the job, and let the key run again after an end that nobody has seen.
@@ -33,7 +34,8 @@ export async function unlockRunKey(
   if (job !== undefined && isActive(job.status)) {
     throw new OrchesjobError(
       "conflict",
-      `cannot unlock ${JSON.stringify(runKey)}: job ${job.jobId} is ${job.status}; wait for its end, and unlock then if it shall run once more: orchesjob wait --job-id ${job.jobId}`,
+      `cannot unlock ${JSON.stringify(runKey)}: job ${job.jobId} is ${job.status}`,
+      `wait for its end, and unlock then if it shall run once more: orchesjob wait --job-id ${job.jobId}`,
     );
   }
   const allowedAt = now();

@@ -33,7 +33,8 @@ export function raiseSoftLimit(resource: number, least: bigint): bigint {
   if (hard < least) {
     throw new OrchesjobError(
       "general",
-      `the limit of file sizes is ${hard} bytes, and the database needs ${least}; raise the hard limit (ulimit -f, LimitFSIZE=)`,
+      `the limit of file sizes is ${hard} bytes, and the database needs ${least}`,
+      "raise the hard limit (ulimit -f, LimitFSIZE=)",
     );
   }
   setSoftLimit(resource, hard);

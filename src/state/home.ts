@@ -29,7 +29,8 @@ export function checkPlace(home: Home): FileStat | undefined {
   if (facts.kind !== "directory") {
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${home.path} is not a directory; set ORCHESJOB_HOME to another path`,
+      `the state directory ${home.path} is not a directory`,
+      "set ORCHESJOB_HOME to another path",
     );
   }
   checkOwner(home.path, facts);
@@ -39,7 +40,8 @@ export function checkPlace(home: Home): FileStat | undefined {
     const hint = isOfOthersToo(homeAt(real)) ? OWN_DIRECTORY : `run: chmod 700 ${real}`;
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name; ${hint}`,
+      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name`,
+      hint,
     );
   }
   if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
@@ -62,7 +64,8 @@ function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): O
   if (home.path !== better) hints.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
   return new OrchesjobError(
     "conflict",
-    `${path}, on the way to ${goal}, ${why}, who could put something else there; ${hints.join(", or ")}`,
+    `${path}, on the way to ${goal}, ${why}, who could put something else there`,
+    `${hints.join(", or ")}`,
   );
 }
 
@@ -76,7 +79,7 @@ export function checkContents(home: Home, facts: FileStat): void {
 function checkDatabase(home: Home, parent: FileStat): void {
   const { facts, unwanted } = lookInside(home, home.database, parent);
   if (facts === undefined) return;
-  if (facts.kind !== "file") throw new OrchesjobError("conflict", notAFile(home.database));
+  if (facts.kind !== "file") throw notAFile(home.database);
   checkOwner(home.database, facts);
   if ((facts.mode & unwanted) === 0) return;
   const target = targetOf(home.database);
@@ -94,7 +97,8 @@ function checkFolder(home: Home, path: string, parent: FileStat): boolean {
       target === undefined ? `run as root: chown ${ownerName(libc.geteuid())} ${path}` : ownTarget(path);
     throw new OrchesjobError(
       "conflict",
-      `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it; ${hint}`,
+      `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it`,
+      hint,
     );
   }
   if ((facts.mode & unwanted) !== 0) {
@@ -117,7 +121,8 @@ function writableInside(
 ): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; ${hint}`,
+    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say`,
+    hint,
   );
 }
 
@@ -155,8 +160,12 @@ function lookInside(
 }
 
 /** A directory in the place of a database, say; or a FIFO, at which who opens it may wait for ever. */
-export function notAFile(path: string): string {
-  return `${path} is not a file; move it away, or set ORCHESJOB_HOME to another directory`;
+export function notAFile(path: string): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `${path} is not a file`,
+    "move it away, or set ORCHESJOB_HOME to another directory",
+  );
 }
 
 /** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
@@ -172,7 +181,8 @@ export function refuseLostDatabase(home: Home): void {
   if (running.length === 0 || isThere()) return;
   throw new OrchesjobError(
     "conflict",
-    `${home.database} is ${look(home.database) === undefined ? "gone" : "empty"}, but jobs that it knew still run (${running.join(", ")}); put it back, or wait for their end, so that none runs twice`,
+    `${home.database} is ${look(home.database) === undefined ? "gone" : "empty"}, but jobs that it knew still run (${running.join(", ")})`,
+    "put it back, or wait for their end, so that none runs twice",
   );
 }
 
@@ -182,7 +192,8 @@ export function createHome(home: Home): void {
   if (SYSTEM_DIRECTORIES.includes(home.path)) {
     throw new OrchesjobError(
       "conflict",
-      `${home.path} is a directory of the system, and cannot be a state directory; ${OWN_DIRECTORY}`,
+      `${home.path} is a directory of the system, and cannot be a state directory`,
+      OWN_DIRECTORY,
     );
   }
   checkDatabase(home, facts);
@@ -197,14 +208,16 @@ function makeHome(home: Home): FileStat {
     if (!(error instanceof SystemError)) throw error;
     throw new OrchesjobError(
       "general",
-      `${error.message}; set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob`,
+      `${error.message}`,
+      "set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob",
     );
   }
   const facts = checkPlace(home);
   if (facts !== undefined) return facts;
   throw new OrchesjobError(
     "general",
-    `the state directory ${home.path} is a symbolic link to nothing; remove it, or set ORCHESJOB_HOME to another path`,
+    `the state directory ${home.path} is a symbolic link to nothing`,
+    "remove it, or set ORCHESJOB_HOME to another path",
   );
 }
 
@@ -242,7 +255,8 @@ function checkOwner(path: string, facts: FileStat): void {
   const hint = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
   throw new OrchesjobError(
     "conflict",
-    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out; ${hint}`,
+    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out`,
+    hint,
   );
 }
 

@@ -17,7 +17,7 @@ export interface Home {
 export function resolveHome(): Home {
   const named = process.env["ORCHESJOB_HOME"] || DEFAULT_HOME;
   if (named.includes("\uFFFD")) {
-    throw new OrchesjobError("usage", "ORCHESJOB_HOME is not valid UTF-8; use a path that is");
+    throw new OrchesjobError("usage", "ORCHESJOB_HOME is not valid UTF-8", "use a path that is");
   }
   return homeAt(named.startsWith("/") ? named : `${process.cwd()}/${named}`);
 }

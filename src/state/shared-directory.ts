@@ -60,6 +60,6 @@ export function look(path: string): FileStat | undefined {
 
 export function elsewhere(error: unknown): unknown {
   return error instanceof SystemError
-    ? new OrchesjobError("general", `${error.message}; set ORCHESJOB_HOME to another directory`)
+    ? new OrchesjobError("general", `${error.message}`, "set ORCHESJOB_HOME to another directory")
     : error;
 }

@@ -1,13 +1,16 @@
 /** What a look at a store's place finds, without changing anything there: for doctor, who must work where opening would fail. */
+import type { OrchesjobError } from "../job/errors.ts";
 import type { JobStore } from "./store.ts";
 
 export interface Examination {
   /**
    * `missing`: nothing yet, or an empty file. `ours`: can be used as it is. `older`: the next command migrates it. `python`: the
-   * next command upgrades it. `rebuilt`: an older program has taken it for its own, and `mend` puts it back. `newer`, `foreign`, `unreadable`: cannot be used; `message` says why, with the way out.
+   * next command upgrades it. `rebuilt`: an older program has taken it for its own, and `fix` puts it back. `newer`, `foreign`,
+   * `unreadable`: cannot be used.
    */
   readonly kind: "missing" | "ours" | "older" | "python" | "rebuilt" | "newer" | "foreign" | "unreadable";
-  readonly message: string;
+  /** Why it cannot be used as it is. */
+  readonly error: OrchesjobError | undefined;
   /** The schema that it has, and the one that we know. */
   readonly schema: number;
   readonly knownSchema: number;

@@ -20,7 +20,7 @@ export function writeUnits(directory: string, place: UnitPlace, force: boolean):
   const units = Object.entries(systemdUnits(place)).map(([name, text]) => {
     const path = `${directory}/${name}`;
     if (isDirectory(path)) {
-      throw new OrchesjobError("general", `${path} is a directory; nothing was changed. Move it away`);
+      throw new OrchesjobError("general", `${path} is a directory`, "nothing was changed. Move it away");
     }
     return { path, text, found: readTextFile(path) };
   });
@@ -29,7 +29,8 @@ export function writeUnits(directory: string, place: UnitPlace, force: boolean):
   if (changed.length > 0 && !force) {
     throw new OrchesjobError(
       "conflict",
-      `${changed.join(" and ")} ${changed.length === 1 ? "is" : "are"} not what would be written; nothing was changed. To replace what is there: --force. To keep changes, put them into drop-ins: systemctl edit`,
+      `${changed.join(" and ")} ${changed.length === 1 ? "is" : "are"} not what would be written`,
+      "nothing was changed. To replace what is there: --force. To keep changes, put them into drop-ins: systemctl edit",
     );
   }
   withUmask(callersLimits().umask, () => stale.forEach(({ path, text }) => replaceFile(path, text)));

@@ -56,7 +56,7 @@ export const list = defineCommand({
     if (watch) {
       if (output.columns() === undefined) throw new OrchesjobError("usage", "--watch needs a terminal");
       if (format === "json")
-        throw new OrchesjobError("usage", "--watch shows a table; leave --format json out");
+        throw new OrchesjobError("usage", "--watch shows a table", "leave --format json out");
       return watchTable(async () => listJobs(context, filter), output);
     }
     const jobs = await listJobs(context, filter);

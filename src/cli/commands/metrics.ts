@@ -44,7 +44,8 @@ export const metrics = defineCommand({
     if (labels.length > MAX_LABELS)
       throw new OrchesjobError(
         "usage",
-        `--label is given ${labels.length} times; at most ${MAX_LABELS} are allowed`,
+        `--label is given ${labels.length} times`,
+        `at most ${MAX_LABELS} are allowed`,
       );
     const names = labels.map(metricLabel);
     const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
@@ -52,7 +53,8 @@ export const metrics = defineCommand({
       const first = labels[names.indexOf(names[twice]!)];
       throw new OrchesjobError(
         "usage",
-        `the labels ${first} and ${labels[twice]} would both be ${names[twice]} for Prometheus; give one of them`,
+        `the labels ${first} and ${labels[twice]} would both be ${names[twice]} for Prometheus`,
+        "give one of them",
       );
     }
     const request = {

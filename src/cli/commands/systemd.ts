@@ -34,7 +34,7 @@ export const systemd = defineCommand({
 });
 
 function directory(text: string): string {
-  if (text === "") throw new OrchesjobError("usage", "--output is empty; name a directory");
+  if (text === "") throw new OrchesjobError("usage", "--output is empty", "name a directory");
   const path = text.startsWith("/") ? text : `${process.cwd()}/${text}`;
   return path.length > 1 ? path.replace(/\/+$/, "") : path;
 }
@@ -44,6 +44,7 @@ function program(path: string): string {
   if (/^\/[\w./+-]+$/.test(path)) return path;
   throw new OrchesjobError(
     "usage",
-    `the executable in a unit has an absolute path of letters, digits and . _ - + /, not ${JSON.stringify(path)}; use --program /usr/local/bin/orchesjob`,
+    `the executable in a unit has an absolute path of letters, digits and . _ - + /, not ${JSON.stringify(path)}`,
+    "use --program /usr/local/bin/orchesjob",
   );
 }

@@ -55,7 +55,8 @@ export const wait = defineCommand({
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
     const error = new OrchesjobError(
       "general",
-      `job ${ended.jobId} is still ${ended.status}; it ${describeAfterLeaving(context, ended)}`,
+      `job ${ended.jobId} is still ${ended.status}`,
+      `it ${describeAfterLeaving(context, ended)}`,
     );
     context.notify(error.message);
     return options.exitStatus ? TIMED_OUT : error.exitCode;

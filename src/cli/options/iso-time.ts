@@ -32,7 +32,8 @@ export function parseInstant(option: string, text: string): Instant {
     return time.offset === undefined ? localInstant(time.wall) : time.wall - time.offset;
   throw new OrchesjobError(
     "usage",
-    `${option}: ${JSON.stringify(text)} is not a date or time; write 2026-01-31, "2026-01-31 18:00", 2026-01-31T18:00:00+09:00, or 2h for two hours ago`,
+    `${option}: ${JSON.stringify(text)} is not a date or time`,
+    `write 2026-01-31, "2026-01-31 18:00", 2026-01-31T18:00:00+09:00, or 2h for two hours ago`,
   );
 }
 

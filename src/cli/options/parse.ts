@@ -40,7 +40,8 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
   if (command.operands === undefined && operands.length > 0) {
     throw new OrchesjobError(
       "usage",
-      `${command.name} takes no ${JSON.stringify(operands[0])}; see: orchesjob ${command.name} --help`,
+      `${command.name} takes no ${JSON.stringify(operands[0])}`,
+      `see: orchesjob ${command.name} --help`,
     );
   }
   const options: Record<string, unknown> = {};
@@ -97,5 +98,5 @@ function unknownOption(command: Command, name: string): OrchesjobError {
   const known = [...Object.values(command.options).map((option) => option.flag), "--help"];
   const meant = nearest(name, known);
   const hint = meant === undefined ? `see: orchesjob ${command.name} --help` : `did you mean ${meant}?`;
-  return new OrchesjobError("usage", `${command.name} has no option ${name}; ${hint}`);
+  return new OrchesjobError("usage", `${command.name} has no option ${name}`, hint);
 }

@@ -124,12 +124,13 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
       `command is required: orchesjob ${name} --run-key KEY -- COMMAND [ARGS...]`,
     );
   }
-  if (operands[0] === "") throw new OrchesjobError("usage", "the command is empty; name a program");
+  if (operands[0] === "") throw new OrchesjobError("usage", "the command is empty", "name a program");
   const { strict, ifSucceeded, ifFailed, ifLost, cwd } = options;
   if (strict && (ifSucceeded ?? ifFailed ?? ifLost) !== undefined) {
     throw new OrchesjobError(
       "usage",
-      "--strict says what a finished job means already; leave --if-succeeded, --if-failed and --if-lost out",
+      "--strict says what a finished job means already",
+      "leave --if-succeeded, --if-failed and --if-lost out",
     );
   }
   checkScope(options.scope, options.property);
@@ -160,16 +161,16 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
 /** Throws `usage`. */
 export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
   if (scope === "never" && properties.length > 0)
-    throw new OrchesjobError("usage", "--property is about the job's scope; leave --scope never out");
+    throw new OrchesjobError("usage", "--property is about the job's scope", "leave --scope never out");
 }
 
 function toStdin(path: string): string {
   if (path === "")
-    throw new OrchesjobError("usage", "--stdin is empty; name a file, or - for your own stdin");
+    throw new OrchesjobError("usage", "--stdin is empty", "name a file, or - for your own stdin");
   return path === OWN_STDIN || path.startsWith("/") ? path : `${process.cwd()}/${path}`;
 }
 
 function toAbsolute(path: string): string {
-  if (path === "") throw new OrchesjobError("usage", "--cwd is empty; name a directory");
+  if (path === "") throw new OrchesjobError("usage", "--cwd is empty", "name a directory");
   return path.startsWith("/") ? path : `${process.cwd()}/${path}`;
 }

@@ -10,7 +10,7 @@ export function answer(output: Output, value: unknown, done: () => string): void
   } catch (error) {
     // The reader has gone of its own will: see report.ts.
     if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) throw error;
-    throw new OrchesjobError("general", `${error.message}, so the answer is lost; ${done()}`);
+    throw new OrchesjobError("general", `${error.message}, so the answer is lost`, done());
   }
 }
 

@@ -1,13 +1,12 @@
 /** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
 import { Database } from "bun:sqlite";
-import { OrchesjobError } from "../../job/errors.ts";
 import { isError, notOurs, translateErrors } from "./errors.ts";
 import {
-  describeNewer,
   findRebuilt,
   isOurs,
   isPython,
   migrate,
+  newerError,
   readVersion,
   rebuilt,
   SCHEMA_VERSION,
@@ -61,7 +60,7 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   if (version > SCHEMA_VERSION) {
     if (!isOurs(database)) throw notOurs(path);
     if (acceptNewer) return true;
-    throw new OrchesjobError("conflict", describeNewer(path, version));
+    throw newerError(path, version);
   }
   if (version > 0) {
     if (!isOurs(database)) throw notOurs(path);

@@ -5,7 +5,8 @@ import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
 export function notOurs(path: string, why = ""): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} is not a database of orchesjob${why}; move it away, or set ORCHESJOB_HOME to another directory`,
+    `${path} is not a database of orchesjob${why}`,
+    "move it away, or set ORCHESJOB_HOME to another directory",
   );
 }
 
@@ -41,38 +42,44 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
   if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
     return new OrchesjobError(
       "locked",
-      `${path} is locked by another process for more than ${busyTimeoutMs / 1000} s; try again, or see who has it open: fuser -v ${path}`,
+      `${path} is locked by another process for more than ${busyTimeoutMs / 1000} s`,
+      `try again, or see who has it open: fuser -v ${path}`,
     );
   }
   if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
     return new OrchesjobError(
       "conflict",
-      `${path} is damaged (${error.message}); nothing was changed. Move it away and start anew, or restore a backup: docs/troubleshooting.md`,
+      `${path} is damaged (${error.message})`,
+      "nothing was changed. Move it away and start anew, or restore a backup: docs/troubleshooting.md",
     );
   }
   if (isError(error, "SQLITE_FULL"))
-    return new DiskFullError(`cannot write ${path}: the disk is full; free some space and try again`);
+    return new DiskFullError(`cannot write ${path}: the disk is full`, "free some space and try again");
   if (isError(error, "SQLITE_READONLY")) {
     return new OrchesjobError(
       "general",
-      `cannot write ${path}: it is read-only; check the file's mode and the mount`,
+      `cannot write ${path}: it is read-only`,
+      "check the file's mode and the mount",
     );
   }
   if (isError(error, "SQLITE_CANTOPEN")) {
     return new OrchesjobError(
       "general",
-      `cannot open ${path}; check that it and its directory can be read and written by you`,
+      `cannot open ${path}`,
+      "check that it and its directory can be read and written by you",
     );
   }
   if (isError(error, "SQLITE_IOERR_SHM"))
     return new OrchesjobError(
       "general",
-      `cannot use ${path}: its file system has no shared memory (mmap); set ORCHESJOB_HOME to a directory on a local disk`,
+      `cannot use ${path}: its file system has no shared memory (mmap)`,
+      "set ORCHESJOB_HOME to a directory on a local disk",
     );
   if (isError(error, "SQLITE_IOERR"))
     return new OrchesjobError(
       "general",
-      `cannot read or write ${path}: ${error.message}; check the disk (dmesg), and the limit of file sizes (ulimit -f)`,
+      `cannot read or write ${path}: ${error.message}`,
+      "check the disk (dmesg), and the limit of file sizes (ulimit -f)",
     );
   return notOurs(path, ` (${error.message})`);
 }

@@ -5,15 +5,7 @@ import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
 import { notOurs, translateErrors } from "./errors.ts";
 import type { Reporter } from "./legacy/python-upgrade.ts";
-import {
-  describeNewer,
-  findRebuilt,
-  isOurs,
-  isPython,
-  readVersion,
-  rebuilt,
-  SCHEMA_VERSION,
-} from "./schema.ts";
+import { newerError, findRebuilt, isOurs, isPython, readVersion, rebuilt, SCHEMA_VERSION } from "./schema.ts";
 
 /** Up to this size every index is compared with its table: `pragma integrity_check` takes about 10 s for each GB. */
 const THOROUGH_BYTES = 1024 ** 3;
@@ -28,7 +20,7 @@ export function examineDatabase(
 ): Examination {
   const bytes = Bun.file(path).size;
   const base = {
-    message: "",
+    error: undefined,
     schema: 0,
     knownSchema: SCHEMA_VERSION,
     damage: [],
@@ -48,16 +40,16 @@ export function examineDatabase(
       try {
         database.run(`pragma busy_timeout = ${busyTimeoutMs}`);
         const found = { ...base, schema: readVersion(database) };
-        const { kind, message } = classify(database, path, found.schema);
+        const { kind, error } = classify(database, path, found.schema);
         const damage = kind === "foreign" ? [] : findDamage(database, base.thorough);
-        return { ...found, kind, message, damage };
+        return { ...found, kind, error, damage };
       } finally {
         database.close();
       }
     });
   } catch (error) {
     if (!(error instanceof OrchesjobError)) throw error;
-    return { ...base, kind: "unreadable", message: error.message };
+    return { ...base, kind: "unreadable", error };
   }
 }
 
@@ -77,17 +69,17 @@ export function looksLikePython(path: string): boolean {
   }
 }
 
-function classify(database: Database, path: string, version: number): Pick<Examination, "kind" | "message"> {
-  if (version > 0 && !isOurs(database)) return { kind: "foreign", message: notOurs(path).message };
-  if (version > SCHEMA_VERSION) return { kind: "newer", message: describeNewer(path, version) };
+function classify(database: Database, path: string, version: number): Pick<Examination, "kind" | "error"> {
+  if (version > 0 && !isOurs(database)) return { kind: "foreign", error: notOurs(path) };
+  if (version > SCHEMA_VERSION) return { kind: "newer", error: newerError(path, version) };
   if (version > 0 && version < SCHEMA_VERSION && findRebuilt(database) !== undefined)
-    return { kind: "rebuilt", message: rebuilt(path).message };
-  if (version > 0) return { kind: version < SCHEMA_VERSION ? "older" : "ours", message: "" };
-  if (isPython(database)) return { kind: "python", message: "" };
+    return { kind: "rebuilt", error: rebuilt(path) };
+  if (version > 0) return { kind: version < SCHEMA_VERSION ? "older" : "ours", error: undefined };
+  if (isPython(database)) return { kind: "python", error: undefined };
   const { count } = database
     .query<{ count: number }, []>("select count(*) as count from sqlite_schema where type = 'table'")
     .get()!;
-  return count === 0 ? { kind: "missing", message: "" } : { kind: "foreign", message: notOurs(path).message };
+  return count === 0 ? { kind: "missing", error: undefined } : { kind: "foreign", error: notOurs(path) };
 }
 
 function findDamage(database: Database, thorough: boolean): readonly string[] {

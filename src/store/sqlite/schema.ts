@@ -51,7 +51,8 @@ export function findRebuilt(database: Database): string | undefined {
 export function rebuilt(path: string): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} was changed by the Python orchesjob 1.1, which was called on this directory and has rebuilt the table of jobs as its own; leave it where it is, remove that call, and run: orchesjob doctor --fix (it keeps a copy, and puts the history back from what is left)`,
+    `${path} was changed by the Python orchesjob 1.1, which was called on this directory and has rebuilt the table of jobs as its own`,
+    "leave it where it is, remove that call, and run: orchesjob doctor --fix (it keeps a copy, and puts the history back from what is left)",
   );
 }
 
@@ -83,8 +84,12 @@ export function isOurs(database: Database): boolean {
   return row.application_id === APPLICATION_ID;
 }
 
-export function describeNewer(path: string, version: number): string {
-  return `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version; use that one`;
+export function newerError(path: string, version: number): OrchesjobError {
+  return new OrchesjobError(
+    "conflict",
+    `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version`,
+    "use that one",
+  );
 }
 
 export function readVersion(database: Database): number {

@@ -49,7 +49,7 @@ export abstract class Session {
     }
     this.#connection = this.#reopen();
     if (this.#connection === undefined)
-      throw new OrchesjobError("conflict", `${this.path} is gone; put it back, and try again`);
+      throw new OrchesjobError("conflict", `${this.path} is gone`, "put it back, and try again");
   }
 
   /** Every verb works in here: with the connection that is right at that moment. */
