@@ -5,7 +5,8 @@ import type { Origin } from "../job/job.ts";
 import { setOwnLimits } from "../linux/caller.ts";
 import { isTerminal, readOrigin } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
-import { checkHome, createHome, refuseLostDatabase } from "../state/home.ts";
+import { createHome, refuseLostDatabase } from "../state/create-home.ts";
+import { checkHome } from "../state/home.ts";
 import type { Home } from "../state/paths.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
 

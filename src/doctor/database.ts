@@ -3,10 +3,10 @@ import { bytesText } from "../job/bytes.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { removeFile } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
-import { refuseLostDatabase } from "../state/home.ts";
+import { refuseLostDatabase } from "../state/create-home.ts";
 import { jobOfLog, readNames } from "../state/log-directory.ts";
 import { lockFilePath, pythonCopy } from "../state/paths.ts";
-import { isFinding, notLookedAt, type CheckContext } from "./check-context.ts";
+import { type CheckContext, isFinding, notLookedAt } from "./check-context.ts";
 import { type Finding, fromError, ok, problem, warning } from "./finding.ts";
 
 const DAMAGED =

@@ -1,14 +1,10 @@
-/** The state directory: where it is, whether it is safe to use, and the names of what is in it. */
+/** Whether the state directory is safe to use: see contract, "State directory". */
 import { OrchesjobError } from "../job/errors.ts";
-import { SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { userName } from "../linux/ffi/users.ts";
-import { probeLock } from "../linux/file-lock.ts";
-import { makeDirectory, syncDirectory } from "../linux/file.ts";
 import { type FileStat, statName, statPath } from "../linux/stat.ts";
-import { listLocks } from "./job-lock.ts";
-import { DEFAULT_HOME, type Home, homeAt, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
-import { elsewhere, isOfOthersToo, look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";
+import { DEFAULT_HOME, type Home, homeAt } from "./paths.ts";
+import { elsewhere, isOfOthersToo, OWN_DIRECTORY } from "./shared-directory.ts";
 import { followPath, type Risk, type Way, WRITABLE, WRITABLE_BY_OTHERS } from "./trust.ts";
 
 /** By group or others: who may go through a directory. */
@@ -65,7 +61,7 @@ function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): O
   return new OrchesjobError(
     "conflict",
     `${path}, on the way to ${goal}, ${why}, who could put something else there`,
-    `${hints.join(", or ")}`,
+    hints.join(", or "),
   );
 }
 
@@ -76,7 +72,7 @@ export function checkContents(home: Home, facts: FileStat): void {
   checkFolder(home, home.locks, facts);
 }
 
-function checkDatabase(home: Home, parent: FileStat): void {
+export function checkDatabase(home: Home, parent: FileStat): void {
   const { facts, unwanted } = lookInside(home, home.database, parent);
   if (facts === undefined) return;
   if (facts.kind !== "file") throw notAFile(home.database);
@@ -87,7 +83,7 @@ function checkDatabase(home: Home, parent: FileStat): void {
 }
 
 /** Whether the folder is there. One that is no directory is told of by those who need it. */
-function checkFolder(home: Home, path: string, parent: FileStat): boolean {
+export function checkFolder(home: Home, path: string, parent: FileStat): boolean {
   const { facts, unwanted } = lookInside(home, path, parent);
   if (facts === undefined) return false;
   if (facts.kind !== "directory") return true;
@@ -166,70 +162,6 @@ export function notAFile(path: string): OrchesjobError {
     `${path} is not a file`,
     "move it away, or set ORCHESJOB_HOME to another directory",
   );
-}
-
-/** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
- *  second time. One that is there, and does not know them, is found out by who opens it (jobs/unknown-jobs.ts). */
-export function refuseLostDatabase(home: Home): void {
-  const isThere = () => (look(home.database)?.size ?? 0) > 0;
-  if (isThere()) return;
-  const running = listLocks(home.locks, 0)
-    // A hook runs for a job that has ended.
-    .filter((name) => !name.endsWith(HOOK_SUFFIX))
-    .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
-  // Another start may have made the database, and begun a job, while we looked.
-  if (running.length === 0 || isThere()) return;
-  throw new OrchesjobError(
-    "conflict",
-    `${home.database} is ${look(home.database) === undefined ? "gone" : "empty"}, but jobs that it knew still run (${running.join(", ")})`,
-    "put it back, or wait for their end, so that none runs twice",
-  );
-}
-
-/** Makes what is missing of the directory, durably. Safe to call by many at once. */
-export function createHome(home: Home): void {
-  const facts = checkPlace(home) ?? makeHome(home);
-  if (SYSTEM_DIRECTORIES.includes(home.path)) {
-    throw new OrchesjobError(
-      "conflict",
-      `${home.path} is a directory of the system, and cannot be a state directory`,
-      OWN_DIRECTORY,
-    );
-  }
-  checkDatabase(home, facts);
-  for (const path of [home.logs, home.locks]) if (!checkFolder(home, path, facts)) makeDirectory(path);
-}
-
-function makeHome(home: Home): FileStat {
-  checkWay(home);
-  try {
-    makeDirectories(home.path);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new OrchesjobError(
-      "general",
-      `${error.message}`,
-      "set ORCHESJOB_HOME to a directory that you may write, e.g. ORCHESJOB_HOME=$HOME/.local/share/orchesjob",
-    );
-  }
-  const facts = checkPlace(home);
-  if (facts !== undefined) return facts;
-  throw new OrchesjobError(
-    "general",
-    `the state directory ${home.path} is a symbolic link to nothing`,
-    "remove it, or set ORCHESJOB_HOME to another path",
-  );
-}
-
-function makeDirectories(path: string): void {
-  if (statPath(path) !== undefined) return;
-  const parent = parentOf(path);
-  makeDirectories(parent);
-  if (makeDirectory(path)) syncDirectory(parent);
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 /** As look, but a symbolic link is not followed. */
