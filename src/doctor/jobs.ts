@@ -1,5 +1,5 @@
 /** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
-import type { Job } from "../job/job.ts";
+import { isSameProcess, type Job } from "../job/job.ts";
 import { timeAgo } from "../jobs/job-files.ts";
 import { sweepOrphanedFiles } from "../jobs/orphaned-files.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
@@ -10,7 +10,7 @@ import { isOwnerGone } from "../processes/liveness.ts";
 import { statLog } from "../state/log-directory.ts";
 import { lockFilePath, logFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
-import { isFinding, type CheckContext } from "./check-context.ts";
+import { type CheckContext, isFinding } from "./check-context.ts";
 import { countText, type Finding, listText, ok, problem, SHOWN, warning } from "./finding.ts";
 
 const nameOf = (job: Job) => `${job.jobId} (${JSON.stringify(job.runKey)})`;
@@ -53,7 +53,7 @@ export async function checkWorkers(checkContext: CheckContext): Promise<Finding>
 
 function isStopped({ worker }: Job): boolean {
   const holder = worker === null ? undefined : readProcess(worker.pid);
-  return holder?.state === "T" && holder.startTicks === worker?.startTicks;
+  return holder?.state === "T" && isSameProcess(holder, worker);
 }
 
 /** The newest of each status: nobody keeps more whose processes live. */

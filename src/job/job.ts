@@ -32,6 +32,14 @@ export interface ProcessIdentity {
   readonly inode?: number;
 }
 
+/** Whether both are one process: the number is the same, and was given out at the same time. */
+export function isSameProcess(
+  a: ProcessIdentity | null | undefined,
+  b: ProcessIdentity | null | undefined,
+): boolean {
+  return a != null && b != null && a.pid === b.pid && a.startTicks === b.startTicks;
+}
+
 /** What kind of failure an `error` tells of, where it is not the command's own. */
 export type Failure = "timed_out" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
 

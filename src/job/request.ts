@@ -1,8 +1,8 @@
 /** The limits on what a caller may ask for. */
+import { hasControlCharacter } from "./control-characters.ts";
 import { OrchesjobError } from "./errors.ts";
 
 const MAX_RUN_KEY_BYTES = 1024;
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/;
 const encoder = new TextEncoder();
 
 /** Its length in UTF-8. Not by Buffer: to load that takes 200,000 instructions. */
@@ -24,7 +24,7 @@ export function checkRunKey(runKey: string): string {
       `at most ${MAX_RUN_KEY_BYTES} are allowed`,
     );
   }
-  if (CONTROL_CHARACTER.test(runKey)) {
+  if (hasControlCharacter(runKey)) {
     throw new OrchesjobError(
       "usage",
       `the run key ${JSON.stringify(runKey)} contains a control character`,

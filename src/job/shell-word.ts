@@ -1,7 +1,9 @@
 /** Command lines in messages, as a person types them into a shell. */
 
+import { CONTROL_CHARACTERS } from "./control-characters.ts";
+
 /** What would move the cursor, or break the one line of a message, is shown as a dot. */
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+const NOT_SHOWN = new RegExp(`[${CONTROL_CHARACTERS}\\u2028\\u2029]`, "g");
 
 /** Longer words are not typed again but copied from where they came. */
 const LONGEST_WORD = 200;
@@ -10,7 +12,7 @@ const MOST_WORDS = 20;
 /** A word, quoted where a shell would take it for something else. */
 export function shellWord(word: string): string {
   const cut = word.length > LONGEST_WORD ? `${word.slice(0, LONGEST_WORD)}…` : word;
-  const shown = cut.replace(CONTROL_CHARACTERS, "·");
+  const shown = cut.replace(NOT_SHOWN, "·");
   return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
 }
 

@@ -1,5 +1,5 @@
 /** Who is the command of a unit, or of a container, which ends with it: what is done so that the job comes to its end first. */
-import type { Job, ProcessIdentity } from "../job/job.ts";
+import { isSameProcess, type Job, type ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { signalProcess } from "../linux/pidfd.ts";
@@ -54,7 +54,7 @@ export function isThere(worker: ProcessIdentity, unit: string): boolean {
   return isLivingWorker(worker) && isInUnit(worker.pid, unit);
 }
 
-function isLivingWorker({ pid, startTicks }: ProcessIdentity): boolean {
-  const holder = readProcess(pid);
-  return isLiving(holder) && holder.startTicks === startTicks;
+function isLivingWorker(worker: ProcessIdentity): boolean {
+  const holder = readProcess(worker.pid);
+  return isLiving(holder) && isSameProcess(holder, worker);
 }

@@ -1,4 +1,5 @@
 /** What a shell may offer where a job is named: what the store has now, a bounded number. */
+import { hasControlCharacter } from "../job/control-characters.ts";
 import { isJobId } from "../job/request.ts";
 import type { Context } from "../state/context.ts";
 
@@ -13,7 +14,6 @@ const MAX_RUN_KEYS = 1_000;
 const MAX_JOB_IDS = 100;
 
 /** A line each, in shells and on terminals: an older version let such keys in. */
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Run keys in order, or job ids, the newest first. */
 export async function suggest(
@@ -25,7 +25,7 @@ export async function suggest(
   if (store === undefined) return [];
   if (kind === "run-key") {
     const keys = await store.runKeys(prefix, MAX_RUN_KEYS);
-    return keys.filter((key) => !CONTROL_CHARACTER.test(key)).map((value) => ({ value }));
+    return keys.filter((key) => !hasControlCharacter(key)).map((value) => ({ value }));
   }
   const jobs = await store.jobsById(prefix, MAX_JOB_IDS);
   return jobs

@@ -2,13 +2,14 @@
  * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
  * only where there are some.
  */
+import { CONTROL_CHARACTERS } from "../job/control-characters.ts";
 import { formatDuration, formatExactly } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
+import { userName } from "../linux/ffi/users.ts";
 import { maySignal } from "../linux/pidfd.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
 import { probeGroup } from "../linux/signals.ts";
-import { userName } from "../linux/ffi/users.ts";
 import type { JobProcesses } from "../processes/job-processes.ts";
 import { ageOf, commandLine, isHiding, ownerOf } from "../processes/proc.ts";
 import type { Context } from "../state/context.ts";
@@ -21,6 +22,8 @@ export interface Survivors {
   readonly who: string;
   readonly hint: string;
 }
+
+const NOT_SHOWN = new RegExp(`[${CONTROL_CHARACTERS}]`, "g");
 
 const SHOWN = 5;
 const COMMAND_CHARACTERS = 60;
@@ -59,10 +62,7 @@ function describeProcess({ pid, state }: ProcessStat): string {
     return isHiding()
       ? `${pid} (hidden from you: /proc is mounted with hidepid)`
       : `${pid} (which ends just now)`;
-  const words = commandLine(pid)
-    .join(" ")
-    .replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
-    .trim();
+  const words = commandLine(pid).join(" ").replaceAll(NOT_SHOWN, " ").trim();
   const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
   if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
   if (state === "D" || state === "T") facts.push(state === "D" ? "state D" : "stopped");

@@ -2,7 +2,7 @@
  * Processes by descriptor: pidfd_open(2). A number that is held so cannot become another's meanwhile, and what lives is seen
  * also where /proc hides it (hidepid=).
  */
-import type { ProcessIdentity } from "../job/job.ts";
+import { isSameProcess, type ProcessIdentity } from "../job/job.ts";
 import { ERRNO, lastErrno } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { closeFile } from "./file.ts";
@@ -54,7 +54,7 @@ export function identify(pid: number): ProcessIdentity {
 /** Whether the holder of a number is the process that was meant; undefined where nothing tells. */
 function isMeant(identity: ProcessIdentity, handle: Handle): boolean | undefined {
   const holder = readProcess(identity.pid);
-  if (holder !== undefined && identity.startTicks !== 0) return holder.startTicks === identity.startTicks;
+  if (holder !== undefined && identity.startTicks !== 0) return isSameProcess(holder, identity);
   const inode = inodeOf(handle);
   return identity.inode && inode ? inode === identity.inode : undefined;
 }
@@ -63,7 +63,7 @@ function isMeant(identity: ProcessIdentity, handle: Handle): boolean | undefined
 export function lives(identity: ProcessIdentity): boolean {
   const holder = readProcess(identity.pid);
   if (holder !== undefined && identity.startTicks !== 0)
-    return isLiving(holder) && holder.startTicks === identity.startTicks;
+    return isLiving(holder) && isSameProcess(holder, identity);
   return withProcess(identity.pid, (handle) => {
     if (handle === "gone" || isMeant(identity, handle) === false) return false;
     if (holder !== undefined) return isLiving(holder);

@@ -10,6 +10,8 @@ export interface FileStat {
   readonly kind: "file" | "directory" | "fifo" | "link" | "other";
   readonly size: number;
   readonly inode: number;
+  /** Last write, in ms since 1970. */
+  readonly modifiedAt: number;
   /** Number of names; 0 for an open file or directory that was deleted. */
   readonly links: number;
 }
@@ -60,5 +62,6 @@ function statx(fd: number, path: string, flags: number): FileStat | undefined {
     kind: KINDS[mode & 0o170000] ?? "other",
     inode: words[9]! * 2 ** 32 + words[8]!,
     size: words[11]! * 2 ** 32 + words[10]!,
+    modifiedAt: (words[29]! * 2 ** 32 + words[28]!) * 1000 + words[30]! / 1e6,
   };
 }

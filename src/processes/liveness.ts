@@ -1,5 +1,5 @@
 /** Whether an active job still has its launcher or worker (law 5): `gone` is said on proof alone. */
-import { areDifferentBoots, type Job, type Origin } from "../job/job.ts";
+import { areDifferentBoots, isSameProcess, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
 import { findWorker } from "./find-worker.ts";
@@ -47,5 +47,5 @@ function isThere(job: Job, origin: Origin): boolean {
 
 function seesIdentity({ worker }: Job): boolean {
   const holder = worker === null ? undefined : readProcess(worker.pid);
-  return isLiving(holder) && holder.startTicks === worker?.startTicks;
+  return isLiving(holder) && isSameProcess(holder, worker);
 }

@@ -5,7 +5,7 @@
  * Where /proc hides processes (hidepid=), the target, those that the worker has named, and its children are asked for by number.
  */
 import { isHookDue } from "../job/hook.ts";
-import { areDifferentBoots, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
+import { areDifferentBoots, isSameProcess, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
@@ -105,8 +105,7 @@ export class ProcessTable {
   #isKnown(entry: ProcessStat, job: Job): boolean {
     const { target, leftBehind } = job;
     const isOne = (known: ProcessIdentity) =>
-      entry.pid === known.pid &&
-      (known.startTicks === 0 ? lives(known) : entry.startTicks === known.startTicks);
+      known.startTicks === 0 ? entry.pid === known.pid && lives(known) : isSameProcess(entry, known);
     if (job.origin === null || !this.#isOurs(job.origin)) return false;
     return (target !== null && isOne(target)) || leftBehind?.some(isOne) === true;
   }
@@ -126,9 +125,8 @@ export class ProcessTable {
   /** The worker's pid, where it lives and its number means something here. */
   #livingWorker({ worker, origin }: Job): number | undefined {
     if (worker === null || origin === null || !this.#isOurs(origin)) return undefined;
-    const isSelf = worker.pid === process.pid && worker.startTicks === readProcess(process.pid)?.startTicks;
-    const isThere = (entry: ProcessStat) =>
-      entry.pid === worker.pid && entry.startTicks === worker.startTicks;
+    const isSelf = isSameProcess(worker, readProcess(process.pid));
+    const isThere = (entry: ProcessStat) => isSameProcess(entry, worker);
     return isSelf || this.#processes.some(isThere) ? worker.pid : undefined;
   }
 
@@ -153,7 +151,7 @@ export class ProcessTable {
     // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
     const leader = holder ?? readProcess(target.pid);
     if (leader === undefined) return target.pid;
-    const isSame = target.startTicks === 0 ? lives(target) : leader.startTicks === target.startTicks;
+    const isSame = target.startTicks === 0 ? lives(target) : isSameProcess(leader, target);
     return isSame ? target.pid : undefined;
   }
 
@@ -173,7 +171,7 @@ export class ProcessTable {
   }
 
   #isWorker(entry: ProcessStat, job: Job): boolean {
-    if (entry.pid === job.worker?.pid && entry.startTicks === job.worker.startTicks) return true;
+    if (isSameProcess(entry, job.worker)) return true;
     return this.#jobOf(entry, job) === job.jobId && isWorkerCommand(commandLine(entry.pid), job.jobId);
   }
 

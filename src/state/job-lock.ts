@@ -35,11 +35,11 @@ export function createLock(path: string): number {
 
 /** Names of the lock files in a directory that are older than `ageMs`. */
 export function listLocks(directory: string, ageMs: number): readonly string[] {
-  const { readdirSync, statSync } = process.getBuiltinModule("node:fs");
+  const { readdirSync } = process.getBuiltinModule("node:fs");
   const oldest = Date.now() - ageMs;
   try {
     return readdirSync(directory).filter(
-      (name) => (statSync(`${directory}/${name}`, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) < oldest,
+      (name) => (statPath(`${directory}/${name}`)?.modifiedAt ?? Infinity) < oldest,
     );
   } catch {
     // No directory, no locks.

@@ -1,4 +1,5 @@
 /** What is in the directory of the logs: its names in portions, however many there are, and what a name says. */
+import { type FileStat, statName } from "../linux/stat.ts";
 import { addressOf, ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, openFile } from "../linux/file.ts";
@@ -78,27 +79,13 @@ export function jobOfLock(name: string): string | undefined {
   return LOCK_NAME.exec(name)?.[1];
 }
 
-export interface LogStat {
-  readonly size: number;
-  /** Last write, in ms since 1970. */
-  readonly modifiedAt: number;
-  readonly uid: number;
-  /** Permission bits, 0o7777. */
-  readonly mode: number;
-  /** Number of names. */
-  readonly links: number;
-}
-
 /** Facts about a log file; undefined where none is there, or something else than a file. */
-export function statLog(path: string): LogStat | undefined {
-  const { lstatSync } = process.getBuiltinModule("node:fs");
-  const facts = lstatSync(path, { throwIfNoEntry: false });
-  if (facts === undefined || !facts.isFile()) return undefined;
-  return {
-    size: facts.size,
-    modifiedAt: facts.mtimeMs,
-    uid: facts.uid,
-    mode: facts.mode & 0o7777,
-    links: facts.nlink,
-  };
+export function statLog(path: string): FileStat | undefined {
+  try {
+    const facts = statName(path);
+    return facts?.kind === "file" ? facts : undefined;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOTDIR) return undefined;
+    throw error;
+  }
 }

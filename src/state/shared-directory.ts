@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { type FileStat, statPath } from "../linux/stat.ts";
+import { type FileStat, statName, statPath } from "../linux/stat.ts";
 import { databaseFiles, type Home } from "./paths.ts";
 import { STICKY, WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
 
@@ -32,10 +32,10 @@ export function isOfOthersToo(home: Home): boolean {
     path.slice(path.lastIndexOf("/") + 1),
   );
   try {
-    const { lstatSync, readdirSync } = process.getBuiltinModule("node:fs");
+    const { readdirSync } = process.getBuiltinModule("node:fs");
     const strange = readdirSync(home.path).filter((name) => !ours.includes(name));
     if (strange.length === 0) return false;
-    const isOwners = (name: string) => lstatSync(`${home.path}/${name}`).uid === libc.geteuid();
+    const isOwners = (name: string) => statName(`${home.path}/${name}`)?.uid === libc.geteuid();
     return !(isOwnersPlace(home) && strange.every(isOwners));
   } catch {
     return true;

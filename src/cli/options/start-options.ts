@@ -3,7 +3,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { HookOrder } from "../../job/job.ts";
 import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
-import { ANSWERS } from "../../job/policy.ts";
+import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
 import type { StartRequest } from "../../jobs/start-request.ts";
 import { flag, type Option, optional, repeated, required, withDefault } from "../command.ts";
@@ -150,9 +150,9 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     onExit: toHookOrder(options),
     policy: {
       strict,
-      ifSucceeded: ifSucceeded ?? "rerun",
-      ifFailed: ifFailed ?? "rerun",
-      ifLost: ifLost ?? "rerun",
+      ifSucceeded: ifSucceeded ?? DEFAULT_POLICY.ifSucceeded,
+      ifFailed: ifFailed ?? DEFAULT_POLICY.ifFailed,
+      ifLost: ifLost ?? DEFAULT_POLICY.ifLost,
     },
     directory: cwd === undefined ? undefined : toAbsolute(cwd),
   };

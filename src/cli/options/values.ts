@@ -1,4 +1,5 @@
 /** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
+import { hasControlCharacter } from "../../job/control-characters.ts";
 import { parseDuration } from "../../job/duration.ts";
 import { OrchesjobError } from "../../job/errors.ts";
 import { byteLength, checkRunKey } from "../../job/request.ts";
@@ -57,7 +58,7 @@ export function shortText(option: string): (text: string) => string {
 export function token(option: string): (text: string) => string {
   const short = shortText(option);
   return (text) => {
-    if (!/[\u0000-\u001f\u007f-\u009f]/.test(text)) return short(text);
+    if (!hasControlCharacter(text)) return short(text);
     throw usage(`${option} contains a control character: ${JSON.stringify(text)}`);
   };
 }
