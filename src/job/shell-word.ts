@@ -1,9 +1,6 @@
 /** Command lines in messages, as a person types them into a shell. */
 
-import { CONTROL_CHARACTERS } from "./control-characters.ts";
-
-/** What would move the cursor, or break the one line of a message, is shown as a dot. */
-const NOT_SHOWN = new RegExp(`[${CONTROL_CHARACTERS}\\u2028\\u2029]`, "g");
+import { replaceControlCharacters } from "./control-characters.ts";
 
 /** Longer words are not typed again but copied from where they came. */
 const LONGEST_WORD = 200;
@@ -12,7 +9,7 @@ const MOST_WORDS = 20;
 /** A word, quoted where a shell would take it for something else. */
 export function shellWord(word: string): string {
   const cut = word.length > LONGEST_WORD ? `${word.slice(0, LONGEST_WORD)}…` : word;
-  const shown = cut.replace(NOT_SHOWN, "·");
+  const shown = replaceControlCharacters(cut, "·").replace(/[\u2028\u2029]/g, "·");
   return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
 }
 

@@ -2,7 +2,7 @@
  * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
  * only where there are some.
  */
-import { CONTROL_CHARACTERS } from "../job/control-characters.ts";
+import { replaceControlCharacters } from "../job/control-characters.ts";
 import { formatDuration, formatExactly } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -22,8 +22,6 @@ export interface Survivors {
   readonly who: string;
   readonly hint: string;
 }
-
-const NOT_SHOWN = new RegExp(`[${CONTROL_CHARACTERS}]`, "g");
 
 const SHOWN = 5;
 const COMMAND_CHARACTERS = 60;
@@ -62,7 +60,7 @@ function describeProcess({ pid, state }: ProcessStat): string {
     return isHiding()
       ? `${pid} (hidden from you: /proc is mounted with hidepid)`
       : `${pid} (which ends just now)`;
-  const words = commandLine(pid).join(" ").replaceAll(NOT_SHOWN, " ").trim();
+  const words = replaceControlCharacters(commandLine(pid).join(" "), " ").trim();
   const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
   if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
   if (state === "D" || state === "T") facts.push(state === "D" ? "state D" : "stopped");
