@@ -51,8 +51,8 @@ export class CheckContext {
 
   /** The store, where it can be used as it is; otherwise the finding of those who would have looked into it. */
   async store(): Promise<JobStore | Finding> {
-    const barrier = this.barrier();
-    if (barrier !== undefined) return barrier;
+    const blocker = this.blocker();
+    if (blocker !== undefined) return blocker;
     const examined = await this.examination();
     const { kind, damage } = examined;
     if (kind === "missing") return ok("there are no jobs yet");
@@ -62,7 +62,7 @@ export class CheckContext {
   }
 
   /** The finding of those who would look into the directory, where they cannot. */
-  barrier(): Finding | undefined {
+  blocker(): Finding | undefined {
     if (this.access === "missing") return ok("there is no state directory yet");
     if (this.access === "barred") return notLookedAt("the state directory cannot be used");
     return undefined;

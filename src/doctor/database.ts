@@ -13,8 +13,8 @@ const DAMAGED =
   "restore a backup, or save what can be read: docs/troubleshooting.md, The database is damaged";
 
 export async function checkDatabase(checkContext: CheckContext): Promise<Finding> {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const { kind, error, damage, thorough, bytes } = await checkContext.examination();
   const { database } = checkContext.home;
   if (kind === "missing") {
@@ -33,18 +33,18 @@ export async function checkDatabase(checkContext: CheckContext): Promise<Finding
     return ok("there is none yet; the first start makes it");
   }
   if (error !== undefined && kind === "rebuilt")
-    return { ...fromError(error), fix: () => mendRebuilt(checkContext) };
+    return { ...fromError(error), fix: () => repairRebuilt(checkContext) };
   if (error !== undefined) return fromError(error);
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);
 }
 
-async function mendRebuilt(checkContext: CheckContext): Promise<string> {
+async function repairRebuilt(checkContext: CheckContext): Promise<string> {
   const isHeld = (jobId: string) => probeLock(lockFilePath(checkContext.home, jobId)) === "held";
-  const mended = await (await checkContext.examination()).fix(isHeld);
-  if (mended === undefined) return "another process has just mended it";
-  return `put ${mended.jobs} jobs back from what was left; the database as it was is kept as ${mended.copy}`;
+  const repaired = await (await checkContext.examination()).fix(isHeld);
+  if (repaired === undefined) return "another process has just repaired it";
+  return `put ${repaired.jobs} jobs back from what was left; the database as it was is kept as ${repaired.copy}`;
 }
 
 function hasLogs(directory: string): boolean {
@@ -54,8 +54,8 @@ function hasLogs(directory: string): boolean {
 }
 
 export async function checkSchema(checkContext: CheckContext): Promise<Finding> {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const { kind, error, schema, knownSchema } = await checkContext.examination();
   if (kind === "missing") return ok("there is no database yet");
   if (kind === "python") return ok("of the Python orchesjob; the next command upgrades it and keeps a copy");
@@ -70,8 +70,8 @@ export async function checkSchema(checkContext: CheckContext): Promise<Finding> 
 const LARGE_LOG_BYTES = 64 * 1024 ** 2;
 
 export async function checkWriteAheadLog(checkContext: CheckContext): Promise<Finding> {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const { pendingBytes } = await checkContext.examination();
   const text = `${bytesText(pendingBytes)} are not in the database itself yet`;
   if (pendingBytes < LARGE_LOG_BYTES) return ok(text);
@@ -85,8 +85,8 @@ export async function checkWriteAheadLog(checkContext: CheckContext): Promise<Fi
 }
 
 export async function checkPythonCopy(checkContext: CheckContext): Promise<Finding> {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const copy = pythonCopy(checkContext.home);
   const unfinished = `${copy}.unfinished`;
   // An upgrade that goes on has not finished its own; afterwards there is nobody who would.

@@ -56,8 +56,8 @@ function nearestDirectory(path: string): string {
 }
 
 export function checkFolders(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const folders = [checkContext.home.logs, checkContext.home.locks];
   const wrong = folders.filter((path) => (statPath(path)?.kind ?? "directory") !== "directory");
   if (wrong.length > 0)
@@ -80,7 +80,7 @@ export function checkFolders(checkContext: CheckContext): Finding {
 }
 
 /** One that is not as it should be. */
-interface Misfit {
+interface Mismatch {
   readonly path: string;
   readonly uid: number;
   readonly mode: number;
@@ -90,10 +90,10 @@ interface Misfit {
 }
 
 export function checkPermissions(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
-  const misfits = [...findMisfits(checkContext)];
-  const foreign = misfits.filter(({ uid }) => uid !== libc.geteuid());
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
+  const mismatches = [...findMismatches(checkContext)];
+  const foreign = mismatches.filter(({ uid }) => uid !== libc.geteuid());
   if (foreign.length > 0) {
     const owner = ownerName(libc.geteuid());
     return problem(
@@ -102,15 +102,15 @@ export function checkPermissions(checkContext: CheckContext): Finding {
     );
   }
   const refusal = findRefusal(checkContext);
-  if (misfits.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
-  const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
+  if (mismatches.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
+  const text = `not as private as they should be: ${listText(mismatches.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
   // Every command is refused then.
   const say = refusal === undefined ? warning : problem;
   if (isOfOthersToo(checkContext.home)) return say(text, OWN_DIRECTORY);
-  const mendable = misfits.filter(({ isLinked }) => !isLinked);
-  const [first] = mendable;
+  const fixable = mismatches.filter(({ isLinked }) => !isLinked);
+  const [first] = fixable;
   if (first === undefined) {
-    const { path, wanted } = misfits[0]!;
+    const { path, wanted } = mismatches[0]!;
     const way =
       wanted === PRIVATE_DIRECTORY
         ? ownTarget(path)
@@ -119,8 +119,8 @@ export function checkPermissions(checkContext: CheckContext): Finding {
   }
   const hint = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const fix = () => {
-    for (const { path, wanted } of mendable) setMode(path, wanted);
-    return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
+    for (const { path, wanted } of fixable) setMode(path, wanted);
+    return `chmod of ${fixable.length}: ${listText(fixable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
   return say(text, hint, fix);
 }
@@ -136,7 +136,7 @@ function findRefusal({ home }: CheckContext): Finding | undefined {
   }
 }
 
-function* findMisfits({ home }: CheckContext): Generator<Misfit> {
+function* findMismatches({ home }: CheckContext): Generator<Mismatch> {
   const fits = (uid: number, mode: number, wanted: number) =>
     uid === libc.geteuid() && (mode & OTHERS) === 0 && (mode & wanted) === wanted;
   for (const path of [home.path, home.logs, home.locks, home.pipes]) {
@@ -171,8 +171,8 @@ function octal(mode: number): string {
 const LOCAL_DISK = "set ORCHESJOB_HOME to a directory on a local disk";
 
 export function checkFileSystem(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const wrong = tryLocking(checkContext.home.path);
   if (wrong !== undefined) return problem(`${wrong}: flock(2) does not work here`, LOCAL_DISK);
   const { type } = readFileSystem(checkContext.home.path);
@@ -192,8 +192,8 @@ const LITTLE_BYTES = 1024 * MIB;
 const LITTLE_FILES = 10_000;
 
 export function checkFreeSpace(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(checkContext.home.path);
   const files = totalFiles === 0 ? "" : `, and room for ${freeFiles} files`;
   const message = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free${files}`;

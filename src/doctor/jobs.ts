@@ -4,7 +4,7 @@ import { timeAgo } from "../jobs/job-files.ts";
 import { sweepOrphanedFiles } from "../jobs/orphaned-files.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
 import { unknownJobsError } from "../jobs/unknown-jobs-error.ts";
-import { findUnknownJobs, recall } from "../jobs/unknown-jobs.ts";
+import { findUnknownJobs, restoreFromWorkers } from "../jobs/unknown-jobs.ts";
 import { readProcess } from "../linux/self.ts";
 import { isOwnerGone } from "../processes/liveness.ts";
 import { statLog } from "../state/log-directory.ts";
@@ -19,11 +19,11 @@ export async function checkWorkers(checkContext: CheckContext): Promise<Finding>
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const { context } = checkContext;
-  const forgotten = await findUnknownJobs(context, store);
-  if (forgotten.length > 0) {
-    const { what, hint = "" } = unknownJobsError(context, forgotten);
+  const unknown = await findUnknownJobs(context, store);
+  if (unknown.length > 0) {
+    const { what, hint = "" } = unknownJobsError(context, unknown);
     return problem(what, hint, async () => {
-      const count = await recall(context, store);
+      const count = await restoreFromWorkers(context, store);
       return countText(count, "job was put back by its worker", "jobs were put back by their workers");
     });
   }
@@ -97,11 +97,11 @@ export async function checkLeftovers(checkContext: CheckContext): Promise<Findin
   const { context, home } = checkContext;
   const paths: string[] = [];
   const dryRun = (path: string) => void paths.push(path);
-  const { keptOrphans } = await sweepOrphanedFiles(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
+  const { keptLogs } = await sweepOrphanedFiles(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
   const kept =
-    keptOrphans === 0
+    keptLogs === 0
       ? ""
-      : `; ${countText(keptOrphans, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
+      : `; ${countText(keptLogs, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
   // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
   const fix = async () => {

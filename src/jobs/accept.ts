@@ -6,7 +6,7 @@ import type { JobStore } from "../store/store.ts";
 import type { Placement } from "../systemd/placement.ts";
 import { Input } from "./input.ts";
 import { prepare, type PreparedJob } from "./prepare.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { type FreeKey, resolve } from "./resolve.ts";
 import type { StartRequest } from "./start-request.ts";
 import { findTruncations } from "./truncation-warning.ts";
@@ -32,7 +32,7 @@ export async function acceptJob(
 ): Promise<Acceptance> {
   let input: Input | undefined;
   if (request.stdin === null) onReady();
-  await recallUnknownJobs(context, store);
+  await restoreUnknownJobs(context, store);
   for (;;) {
     const found = await resolve(context, store, request);
     if (found.existing !== undefined) {

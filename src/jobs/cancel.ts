@@ -37,7 +37,7 @@ export interface CancelResult {
 }
 
 /** How much longer than the grace a worker that is well needs to answer, in ms. Then we do its work. */
-const WORKER_PATIENCE_MS = 10_000;
+const WORKER_TIMEOUT_MS = 10_000;
 
 /** For a worker that goes on after having been stopped, in ms. */
 const LAST_WORD_MS = 3_000;
@@ -66,10 +66,10 @@ function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promi
 }
 
 async function findSurvivors(context: Context, store: JobStore, job: Job): Promise<Orphans> {
-  const company = callerProcesses(process.pid);
+  const excludedPids = callerProcesses(process.pid);
   const survivors = isActive(job.status)
-    ? new OrphanFinder(context, company).ofActive(job)
-    : await findOrphans(context, store, job, company);
+    ? new OrphanFinder(context, excludedPids).ofActive(job)
+    : await findOrphans(context, store, job, excludedPids);
   if (!hasOrphans(survivors) && !isActive(job.status) && job.status !== "LOST" && mayHoldKey(job)) {
     try {
       await store.recordLeft(job.jobId, [], null);
@@ -94,7 +94,7 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   }
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
   const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
-  const busyTimeoutMs = isReached ? order.graceMs + WORKER_PATIENCE_MS : 0;
+  const busyTimeoutMs = isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, busyTimeoutMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
 }
@@ -133,21 +133,23 @@ async function cancelInstead(
   const { worker, origin, target } = job;
   if (origin !== null && origin.pidNamespace !== context.origin.pidNamespace) return job;
   const isPython = origin === null;
-  const keeper = isPython ? findWorker(job.jobId) : (worker ?? undefined);
-  if (keeper !== undefined && target !== null && !lives(target)) {
+  const workerProcess = isPython ? findWorker(job.jobId) : (worker ?? undefined);
+  if (workerProcess !== undefined && target !== null && !lives(target)) {
     // The command has ended by itself, and only the worker knows how: let it say so.
-    signalProcess(keeper, SIGCONT);
+    signalProcess(workerProcess, SIGCONT);
     const recorded = await waitForJob(context, store, job, isFinished, LAST_WORD_MS);
     if (isFinished(recorded)) return recorded;
   }
   // It has done all that we could do, and cannot write it down. Without it nobody would ever.
-  if (isReached && keeper !== undefined && job.token !== null && isWell(context, job, keeper)) return job;
-  if (keeper !== undefined) signalProcess(keeper, SIGSTOP);
+  if (isReached && workerProcess !== undefined && job.token !== null && isWell(context, job, workerProcess))
+    return job;
+  if (workerProcess !== undefined) signalProcess(workerProcess, SIGSTOP);
   let isOver = false;
   try {
-    const hunt = new StandInHunt(context, job, callerProcesses(process.pid), keeper);
+    const hunt = new StandInHunt(context, job, callerProcesses(process.pid), workerProcess);
     const left = await endAll(hunt, new Deadline(order.graceMs));
-    const end = target !== null && keeper !== undefined ? readEnd(target.pid, keeper) : undefined;
+    const end =
+      target !== null && workerProcess !== undefined ? readEnd(target.pid, workerProcess) : undefined;
     const outcome = end === undefined ? UNKNOWN : toOutcome(end);
     const leftBehind = left.map(({ pid }) => identify(pid));
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now(), leftBehind);
@@ -158,13 +160,13 @@ async function cancelInstead(
   } finally {
     // A Python worker's last word is not heard any more: see jobs_python_final. One of ours whose job's end we could not record
     // tells of it itself.
-    if (keeper !== undefined) signalProcess(keeper, isOver ? SIGKILL : SIGCONT);
+    if (workerProcess !== undefined) signalProcess(workerProcess, isOver ? SIGKILL : SIGCONT);
   }
 }
 
 /** Whether a worker goes its way: it is not stopped, and nothing of the job is left that it could have ended. */
-function isWell(context: Context, job: Job, keeper: ProcessIdentity): boolean {
-  if (/[Tt]/.test(readProcess(keeper.pid)?.state ?? "")) return false;
+function isWell(context: Context, job: Job, workerProcess: ProcessIdentity): boolean {
+  if (/[Tt]/.test(readProcess(workerProcess.pid)?.state ?? "")) return false;
   const { seen } = findProcesses(context, job, {
     excludedPids: callerProcesses(process.pid),
     trustSession: false,
@@ -178,7 +180,7 @@ class StandInHunt extends JobHunt {
     context: Context,
     job: Job,
     excludedPids: ReadonlySet<number>,
-    readonly keeper: ProcessIdentity | undefined,
+    readonly workerProcess: ProcessIdentity | undefined,
   ) {
     super(context, job, excludedPids);
   }
@@ -196,10 +198,10 @@ class StandInHunt extends JobHunt {
   }
 
   #children(): readonly ProcessStat[] | undefined {
-    const { keeper } = this;
+    const { workerProcess } = this;
     // Somebody else may have its number by now.
-    return keeper !== undefined && lives(keeper)
-      ? findChildren(this.context, this.job, keeper.pid)
+    return workerProcess !== undefined && lives(workerProcess)
+      ? findChildren(this.context, this.job, workerProcess.pid)
       : undefined;
   }
 }

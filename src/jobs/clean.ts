@@ -7,7 +7,7 @@ import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { JobFiles } from "./job-files.ts";
-import { tellOfMissingDatabase } from "./missing-database.ts";
+import { reportMissingDatabase } from "./missing-database.ts";
 import { sweepOrphanedFiles } from "./orphaned-files.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
@@ -32,7 +32,7 @@ export interface CleanLimits {
 export interface DryRun {
   job(job: Job): void;
   /** A log or lock file that belongs to no job. */
-  stray(path: string): void;
+  orphanedFile(path: string): void;
 }
 
 export interface CleanResult {
@@ -51,10 +51,10 @@ export async function cleanJobs(
 ): Promise<CleanResult> {
   const store = context.openStore();
   if (store === undefined) {
-    tellOfMissingDatabase(context);
+    reportMissingDatabase(context);
     return nothingDone(limits);
   }
-  const sweep = { before: limits.before, dryRun: dryRun?.stray };
+  const sweep = { before: limits.before, dryRun: dryRun?.orphanedFile };
   // The total is known only when every file was looked at, so strays come first where there is a limit to it.
   const first =
     limits.maxLogBytes === undefined ? undefined : await sweepOrphanedFiles(context, store, sweep);
@@ -65,7 +65,7 @@ export async function cleanJobs(
     await store.discardOldCopy();
     await store.vacuum();
   } else {
-    await cleaner.tellAll(dryRun);
+    await cleaner.reportAll(dryRun);
   }
   const { orphanedFiles, errors } = first ?? (await sweepOrphanedFiles(context, store, sweep));
   return {
@@ -115,7 +115,7 @@ class Cleaner {
     }
   }
 
-  async tellAll(dryRun: DryRun): Promise<void> {
+  async reportAll(dryRun: DryRun): Promise<void> {
     for await (const doomed of this.#batches()) {
       for (const candidate of doomed) {
         const job = await this.store.find(candidate.jobId);

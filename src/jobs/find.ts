@@ -5,7 +5,7 @@ import { isActive } from "../job/status.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
@@ -24,7 +24,7 @@ export async function findJob(
   const found = await look();
   // The key's active job is the only one that can run, and who asks for an id means that job.
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
-  const job = isAnswer || (await recallUnknownJobs(context, store)) === 0 ? found : await look();
+  const job = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   if (job === undefined) throw notFound(context, selector);
   return { store, job };
 }
@@ -60,7 +60,7 @@ async function findByBeginning(store: JobStore, beginning: string): Promise<Job 
 /** All jobs of a run key, newest first. Throws `not-found` where there is none. */
 export async function findHistory(context: Context, runKey: string): Promise<readonly Job[]> {
   const store = context.openStore();
-  if (store !== undefined) await recallUnknownJobs(context, store);
+  if (store !== undefined) await restoreUnknownJobs(context, store);
   const jobs = store === undefined ? [] : await store.history(runKey);
   if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
   return reconcileAll(context, store, jobs);

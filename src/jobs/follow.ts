@@ -45,7 +45,7 @@ export const NO_CONTROL: FollowControl = {
 };
 
 /**
- * Follows until the job has ended and everything is copied, or the errand says so; returns the job as it is then.
+ * Follows until the job has ended and everything is copied, or the control says so; returns the job as it is then.
  * Throws SystemError EPIPE where a reader has gone.
  */
 export async function followJob(
@@ -53,29 +53,29 @@ export async function followJob(
   store: JobStore,
   job: Job,
   routes: readonly Route[],
-  errand: FollowControl = NO_CONTROL,
+  control: FollowControl = NO_CONTROL,
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
-  const taps: Tap[] = [];
+  const copiers: LogCopier[] = [];
   const onCut = (stream: LogStream, from: number) =>
     context.notify(
       `the ${stream} of job ${job.jobId} was truncated (it had ${from} bytes); what follows is its new content, from the beginning`,
     );
-  for (const route of routes) taps.push(new Tap(logs[route.stream], route, onCut));
-  const growth = new GrowthWatch(taps);
+  for (const route of routes) copiers.push(new LogCopier(logs[route.stream], route, onCut));
+  const growth = new GrowthWatch(copiers);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
     let isLong = false;
     for (let current = job; ;) {
       // The end is looked for before the output: what is read after it is all there is.
       current = await refresh(context, store, current);
-      if (await errand.isLeaving(current)) return current;
+      if (await control.isLeaving(current)) return current;
       let copied = 0;
-      for (const tap of taps) copied += tap.copy();
+      for (const copier of copiers) copied += copier.copy();
       if (!isActive(current.status) && copied === 0) {
-        for (const tap of taps)
-          if (!tap.isOpen && wasOpened(current))
-            errand.onGone(describeGone(context, current, tap.route.stream));
+        for (const copier of copiers)
+          if (!copier.isOpen && wasOpened(current))
+            control.onGone(describeGone(context, current, copier.route.stream));
         return current;
       }
       if (copied > 0) {
@@ -84,9 +84,9 @@ export async function followJob(
       } else {
         // What came while we looked would not end the sleep.
         await turn();
-        if (await errand.isLeaving(current)) return current;
+        if (await control.isLeaving(current)) return current;
         if (isLong) store.disconnect();
-        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, errand.restMs()));
+        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, control.restMs()));
         isLong = true;
       }
       await turn();
@@ -94,7 +94,7 @@ export async function followJob(
   } finally {
     owner.close();
     growth.close();
-    for (const tap of taps) tap.close();
+    for (const copier of copiers) copier.close();
   }
 }
 
@@ -114,7 +114,7 @@ const KNOWN_BYTES = 64;
  * beyond that already, has other bytes before the place that we have come to. Where even these are the same, nothing tells.
  * A file that was renamed stays ours: the command goes on writing to it, and not to a new one of the old name.
  */
-class Tap {
+class LogCopier {
   #transfer: Transfer | undefined;
   /** The last bytes before the place that we have come to. */
   #known = new Uint8Array(0);

@@ -5,11 +5,11 @@ import { now } from "../linux/clock.ts";
 import { directorySize, type DirectorySize } from "../linux/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { tellOfMissingDatabase } from "./missing-database.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { reportMissingDatabase } from "./missing-database.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile } from "./reconcile.ts";
 
-export interface Figures extends Statistics {
+export interface MetricsSnapshot extends Statistics {
   readonly at: Instant;
   /** Oldest first. */
   readonly active: readonly Job[];
@@ -18,15 +18,15 @@ export interface Figures extends Statistics {
   readonly logs: DirectorySize | undefined;
 }
 
-export async function readFigures(
+export async function readMetrics(
   context: Context,
   request: StatisticsRequest,
   withLogs: boolean,
-): Promise<Figures> {
+): Promise<MetricsSnapshot> {
   const store = context.openStore();
   const logs = withLogs ? directorySize(context.home.logs) : undefined;
   if (store === undefined) {
-    tellOfMissingDatabase(context);
+    reportMissingDatabase(context);
     return {
       at: now(),
       active: [],
@@ -38,7 +38,7 @@ export async function readFigures(
       logs,
     };
   }
-  await recallUnknownJobs(context, store);
+  await restoreUnknownJobs(context, store);
   const seen = await store.active();
   const jobs = await Promise.all(seen.map((job) => reconcile(context, store, job)));
   const statistics = await store.statistics(request);

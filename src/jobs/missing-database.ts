@@ -6,7 +6,7 @@ import type { Context } from "../state/context.ts";
 let isTold = false;
 
 /** For those who have asked for many jobs, and got no store; who asked for one gets an error of that kind. */
-export function tellOfMissingDatabase({ home, notify }: Context): void {
+export function reportMissingDatabase({ home, notify }: Context): void {
   if (isTold) return;
   isTold = true;
   const what =

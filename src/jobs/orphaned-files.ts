@@ -19,9 +19,9 @@ import { lockFilePath, pipeFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
 /** In ms. */
-const STRAY_LOG_AGE_MS = 7 * 86_400_000;
+const ORPHANED_LOG_AGE_MS = 7 * 86_400_000;
 /** No launcher takes so long between its lock and its job, in ms. */
-const STRAY_LOCK_AGE_MS = 3_600_000;
+const ORPHANED_LOCK_AGE_MS = 3_600_000;
 
 export interface SweepOrder {
   /** Only logs last written before this time; undefined: no logs at all. */
@@ -33,7 +33,7 @@ export interface SweepOrder {
 export interface SweepResult {
   readonly orphanedFiles: number;
   /** Logs that belong to no job either, and stay: they are too young, or somebody has them open. */
-  readonly keptOrphans: number;
+  readonly keptLogs: number;
   readonly errors: number;
   /** Bytes of the logs that do belong to jobs. */
   readonly logBytes: number;
@@ -44,7 +44,7 @@ export async function sweepOrphanedFiles(
   store: JobStore,
   { before, dryRun }: SweepOrder,
 ): Promise<SweepResult> {
-  const result = { orphanedFiles: 0, keptOrphans: 0, errors: 0, logBytes: 0 };
+  const result = { orphanedFiles: 0, keptLogs: 0, errors: 0, logBytes: 0 };
   const drop = (path: string) => {
     if (dryRun !== undefined) dryRun(path);
     else if (!removeFile(path)) return;
@@ -55,23 +55,23 @@ export async function sweepOrphanedFiles(
       const jobId = jobOfLog(name);
       return jobId === undefined ? [] : [{ jobId, path: `${context.home.logs}/${name}` }];
     });
-    const strays = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
+    const orphaned = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
     for (const { jobId, path } of logs) {
       attempt(context, result, () => {
-        if (!strays.has(jobId)) result.logBytes += statLog(path)?.size ?? 0;
+        if (!orphaned.has(jobId)) result.logBytes += statLog(path)?.size ?? 0;
         else if (isOld(path, before) && isUnused(context, jobId, path)) drop(path);
-        else result.keptOrphans += 1;
+        else result.keptLogs += 1;
       });
     }
   }
-  for (const path of await strayPipes(context, store)) attempt(context, result, () => drop(path));
-  for (const path of await strayLocks(context, store)) attempt(context, result, () => drop(path));
+  for (const path of await findOrphanedPipes(context, store)) attempt(context, result, () => drop(path));
+  for (const path of await findOrphanedLocks(context, store)) attempt(context, result, () => drop(path));
   return result;
 }
 
 function isOld(path: string, before: Instant | undefined): boolean {
   if (before === undefined) return false;
-  const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, before / 1000);
+  const latest = Math.min(Date.now() - ORPHANED_LOG_AGE_MS, before / 1000);
   return (statLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
 }
 
@@ -82,32 +82,32 @@ function isUnused(context: Context, jobId: string, path: string): boolean {
 }
 
 /** What is in a FIFO that nobody has open is lost already; as long as a job is known, the next look at it sees to its FIFOs. */
-async function strayPipes(context: Context, store: JobStore): Promise<readonly string[]> {
-  const strays: string[] = [];
+async function findOrphanedPipes(context: Context, store: JobStore): Promise<readonly string[]> {
+  const orphaned: string[] = [];
   for (const names of readNames(context.home.pipes)) {
     for (const name of names) {
       const jobId = jobOfPipe(name);
       if (jobId === undefined || (await store.find(jobId)) !== undefined) continue;
       const path = `${context.home.pipes}/${name}`;
       if (probeLock(path) === "free" && probeLock(lockFilePath(context.home, jobId)) !== "held")
-        strays.push(path);
+        orphaned.push(path);
     }
   }
-  return strays;
+  return orphaned;
 }
 
 /** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
-async function strayLocks(context: Context, store: JobStore): Promise<readonly string[]> {
-  const strays: string[] = [];
-  for (const name of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
+async function findOrphanedLocks(context: Context, store: JobStore): Promise<readonly string[]> {
+  const orphaned: string[] = [];
+  for (const name of listLocks(context.home.locks, ORPHANED_LOCK_AGE_MS)) {
     const jobId = jobOfLock(name);
     if (jobId === undefined) continue;
     const path = lockFilePath(context.home, name);
     const job = await store.find(jobId);
     const isOver = job === undefined || (!isActive(job.status) && !isHookDue(job));
-    if (isOver && probeLock(path) === "free") strays.push(path);
+    if (isOver && probeLock(path) === "free") orphaned.push(path);
   }
-  return strays;
+  return orphaned;
 }
 
 function attempt(context: Context, result: { errors: number }, work: () => void): void {

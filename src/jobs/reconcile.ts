@@ -88,7 +88,7 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
 
 /** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */
 export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
-  const found = (await store.find(job.jobId)) ?? (await recallJob(context, store, job));
+  const found = (await store.find(job.jobId)) ?? (await restoreJob(context, store, job));
   if (found !== undefined) return reconcile(context, store, found);
   throw new OrchesjobError(
     "not-found",
@@ -97,9 +97,9 @@ export async function refresh(context: Context, store: JobStore, job: Job): Prom
 }
 
 /** It runs, and an older database was put in the place of the one that knew it. */
-async function recallJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
-  const { recall } = await import("./unknown-jobs.ts");
-  await recall(context, store);
+async function restoreJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
+  const { restoreFromWorkers } = await import("./unknown-jobs.ts");
+  await restoreFromWorkers(context, store);
   return store.find(job.jobId);
 }
 
@@ -172,7 +172,7 @@ export async function findOrphans(
 }
 
 /** Tells whoever has seen the end of a job that processes of it still live, and hold its key. */
-export async function tellOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
+export async function reportOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
   if (!hasOrphans(orphans)) return;
   const { describeSurvivors } = await import("./survivors.ts");
   const { end, who, hint } = describeSurvivors(context, job, orphans);

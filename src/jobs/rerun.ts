@@ -10,7 +10,7 @@ import { findJob, type JobSelector } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**
- * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`,
+ * A strict key needs a permission (`unlock`), which is used up. `placement`: instead of what the first job had; `onExit`,
  * `output`: null, undefined for that of the job. Throws `not-found`, and `conflict` where the run key has an active job, or is
  * strict and not unlocked.
  */
@@ -18,8 +18,8 @@ export async function rerunJob(
   context: Context,
   selector: JobSelector,
   reason: string | null,
-  lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
-  patience: WaitMode,
+  placement: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
+  waitMode: WaitMode,
   onExit: HookOrder | null,
   output: OutputMode | undefined,
 ): Promise<StartResult> {
@@ -42,8 +42,9 @@ export async function rerunJob(
   }
   const { runKey, command, env, labels, timeoutMs, jobId } = job;
   const scope =
-    lodging.scope ?? (lodging.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
-  const properties = lodging.properties.length > 0 || scope === "never" ? lodging.properties : job.properties;
+    placement.scope ?? (placement.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
+  const properties =
+    placement.properties.length > 0 || scope === "never" ? placement.properties : job.properties;
   return startJob(
     context,
     {
@@ -58,6 +59,6 @@ export async function rerunJob(
       // The Python versions did not note the directory.
       directory: job.cwd === "" ? undefined : job.cwd,
     },
-    patience,
+    waitMode,
   );
 }

@@ -10,7 +10,7 @@ import { FORWARDED_SIGNALS } from "../linux/signals.ts";
 import { askUnit, dieOf, type Unit } from "../systemd/unit.ts";
 import { cancelJob } from "./cancel.ts";
 import type { Context } from "../state/context.ts";
-import { isThere, passOnInContainer } from "./outlast-worker.ts";
+import { isWorkerInUnit, passOnInContainer } from "./worker-exit.ts";
 
 /**
  * What is left of the time until systemd kills everything is for a KILL of ours and for recording the result; and half of it
@@ -29,15 +29,15 @@ export class RunSignals {
     /** The job was started by this `run`; one that it found active may belong to somebody else. */
     readonly isOwnJob: boolean,
     /** A container ends with us: see isContainersCommand. */
-    readonly isContainers: boolean,
+    readonly endsContainer: boolean,
   ) {}
 
   /** Whether the signal ends our watching. Otherwise it has been passed on to the job. */
   leavesOn(signal: number, job: Job): boolean {
-    if (this.isContainers) return !passOnInContainer(this.context, job, this.isOwnJob, signal);
+    if (this.endsContainer) return !passOnInContainer(this.context, job, this.isOwnJob, signal);
     const { worker } = job;
     const unit = askUnit();
-    const isInside = unit !== undefined && worker !== null && isThere(worker, unit.name);
+    const isInside = unit !== undefined && worker !== null && isWorkerInUnit(worker, unit.name);
     if (unit?.isOurs !== true || !(this.isOwnJob || isInside)) return true;
     // The worker passes on what it hears. What systemd has sent to the whole unit it has heard already.
     if (worker !== null && !(unit.signalsAll && isInside)) signalProcess(worker, signal);

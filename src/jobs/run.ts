@@ -11,7 +11,7 @@ import { describeAfterLeaving } from "./after-leaving.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
-import { tellOfUnreadInput } from "./start.ts";
+import { warnAboutUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -26,7 +26,7 @@ export async function runJob(
   request: StartRequest,
   output: { readonly stdout: number; readonly stderr: number },
 ): Promise<RunResult> {
-  const isContainers = isContainersCommand();
+  const endsContainer = isContainersCommand();
   const store = context.createStore();
   const heard = new Set<number>();
   let isListening = false;
@@ -42,17 +42,17 @@ export async function runJob(
     context.notify(
       `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
     );
-  const isTold = tellOfUnreadInput(context, request);
+  const isTold = warnAboutUnreadInput(context, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
   ] as const;
   let detachedBy: number | undefined;
   let signals: RunSignals | undefined;
-  const errand = {
+  const control = {
     async isLeaving(current: Job) {
       if (heard.size > 0)
-        signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing, isContainers);
+        signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing, endsContainer);
       for (const signal of heard) {
         heard.delete(signal);
         if (signals?.leavesOn(signal, current) === true) detachedBy ??= signal;
@@ -64,16 +64,16 @@ export async function runJob(
     // The result is known all the same, and is what a scheduler asks for.
     onGone: (message: string) => context.notify(message),
   };
-  const ended = await followJob(context, store, job, routes, errand).catch((error: unknown) => {
+  const ended = await followJob(context, store, job, routes, control).catch((error: unknown) => {
     throw notShown(context, job, error);
   });
   // Somebody may have been slower than the command.
-  if (!isTold) tellOfUnreadInput(context, request);
+  if (!isTold) warnAboutUnreadInput(context, request);
   // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
-  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isContainers)) {
+  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || endsContainer)) {
     // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
-    const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
-    await (await import("./outlast-worker.ts")).outlastWorker(context, ended, isContainers, isEnough);
+    const shouldStop = () => heard.size > 0 || signals?.isTimeOver === true;
+    await (await import("./worker-exit.ts")).awaitWorkerExit(context, ended, endsContainer, shouldStop);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }

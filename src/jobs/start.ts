@@ -26,19 +26,19 @@ export async function startJob(
   request: StartRequest,
   waitMode: WaitMode,
 ): Promise<StartResult> {
-  const isContainers = isContainersCommand();
+  const endsContainer = isContainersCommand();
   const store = context.createStore();
   const isSupervised = waitMode.until === "finished";
   const listen = () => isSupervised && waitMode.interruption.listen();
   const { existing, job, warnings } = await acceptJob(context, store, request, isSupervised, listen);
   listen();
-  tellOfUnreadInput(context, request);
+  warnAboutUnreadInput(context, request);
   return {
     existing,
     commandMatches: isSameCommand(job, request),
-    job: await awaitJob(context, store, job, waitMode, isContainers && !existing),
+    job: await awaitJob(context, store, job, waitMode, endsContainer && !existing),
     warnings:
-      isContainers && !existing && waitMode.until === "launched" ? [...warnings, ENDS_WITH_US] : warnings,
+      endsContainer && !existing && waitMode.until === "launched" ? [...warnings, ENDS_WITH_US] : warnings,
   };
 }
 
@@ -58,10 +58,10 @@ async function awaitJob(
     for (;;) {
       const seen = await waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, interruption);
       if (!endsWithUs) return seen;
-      const { outlastWorker, passOnInContainer } = await import("./outlast-worker.ts");
+      const { awaitWorkerExit, passOnInContainer } = await import("./worker-exit.ts");
       const { signal } = interruption;
       if (signal === undefined || isFinished(seen)) {
-        await outlastWorker(context, seen, true, () => interruption.signal !== undefined);
+        await awaitWorkerExit(context, seen, true, () => interruption.signal !== undefined);
         return seen;
       }
       // A stop of the container is meant for the job: as of run.
@@ -83,7 +83,7 @@ export function isLaunched(job: Job): boolean {
 }
 
 /** Says that the command does not get what is on our stdin; returns whether it did. */
-export function tellOfUnreadInput(context: Context, { stdin, rerunOfJobId }: StartRequest): boolean {
+export function warnAboutUnreadInput(context: Context, { stdin, rerunOfJobId }: StartRequest): boolean {
   if (stdin !== null || rerunOfJobId !== null || !isInputOffered()) return false;
   context.notify("what is on stdin does not reach the command; to pass it on: --stdin -");
   return true;

@@ -42,7 +42,7 @@ export function describeSurvivors(
   return {
     end,
     who: `its command still runs: ${noun} ${shown}${more}${since}`,
-    hint: findWayOut(job, orphans.seen, isTried),
+    hint: findHint(job, orphans.seen, isTried),
   };
 }
 
@@ -70,7 +70,7 @@ function describeProcess({ pid, state }: ProcessStat): string {
   return told === "" ? `${pid}` : `${pid} (${told})`;
 }
 
-function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
+function findHint({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
   // One that cannot be signalled because it is gone is nobody's.
   const foreign = seen.filter(({ pid }) => !maySignal(pid) && (isHiding() || ownerOf(pid) !== undefined));
   const stuck = seen.filter((entry) => isStuck(entry) && !foreign.includes(entry));

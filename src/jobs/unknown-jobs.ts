@@ -13,7 +13,7 @@ import type { JobStore } from "../store/store.ts";
 const ID_LENGTH = 36;
 
 /** How long a worker is given to put its job back, in ms. It takes some ms, unless the machine is very busy. */
-const PATIENCE_MS = 3_000;
+const RESTORE_TIMEOUT_MS = 3_000;
 const PAUSE_MS = 10;
 
 /** The ids of the jobs that run, and that the store does not know. */
@@ -21,14 +21,14 @@ export async function findUnknownJobs(context: Context, store: JobStore): Promis
   return (await search(context, store)).running;
 }
 
-interface Forgotten {
+interface UnknownJobs {
   /** Their workers live. */
   readonly running: readonly string[];
   /** Their workers have died without a word, and so nobody can put them back. */
   readonly left: readonly string[];
 }
 
-async function search(context: Context, store: JobStore): Promise<Forgotten> {
+async function search(context: Context, store: JobStore): Promise<UnknownJobs> {
   const running: string[] = [];
   const left: string[] = [];
   for (const names of readNames(context.home.locks)) {
@@ -60,12 +60,12 @@ async function refuseLeft(context: Context, jobIds: readonly string[]): Promise<
  * Has the workers of such jobs put them back; returns how many there were. Throws `conflict` where one does not, or where a
  * command has outlived its worker.
  */
-export async function recall(context: Context, store: JobStore): Promise<number> {
+export async function restoreFromWorkers(context: Context, store: JobStore): Promise<number> {
   const { running: forgotten, left } = await search(context, store);
   if (left.length > 0) await refuseLeft(context, left);
   if (forgotten.length === 0) return 0;
   for (const jobId of forgotten) wakeOwner(lockFilePath(context.home, jobId));
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + RESTORE_TIMEOUT_MS;
   for (let missing = forgotten; ;) {
     missing = (await store.unclaimed(missing)).filter((jobId) =>
       isClaimed(lockFilePath(context.home, jobId)),

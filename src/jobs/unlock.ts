@@ -4,7 +4,7 @@ import type { Instant } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile } from "./reconcile.ts";
 
 /**
@@ -18,7 +18,7 @@ export async function unlockRunKey(
   ttlMs: number | null,
 ): Promise<{ readonly allowedAt: Instant; readonly expiresAt: Instant | null }> {
   const store = context.openStore();
-  if (store !== undefined) await recallUnknownJobs(context, store);
+  if (store !== undefined) await restoreUnknownJobs(context, store);
   const latest = await store?.latest(runKey);
   const hasRun = latest ?? (await store?.strictness(runKey, now()))?.strictJobId;
   // A mistyped key would lie in wait for its first run, and allow a second.

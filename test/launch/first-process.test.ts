@@ -156,7 +156,7 @@ describe("who is a container's command, and leaves a job in there that somebody 
       process.kill(first, "SIGTERM");
       const { stderr } = await box.finished(outside);
       expect(stderr).toMatch(
-        /^orchesjob: left job (\S+), which ends with this container; see what it has written: orchesjob logs --job-id \1\n$/,
+        /^orchesjob: left job (\S+), which ends with this container; see its output: orchesjob logs --job-id \1\n$/,
       );
       const isLost = async () => (await box.json(["status", "--run-key", "k"])).status === "LOST";
       await until("the job has ended with it", isLost);

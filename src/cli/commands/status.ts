@@ -30,7 +30,11 @@ export const status = defineCommand({
       const { runKey, jobId, all, running } = options;
       if (running) {
         if (all || runKey !== undefined || jobId !== undefined)
-          throw new OrchesjobError("usage", "--running is about all jobs", "give no other selection with it");
+          throw new OrchesjobError(
+            "usage",
+            "--running selects all active jobs",
+            "leave out --all, --run-key and --job-id",
+          );
         return listActive(context);
       }
       if (!all) return undefined;

@@ -7,7 +7,7 @@ import type { Context } from "../state/context.ts";
  * Has the workers of jobs that run, and that the store does not know, put them back; returns how many there were. Throws
  * `conflict` where one does not. Where nothing runs that is a look at an empty directory.
  */
-export async function recallUnknownJobs(context: Context, store: JobStore): Promise<number> {
+export async function restoreUnknownJobs(context: Context, store: JobStore): Promise<number> {
   if (isEmptyDirectory(context.home.locks)) return 0;
-  return (await import("./unknown-jobs.ts")).recall(context, store);
+  return (await import("./unknown-jobs.ts")).restoreFromWorkers(context, store);
 }

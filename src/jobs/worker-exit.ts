@@ -28,29 +28,29 @@ const LONGEST_LOOK_MS = 100;
 /**
  * Waits until the worker of a job that has ended has nothing more to do for it, where it ends with us: systemd kills what is
  * left of a service when its main process ends, and the kernel all that is in a container with its first process; and the
- * worker may still have the job's hook to run. `isContainers`: a container ends with us. `isEnough`: leave it to them, and the hook to whoever looks at the job next.
+ * worker may still have the job's hook to run. `endsContainer`: a container ends with us. `shouldStop`: leave it to them, and the hook to whoever looks at the job next.
  */
-export async function outlastWorker(
+export async function awaitWorkerExit(
   context: Context,
   { jobId, worker, output, leftBehind }: Job,
-  isContainers: boolean,
-  isEnough: () => boolean,
+  endsContainer: boolean,
+  shouldStop: () => boolean,
 ): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (worker === null || !(isContainers || unit?.endsWith(".service") === true)) return;
-  const lives = () => (isContainers ? isLivingWorker(worker) : isThere(worker, unit!));
+  if (worker === null || !(endsContainer || unit?.endsWith(".service") === true)) return;
+  const lives = () => (endsContainer ? isLivingWorker(worker) : isWorkerInUnit(worker, unit!));
   // Who copies for daemons, or watches over what it could not end, stays longer than for its job.
   const staysLonger = output === "pipe" || (leftBehind?.length ?? 0) > 0;
   const runsHook = () => probeLock(hookFiles(context.home, jobId).lock) === "held";
   let pause = FIRST_LOOK_MS;
-  while (lives() && (!staysLonger || runsHook()) && !isEnough()) {
+  while (lives() && (!staysLonger || runsHook()) && !shouldStop()) {
     await Bun.sleep(pause);
     pause = Math.min(pause * 2, LONGEST_LOOK_MS);
   }
 }
 
 /** Whether a worker lives, in this unit of systemd's. */
-export function isThere(worker: ProcessIdentity, unit: string): boolean {
+export function isWorkerInUnit(worker: ProcessIdentity, unit: string): boolean {
   return isLivingWorker(worker) && isInUnit(worker.pid, unit);
 }
 
