@@ -147,7 +147,10 @@ describe("modes", () => {
     chmodSync(elsewhere, 0o755);
     chmodSync(box.job.stderr_file, 0o644);
     const mended = (await diagnose(box, ["--fix"])).of("permissions");
-    expect(mended).toMatchObject({ status: "warning", fixed: `set permissions: 0600 ${box.job.stderr_file}` });
+    expect(mended).toMatchObject({
+      status: "warning",
+      fixed: `set permissions: 0600 ${box.job.stderr_file}`,
+    });
     expect([elsewhere, box.job.stdout_file, box.job.stderr_file].map(modeOf)).toEqual([0o755, 0o644, 0o600]);
   });
 

@@ -28,12 +28,16 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
   });
   expect(await inService("/root/jobs", "KillMode=process")).toMatchObject({
     status: "ok",
-    message: expect.stringMatching(/started from here survives the end of run-\S+\.service \(KillMode=process\)$/),
+    message: expect.stringMatching(
+      /started from here survives the end of run-\S+\.service \(KillMode=process\)$/,
+    ),
   });
   const jobs = `${TESTER.home}/jobs`;
   expect(await inService(jobs, `User=${TESTER.name}`)).toMatchObject({
     status: "warning",
-    message: expect.stringMatching(/started from here ends with run-\S+\.service .*no service manager of its own/),
+    message: expect.stringMatching(
+      /started from here ends with run-\S+\.service .*no service manager of its own/,
+    ),
     way_out: `loginctl enable-linger ${TESTER.name}`,
   });
 
