@@ -1,4 +1,4 @@
-/** Jobs of many run keys at once. */
+/** Lists the jobs of all run keys. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { ListFilter } from "../store/store.ts";
@@ -12,7 +12,7 @@ export async function listJobs(context: Context, filter: ListFilter): Promise<re
   const store = context.openStore();
   if (store === undefined) return nothing(context);
   await restoreUnknownJobs(context, store);
-  // Who asks for lost jobs means also those that nobody has looked at since.
+  // Reconcile active jobs first, so that `--status LOST` also finds losses that no command has recorded yet.
   await reconcileAll(context, store, await store.active());
   const jobs = await reconcileAll(context, store, await store.list(filter));
   if (filter.statuses.length === 0) return jobs;

@@ -1,4 +1,4 @@
-/** The figures of `metrics`: all jobs, those that are active in truth, and what is on disk. Nothing is created. */
+/** Collects the data of `metrics`: all jobs, those that are really active, and sizes on disk. Creates nothing. */
 import type { Instant, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
@@ -14,7 +14,7 @@ export interface MetricsSnapshot extends Statistics {
   /** Oldest first. */
   readonly active: readonly Job[];
   readonly size: Size;
-  /** Undefined where it was not asked for. */
+  /** Undefined if not asked for. */
   readonly logs: DirectorySize | undefined;
 }
 
@@ -52,7 +52,7 @@ export async function readMetrics(
   };
 }
 
-/** A loss that could not be recorded (the disk is full) is told all the same: the store counts that job as active still. */
+/** Corrects the counts for losses that could not be recorded (full disk): the store still counts those jobs as active. */
 async function withUnrecorded(
   store: JobStore,
   groups: readonly JobGroup[],

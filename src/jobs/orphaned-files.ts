@@ -1,9 +1,8 @@
 /**
- * Log and lock files that belong to no job. A log is opened only when its job is in the store, so a log without a job is
- * one whose row is gone: deleted by hand, or not yet in a backup that was put back, or in a database that was moved away
- * because it was damaged. In the last two somebody may want it still, and the log may be older than the mishap. So it goes
- * only where somebody says how old is old enough, then as a job would that ended with the last write, and never before a
- * week is over; and not while anybody has it open.
+ * Deletes log and lock files that belong to no job. A log is created only after its job is in the store, so the row of a log
+ * without a job is gone: deleted by hand, newer than a backup that was put back, or in a damaged database that was moved away.
+ * In the last two cases the log may still be wanted. So it is deleted only if the caller gives an age, is then treated as a job
+ * that ended with its last write, is at least a week old, and no process writes to it.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
@@ -18,24 +17,24 @@ import { jobOfLock, jobOfLog, jobOfPipe, statLog, readNames } from "../state/log
 import { lockFilePath, pipeFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
-/** In ms. */
+/** A younger log is kept, in ms. */
 const ORPHANED_LOG_AGE_MS = 7 * 86_400_000;
-/** No launcher takes so long between its lock and its job, in ms. */
+/** A younger lock file is kept, in ms: its launcher may not have inserted the job yet. */
 const ORPHANED_LOCK_AGE_MS = 3_600_000;
 
 export interface SweepOrder {
-  /** Only logs last written before this time; undefined: no logs at all. */
+  /** Deletes only logs last written before this time; undefined: no logs. */
   readonly before: Instant | undefined;
-  /** Called with the path of each file that would be deleted; then none is. */
+  /** If given, is called with the path of each file that would be deleted, and nothing is deleted. */
   readonly dryRun: ((path: string) => void) | undefined;
 }
 
 export interface SweepResult {
   readonly orphanedFiles: number;
-  /** Logs that belong to no job either, and stay: they are too young, or somebody has them open. */
+  /** Number of logs without a job that stay, because they are too young or a process writes to them. */
   readonly keptLogs: number;
   readonly errors: number;
-  /** Bytes of the logs that do belong to jobs. */
+  /** Bytes of the logs that belong to jobs. */
   readonly logBytes: number;
 }
 
@@ -75,13 +74,13 @@ function isOld(path: string, before: Instant | undefined): boolean {
   return (statLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
 }
 
-/** No process writes it, and no worker is there that the store does not know. */
+/** Whether no process writes to the log, and no worker of the job lives (which the store may not know). */
 function isUnused(context: Context, jobId: string, path: string): boolean {
   const files = [path, lockFilePath(context.home, jobId), ...Object.values(pipeFiles(context.home, jobId))];
   return files.every((file) => probeLock(file) !== "held");
 }
 
-/** What is in a FIFO that nobody has open is lost already; as long as a job is known, the next look at it sees to its FIFOs. */
+/** FIFOs without a job that no process writes to, so their content is already lost. FIFOs of known jobs are not touched: reconcile handles them. */
 async function findOrphanedPipes(context: Context, store: JobStore): Promise<readonly string[]> {
   const orphaned: string[] = [];
   for (const names of readNames(context.home.pipes)) {
@@ -96,7 +95,7 @@ async function findOrphanedPipes(context: Context, store: JobStore): Promise<rea
   return orphaned;
 }
 
-/** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
+/** Lock files that no process holds and no job needs, e.g. of a launcher that died before its job was accepted. */
 async function findOrphanedLocks(context: Context, store: JobStore): Promise<readonly string[]> {
   const orphaned: string[] = [];
   for (const name of listLocks(context.home.locks, ORPHANED_LOCK_AGE_MS)) {

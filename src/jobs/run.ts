@@ -1,4 +1,4 @@
-/** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
+/** `run`: starts a job or attaches to it, copies its whole output, and returns when it has ended. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -15,12 +15,13 @@ import { warnAboutUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
-  /** The signal that made us leave before the job's end; undefined: we saw it end. */
+  /** The signal that made `run` leave before the job's end; undefined if it saw the end. */
   readonly detachedBy: number | undefined;
-  /** We have ended the job, because its unit was being stopped and it went on. */
+  /** Whether `run` has ended the job, because its unit was being stopped and the command did not end. */
   readonly hasKilled: boolean;
 }
 
+/** Throws OrchesjobError, and SystemError EPIPE if a reader of the output has gone. */
 export async function runJob(
   context: Context,
   request: StartRequest,
@@ -37,12 +38,12 @@ export async function runJob(
   const { existing, job, warnings } = await acceptJob(context, store, request, true, listen);
   listen();
   for (const warning of warnings) context.notify(warning);
-  // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
+  // Says what `command_matches` says for start: the exit code is not that of the command asked for.
   if (existing && !isSameCommand(job, request))
     context.notify(
       `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
     );
-  const isTold = warnAboutUnreadInput(context, request);
+  const hasWarned = warnAboutUnreadInput(context, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
@@ -61,30 +62,30 @@ export async function runJob(
       return detachedBy !== undefined;
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
-    // The result is known all the same, and is what a scheduler asks for.
+    // No error: the result is known, and a scheduler needs the exit code.
     onGone: (message: string) => context.notify(message),
   };
   const ended = await followJob(context, store, job, routes, control).catch((error: unknown) => {
     throw notShown(context, job, error);
   });
-  // Somebody may have been slower than the command.
-  if (!isTold) warnAboutUnreadInput(context, request);
-  // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
+  // Again: the writer to stdin may have been slower than the command.
+  if (!hasWarned) warnAboutUnreadInput(context, request);
+  // systemd sets INVOCATION_ID for each process of a unit: systemd.exec(5).
   if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || endsContainer)) {
-    // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
+    // If the unit is being stopped, there is time until systemd kills it. Otherwise a signal means: exit now.
     const shouldStop = () => heard.size > 0 || signals?.isTimeOver === true;
     await (await import("./worker-exit.ts")).awaitWorkerExit(context, ended, endsContainer, shouldStop);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }
 
-/** Our own output cannot be written (a full disk, say): that is no word about the job. */
+/** Turns an error of writing run's own output (e.g. a full disk) into one that says what becomes of the job. */
 function notShown(context: Context, job: Job, error: unknown): unknown {
   if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) return error;
   const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} ${describeAfterLeaving(context, job)}`,
+    `${error.message}, so the output is no longer shown; job ${jobId} ${describeAfterLeaving(context, job)}`,
     `see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

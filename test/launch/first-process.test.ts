@@ -128,7 +128,7 @@ testWith(["unshare"], "start as the first process warns that its job ends with t
   await using box = new Sandbox();
   const ended = await box.execute([...CONTAINER, BINARY, "start", "--run-key", "k", "--", "sleep", "60"]);
   expect(JSON.parse(ended.stdout).warnings).toEqual([
-    "this container ends with its first command, and the job with the container; let orchesjob run be that command",
+    "this container ends with its first command, and the job ends with the container; use orchesjob run as that command",
   ]);
   await until("it is lost", async () => (await box.json(["status", "--run-key", "k"])).status === "LOST");
 });

@@ -38,8 +38,8 @@ export const logs = defineCommand({
       return 0;
     }
     refuseOwnJob(job, "follow");
-    // Only as the first process of a container: for that one the kernel ignores signals without a handler. Elsewhere the signal
-    // just ends this process.
+    // Only as the command of a container: for the first process there the kernel ignores signals without a handler. Elsewhere
+    // the signal just ends this process.
     const interruption = new Interruption();
     if (isContainersCommand()) interruption.listen();
     const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
