@@ -1,4 +1,4 @@
-/** Runs one command: parses its words, builds its context, reports its errors, returns its exit code. Workers do not come this way: see entrypoints/worker.ts. */
+/** Runs one command: parses its words, builds its context, reports its errors. Workers are run by entrypoints/worker.ts instead. */
 import type { Command } from "../cli/command.ts";
 import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";

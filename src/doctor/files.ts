@@ -1,4 +1,4 @@
-/** doctor's checks of the state directory: safe to use, complete, private to its owner, on a suitable file system with free space. */
+/** doctor's checks of the state directory: safe, complete, private to its owner, on a suitable file system with free space. */
 import { bytesText } from "../job/bytes.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";

@@ -103,7 +103,7 @@ export async function checkLeftovers(checkContext: CheckContext): Promise<Findin
       ? ""
       : `; ${countText(keptLogs, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
-  // The fix deletes lock files only. Logs may still be wanted, e.g. after the database was moved away: only `clean` with an age deletes them.
+  // Deletes lock files only. Logs may still be wanted, e.g. after the database was moved away: `clean` deletes them by age.
   const fix = async () => {
     const { orphanedFiles } = await sweepOrphanedFiles(context, store, {
       before: undefined,

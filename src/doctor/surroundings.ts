@@ -76,5 +76,5 @@ export function checkEnvironment(): Finding {
       "set it to an absolute path",
     );
   }
-  return ok("it has nothing that changes what orchesjob does");
+  return ok("no variable steers Bun, and ORCHESJOB_HOME is not a relative path");
 }

@@ -28,7 +28,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** Start time: field 22 of /proc/PID/stat, in clock ticks since boot. 0 if it could not be read. */
   readonly startTicks: number;
-  /** Inode of its pidfd: unique for the whole boot, and visible even if /proc hides the process. Absent if not read; 0 if the kernel has none. */
+  /** Inode of its pidfd: unique within the boot, and known even if /proc hides the process. Absent: not read; 0: not supported. */
   readonly inode?: number;
 }
 

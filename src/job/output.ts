@@ -1,6 +1,6 @@
 /** Where the command's output goes, and where its stdin comes from. */
 
-/** `file`: straight into the logs. `pipe`: into FIFOs, from which the worker copies into the logs, so that the command cannot truncate them. */
+/** `file`: straight into the logs. `pipe`: into FIFOs that the worker copies into the logs, which the command cannot truncate then. */
 export const OUTPUT_MODES = ["file", "pipe"] as const;
 export type OutputMode = (typeof OUTPUT_MODES)[number];
 

@@ -75,7 +75,7 @@ async function claim(
   return accepted;
 }
 
-/** Lets the worker continue once it is in its scope, if it gets one: children that the command starts before the move would stay behind. */
+/** Lets the worker continue once it is in its scope, if it gets one: the command's first children would stay behind otherwise. */
 async function release({ worker, placement }: PreparedJob): Promise<Placement> {
   const placed = await placement;
   worker.release();

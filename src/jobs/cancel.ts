@@ -99,7 +99,7 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
 }
 
-/** Ends the processes although nothing can be written (full disk); the worker records the end when it can. Returns the error to throw. */
+/** Ends the processes although nothing can be written (full disk). Returns the error to throw. */
 async function endUnrecorded(
   context: Context,
   job: Job,
@@ -192,7 +192,7 @@ class StandInHunt extends JobHunt {
   }
 
   override missed(): readonly ProcessStat[] {
-    // A worker of this program is a subreaper: processes that lose their parent become its children. Without children, none is left.
+    // A worker of ours is a subreaper: processes that lose their parent become its children. If it has none, none is left.
     if (this.job.origin !== null && this.#children() !== undefined) return [];
     return super.missed();
   }

@@ -1,4 +1,4 @@
-/** `clean`: deletes finished jobs with their logs. It deletes files before rows, so that the next clean finds what a killed one left. */
+/** `clean`: deletes finished jobs with their logs. Files go before rows, so that the next clean finds what a killed one left. */
 import type { Instant, Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -140,7 +140,7 @@ class Cleaner {
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Empty logs: deleting the job frees no space. But delete one without log files, which a killed clean has left.
         if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
-        if (await this.#isHeld(candidate, overdue)) continue;
+        if (await this.#isKept(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
@@ -172,7 +172,7 @@ class Cleaner {
    * Whether a job must stay. Three reasons: processes of a job that ended early still run, so its row must block the key; its
    * hook has not run; a process still writes to its output pipe, and would block forever if nobody could find and copy it.
    */
-  async #isHeld({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+  async #isKept({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
     if (hasPipes && this.#isWrittenTo(jobId)) {
       this.context.notify(`job ${jobId} is kept: a process that it left behind still has its output open`);
       return true;

@@ -22,7 +22,7 @@ export async function findJob(
     return job && reconcile(context, store, job);
   };
   const found = await look();
-  // Final for an active job, because a key has only one, and for an id. Otherwise a newer job of the key may be missing in the store.
+  // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one.
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
   const job = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   if (job === undefined) throw notFound(context, selector);

@@ -80,7 +80,7 @@ function isUnused(context: Context, jobId: string, path: string): boolean {
   return files.every((file) => probeLock(file) !== "held");
 }
 
-/** FIFOs without a job that no process writes to, so their content is already lost. FIFOs of known jobs are not touched: reconcile handles them. */
+/** FIFOs without a job that no process writes to: their content is lost already. Those of known jobs are left to reconcile. */
 async function findOrphanedPipes(context: Context, store: JobStore): Promise<readonly string[]> {
   const orphaned: string[] = [];
   for (const names of readNames(context.home.pipes)) {

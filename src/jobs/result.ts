@@ -12,7 +12,7 @@ export interface JobResult {
   readonly stderr: LogEnd;
 }
 
-/** Calls `use` with the job and the last `maxBytes` bytes of each stream. Throws `not-found`, and `conflict` if the job is not finished. */
+/** Calls `use` with the last `maxBytes` bytes of each stream. Throws `not-found`, and `conflict` if the job is not finished. */
 export async function withResult(
   context: Context,
   selector: JobSelector,

@@ -51,7 +51,7 @@ export function findNamedProcesses({ home }: Pick<Context, "home">, jobId: strin
 }
 
 /** The error for an unknown job whose worker is gone, but whose command still runs. */
-export function leftError(
+export function abandonedJobError(
   { home }: Pick<Context, "home">,
   jobId: string,
   { pids, runKey }: NamedProcesses,

@@ -25,12 +25,12 @@ interface UnknownJobs {
   /** Jobs whose workers live. */
   readonly running: readonly string[];
   /** Jobs whose workers were killed, so nobody can restore them. */
-  readonly left: readonly string[];
+  readonly abandoned: readonly string[];
 }
 
 async function search(context: Context, store: JobStore): Promise<UnknownJobs> {
   const running: string[] = [];
-  const left: string[] = [];
+  const abandoned: string[] = [];
   for (const names of readNames(context.home.locks)) {
     const jobIds: string[] = [];
     for (const name of names) if (name.length === ID_LENGTH) jobIds.push(name);
@@ -38,19 +38,19 @@ async function search(context: Context, store: JobStore): Promise<UnknownJobs> {
     for (const jobId of await store.unclaimed(jobIds)) {
       const path = lockFilePath(context.home, jobId);
       if (isClaimed(path)) running.push(jobId);
-      else if (wasClaimed(path)) left.push(jobId);
+      else if (wasClaimed(path)) abandoned.push(jobId);
     }
   }
-  // Of `left`, a job that the store knows is recorded as LOST like any other.
-  return { running, left: left.length === 0 ? left : await store.unknown(left) };
+  // Of `abandoned`, a job that the store knows is recorded as LOST like any other.
+  return { running, abandoned: abandoned.length === 0 ? abandoned : await store.unknown(abandoned) };
 }
 
 /** Throws `conflict` if the command of one of these jobs still lives. Deletes the lock files of the others. */
-async function refuseLeft(context: Context, jobIds: readonly string[]): Promise<void> {
-  const { findNamedProcesses, leftError } = await import("./unknown-jobs-error.ts");
+async function refuseAbandoned(context: Context, jobIds: readonly string[]): Promise<void> {
+  const { findNamedProcesses, abandonedJobError } = await import("./unknown-jobs-error.ts");
   for (const jobId of jobIds) {
     const found = findNamedProcesses(context, jobId);
-    if (found.pids.length > 0 || found.unseen) throw leftError(context, jobId, found);
+    if (found.pids.length > 0 || found.unseen) throw abandonedJobError(context, jobId, found);
     // No process of the job is left, and no command will ask for it.
     removeFile(lockFilePath(context.home, jobId));
   }
@@ -61,16 +61,16 @@ async function refuseLeft(context: Context, jobIds: readonly string[]): Promise<
  * worker does not, or if a command has survived its worker.
  */
 export async function restoreFromWorkers(context: Context, store: JobStore): Promise<number> {
-  const { running: forgotten, left } = await search(context, store);
-  if (left.length > 0) await refuseLeft(context, left);
-  if (forgotten.length === 0) return 0;
-  for (const jobId of forgotten) wakeOwner(lockFilePath(context.home, jobId));
+  const { running, abandoned } = await search(context, store);
+  if (abandoned.length > 0) await refuseAbandoned(context, abandoned);
+  if (running.length === 0) return 0;
+  for (const jobId of running) wakeOwner(lockFilePath(context.home, jobId));
   const deadline = performance.now() + RESTORE_TIMEOUT_MS;
-  for (let missing = forgotten; ;) {
+  for (let missing = running; ;) {
     missing = (await store.unclaimed(missing)).filter((jobId) =>
       isClaimed(lockFilePath(context.home, jobId)),
     );
-    if (missing.length === 0) return forgotten.length;
+    if (missing.length === 0) return running.length;
     if (performance.now() >= deadline)
       throw await (await import("./unknown-jobs-error.ts")).unknownJobsError(context, missing);
     await Bun.sleep(PAUSE_MS);

@@ -8,8 +8,8 @@ import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile } from "./reconcile.ts";
 
 /**
- * Records a permission that lasts until it is used, at most `ttlMs`. Throws `not-found` for a key that has never run, and
- * `conflict` while its job is active.
+ * Records a permission that lasts until it is used, at most `ttlMs` (null: no limit). Throws `not-found` for a key that has never
+ * run, and `conflict` while its job is active.
  */
 export async function unlockRunKey(
   context: Context,

@@ -13,7 +13,10 @@ const QUICK_CHECK_MS = 50;
 /** A longer wait disconnects from the store, in ms. */
 export const LONG_MS = 500;
 
-/** Waits until `wanted(job)`, for at most `timeoutMs`, or until a signal comes; returns the job as it is then. Throws `not-found` if it was deleted. */
+/**
+ * Waits until `wanted(job)`, at most `timeoutMs`, or until a signal comes; returns the job as it is then. Throws `not-found` if it
+ * was deleted.
+ */
 export async function waitForJob(
   context: Context,
   store: JobStore,

@@ -23,7 +23,7 @@ export const list = defineCommand({
     status: repeated(
       "--status",
       "STATUS",
-      "Only jobs of this status",
+      "Only jobs with this status",
       oneOf("--status", STATUSES, (text) => text.toUpperCase()),
     ),
     runKeyPrefix: withDefault(

@@ -3,7 +3,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import type { Output } from "./output.ts";
 
-/** Prints an answer as JSON. If that fails, throws `general` with `done()` as the hint; SystemError EPIPE if the reader has gone. */
+/** Prints an answer as JSON. Throws `general` with the hint `done()` if that fails; SystemError EPIPE if the reader has gone. */
 export function answer(output: Output, value: unknown, done: () => string): void {
   try {
     output.json(value);

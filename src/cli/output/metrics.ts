@@ -121,7 +121,7 @@ export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): reado
   ];
 }
 
-/** Groups with count 0, so that a status without jobs is 0, not absent. None if jobs are grouped by labels: their values are not known beforehand. */
+/** Groups with count 0, so that a status without jobs is 0, not absent. None if there are jobs, and they are grouped by labels. */
 function zeros(groups: readonly JobGroup[], { statuses, labels }: MetricsStyle): readonly JobGroup[] {
   if (labels.length > 0 && groups.length > 0) return [];
   return statuses.map((status) => ({
