@@ -120,7 +120,7 @@ export function checkPermissions(checkContext: CheckContext): Finding {
   const hint = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const fix = () => {
     for (const { path, wanted } of fixable) setMode(path, wanted);
-    return `set permissions: ${listText(fixable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
+    return `set modes: ${listText(fixable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
   return say(text, hint, fix);
 }

@@ -67,7 +67,7 @@ test("a table for people has a line for each check, and the way out below", asyn
   );
   expect(stdout).toMatch(/^environment +ok +/m);
   const fixed = await box.run(["doctor", "--fix", "--format", "table"]);
-  expect(fixed.stdout).toMatch(/^permissions +ok .*\n +fixed: set permissions: 0600 \S+orchesjob\.db\n/m);
+  expect(fixed.stdout).toMatch(/^permissions +ok .*\n +fixed: set modes: 0600 \S+orchesjob\.db\n/m);
 });
 
 describe("modes", () => {
@@ -149,7 +149,7 @@ describe("modes", () => {
     const mended = (await diagnose(box, ["--fix"])).of("permissions");
     expect(mended).toMatchObject({
       status: "warning",
-      fixed: `set permissions: 0600 ${box.job.stderr_file}`,
+      fixed: `set modes: 0600 ${box.job.stderr_file}`,
     });
     expect([elsewhere, box.job.stdout_file, box.job.stderr_file].map(modeOf)).toEqual([0o755, 0o644, 0o600]);
   });

@@ -12,7 +12,7 @@ export function reportLeft(context: Context, job: Job): void {
   context.notify(`left job ${job.jobId}, which ${describeAfterLeaving(context, job)}; ${wayBack}`);
 }
 
-/** Says that the command could not be launched, because the exit code of `start` and `rerun` does not. */
+/** Says that the command could not be launched: in the answer, the job is FAILED like any other. */
 export function reportFailedLaunch(context: Context, { jobId, failure, error }: Job): void {
   if (failure === "not_found" || failure === "not_executable" || failure === "not_launched")
     context.notify(`job ${jobId} could not be launched: ${error}`);
