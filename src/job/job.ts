@@ -37,7 +37,7 @@ export type Failure = "timed_out" | "out_of_memory" | "not_found" | "not_executa
 
 /** How a target ended. */
 export interface Outcome {
-  /** The exit code; -N if signal N ended it; -1 if it could not be launched; null if it was never launched. */
+  /** The exit code; -N if signal N ended it; -1 if it could not be launched; null if unknown, or if it was not to be launched. */
   readonly exitCode: number | null;
   readonly signal: string | null;
   /** Why it could not be launched, or was ended; for people. */

@@ -3,7 +3,7 @@
 /** Characters that would move the cursor or end the line of a message; they are shown as `·`. */
 const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
-/** Longer words are cut, in characters. */
+/** The longest word that is shown whole, in characters. */
 const LONGEST_WORD = 200;
 const MOST_WORDS = 20;
 

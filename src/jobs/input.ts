@@ -43,7 +43,7 @@ export class Input {
     return new Input(context, readOwn(), true);
   }
 
-  /** Returns a descriptor for the worker of this job, which the caller closes; stores the copy, if any, durably. Throws SystemError. */
+  /** Returns a descriptor for the worker of this job, which the caller closes; stores a copy durably. Throws SystemError. */
   placeFor(jobId: string): number {
     if (!this.isCopied) return moveUp(openFile(`/proc/self/fd/${this.source}`, "read"));
     const path = stdinFile(this.context.home, jobId);

@@ -21,7 +21,7 @@ export interface RunResult {
   readonly hasKilled: boolean;
 }
 
-/** Throws OrchesjobError, and SystemError EPIPE if a reader of the output has gone. */
+/** Starts a job or attaches to one, and follows it. Throws OrchesjobError; SystemError EPIPE if a reader has gone. */
 export async function runJob(
   context: Context,
   request: StartRequest,

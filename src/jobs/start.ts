@@ -21,7 +21,7 @@ export interface StartResult extends Acceptance {
   readonly commandMatches: boolean;
 }
 
-/** Throws OrchesjobError or SystemError. */
+/** Starts a job, or returns the existing one; waits as `waitMode` says. Throws OrchesjobError or SystemError. */
 export async function startJob(
   context: Context,
   request: StartRequest,
