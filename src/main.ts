@@ -1,8 +1,8 @@
-/** argv and streams in; which part of the program the words need. */
-import type { Root } from "./app/run-command.ts";
+/** Entry of the program: loads the entry point that the first word names, and nothing else. */
+import type { EntryPoint } from "./app/run-command.ts";
 
-/** The commands that are over in a moment have a root of their own: half of what they take is loading. */
-function load(name: string | undefined): Promise<{ readonly main: Root }> {
+/** Short commands have an entry point of their own, because loading takes half of their time. */
+function load(name: string | undefined): Promise<{ readonly main: EntryPoint }> {
   switch (name) {
     case "status":
       return import("./entrypoints/status.ts");

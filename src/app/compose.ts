@@ -1,6 +1,6 @@
-/** The composition root's hand: builds what every use case is given, and alone knows which store there is. */
+/** Builds the Context that commands get. Only this file knows which store there is. */
 import type { Output } from "../cli/output/output.ts";
-import { tell } from "../cli/output/report.ts";
+import { printDiagnostic } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
 import { setOwnLimits } from "../linux/caller.ts";
 import { isTerminal, readOrigin } from "../linux/self.ts";
@@ -14,12 +14,12 @@ export interface Parts {
   readonly home: Home;
   /** How long to wait for the database, in ms. */
   readonly busyTimeoutMs: number;
-  /** Go on where a newer version has migrated the database. */
+  /** Also open a database that a newer version has migrated. */
   readonly acceptNewer?: boolean;
-  /** Migrate an older one. */
+  /** Migrate an older database. */
   readonly upgrades?: boolean;
   readonly diagnostics: Output;
-  /** Where the state directory is now, should it not be where it was: somebody may have moved it. */
+  /** Finds the state directory if somebody has moved it since. */
   readonly locateHome?: () => Home | undefined;
 }
 
@@ -32,7 +32,7 @@ export function composeContext({
   locateHome,
 }: Parts): Context {
   setOwnLimits();
-  const notify = (message: string) => tell(diagnostics.descriptor, message);
+  const notify = (message: string) => printDiagnostic(diagnostics.descriptor, message);
   const progress = (message: string) => {
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
@@ -41,7 +41,7 @@ export function composeContext({
   let origin: Origin | undefined;
   return {
     home,
-    // Three files of /proc that a look at a finished job does not need.
+    // Lazy: it reads three files of /proc, which commands about finished jobs do not need.
     get origin() {
       return (origin ??= readOrigin());
     },
@@ -51,7 +51,7 @@ export function composeContext({
         return moved && checkHome(moved) ? open(false, moved) : undefined;
       }
       const store = open(false);
-      // A worker, which accepts a newer store, has only a result to record, and nobody is told a falsehood by that.
+      // A detached process (acceptNewer) may go on: it only records results, and never answers that there are no jobs.
       if (store === undefined && !acceptNewer) refuseLostDatabase(home);
       return store;
     },

@@ -1,9 +1,9 @@
-/** Gives a command what it needs, and ends the process with its exit code. A worker is given other things: see entrypoints/worker.ts. */
+/** Runs one command: parses its words, builds its context, reports its errors. Workers are run by entrypoints/worker.ts instead. */
 import type { Command } from "../cli/command.ts";
 import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";
 import { createOutput } from "../cli/output/output.ts";
-import { report, tell } from "../cli/output/report.ts";
+import { report, printDiagnostic } from "../cli/output/report.ts";
 import { DiskFullError, OrchesjobError } from "../job/errors.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -13,27 +13,28 @@ import { composeContext } from "./compose.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** How long a command waits for the database, in ms. */
-const PATIENCE_MS = 12_000;
-const PEEK_PATIENCE_MS = 100;
+const BUSY_TIMEOUT_MS = 12_000;
+/** The same for a command that `peeks`, in ms. */
+const PEEK_BUSY_TIMEOUT_MS = 100;
 
 export interface Streams {
   readonly stdout: number;
   readonly stderr: number;
-  /** Columns of the terminal that stdout is; undefined where it is none. */
+  /** Columns of the terminal; undefined if stdout is none. */
   columns(): number | undefined;
-  /** Its rows. */
+  /** Rows of the terminal; undefined if stdout is none. */
   rows(): number | undefined;
 }
 
-/** What each file of entrypoints/ has as `main`. */
-export type Root = (argv: readonly string[], streams: Streams) => Promise<never>;
+/** The `main` of each file in entrypoints/. */
+export type EntryPoint = (argv: readonly string[], streams: Streams) => Promise<never>;
 
-/** A root of one command. */
-export function entryPointOf(command: Command): Root {
+/** The entry point of one command. */
+export function entryPointOf(command: Command): EntryPoint {
   return async (argv, streams) => endProcess(await runCommand(command, argv, streams, [command]));
 }
 
-/** `commands`: what there is, for those that describe the program. Returns the exit code. */
+/** Returns the exit code; reports errors on stderr. `commands`: those that `completion` and `man` describe. */
 export async function runCommand(
   command: Command,
   argv: readonly string[],
@@ -43,7 +44,7 @@ export async function runCommand(
   const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const words = argv.slice(1);
-  // As long as the options are not known: a bad one must not look like the job's own exit code 2.
+  // A guess until the options are parsed: a usage error must not look like the job's own exit code 2.
   let passesExitCode = command.name === "run" || asksForExitStatus(words);
   try {
     refuseInvalidArguments(argv);
@@ -57,7 +58,7 @@ export async function runCommand(
       ...parsed,
       context: composeContext({
         home: resolveHome(),
-        busyTimeoutMs: command.peeks === true ? PEEK_PATIENCE_MS : PATIENCE_MS,
+        busyTimeoutMs: command.peeks === true ? PEEK_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
         upgrades: command.peeks !== true,
         diagnostics,
       }),
@@ -66,7 +67,7 @@ export async function runCommand(
     });
   } catch (error) {
     const code = report(error, diagnostics.descriptor);
-    if (isDiskFull(error)) await tellLargestLog(diagnostics.descriptor);
+    if (isDiskFull(error)) await reportLargestLog(diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;
   }
 }
@@ -75,13 +76,13 @@ function isDiskFull(error: unknown): boolean {
   return error instanceof DiskFullError || (error instanceof SystemError && error.errno === ERRNO.ENOSPC);
 }
 
-async function tellLargestLog(stderr: number): Promise<void> {
+async function reportLargestLog(stderr: number): Promise<void> {
   const { describeLargestLog } = await import("../state/largest-log.ts");
   const found = describeLargestLog(resolveHome());
-  if (found !== undefined) tell(stderr, found);
+  if (found !== undefined) printDiagnostic(stderr, found);
 }
 
-/** Among our own options, not the command's. */
+/** Whether `--exit-status` is among orchesjob's own options, before `--`. */
 export function asksForExitStatus(words: readonly string[]): boolean {
   const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
   return own.includes("--exit-status");
@@ -92,6 +93,6 @@ function refuseInvalidArguments(argv: readonly string[]): void {
   if (invalid === 0) return;
   throw new OrchesjobError(
     "usage",
-    `argument ${invalid} is not valid UTF-8, so it could not be passed on exactly; nothing was started`,
+    `argument ${invalid} is not valid UTF-8, so it cannot be passed on exactly; nothing was started`,
   );
 }

@@ -1,4 +1,4 @@
-/** What this build is. The build script puts the values in; from the sources there is no commit to name. */
+/** The version of this build. The build script fills in the values; a run from the sources has no commit. */
 declare const ORCHESJOB_VERSION: string | undefined;
 declare const ORCHESJOB_COMMIT: string | undefined;
 

@@ -1,4 +1,4 @@
-/** A command is declared once; parsing, help and all that is said about it come from the declaration. */
+/** The declaration of a command. Parsing, help, manual page and completion are derived from it. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Context } from "../state/context.ts";
 import type { Output } from "./output/output.ts";
@@ -6,34 +6,34 @@ import type { Output } from "./output/output.ts";
 /** What a shell can look up to complete a value. */
 export type Completes = "run-key" | "job-id" | "directory" | "file";
 
-/** How the text of a value is read, and what a shell may offer for it. Throws OrchesjobError `usage` on a bad one. */
+/** Parses the text of a value, and says what a shell may offer for it. Throws OrchesjobError `usage` on a bad value. */
 export interface ValueReader<T> {
   (text: string): T;
-  /** All values that there are, where they are few. */
+  /** All allowed values, if there are few. */
   readonly choices?: readonly string[] | undefined;
   readonly completes?: Completes | undefined;
-  /** A lone `-` is a value, and stands for stdin; any other value that begins with `-` must stand behind `=`. */
+  /** Accepts a lone `-`, which means stdin, as the next word. Any other value that begins with `-` must follow `=`. */
   readonly takesDash?: boolean | undefined;
 }
 
-/** An option of a command, with the type of its value in what `run` is given. */
+/** An option of a command. `T` is the type of its value in the options that `run` gets. */
 export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes" | "takesDash"> {
   /** With its dashes: `--run-key`. */
   readonly flag: string;
-  /** Word for the value in help, e.g. `KEY`; undefined for a switch. */
+  /** Name of the value in help, e.g. `KEY`; undefined for a switch. */
   readonly placeholder?: string;
   readonly help: string;
-  /** May be given many times. */
+  /** May be given more than once. */
   readonly repeatable?: boolean;
-  /** `read` is given at least one value: who leaves the option out is told so before. */
+  /** The parser refuses a command line without it, so `read` gets at least one value. */
   readonly isRequired?: boolean;
-  /** What was given, in order; a switch is given as `""`. Throws OrchesjobError `usage`. */
+  /** Parses the values that were given, in order; a switch is given as `""`. Throws OrchesjobError `usage`. */
   read(given: readonly string[]): T;
 }
 
 type Values<O> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
-/** What the program is, for the commands that describe it. */
+/** Facts about the program, for commands that describe it. */
 export interface Program {
   readonly commands: readonly Command[];
   readonly version: string;
@@ -42,7 +42,7 @@ export interface Program {
 
 export interface Invocation<O> {
   readonly options: Values<O>;
-  /** What follows the options. */
+  /** The words after the options. */
   readonly operands: readonly string[];
   readonly context: Context;
   readonly output: Output;
@@ -55,21 +55,21 @@ export interface Command<O extends OptionTable = OptionTable> {
   readonly name: string;
   readonly aliases?: readonly string[];
   readonly summary: string;
-  /** What follows the options in the usage line; undefined where nothing may. */
+  /** What the usage line shows after the options; undefined if the command takes no operands. */
   readonly operands?: string;
-  /** What the only operand may be; without them the operands are a command and its words. */
+  /** Allowed values of the only operand; undefined if the operands are a command and its arguments. */
   readonly operandChoices?: readonly string[];
   readonly options: O;
   readonly examples: readonly string[];
-  /** Whether the exit code is the job's own, so that a failure of ours must be told apart (125). */
+  /** Whether the exit code is the job's own. Failures of orchesjob then exit 125, so that they can be told apart. */
   readonly passesExitCode?: (options: Values<O>) => boolean;
-  /** Asked by a shell while somebody types: it waits for nobody, and an older database is left as it is. */
+  /** A shell runs it while a person types: it hardly waits for the database, and does not upgrade an older one. */
   readonly peeks?: boolean;
   /** Returns the exit code. */
   run(invocation: Invocation<O>): Promise<number>;
 }
 
-/** Only for the types: the options' values are inferred for `run`. */
+/** Returns the command unchanged; lets TypeScript infer the types of the options for `run`. */
 export function defineCommand<const O extends OptionTable>(command: Command<O>): Command {
   return command as unknown as Command;
 }
@@ -78,7 +78,7 @@ export function flag(name: string, help: string): Option<boolean> {
   return { flag: name, help, read: (given) => given.length > 0 };
 }
 
-/** A value that may be left out. `parse` throws OrchesjobError `usage` on a bad one. */
+/** An option that may be left out. `parse` throws OrchesjobError `usage` on a bad value. */
 export function optional<T>(
   name: string,
   placeholder: string,
@@ -119,7 +119,7 @@ export function required<T>(
   };
 }
 
-/** An option that may be given many times. `parse` is given each value, and throws OrchesjobError `usage` on a bad one. */
+/** An option that may be given more than once. `parse` gets each value, and throws OrchesjobError `usage` on a bad one. */
 export function repeated<T>(
   name: string,
   placeholder: string,

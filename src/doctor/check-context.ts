@@ -1,4 +1,4 @@
-/** What doctor's checks share: what can be looked at, found out once, and only when it is asked for. */
+/** What the checks of doctor share: whether directory and database can be examined. Each is examined once, when first needed. */
 import { libc } from "../linux/ffi/libc.ts";
 import { statPath } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
@@ -18,14 +18,14 @@ export class CheckContext {
     return this.context.home;
   }
 
-  /** `missing`: there is no such directory. `barred`: not ours to look into. */
-  get access(): "missing" | "barred" | "ours" {
+  /** `missing`: there is no such directory. `denied`: it belongs to another user, is no directory, or cannot be read. */
+  get access(): "missing" | "denied" | "ours" {
     try {
       const facts = statPath(this.home.path);
       if (facts === undefined) return "missing";
-      return facts.kind === "directory" && facts.uid === libc.geteuid() ? "ours" : "barred";
+      return facts.kind === "directory" && facts.uid === libc.geteuid() ? "ours" : "denied";
     } catch {
-      return "barred";
+      return "denied";
     }
   }
 
@@ -44,27 +44,27 @@ export class CheckContext {
     return { ...nothing, kind: "unreadable", error, open, fix: open };
   }
 
-  /** To be called when something was mended: what was found before may be different now. */
-  forget(): void {
+  /** Discards what was examined, because a fix has changed something. */
+  invalidate(): void {
     this.#examination = undefined;
   }
 
-  /** The store, where it can be used as it is; otherwise the finding of those who would have looked into it. */
+  /** The store; if it cannot be used, the finding for checks that need it. */
   async store(): Promise<JobStore | Finding> {
-    const barrier = this.barrier();
-    if (barrier !== undefined) return barrier;
+    const blocker = this.blocker();
+    if (blocker !== undefined) return blocker;
     const examined = await this.examination();
     const { kind, damage } = examined;
     if (kind === "missing") return ok("there are no jobs yet");
-    if (kind === "older" || kind === "python") return ok("not looked at before the database is upgraded");
-    if (kind !== "ours" || damage.length > 0) return notLookedAt("the database cannot be used");
+    if (kind === "older" || kind === "python") return ok("skipped until the database is upgraded");
+    if (kind !== "ours" || damage.length > 0) return skipped("the database cannot be used");
     return (this.#store ??= examined.open());
   }
 
-  /** The finding of those who would look into the directory, where they cannot. */
-  barrier(): Finding | undefined {
+  /** The finding for checks that need the state directory, if it cannot be used; undefined if it can. */
+  blocker(): Finding | undefined {
     if (this.access === "missing") return ok("there is no state directory yet");
-    if (this.access === "barred") return notLookedAt("the state directory cannot be used");
+    if (this.access === "denied") return skipped("the state directory cannot be used");
     return undefined;
   }
 }
@@ -73,6 +73,6 @@ export function isFinding(value: JobStore | Finding): value is Finding {
   return "status" in value;
 }
 
-export function notLookedAt(why: string): Finding {
-  return warning(`not looked at: ${why}`, "fix that first: its own check says how");
+export function skipped(why: string): Finding {
+  return warning(`skipped: ${why}`, "fix that first: its own check says how");
 }

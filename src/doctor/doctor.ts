@@ -1,4 +1,4 @@
-/** `doctor`: looks at all that orchesjob stands on, says what is wrong and what to do, and mends what can be mended safely. */
+/** `doctor`: runs the checks of everything that orchesjob depends on, and fixes what can be fixed safely. */
 import type { Context } from "../state/context.ts";
 import { checkDatabase, checkPythonCopy, checkSchema, checkWriteAheadLog } from "./database.ts";
 import { checkDirectory, checkFileSystem, checkFolders, checkFreeSpace, checkPermissions } from "./files.ts";
@@ -9,7 +9,7 @@ import { CheckContext } from "./check-context.ts";
 
 type Check = (checkContext: CheckContext) => Finding | Promise<Finding>;
 
-/** In the order in which one is the ground of the next. */
+/** In this order, because later checks depend on earlier ones. */
 const CHECKS: Readonly<Record<string, Check>> = {
   state_directory: checkDirectory,
   folders: checkFolders,
@@ -31,15 +31,15 @@ const CHECKS: Readonly<Record<string, Check>> = {
 
 export interface Diagnosis {
   readonly check: string;
-  /** After the mending, where there was one. */
+  /** After the fix, if there was one. */
   readonly status: Verdict;
   readonly message: string;
   readonly hint: string | null;
-  /** What was done; null: nothing. */
+  /** What the fix did; null: nothing was fixed. */
   readonly fixed: string | null;
 }
 
-/** Never throws for what it finds. With `fix` it mends, and looks again. */
+/** Runs all checks; an error in a check becomes its finding. With `fix` it fixes what can be fixed, then checks again. */
 export async function examine(context: Context, fix: boolean): Promise<readonly Diagnosis[]> {
   const checkContext = new CheckContext(context);
   const diagnoses: Diagnosis[] = [];
@@ -49,11 +49,11 @@ export async function examine(context: Context, fix: boolean): Promise<readonly 
     if (fix && finding.fix !== undefined) {
       try {
         fixed = await finding.fix();
-        checkContext.forget();
+        checkContext.invalidate();
         finding = await run(check, checkContext);
       } catch (error) {
         const { message } = fromError(error);
-        finding = { ...finding, message: `${finding.message}; it could not be mended: ${message}` };
+        finding = { ...finding, message: `${finding.message}; it could not be fixed: ${message}` };
       }
     }
     const { status, message, hint = null } = finding;

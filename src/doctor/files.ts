@@ -1,4 +1,4 @@
-/** doctor on the state directory: whether it is safe to use, whole, its owner's alone, and on a file system that can bear it. */
+/** doctor's checks of the state directory: safe, complete, private to its owner, on a suitable file system with free space. */
 import { bytesText } from "../job/bytes.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
@@ -37,15 +37,15 @@ export function checkDirectory(checkContext: CheckContext): Finding {
   const place = nearestDirectory(path);
   if (!mayWrite(place)) {
     return problem(
-      `${path} does not exist, and you may not make it in ${place}`,
-      "make it as root and give it to you, or set ORCHESJOB_HOME to a directory that you may write",
+      `${path} does not exist, and you may not create it in ${place}`,
+      "create it as root and chown it to yourself, or set ORCHESJOB_HOME to a directory that you may write to",
     );
   }
   const fix = () => {
     createHome(checkContext.home);
-    return `made ${path}`;
+    return `created ${path}`;
   };
-  return { ...ok(`${path} does not exist yet; the first start makes it`), fix };
+  return { ...ok(`${path} does not exist yet; the first start creates it`), fix };
 }
 
 function nearestDirectory(path: string): string {
@@ -56,8 +56,8 @@ function nearestDirectory(path: string): string {
 }
 
 export function checkFolders(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const folders = [checkContext.home.logs, checkContext.home.locks];
   const wrong = folders.filter((path) => (statPath(path)?.kind ?? "directory") !== "directory");
   if (wrong.length > 0)
@@ -66,51 +66,51 @@ export function checkFolders(checkContext: CheckContext): Finding {
       `move it away: mv ${wrong[0]} ${wrong[0]}.away`,
     );
   const missing = folders.filter((path) => statPath(path) === undefined);
-  if (missing.length === 0) return ok("logs/ and locks/ are there");
+  if (missing.length === 0) return ok("logs/ and locks/ exist");
   const text = `missing: ${missing.join(", ")}`;
   if (isOfOthersToo(checkContext.home)) return warning(text, OWN_DIRECTORY);
   return warning(
     text,
-    `no action needed: the next start makes ${missing.length === 1 ? "it" : "them"}`,
+    `no action needed: the next start creates ${missing.length === 1 ? "it" : "them"}`,
     () => {
       missing.forEach(makeDirectory);
-      return `made ${missing.join(", ")}`;
+      return `created ${missing.join(", ")}`;
     },
   );
 }
 
-/** One that is not as it should be. */
-interface Misfit {
+/** A file or directory with the wrong owner or mode. */
+interface Mismatch {
   readonly path: string;
   readonly uid: number;
   readonly mode: number;
   readonly wanted: number;
-  /** It has another name as well (a link), where others may need its mode: left to who made the link. */
+  /** It has another name as well (a link), where others may need its mode. So doctor does not change it. */
   readonly isLinked: boolean;
 }
 
 export function checkPermissions(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
-  const misfits = [...findMisfits(checkContext)];
-  const foreign = misfits.filter(({ uid }) => uid !== libc.geteuid());
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
+  const mismatches = [...findMismatches(checkContext)];
+  const foreign = mismatches.filter(({ uid }) => uid !== libc.geteuid());
   if (foreign.length > 0) {
     const owner = ownerName(libc.geteuid());
     return problem(
-      `of another user: ${listText(foreign.map(({ path, uid }) => `${path} (${ownerName(uid)})`))}`,
+      `owned by another user: ${listText(foreign.map(({ path, uid }) => `${path} (${ownerName(uid)})`))}`,
       `as root: chown ${owner} ${foreign[0]!.path}`,
     );
   }
   const refusal = findRefusal(checkContext);
-  if (misfits.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
-  const text = `not as private as they should be: ${listText(misfits.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
-  // Every command is refused then.
+  if (mismatches.length === 0) return refusal ?? ok("directories are 0700 and files 0600");
+  const text = `wrong permissions: ${listText(mismatches.map(({ path, mode }) => `${path} (${octal(mode)})`))}`;
+  // With a refusal, no command works.
   const say = refusal === undefined ? warning : problem;
   if (isOfOthersToo(checkContext.home)) return say(text, OWN_DIRECTORY);
-  const mendable = misfits.filter(({ isLinked }) => !isLinked);
-  const [first] = mendable;
+  const fixable = mismatches.filter(({ isLinked }) => !isLinked);
+  const [first] = fixable;
   if (first === undefined) {
-    const { path, wanted } = misfits[0]!;
+    const { path, wanted } = mismatches[0]!;
     const way =
       wanted === PRIVATE_DIRECTORY
         ? ownTarget(path)
@@ -119,13 +119,13 @@ export function checkPermissions(checkContext: CheckContext): Finding {
   }
   const hint = `chmod ${octal(first.wanted)} ${first.path}, or orchesjob doctor --fix for all`;
   const fix = () => {
-    for (const { path, wanted } of mendable) setMode(path, wanted);
-    return `chmod of ${mendable.length}: ${listText(mendable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
+    for (const { path, wanted } of fixable) setMode(path, wanted);
+    return `set modes: ${listText(fixable.map(({ path, wanted }) => `${octal(wanted)} ${path}`))}`;
   };
   return say(text, hint, fix);
 }
 
-/** Why every command refuses what is in the directory. Of the directory itself another check tells. */
+/** Why commands refuse the contents of the directory; undefined if they do not. checkDirectory covers the directory itself. */
 function findRefusal({ home }: CheckContext): Finding | undefined {
   const facts = statPath(home.path);
   try {
@@ -136,7 +136,7 @@ function findRefusal({ home }: CheckContext): Finding | undefined {
   }
 }
 
-function* findMisfits({ home }: CheckContext): Generator<Misfit> {
+function* findMismatches({ home }: CheckContext): Generator<Mismatch> {
   const fits = (uid: number, mode: number, wanted: number) =>
     uid === libc.geteuid() && (mode & OTHERS) === 0 && (mode & wanted) === wanted;
   for (const path of [home.path, home.logs, home.locks, home.pipes]) {
@@ -171,33 +171,33 @@ function octal(mode: number): string {
 const LOCAL_DISK = "set ORCHESJOB_HOME to a directory on a local disk";
 
 export function checkFileSystem(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const wrong = tryLocking(checkContext.home.path);
   if (wrong !== undefined) return problem(`${wrong}: flock(2) does not work here`, LOCAL_DISK);
   const { type } = readFileSystem(checkContext.home.path);
   if (type === "tmpfs" || type === "ramfs")
-    return warning(`${type}: nothing of it is there after a reboot`, LOCAL_DISK);
+    return warning(`${type}: a reboot deletes everything on it`, LOCAL_DISK);
   if (type !== undefined)
     return warning(`${type}: locks work from here, but other machines may not see them`, LOCAL_DISK);
-  return ok("it makes FIFOs, and locks are seen and released");
+  return ok("FIFOs and locks work");
 }
 
 const MIB = 1024 ** 2;
-/** Less than this, and a start or a result may not be recorded any more. */
+/** A problem below these: a start or a result might no longer be recorded. */
 const LEAST_BYTES = 16 * MIB;
 const LEAST_FILES = 100;
-/** What is little: this, where it is less than a twentieth of all as well. */
+/** A warning below these, if it is also less than a twentieth of the total. */
 const LITTLE_BYTES = 1024 * MIB;
 const LITTLE_FILES = 10_000;
 
 export function checkFreeSpace(checkContext: CheckContext): Finding {
-  const barrier = checkContext.barrier();
-  if (barrier !== undefined) return barrier;
+  const blocker = checkContext.blocker();
+  if (blocker !== undefined) return blocker;
   const { freeBytes, totalBytes, freeFiles, totalFiles } = readFileSystem(checkContext.home.path);
   const files = totalFiles === 0 ? "" : `, and room for ${freeFiles} files`;
   const message = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free${files}`;
-  const hint = "free some, e.g. orchesjob clean --older-than 30d; see orchesjob clean --help";
+  const hint = "free some space, e.g. orchesjob clean --older-than 30d; see orchesjob clean --help";
   if (freeBytes < LEAST_BYTES || (totalFiles > 0 && freeFiles < LEAST_FILES)) return problem(message, hint);
   const isLittle = (free: number, total: number, little: number) => free < Math.min(little, total / 20);
   return isLittle(freeBytes, totalBytes, LITTLE_BYTES) || isLittle(freeFiles, totalFiles, LITTLE_FILES)

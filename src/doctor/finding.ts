@@ -1,8 +1,8 @@
-/** What one check of doctor says, and how it says what went wrong. */
+/** The finding of one check of doctor, and helpers for its texts. */
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 
-/** `warning`: nothing is broken, but somebody should know. `problem`: something does not work, or soon will not. */
+/** `warning`: nothing is broken, but a person should know. `problem`: something does not work, or soon will not. */
 export type Verdict = "ok" | "warning" | "problem";
 
 export interface Finding {
@@ -10,7 +10,7 @@ export interface Finding {
   readonly message: string;
   /** What a person can do. */
   readonly hint?: string;
-  /** Mends it, where that is safe; returns what was done, e.g. `made logs/`. */
+  /** Fixes it; undefined if that is not possible or not safe. Returns what was done, e.g. `created logs/`. */
   readonly fix?: () => Promise<string> | string;
 }
 
@@ -28,7 +28,7 @@ export const problem = (message: string, hint: string, fix?: Finding["fix"]): Fi
   ...(fix && { fix }),
 });
 
-/** Whatever a check throws is its finding: one broken part must not hide the others. */
+/** Turns whatever a check throws into its finding, so that one broken part does not hide the others. */
 export function fromError(error: unknown): Finding {
   if (error instanceof OrchesjobError) return problem(error.what, error.hint ?? SEE);
   if (error instanceof SystemError) return problem(error.message, SEE);
@@ -40,13 +40,13 @@ const SEE = "see docs/troubleshooting.md";
 
 export const SHOWN = 5;
 
-/** The first few of many; `count` says of how many where not all are given. */
+/** The first SHOWN items, and how many more there are. `count`: the total, if `items` does not have all. */
 export function listText(items: readonly string[], count = items.length): string {
   const rest = count - SHOWN;
   return items.slice(0, SHOWN).join(", ") + (rest > 0 ? `, and ${rest} more` : "");
 }
 
-/** `1 file belongs`, `2 files belong`: with what follows the number, for one and for more. */
+/** `1 file belongs`, `2 files belong`. `one`, `more`: what follows the number. */
 export function countText(count: number, one: string, more: string): string {
   return `${count} ${count === 1 ? one : more}`;
 }

@@ -1,10 +1,10 @@
-/** doctor on the jobs: whose worker is gone, what of them still runs, and which have lost their files. */
+/** doctor's checks of the jobs: workers, processes that still run, files without a job, jobs without their logs. */
 import { isSameProcess, type Job } from "../job/job.ts";
 import { timeAgo } from "../jobs/job-files.ts";
 import { sweepOrphanedFiles } from "../jobs/orphaned-files.ts";
 import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
 import { unknownJobsError } from "../jobs/unknown-jobs-error.ts";
-import { findUnknownJobs, recall } from "../jobs/unknown-jobs.ts";
+import { findUnknownJobs, restoreFromWorkers } from "../jobs/unknown-jobs.ts";
 import { readProcess } from "../linux/self.ts";
 import { isOwnerGone } from "../processes/liveness.ts";
 import { statLog } from "../state/log-directory.ts";
@@ -19,11 +19,11 @@ export async function checkWorkers(checkContext: CheckContext): Promise<Finding>
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const { context } = checkContext;
-  const forgotten = await findUnknownJobs(context, store);
-  if (forgotten.length > 0) {
-    const { what, hint = "" } = unknownJobsError(context, forgotten);
+  const unknown = await findUnknownJobs(context, store);
+  if (unknown.length > 0) {
+    const { what, hint = "" } = unknownJobsError(context, unknown);
     return problem(what, hint, async () => {
-      const count = await recall(context, store);
+      const count = await restoreFromWorkers(context, store);
       return countText(count, "job was put back by its worker", "jobs were put back by their workers");
     });
   }
@@ -34,7 +34,7 @@ export async function checkWorkers(checkContext: CheckContext): Promise<Finding>
   if (lost.length > 0) {
     return warning(
       `${lost.length} of ${countText(active.length, "active job", "active jobs")} ${lost.length === 1 ? "has" : "have"} no worker any more: ${listText(lost.map(nameOf))}`,
-      "orchesjob list, or any look at them, records them as LOST",
+      `orchesjob list, or any other command that reads ${lost.length === 1 ? "it, records it" : "them, records them"} as LOST`,
       async () => {
         for (const job of lost) await reconcile(context, store, job, true);
         return `recorded as LOST: ${listText(lost.map(nameOf))}`;
@@ -44,7 +44,7 @@ export async function checkWorkers(checkContext: CheckContext): Promise<Finding>
   const stopped = active.filter(isStopped);
   if (stopped.length > 0) {
     return warning(
-      `stopped, so that results are not recorded: the workers of ${listText(stopped.map(nameOf))}`,
+      `${countText(stopped.length, "worker is", "workers are")} stopped and cannot record results: ${listText(stopped.map(nameOf))}`,
       `kill -CONT ${stopped[0]!.worker!.pid}`,
     );
   }
@@ -56,7 +56,7 @@ function isStopped({ worker }: Job): boolean {
   return holder?.state === "T" && isSameProcess(holder, worker);
 }
 
-/** The newest of each status: nobody keeps more whose processes live. */
+/** How many of the newest jobs of each status are checked: older ones will hardly have living processes. */
 const ENDED_JOBS = 10_000;
 
 export async function checkOrphans(checkContext: CheckContext): Promise<Finding> {
@@ -71,8 +71,8 @@ export async function checkOrphans(checkContext: CheckContext): Promise<Finding>
     .map((job) => ({ job, orphans: finder.find(job) }))
     .filter(({ orphans }) => hasOrphans(orphans));
   if (found.length === 0) return ok("no process is left of a job that was lost, cancelled or timed out");
-  const told = found.map(({ job, orphans }) => {
-    const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "out of sight";
+  const described = found.map(({ job, orphans }) => {
+    const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "not visible from here";
     return `${nameOf(job)}: ${who}`;
   });
   const first = found[0]!;
@@ -82,12 +82,12 @@ export async function checkOrphans(checkContext: CheckContext): Promise<Finding>
     first.orphans,
   );
   return warning(
-    `processes of jobs that were lost, cancelled or timed out still run, and hold their keys: ${listText(told)}`,
+    `processes of jobs that were lost, cancelled or timed out still run, and block their keys: ${listText(described)}`,
     hint,
   );
 }
 
-/** Older logs without a job are worth a word: the clean that is named in the way out would delete them. */
+/** A warning for logs without a job that are older: the `clean` in the hint would delete them. */
 const OLD_LOGS = "30d";
 const OLD_LOGS_MS = 30 * 86_400_000;
 
@@ -97,13 +97,13 @@ export async function checkLeftovers(checkContext: CheckContext): Promise<Findin
   const { context, home } = checkContext;
   const paths: string[] = [];
   const dryRun = (path: string) => void paths.push(path);
-  const { keptOrphans } = await sweepOrphanedFiles(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
+  const { keptLogs } = await sweepOrphanedFiles(context, store, { before: timeAgo(OLD_LOGS_MS), dryRun });
   const kept =
-    keptOrphans === 0
+    keptLogs === 0
       ? ""
-      : `; ${countText(keptOrphans, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
+      : `; ${countText(keptLogs, "log without a job is", "logs without a job are")} kept: younger than ${OLD_LOGS}, or still open`;
   if (paths.length === 0) return ok(`no file without a job that clean would delete${kept}`);
-  // Logs are what somebody may want still, whose database was moved away: never deleted without a word of how old.
+  // Deletes lock files only. Logs may still be wanted, e.g. after the database was moved away: `clean` deletes them by age.
   const fix = async () => {
     const { orphanedFiles } = await sweepOrphanedFiles(context, store, {
       before: undefined,
@@ -129,7 +129,7 @@ export async function checkLogs(checkContext: CheckContext): Promise<Finding> {
     const logs = logFiles(checkContext.home, candidate.jobId);
     if ([logs.stdout, logs.stderr].every((path) => statLog(path) !== undefined)) continue;
     const job = await store.find(candidate.jobId);
-    // Without a command there is nothing to be lost: it was cancelled, or its worker lost, before it began.
+    // Without a target, no log was ever opened: the job was cancelled or lost before its command started.
     if (job === undefined || job.target === null) continue;
     count += 1;
     if (missing.length < SHOWN) missing.push(nameOf(job));
@@ -137,7 +137,7 @@ export async function checkLogs(checkContext: CheckContext): Promise<Finding> {
   if (count === 0) return ok("every finished job has its logs");
   return warning(
     `${countText(count, "finished job has", "finished jobs have")} lost a log: ${listText(missing, count)}`,
-    "find out who deletes files in logs/ (orchesjob clean takes the job with them); nothing brings them back",
+    "find out who deletes files in logs/ (orchesjob clean deletes the job as well); they cannot be restored",
   );
 }
 

@@ -1,4 +1,4 @@
-/** doctor on what is around: the service manager that may end workers, the clock, the environment. */
+/** doctor's checks of the surroundings: the service manager that may end workers, the clock, the environment. */
 import { now } from "../linux/clock.ts";
 import { readControlGroup } from "../linux/control-group.ts";
 import { isClockKept } from "../linux/file-system.ts";
@@ -18,17 +18,20 @@ export async function checkSystemd(): Promise<Finding> {
   const killMode = killer.endsWith(".service") ? await readKillMode(killer, group) : undefined;
   const unit = `${killer}${killMode === undefined ? "" : ` (KillMode=${killMode})`}`;
   if (killMode === "process" || killMode === "none")
-    return ok(`started from here, a worker outlives ${unit}`);
+    return ok(`a worker that is started from here survives the end of ${unit}`);
   const obstacle = findObstacle();
   if (obstacle === undefined)
-    return ok(`started from here, a worker gets a scope of its own, so that it outlives ${unit}`);
+    return ok(
+      `a worker that is started from here gets a scope of its own, so it survives the end of ${unit}`,
+    );
   return warning(
-    `started from here, a worker ends with ${unit}, for it gets no scope of its own: ${obstacle}`,
-    hint(obstacle) ?? "KillMode=process in the unit; or orchesjob run, where the unit is to be the job",
+    `a worker that is started from here ends with ${unit}, because it gets no scope of its own: ${obstacle}`,
+    hint(obstacle) ??
+      "set KillMode=process in the unit; or use orchesjob run, if the unit is meant to be the job",
   );
 }
 
-/** A clock may be a little behind what it showed before it was set right, in microseconds. */
+/** How far the clock may lag behind the newest recorded time, because it was corrected, in microseconds. */
 const TOLERANCE_US = 60_000_000;
 
 export async function checkClock(checkContext: CheckContext): Promise<Finding> {
@@ -40,21 +43,21 @@ export async function checkClock(checkContext: CheckContext): Promise<Finding> {
     if (latest > now() + TOLERANCE_US) {
       const behind = Math.round((latest - now()) / 1_000_000);
       return warning(
-        `the clock is ${behind} s behind what it showed for job ${newest!.jobId}`,
-        "set it right (timedatectl); until then clean goes by wrong ages",
+        `the clock is ${behind} s behind the times of job ${newest!.jobId}`,
+        "set it right (timedatectl); until then, clean uses wrong ages",
       );
     }
   }
-  // No promise depends on it, so it is no warning.
+  // No guarantee depends on a synchronized clock, so this is no warning.
   const kept = isClockKept();
   return ok(
     kept === false
-      ? "it goes forward; the kernel does not know that anybody keeps it right, on which only the times shown depend"
-      : "it goes forward",
+      ? "no sign that it was set back; the kernel calls it unsynchronized, which affects only the times shown"
+      : "no sign that it was set back",
   );
 }
 
-/** What changes the Bun inside orchesjob, which reads it before our first line. A worker's runtime is never given it. */
+/** Variables that change the Bun inside orchesjob, which reads them before orchesjob's first line. Workers start without them. */
 const STEERS_BUN =
   /^(BUN_(OPTIONS|BE_BUN|INSPECT|JSC_|FEATURE_FLAG_|DEBUG|TRACE)|MIMALLOC_|mimalloc_|JSC_|JavaScriptCore|SIMDUTF_)/;
 
@@ -62,16 +65,16 @@ export function checkEnvironment(): Finding {
   const set = Object.keys(process.env).filter((name) => STEERS_BUN.test(name));
   if (set.length > 0) {
     return warning(
-      `${set.join(" and ")}: set, and read by the Bun inside orchesjob before orchesjob itself`,
-      `unset ${set.join(" ")}; who sets it for you may steer orchesjob, but not the jobs that run`,
+      `${set.join(" and ")}: set, and the Bun inside orchesjob reads ${set.length === 1 ? "it" : "them"} before orchesjob starts`,
+      `unset ${set.join(" ")}; whoever sets ${set.length === 1 ? "it" : "them"} for you can steer orchesjob, but not the jobs that run`,
     );
   }
   const home = process.env["ORCHESJOB_HOME"];
   if (home !== undefined && home !== "" && !home.startsWith("/")) {
     return warning(
-      `ORCHESJOB_HOME is ${JSON.stringify(home)}, which is another directory wherever you are`,
+      `ORCHESJOB_HOME is ${JSON.stringify(home)}, which names a different directory depending on where you are`,
       "set it to an absolute path",
     );
   }
-  return ok("nothing in it that would change what orchesjob does");
+  return ok("no variable steers Bun, and ORCHESJOB_HOME is not a relative path");
 }

@@ -1,4 +1,4 @@
-/** All commands for people, for what has no root of its own, and for what is no command. */
+/** Entry point of the commands without one of their own; also answers `--help`, and words that name no command. */
 import type { Command } from "../cli/command.ts";
 import { clean } from "../cli/commands/clean.ts";
 import { cancel } from "../cli/commands/cancel.ts";
@@ -25,7 +25,7 @@ import { report } from "../cli/output/report.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "../job/errors.ts";
 import { endProcess } from "../linux/self.ts";
-import { asksForExitStatus, type Root, runCommand, type Streams } from "../app/run-command.ts";
+import { asksForExitStatus, type EntryPoint, runCommand, type Streams } from "../app/run-command.ts";
 
 export const COMMANDS: readonly Command[] = [
   start,
@@ -46,10 +46,10 @@ export const COMMANDS: readonly Command[] = [
   man,
 ];
 
-/** Not for people. */
+/** Internal commands: not in the help. */
 const HIDDEN: readonly Command[] = [complete];
 
-export const main: Root = async (argv, streams) => {
+export const main: EntryPoint = async (argv, streams) => {
   const [name] = argv;
   const command = findCommand([...COMMANDS, ...HIDDEN], name);
   endProcess(
@@ -80,17 +80,17 @@ function answerWithoutCommand([name, ...words]: readonly string[], { stdout, std
   }
 }
 
-/** For options that stand before the command. */
+/** The error for options before the command; undefined if no command follows them. */
 function misplaced(name: string, words: readonly string[]): OrchesjobError | undefined {
   if (!name.startsWith("-")) return undefined;
   const position = words.findIndex((word) => findCommand(COMMANDS, word) !== undefined);
   if (position < 0) return undefined;
   const options = [name, ...words.slice(0, position)];
-  // What a shell would read otherwise is left to who has typed it.
+  // Words that a shell would expand are not repeated, so that the suggested line is safe to paste.
   const shown = options.every((word) => /^[\w@%+=:,./-]+$/.test(word)) ? options.join(" ") : "…";
   return new OrchesjobError(
     "usage",
-    `options stand behind the command: orchesjob ${words[position]} ${shown}${position + 1 < words.length && shown !== "…" ? " …" : ""}`,
+    `options go after the command: orchesjob ${words[position]} ${shown}${position + 1 < words.length && shown !== "…" ? " …" : ""}`,
   );
 }
 
@@ -106,7 +106,7 @@ function unknownCommand(name: string): OrchesjobError {
   return new OrchesjobError("usage", `${what} ${JSON.stringify(name)}`, hint);
 }
 
-/** Of the two that stand without a command. */
+/** The nearest of the two options that need no command. */
 function meantOption(name: string): string | undefined {
   if (name === "-v" || name === "-V") return "--version";
   return nearest(`--${name.replace(/^-+/, "").toLowerCase()}`, ["--version", "--help"]);

@@ -1,7 +1,7 @@
-/** The root of those that we start ourselves, detached: a worker comes up while somebody waits, and then stays in memory,
- *  so only what it needs is loaded. */
+/** Entry point of the detached processes: worker, hook runner, output copier. It loads only what they need, because a launcher
+ *  waits while a worker starts, and the worker then stays in memory. */
 import { composeContext } from "../app/compose.ts";
-import type { Root } from "../app/run-command.ts";
+import type { EntryPoint } from "../app/run-command.ts";
 import { COMMIT, VERSION } from "../app/version.ts";
 import type { Command } from "../cli/command.ts";
 import { copy } from "../cli/commands/copy.ts";
@@ -14,25 +14,25 @@ import { endProcess } from "../linux/self.ts";
 import { homeAt } from "../state/paths.ts";
 import { locateOwnHome } from "../worker/spawn.ts";
 
-/** How long one attempt waits for the database, in ms. A worker asks again and again, and must in between hear signals,
- *  and the end of its command, whose time it notes. */
-const PATIENCE_MS = 100;
+/** How long one attempt waits for the database, in ms. It is short, because the worker retries anyway, and between attempts it
+ *  must handle signals and note the time when its command ends. */
+const BUSY_TIMEOUT_MS = 100;
 
-export const main: Root = async (argv, { stderr }) => endProcess(await runOwn(argv, stderr));
+export const main: EntryPoint = async (argv, { stderr }) => endProcess(await runOwn(argv, stderr));
 
-/** Runs a worker, a hook or a copier by its words; returns its exit code. */
+/** Runs the process that the first word names; returns its exit code. */
 async function runOwn([name, ...words]: readonly string[], stderr: number): Promise<number> {
   const diagnostics = createOutput(stderr, () => undefined);
   try {
     const command: Command = name === hook.name ? hook : name === copy.name ? copy : worker;
     const parsed = parseWords(command, words);
-    // Somebody asks for its --help.
+    // `--help` was given; internal commands have none.
     if (parsed === undefined) return 0;
     const home = homeAt(String(parsed.options["home"]));
     return await command.run({
       ...parsed,
       context: composeContext({
-        ...{ home, busyTimeoutMs: PATIENCE_MS, acceptNewer: true, diagnostics },
+        ...{ home, busyTimeoutMs: BUSY_TIMEOUT_MS, acceptNewer: true, diagnostics },
         ...(command === worker && { locateHome: locateOwnHome }),
       }),
       output: diagnostics,

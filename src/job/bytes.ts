@@ -1,4 +1,4 @@
-/** Numbers of bytes as people read them. */
+/** Formats sizes for people. */
 
 /** In powers of 1024: `512 B`, `1.5 GiB`. */
 export function bytesText(bytes: number): string {

@@ -1,16 +1,16 @@
-/** Durations as people write them: `90`, `90s`, `30m`, `2h`, `1d`, `1h30m`, `0.5`. */
+/** Parses and formats durations: `90`, `90s`, `30m`, `2h`, `1d`, `1h30m`, `0.5`. */
 import { OrchesjobError } from "./errors.ts";
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** Longest that fits a number of microseconds safely: about 100 years. */
+/** About 100 years; in microseconds it is still a safe integer. */
 const LONGEST = "36600d";
 const LONGEST_MS = 36_600 * UNITS.d;
 
 const SECONDS = /^\d{1,15}(\.\d+)?$/;
 const PARTS = /^(?:(\d{1,15})d)?(?:(\d{1,15})h)?(?:(\d{1,15})m)?(?:(\d{1,15}(?:\.\d+)?)s)?$/;
 
-/** Milliseconds; undefined where the text is no duration. */
+/** Returns milliseconds; undefined if the text is no duration. */
 export function readDuration(text: string): number | undefined {
   if (SECONDS.test(text)) return Math.round(Number(text) * UNITS.s);
   const parts = PARTS.exec(text);
@@ -21,15 +21,15 @@ export function readDuration(text: string): number | undefined {
   return Math.round(ms);
 }
 
-/** Milliseconds, more than 0 or with `zero` also that. Throws `usage`, naming the option. */
+/** Returns milliseconds. Throws `usage`, with the option's name, if the text is no duration, too long, or 0 without `zero`. */
 export function parseDuration(option: string, text: string, zero = false): number {
   const ms = readDuration(text);
   if (ms !== undefined && (ms > 0 || zero) && ms <= LONGEST_MS) return ms;
   throw new OrchesjobError(
     "usage",
     ms !== undefined && ms > LONGEST_MS
-      ? `${option} is at most ${LONGEST} (100 years), not ${JSON.stringify(text)}`
-      : `${option} is a duration${zero ? "" : " of more than 0"}, e.g. 90, 90s, 30m, 2h, 1d or 1h30m, not ${JSON.stringify(text)}`,
+      ? `${option} must be at most ${LONGEST} (100 years), not ${JSON.stringify(text)}`
+      : `${option} must be a duration${zero ? "" : " greater than 0"}, e.g. 90, 90s, 30m, 2h, 1d or 1h30m, not ${JSON.stringify(text)}`,
   );
 }
 
@@ -50,7 +50,7 @@ export function formatDuration(ms: number): string {
     .join("");
 }
 
-/** All of it, as it is understood: `1h30m5s`, `0.5s`. */
+/** Every unit, without rounding: `1h30m5s`, `0.5s`. */
 export function formatExactly(ms: number): string {
   const seconds = (ms % UNITS.m) / UNITS.s;
   const whole = ms - (ms % UNITS.m);

@@ -1,9 +1,9 @@
 /**
- * The one table of errors: a code word, its exit number, and what it means.
- * Every failure that a user may see is an OrchesjobError with one of these codes and a sentence of its own.
+ * The table of errors: code, exit code, meaning. Every failure that a user may see is an OrchesjobError with one of these codes
+ * and a sentence of its own.
  */
 export const EXIT_CODES = {
-  /** Anything that is none of the others: I/O, a full disk, a file system that cannot lock. */
+  /** Any other failure: I/O, a full disk, a file system without locks. */
   general: 1,
   /** The command line is wrong; nothing was done. */
   usage: 2,
@@ -11,13 +11,13 @@ export const EXIT_CODES = {
   "not-found": 3,
   /** The state on disk, or the job's own state, does not allow what was asked. */
   conflict: 4,
-  /** Somebody else held the database for longer than a command waits. */
+  /** Another process held the database for longer than a command waits. */
   locked: 5,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_CODES;
 
-/** A failure with a sentence for a person. `message` is all of it: `cannot open /x: permission denied; run: chmod 600 /x`. */
+/** A failure that a person reads. `message` is `what` and `hint`: `cannot open /x: permission denied; run: chmod 600 /x`. */
 export class OrchesjobError extends Error {
   override readonly name = "OrchesjobError";
 
@@ -25,7 +25,7 @@ export class OrchesjobError extends Error {
     readonly code: ErrorCode,
     /** What failed, with the values. */
     readonly what: string,
-    /** What the person who reads it can do; undefined where `what` says it all. */
+    /** What the reader can do; undefined if `what` says it all. */
     readonly hint?: string,
   ) {
     super(hint === undefined ? what : `${what}; ${hint}`);
@@ -36,7 +36,7 @@ export class OrchesjobError extends Error {
   }
 }
 
-/** Nothing could be written, because there is no space left: `general`. */
+/** A write failed because the disk is full: `general`. A class of its own, so that run-command.ts can name the largest log. */
 export class DiskFullError extends OrchesjobError {
   constructor(what: string, hint: string) {
     super("general", what, hint);

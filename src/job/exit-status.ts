@@ -1,4 +1,4 @@
-/** The exit code with which a caller passes a job's end on, in the manner of env(1) and timeout(1). */
+/** The exit codes that pass on how a job ended, as env(1) and timeout(1) do. */
 import type { Job } from "./job.ts";
 
 export const TIMED_OUT = 124;
@@ -7,7 +7,7 @@ const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 export const SIGNAL_BASE = 128;
 
-/** For a finished job. */
+/** The exit code of a caller that passes on how a finished job ended. */
 export function passedOnExitCode(job: Job): number {
   if (job.failure === "timed_out") return TIMED_OUT;
   if (job.failure === "not_found") return NOT_FOUND;
@@ -19,7 +19,7 @@ export function passedOnExitCode(job: Job): number {
   ) {
     return OWN_FAILURE;
   }
-  // A cancelled job was ended by TERM, even if it took its leave with a 0: that would read as success.
+  // A cancelled job counts as ended by TERM even if its command exited with 0, which would look like success.
   if (job.status === "CANCELLED" && (job.exitCode ?? 0) === 0) return SIGNAL_BASE + 15;
   const code = job.exitCode ?? 0;
   return code < 0 ? SIGNAL_BASE - code : code;

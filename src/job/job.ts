@@ -1,4 +1,4 @@
-/** What a job is: one execution under a run key. Pure data; who may change it says status.ts. */
+/** The data of a job: one execution under a run key. status.ts says how its status may change. */
 import type { OutputMode } from "./output.ts";
 import type { ScopeMode } from "./scope.ts";
 import type { JobStatus } from "./status.ts";
@@ -9,26 +9,26 @@ export type Instant = number;
 export const LOST_REASONS = ["reboot", "worker_killed", "start_interrupted", "unknown"] as const;
 export type LostReason = (typeof LOST_REASONS)[number];
 
-/** The kernel that a process number belongs to: a number means nothing outside its boot and its PID namespace. */
+/** Where a pid is valid: a pid means nothing outside its boot and its PID namespace. */
 export interface Origin {
   readonly host: string;
-  /** /proc/sys/kernel/random/boot_id; empty where it could not be read. */
+  /** /proc/sys/kernel/random/boot_id; empty if it could not be read. */
   readonly bootId: string;
-  /** Inode of the PID namespace, as /proc/self/ns/pid names it; empty where the system has none. */
+  /** Inode of the PID namespace, as in /proc/self/ns/pid; empty if the system has none. */
   readonly pidNamespace: string;
 }
 
-/** Whether two origins are of different boots for certain: one that could not read its own proves nothing. */
+/** Whether two origins are certainly of different boots. An unknown boot id proves nothing. */
 export function areDifferentBoots(a: Origin, b: Origin): boolean {
   return a.bootId !== "" && b.bootId !== "" && a.bootId !== b.bootId;
 }
 
-/** A process that cannot be mistaken for a later one with the same number. */
+/** Identifies a process even if its pid is reused. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Field 22 of /proc/PID/stat: clock ticks since boot. 0 where it could not be read. */
+  /** Start time: field 22 of /proc/PID/stat, in clock ticks since boot. 0 if it could not be read. */
   readonly startTicks: number;
-  /** Of its pidfd, which names it for the whole boot, also where /proc hides it. Absent where nobody asked; 0 where the kernel has none. */
+  /** Inode of its pidfd: unique within the boot, and known even if /proc hides the process. Absent: not read; 0: not supported. */
   readonly inode?: number;
 }
 
@@ -40,45 +40,45 @@ export function isSameProcess(
   return a != null && b != null && a.pid === b.pid && a.startTicks === b.startTicks;
 }
 
-/** What kind of failure an `error` tells of, where it is not the command's own. */
+/** The kind of a failure that is not the command's own exit code. */
 export type Failure = "timed_out" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
 
 /** How a target ended. */
 export interface Outcome {
-  /** The exit code; -N where signal N ended it; -1 where it could not be launched; null where it never was to be. */
+  /** The exit code; -N if signal N ended it; -1 if it could not be launched; null if unknown, or if it was not to be launched. */
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** Why it could not be launched or was ended, for a person. */
+  /** Why it could not be launched, or was ended; for people. */
   readonly error: string | null;
   readonly failure: Failure | null;
 }
 
-/** A shell command that runs once the job's end is recorded. */
+/** A shell command to run after the job's end is recorded. */
 export interface HookOrder {
   readonly command: string;
-  /** How long it may run. */
+  /** How long it may run, in ms. */
   readonly timeoutMs: number;
 }
 
 export interface HookResult {
-  /** As a job's: -N where signal N ended it, -1 where it could not be launched; null where it could not even be killed. */
+  /** As a job's: -N if signal N ended it, -1 if it could not be launched; null if it could not even be killed. */
   readonly exitCode: number | null;
-  /** What went wrong, for a person; null where nothing did. */
+  /** What went wrong, for people; null if nothing did. */
   readonly error: string | null;
   readonly finishedAt: Instant;
 }
 
 export interface Hook extends HookOrder {
-  /** Null until it has run, and that is recorded. */
+  /** Null until a run of the hook is recorded. */
   readonly result: HookResult | null;
 }
 
 export interface CancelRequest {
   readonly at: Instant;
   readonly reason: string | null;
-  /** Time between TERM and KILL. */
+  /** Time between TERM and KILL, in ms. */
   readonly graceMs: number;
-  /** The process that asks, which is not the job's because it may name it. */
+  /** Pid of the requester, so that the worker does not take it for a process of the job; 0 from another PID namespace. */
   readonly pid: number;
 }
 
@@ -92,16 +92,16 @@ export interface Job {
   /** Working directory of the command, for people and for a rerun. */
   readonly cwd: string;
   readonly startedAt: Instant;
-  /** For LOST: when the loss was found. Null while active, and where an older version did not record it. */
+  /** For LOST: when the loss was detected. Null while active, and if an older version did not record it. */
   readonly finishedAt: Instant | null;
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly error: string | null;
   readonly failure: Failure | null;
   readonly lostReason: LostReason | null;
-  /** NAME=VALUE that were asked for beside the caller's environment. */
+  /** NAME=VALUE of `--env`, in addition to the caller's environment. */
   readonly env: readonly string[];
-  /** A map, and no object: a name like `__proto__` is one like any other. */
+  /** A map, not an object, so that `__proto__` is a name like any other. */
   readonly labels: ReadonlyMap<string, string>;
   readonly timeoutMs: number | null;
   readonly requestId: string | null;
@@ -112,7 +112,7 @@ export interface Job {
   readonly scope: ScopeMode;
   /** NAME=VALUE of systemd.resource-control(5) and the like, for the scope. */
   readonly properties: readonly string[];
-  /** The scope of its own that its worker found itself in; null: it stayed where its launcher was. */
+  /** The job's own scope, in which its worker found itself; null: the worker stayed where its launcher was. */
   readonly unit: string | null;
   readonly onExit: Hook | null;
   readonly output: OutputMode;
@@ -122,13 +122,13 @@ export interface Job {
   readonly origin: Origin | null;
   readonly worker: ProcessIdentity | null;
   readonly target: ProcessIdentity | null;
-  /** What only the processes of the job have in their environment; null for a job that an older version accepted. */
+  /** A secret that only processes of the job have in their environment; null for a job that an older version accepted. */
   readonly token: string | null;
-  /** The processes that were left when the job was ended before its time; empty: proof that none lives. Null: nobody has said. */
+  /** The processes that were left when the job was ended early. Empty: proof that none lives. Null: not recorded. */
   readonly leftBehind: readonly ProcessIdentity[] | null;
 }
 
-/** What a job does not have yet when it is accepted. */
+/** The fields that a job gets only after it is accepted. */
 const UNDECIDED = {
   finishedAt: null,
   exitCode: null,
@@ -143,7 +143,7 @@ const UNDECIDED = {
   leftBehind: null,
 } as const satisfies Partial<Job>;
 
-/** What `start` asks to be made: a job before its first transition. */
+/** A job to be accepted, before its first transition. */
 export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" | "onExit"> & {
   readonly onExit: HookOrder | null;
   readonly origin: Origin;
@@ -151,7 +151,7 @@ export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" |
   readonly token: string;
 };
 
-/** The job that is made of it. */
+/** The job that results from accepting a NewJob. */
 export function acceptedJob(job: NewJob, at: Instant): Job {
   const onExit = job.onExit && { ...job.onExit, result: null };
   return { ...UNDECIDED, ...job, onExit, status: "STARTING", startedAt: at };

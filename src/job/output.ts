@@ -1,8 +1,8 @@
-/** What the command's stdout and stderr are, and where its stdin comes from. */
+/** Where the command's output goes, and where its stdin comes from. */
 
-/** `file`: the logs themselves. `pipe`: FIFOs, from which the worker copies into the logs, so that nobody can truncate these. */
+/** `file`: straight into the logs. `pipe`: into FIFOs that the worker copies into the logs, which the command cannot truncate then. */
 export const OUTPUT_MODES = ["file", "pipe"] as const;
 export type OutputMode = (typeof OUTPUT_MODES)[number];
 
-/** In place of a path: what the caller gave on its own stdin, kept in a file of the job's. */
+/** In place of a path: the caller's own stdin, which is copied into a file of the job. */
 export const OWN_STDIN = "-";

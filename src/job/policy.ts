@@ -1,4 +1,4 @@
-/** What a finished job of a run key means for a new start of it. */
+/** What the finished job of a run key means for a new start of that key. */
 import type { JobStatus } from "./status.ts";
 
 export const ANSWERS = ["return", "rerun"] as const;
@@ -6,7 +6,7 @@ export const ANSWERS = ["return", "rerun"] as const;
 export type Answer = (typeof ANSWERS)[number];
 
 export interface StartPolicy {
-  /** One job per run key, ever: all three are `return`, unless `unlock` has allowed one more. */
+  /** One job per run key, ever, unless `unlock` allows one more. All three below then count as `return`. */
   readonly strict: boolean;
   readonly ifSucceeded: Answer;
   /** Covers CANCELLED, too. */
@@ -21,7 +21,7 @@ export const DEFAULT_POLICY: StartPolicy = {
   ifLost: "rerun",
 };
 
-/** The answer for a finished job, without regard to overrides. */
+/** The answer for a finished job; does not consider what `unlock` allows. */
 export function answerFor(status: JobStatus, policy: StartPolicy): Answer {
   if (policy.strict) return "return";
   if (status === "SUCCEEDED") return policy.ifSucceeded;

@@ -1,11 +1,11 @@
-/** The limits on what a caller may ask for. */
+/** Limits on run keys and job ids. */
 import { hasControlCharacter } from "./control-characters.ts";
 import { OrchesjobError } from "./errors.ts";
 
 const MAX_RUN_KEY_BYTES = 1024;
 const encoder = new TextEncoder();
 
-/** Its length in UTF-8. Not by Buffer: to load that takes 200,000 instructions. */
+/** Length in UTF-8. Does not use Buffer, because loading it takes 200,000 instructions. */
 export function byteLength(text: string): number {
   return encoder.encode(text).length;
 }
@@ -34,7 +34,7 @@ export function checkRunKey(runKey: string): string {
   return runKey;
 }
 
-/** Whether a text can be a job's id at all. Ids become file names, so nothing else may reach the disk. */
+/** Whether a text can be a job id. Ids become file names, so nothing else may reach the disk. */
 export function isJobId(text: string): boolean {
   return JOB_ID.test(text);
 }

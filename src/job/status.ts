@@ -1,6 +1,6 @@
 /**
- * The one state machine. A status changes only by an event of this table, and the store derives its guarded
- * statements from it, so a terminal status can never change (law 4).
+ * The state machine of a job. A status changes only by an event of this table, and the store derives its guarded statements
+ * from it, so a terminal status never changes.
  *
  *   (accept) -> STARTING --run--> RUNNING --succeed | fail | cancel | lose--> terminal
  *                  \------------ fail | cancel | lose ---------------------> terminal
@@ -22,9 +22,9 @@ export const EVENTS = {
   succeed: { from: ["RUNNING"], to: "SUCCEEDED" },
   /** The command exited with another code, was ended by a signal, or could not be launched. */
   fail: { from: ["STARTING", "RUNNING"], to: "FAILED" },
-  /** Somebody asked for the end, and the command was ended for it. */
+  /** A user cancelled the job, and the command was ended. */
   cancel: { from: ["STARTING", "RUNNING"], to: "CANCELLED" },
-  /** Proof was found that launcher and worker are gone (law 5). */
+  /** There is proof that launcher and worker are gone: docs/guarantees.md, section 5. */
   lose: { from: ["STARTING", "RUNNING"], to: "LOST" },
 } as const satisfies Record<string, Event>;
 

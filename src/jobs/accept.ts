@@ -1,4 +1,4 @@
-/** How a job is accepted, in four steps: resolve, prepare, claim, release. */
+/** Accepts a job in four steps: resolve, prepare, claim, release. */
 import type { Job } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
@@ -6,22 +6,22 @@ import type { JobStore } from "../store/store.ts";
 import type { Placement } from "../systemd/placement.ts";
 import { Input } from "./input.ts";
 import { prepare, type PreparedJob } from "./prepare.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { type FreeKey, resolve } from "./resolve.ts";
 import type { StartRequest } from "./start-request.ts";
 import { findTruncations } from "./truncation-warning.ts";
 
-/** What a start has come to: a job that was there, or a new one. */
+/** The result of a start: an existing job, or a new one. */
 export interface Acceptance {
   readonly existing: boolean;
   readonly job: Job;
-  /** What the caller should know about the life of a new job, for people. */
+  /** For people: what may end a new job early, or truncate its logs. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Gives the job that the key has, or makes one. `supervised`: the caller waits for its end. `onReady`: called before a new job
- * is accepted, once nothing is to be read for it any more: until then a signal must end us.
+ * Returns the job that the key has, or accepts a new one. `supervised`: the caller waits for its end. `onReady` is called before
+ * a job is accepted, when all input is read: until then a signal must end this process. Throws OrchesjobError or SystemError.
  */
 export async function acceptJob(
   context: Context,
@@ -32,7 +32,7 @@ export async function acceptJob(
 ): Promise<Acceptance> {
   let input: Input | undefined;
   if (request.stdin === null) onReady();
-  await recallUnknownJobs(context, store);
+  await restoreUnknownJobs(context, store);
   for (;;) {
     const found = await resolve(context, store, request);
     if (found.existing !== undefined) {
@@ -40,7 +40,7 @@ export async function acceptJob(
       return { existing: true, job: found.existing, warnings: [] };
     }
     if (request.stdin !== null && input === undefined) {
-      // Only a new job needs it, and it may take its time. Then much may have happened to the key.
+      // Only a new job needs input. Reading it may take long, so the key is resolved again afterwards.
       store.disconnect();
       input = await openInput(context, request.stdin, request.rerunOfJobId);
       onReady();
@@ -49,21 +49,21 @@ export async function acceptJob(
     const prepared = await prepare(context, request, found.latest, input, supervised);
     const accepted = await claim(store, prepared, found);
     const { unit, warnings } = await release(prepared);
-    // Otherwise somebody else was faster: look again.
+    // Another start was faster: resolve again.
     if (accepted === undefined) continue;
     input?.close();
     return {
       existing: false,
       job: { ...accepted, unit },
-      // The worker has its own work meanwhile.
+      // Checked only now, while the worker is already launching the command.
       warnings: [...warnings, ...findTruncations(request, accepted.cwd)],
     };
   }
 }
 
 /**
- * One durable transaction makes the job, unless the key's newest is another one by now: then nothing of ours stays. If it
- * throws, the lock file stays: a commit that reported an error may yet be found on the disk.
+ * Inserts the job in one durable transaction. Returns undefined, and discards what was prepared, if the key has another newest
+ * job by now. If it throws, the lock file stays, because a commit that reported an error may still have reached the disk.
  */
 async function claim(
   store: JobStore,
@@ -75,14 +75,14 @@ async function claim(
   return accepted;
 }
 
-/** Lets the worker go on once it is where it is to run: the command's first children would be left behind otherwise. */
+/** Lets the worker continue once it is in its scope, if it gets one: the command's first children would stay behind otherwise. */
 async function release({ worker, placement }: PreparedJob): Promise<Placement> {
   const placed = await placement;
   worker.release();
   return placed;
 }
 
-/** What the command is to read, opened before anything is accepted. Throws OrchesjobError. */
+/** Opens the stdin of the command before anything is accepted. Throws OrchesjobError. */
 async function openInput(context: Context, stdin: string, rerunOfJobId: string | null): Promise<Input> {
   const { Input } = await import("./input.ts");
   return Input.open(context, stdin, rerunOfJobId);

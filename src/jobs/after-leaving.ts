@@ -1,16 +1,16 @@
-/** What becomes of a job when we leave it, for people. */
+/** Says what becomes of a job when this process stops watching it. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
 
-/** `left job 1, which …`. */
+/** A predicate: `left job 1, which …`. */
 export function describeAfterLeaving(context: Context, job: Job): string {
-  if (!isActive(job.status)) return "has ended meanwhile";
+  if (!isActive(job.status)) return "has ended in the meantime";
   return endsWithUs(context, job) ? "ends with this container" : "goes on";
 }
 
-/** Whether the container ends that the job is in: with its first command, which we are. */
+/** Whether the job ends with this process, because both are in a container that ends with this process. */
 export function endsWithUs(context: Context, { origin }: Job): boolean {
   return origin?.pidNamespace === context.origin.pidNamespace && isContainersCommand();
 }

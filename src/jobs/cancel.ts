@@ -1,4 +1,4 @@
-/** `cancel`: ends a job, and proves that nothing of it is left. */
+/** `cancel`: ends a job and all its processes, and reports those that it could not end. */
 import { mayHoldKey } from "../job/ending.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
@@ -30,19 +30,19 @@ export interface CancelOrder {
 }
 
 export interface CancelResult {
-  /** Active where its worker cannot be reached from here (another PID namespace), or cannot record the end. */
+  /** Still active if its worker cannot be reached from here (another PID namespace), or cannot record the end. */
   readonly job: Job;
-  /** Processes of the job that are alive all the same. */
+  /** Processes of the job that are still alive. */
   readonly survivors: Orphans;
 }
 
-/** How much longer than the grace a worker that is well needs to answer, in ms. Then we do its work. */
-const WORKER_PATIENCE_MS = 10_000;
+/** How long after the grace period a healthy worker may take to answer, in ms. After that, `cancel` does its work. */
+const WORKER_TIMEOUT_MS = 10_000;
 
-/** For a worker that goes on after having been stopped, in ms. */
-const LAST_WORD_MS = 3_000;
+/** How long a worker that was stopped may take to record the end after SIGCONT, in ms. */
+const CONTINUED_WORKER_TIMEOUT_MS = 3_000;
 
-/** Throws `not-found`, and `conflict` where the job is not active and has no process left. */
+/** Throws `not-found`, and `conflict` if the job is not active and has no process left. */
 export async function cancelJob(
   context: Context,
   selector: JobSelector,
@@ -50,12 +50,12 @@ export async function cancelJob(
 ): Promise<CancelResult> {
   const { store, job } = await findJob(context, selector);
   const ended = isActive(job.status) ? await endActive(context, store, job, order) : job;
-  // Its worker was dead, or died while it was asked; or could not end all of it.
+  // The job had ended before, or its worker died during the request: end the remaining processes from here.
   if (ended === job || ended.status === "LOST") {
     if (hasOrphans(new OrphanFinder(context).find(ended))) await endOrphans(context, ended, order);
     else if (ended === job && !isActive(job.status)) throw notActive(job);
   }
-  // Where we have done the worker's work, this is the rest of it.
+  // If the worker did not end the job, it will not run the hook either.
   if (isHookDue(ended)) await (await import("../hooks/catch-up.ts")).catchUpHooks(context, [ended]);
   const last = (await store.find(ended.jobId)) ?? ended;
   return { job: last, survivors: await findSurvivors(context, store, last) };
@@ -66,15 +66,15 @@ function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promi
 }
 
 async function findSurvivors(context: Context, store: JobStore, job: Job): Promise<Orphans> {
-  const company = callerProcesses(process.pid);
+  const excludedPids = callerProcesses(process.pid);
   const survivors = isActive(job.status)
-    ? new OrphanFinder(context, company).ofActive(job)
-    : await findOrphans(context, store, job, company);
+    ? new OrphanFinder(context, excludedPids).ofActive(job)
+    : await findOrphans(context, store, job, excludedPids);
   if (!hasOrphans(survivors) && !isActive(job.status) && job.status !== "LOST" && mayHoldKey(job)) {
     try {
       await store.recordLeft(job.jobId, [], null);
     } catch (error) {
-      // The next who asks looks again.
+      // Not essential: the next command that asks will look again.
       if (!(error instanceof OrchesjobError)) throw error;
     }
   }
@@ -82,7 +82,7 @@ async function findSurvivors(context: Context, store: JobStore, job: Job): Promi
 }
 
 async function endActive(context: Context, store: JobStore, job: Job, order: CancelOrder): Promise<Job> {
-  // A process number means something in one namespace only.
+  // A pid is valid in its own PID namespace only.
   const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
   let requested: Job | undefined;
   try {
@@ -94,12 +94,12 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   }
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
   const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
-  const busyTimeoutMs = isReached ? order.graceMs + WORKER_PATIENCE_MS : 0;
+  const busyTimeoutMs = isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, busyTimeoutMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
 }
 
-/** Nothing can be written (the disk is full): the processes are ended all the same, and the worker tells of that when it can. */
+/** Ends the processes although nothing can be written (full disk). Returns the error to throw. */
 async function endUnrecorded(
   context: Context,
   job: Job,
@@ -120,8 +120,8 @@ async function endUnrecorded(
 }
 
 /**
- * The worker lives, but does not answer (it was stopped, its lock file was deleted, it is a Python one): its work is done
- * for it. It is held meanwhile, so that it cannot launch the command behind our back, nor tell another end.
+ * Does the work of a worker that lives but does not answer (it was stopped, its lock file was deleted, or it is a Python worker).
+ * Keeps it stopped meanwhile, so that it can neither launch the command nor record another end.
  */
 async function cancelInstead(
   context: Context,
@@ -133,21 +133,23 @@ async function cancelInstead(
   const { worker, origin, target } = job;
   if (origin !== null && origin.pidNamespace !== context.origin.pidNamespace) return job;
   const isPython = origin === null;
-  const keeper = isPython ? findWorker(job.jobId) : (worker ?? undefined);
-  if (keeper !== undefined && target !== null && !lives(target)) {
-    // The command has ended by itself, and only the worker knows how: let it say so.
-    signalProcess(keeper, SIGCONT);
-    const recorded = await waitForJob(context, store, job, isFinished, LAST_WORD_MS);
+  const workerProcess = isPython ? findWorker(job.jobId) : (worker ?? undefined);
+  if (workerProcess !== undefined && target !== null && !lives(target)) {
+    // The command has ended by itself, and only the worker knows its exit code: let it record that.
+    signalProcess(workerProcess, SIGCONT);
+    const recorded = await waitForJob(context, store, job, isFinished, CONTINUED_WORKER_TIMEOUT_MS);
     if (isFinished(recorded)) return recorded;
   }
-  // It has done all that we could do, and cannot write it down. Without it nobody would ever.
-  if (isReached && keeper !== undefined && job.token !== null && isWell(context, job, keeper)) return job;
-  if (keeper !== undefined) signalProcess(keeper, SIGSTOP);
+  // A healthy worker has ended everything, but cannot record it. Leave it alone: it keeps trying.
+  if (isReached && workerProcess !== undefined && job.token !== null && isWell(context, job, workerProcess))
+    return job;
+  if (workerProcess !== undefined) signalProcess(workerProcess, SIGSTOP);
   let isOver = false;
   try {
-    const hunt = new StandInHunt(context, job, callerProcesses(process.pid), keeper);
+    const hunt = new StandInHunt(context, job, callerProcesses(process.pid), workerProcess);
     const left = await endAll(hunt, new Deadline(order.graceMs));
-    const end = target !== null && keeper !== undefined ? readEnd(target.pid, keeper) : undefined;
+    const end =
+      target !== null && workerProcess !== undefined ? readEnd(target.pid, workerProcess) : undefined;
     const outcome = end === undefined ? UNKNOWN : toOutcome(end);
     const leftBehind = left.map(({ pid }) => identify(pid));
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now(), leftBehind);
@@ -156,15 +158,15 @@ async function cancelInstead(
     removeFile(lockFilePath(context.home, job.jobId));
     return cancelled;
   } finally {
-    // A Python worker's last word is not heard any more: see jobs_python_final. One of ours whose job's end we could not record
-    // tells of it itself.
-    if (keeper !== undefined) signalProcess(keeper, isOver ? SIGKILL : SIGCONT);
+    // Continue a Python worker: the database ignores its result (trigger jobs_python_update). Also continue a worker whose job's
+    // end could not be recorded here: it records the end itself.
+    if (workerProcess !== undefined) signalProcess(workerProcess, isOver ? SIGKILL : SIGCONT);
   }
 }
 
-/** Whether a worker goes its way: it is not stopped, and nothing of the job is left that it could have ended. */
-function isWell(context: Context, job: Job, keeper: ProcessIdentity): boolean {
-  if (/[Tt]/.test(readProcess(keeper.pid)?.state ?? "")) return false;
+/** Whether a worker is healthy: it is not stopped, and has ended all processes of the job that can be ended. */
+function isWell(context: Context, job: Job, workerProcess: ProcessIdentity): boolean {
+  if (/[Tt]/.test(readProcess(workerProcess.pid)?.state ?? "")) return false;
   const { seen } = findProcesses(context, job, {
     excludedPids: callerProcesses(process.pid),
     trustSession: false,
@@ -172,38 +174,38 @@ function isWell(context: Context, job: Job, keeper: ProcessIdentity): boolean {
   return !seen.some(({ pid, state }) => state !== "D" && maySignal(pid));
 }
 
-/** Looks from outside, while the job's worker is held. */
+/** Finds the processes of a job whose worker is stopped. */
 class StandInHunt extends JobHunt {
   constructor(
     context: Context,
     job: Job,
     excludedPids: ReadonlySet<number>,
-    readonly keeper: ProcessIdentity | undefined,
+    readonly workerProcess: ProcessIdentity | undefined,
   ) {
     super(context, job, excludedPids);
   }
 
   override look(): readonly ProcessStat[] {
     const seen = super.look();
-    // Of a Python worker's command no row tells more than the number.
+    // The row of a Python job has no more than the pid of the command, so also look at the children of its worker.
     return seen.length > 0 ? seen : (this.#children() ?? []);
   }
 
   override missed(): readonly ProcessStat[] {
-    // Those become children of a worker of ours that lose their parents: without any there is nobody.
+    // A worker of ours is a subreaper: processes that lose their parent become its children. If it has none, none is left.
     if (this.job.origin !== null && this.#children() !== undefined) return [];
     return super.missed();
   }
 
   #children(): readonly ProcessStat[] | undefined {
-    const { keeper } = this;
-    // Somebody else may have its number by now.
-    return keeper !== undefined && lives(keeper)
-      ? findChildren(this.context, this.job, keeper.pid)
+    const { workerProcess } = this;
+    // Another process may have its pid by now.
+    return workerProcess !== undefined && lives(workerProcess)
+      ? findChildren(this.context, this.job, workerProcess.pid)
       : undefined;
   }
 }
 
 function notActive(job: Job): OrchesjobError {
-  return new OrchesjobError("conflict", `cannot cancel job ${job.jobId}: it is ${job.status} already`);
+  return new OrchesjobError("conflict", `cannot cancel job ${job.jobId}: it is already ${job.status}`);
 }

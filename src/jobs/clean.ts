@@ -1,4 +1,4 @@
-/** `clean`: deletes finished jobs with their logs. Files go first, so that a kill in between leaves rows for the next clean. */
+/** `clean`: deletes finished jobs with their logs. Files go before rows, so that the next clean finds what a killed one left. */
 import type { Instant, Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -7,43 +7,43 @@ import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { JobFiles } from "./job-files.ts";
-import { tellOfMissingDatabase } from "./missing-database.ts";
+import { reportMissingDatabase } from "./missing-database.ts";
 import { sweepOrphanedFiles } from "./orphaned-files.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
-/** Jobs of one transaction: many, so that a page of the indexes is written once for many of them; and yet others wait no
- *  longer than some tenths of a second. */
+/** Jobs deleted in one transaction: many, so that each index page is written once for many jobs; few enough that other
+ *  processes wait only some tenths of a second. */
 const BATCH = 5_000;
 const PROGRESS_STEP = 10_000;
-/** Run keys whose newest jobs are remembered. */
+/** How many run keys #firstKept caches before it is cleared. */
 const REMEMBERED_KEYS = 20_000;
 
-/** Which jobs may go: those that every limit given lets go. At least one is given. */
+/** A job is deleted if every given limit allows it. At least one is given. */
 export interface CleanLimits {
-  /** Only what ended before this time. */
+  /** Delete only jobs that ended before this time. */
   readonly before: Instant | undefined;
-  /** Only what is none of so many newest finished jobs of its run key. */
+  /** Keep this many newest finished jobs of each run key. */
   readonly keep: number | undefined;
-  /** Only as long as the logs of all jobs together have more bytes than this, the oldest first. */
+  /** Delete the oldest jobs until the logs of all jobs together have at most this many bytes. */
   readonly maxLogBytes: number | undefined;
 }
 
-/** What would be deleted. */
+/** Receives what would be deleted. */
 export interface DryRun {
   job(job: Job): void;
   /** A log or lock file that belongs to no job. */
-  stray(path: string): void;
+  orphanedFile(path: string): void;
 }
 
 export interface CleanResult {
   readonly deleted: number;
   readonly errors: number;
   readonly orphanedFiles: number;
-  /** Bytes of the logs that are left; undefined where there is no limit to them. */
+  /** Bytes of the logs that are left; undefined without maxLogBytes. */
   readonly logBytes: number | undefined;
 }
 
-/** Deletes, or with `dryRun` only tells of it. */
+/** Deletes jobs; with `dryRun`, only reports them. Throws OrchesjobError. */
 export async function cleanJobs(
   context: Context,
   limits: CleanLimits,
@@ -51,11 +51,11 @@ export async function cleanJobs(
 ): Promise<CleanResult> {
   const store = context.openStore();
   if (store === undefined) {
-    tellOfMissingDatabase(context);
+    reportMissingDatabase(context);
     return nothingDone(limits);
   }
-  const sweep = { before: limits.before, dryRun: dryRun?.stray };
-  // The total is known only when every file was looked at, so strays come first where there is a limit to it.
+  const sweep = { before: limits.before, dryRun: dryRun?.orphanedFile };
+  // With maxLogBytes, sweep first: the sweep also adds up the sizes of all logs.
   const first =
     limits.maxLogBytes === undefined ? undefined : await sweepOrphanedFiles(context, store, sweep);
   const cleaner = new Cleaner(context, store, limits, first?.logBytes ?? 0);
@@ -65,7 +65,7 @@ export async function cleanJobs(
     await store.discardOldCopy();
     await store.vacuum();
   } else {
-    await cleaner.tellAll(dryRun);
+    await cleaner.reportAll(dryRun);
   }
   const { orphanedFiles, errors } = first ?? (await sweepOrphanedFiles(context, store, sweep));
   return {
@@ -83,7 +83,7 @@ function nothingDone({ maxLogBytes }: CleanLimits): CleanResult {
 class Cleaner {
   readonly #orphans: OrphanFinder;
   readonly #files: JobFiles;
-  /** See firstKept; undefined: the key has no more than are to be kept. */
+  /** Cache of store.firstKept by run key; undefined: the key has no more jobs than to be kept. */
   readonly #firstKept = new Map<string, number | undefined>();
   #logBytes: number;
   deleted = 0;
@@ -115,7 +115,7 @@ class Cleaner {
     }
   }
 
-  async tellAll(dryRun: DryRun): Promise<void> {
+  async reportAll(dryRun: DryRun): Promise<void> {
     for await (const doomed of this.#batches()) {
       for (const candidate of doomed) {
         const job = await this.store.find(candidate.jobId);
@@ -125,7 +125,7 @@ class Cleaner {
     }
   }
 
-  /** The jobs that every limit lets go, in order of their end. */
+  /** The jobs that every limit allows to delete, in order of their end. */
   async *#batches(): AsyncGenerator<readonly CleanCandidate[]> {
     let cursor: CleanCandidate | undefined;
     while (!this.#fits()) {
@@ -138,9 +138,9 @@ class Cleaner {
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
-        // Its end would make no room. Without any log it goes with them: a clean was killed before it took the row.
+        // Empty logs: deleting the job frees no space. But delete one without log files, which a killed clean has left.
         if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
-        if (await this.#isHeld(candidate, overdue)) continue;
+        if (await this.#isKept(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
@@ -160,7 +160,7 @@ class Cleaner {
     if (this.#firstKept.size > REMEMBERED_KEYS) this.#firstKept.clear();
     const runKeys = new Set(candidates.map((candidate) => candidate.runKey));
     const asked = [...runKeys].filter((runKey) => !this.#firstKept.has(runKey));
-    // A job that ends meanwhile makes the true number larger: what is remembered keeps more, not less.
+    // The cache errs on the safe side: if jobs end meanwhile, it keeps more jobs, never fewer.
     const found = await this.store.firstKept(asked, keep);
     for (const runKey of asked) this.#firstKept.set(runKey, found.get(runKey));
     return candidates.filter(
@@ -169,14 +169,12 @@ class Cleaner {
   }
 
   /**
-   * A job that was ended and whose command still runs keeps its key from running twice; what a hook is told of must be there;
-   * and who writes to a pipe would wait for ever for somebody to copy it on, if nobody could find it.
+   * Whether a job must stay. Three reasons: processes of a job that ended early still run, so its row must block the key; its
+   * hook has not run; a process still writes to its output pipe, and would block forever if nobody could find and copy it.
    */
-  async #isHeld({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
+  async #isKept({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
     if (hasPipes && this.#isWrittenTo(jobId)) {
-      this.context.notify(
-        `job ${jobId} is kept: a process that it has left behind still has its output open`,
-      );
+      this.context.notify(`job ${jobId} is kept: a process that it left behind still has its output open`);
       return true;
     }
     if (!mayLive && hook !== "due") return false;
@@ -191,12 +189,12 @@ class Cleaner {
       this.context.notify(`job ${jobId} is kept: its command still runs`);
       return true;
     }
-    // Its processes may have shed what can be seen from everywhere, the locks on their output. Where it was ended by its worker
-    // that has said whether there are any, but for older versions, which took its word for it.
+    // Processes in another PID namespace may have closed their output, whose locks are all that can be seen from here. A worker
+    // that ended the job has recorded what it left (leftBehind); older versions did not, and are trusted.
     if (job.status !== "LOST" && job.leftBehind === null) return false;
     if (!isOutOfSight(job, this.context.origin)) return false;
     this.context.notify(
-      `job ${jobId} is kept: it ran in another PID namespace, and whether its command still runs cannot be seen from here; run clean where it ran`,
+      `job ${jobId} is kept: it ran in another PID namespace, so clean cannot see from here whether its command still runs; run clean where it ran`,
     );
     return true;
   }
@@ -211,7 +209,7 @@ class Cleaner {
       return true;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      // What is left of it counts.
+      // Count the bytes that are left.
       if (this.limits.maxLogBytes !== undefined) this.#logBytes += this.#files.sizeOf(candidate);
       this.context.notify(`job ${candidate.jobId} is kept: ${error.message}`);
       return false;

@@ -1,16 +1,16 @@
-/** Looking a job up, by its id, or a beginning of it, or as the newest of its run key. What is found is reconciled first. */
+/** Finds jobs by id, by a unique prefix of it, or as the newest of a run key, and reconciles what it finds. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { isJobId } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
 
-/** Throws `not-found`. */
+/** Throws `not-found`, and `usage` for an ambiguous id. */
 export async function findJob(
   context: Context,
   selector: JobSelector,
@@ -22,9 +22,9 @@ export async function findJob(
     return job && reconcile(context, store, job);
   };
   const found = await look();
-  // The key's active job is the only one that can run, and who asks for an id means that job.
+  // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one.
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
-  const job = isAnswer || (await recallUnknownJobs(context, store)) === 0 ? found : await look();
+  const job = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   if (job === undefined) throw notFound(context, selector);
   return { store, job };
 }
@@ -35,16 +35,16 @@ async function select(store: JobStore, selector: JobSelector): Promise<Job | und
   return (await store.find(selector.jobId)) ?? findByBeginning(store, selector.jobId);
 }
 
-/** All ids of ours are as long, and nothing is asked a second time for one. */
+/** Length of a whole id, which is not looked up as a prefix again. */
 const ID_LENGTH = 36;
 
-/** Less of an id is a slip. What `list` shows begins with the time, so neighbours have their first characters in common. */
+/** A shorter prefix is taken for a typing error. Ids begin with the time, so the first characters of recent jobs are the same. */
 const SHORTEST_BEGINNING = 4;
 
-/** Of those that an ambiguous beginning may mean. */
+/** How many candidates the error for an ambiguous prefix lists. */
 const SHOWN = 5;
 
-/** The only job whose id begins so; undefined where there is none. Throws `usage` where there are several. */
+/** The only job whose id begins like this; undefined if there is none. Throws `usage` if there are several. */
 async function findByBeginning(store: JobStore, beginning: string): Promise<Job | undefined> {
   if (beginning.length >= ID_LENGTH || beginning.length < SHORTEST_BEGINNING) return undefined;
   const jobs = await store.jobsById(beginning, SHOWN + 1);
@@ -53,14 +53,14 @@ async function findByBeginning(store: JobStore, beginning: string): Promise<Job 
   throw new OrchesjobError(
     "usage",
     `several job ids begin with ${JSON.stringify(beginning)}: ${shown.join(", ")}${jobs.length > SHOWN ? ", …" : ""}`,
-    "give more of the one that is meant",
+    "give more characters of the one that you mean",
   );
 }
 
-/** All jobs of a run key, newest first. Throws `not-found` where there is none. */
+/** All jobs of a run key, newest first. Throws `not-found` if there is none. */
 export async function findHistory(context: Context, runKey: string): Promise<readonly Job[]> {
   const store = context.openStore();
-  if (store !== undefined) await recallUnknownJobs(context, store);
+  if (store !== undefined) await restoreUnknownJobs(context, store);
   const jobs = store === undefined ? [] : await store.history(runKey);
   if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
   return reconcileAll(context, store, jobs);
@@ -74,6 +74,6 @@ function notFound(context: Context, selector: JobSelector): OrchesjobError {
   return new OrchesjobError(
     "not-found",
     `no ${what} in ${context.home.path}`,
-    "is ORCHESJOB_HOME the one that it was started with?",
+    "was it started with the same ORCHESJOB_HOME?",
   );
 }

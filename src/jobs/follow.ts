@@ -1,8 +1,9 @@
-/** Copies a job's output as it comes, until the job ends; in constant memory. */
+/** Copies a job's output as it is written, until the job ends, in constant memory. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
+import { turn } from "../linux/clock.ts";
 import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
@@ -15,7 +16,7 @@ import { describeGone, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 
-/** Where a stream of the job goes. */
+/** Which stream of the job is copied where. */
 export interface Route {
   readonly stream: LogStream;
   readonly descriptor: number;
@@ -23,16 +24,16 @@ export interface Route {
   readonly from: number;
 }
 
-/** Steps of a transfer between two looks at the job. */
+/** Most steps of a transfer between two checks of the job. */
 const ROUNDS = 4;
 
-/** What the follower has to do beside following. */
+/** Lets the caller control followJob. */
 export interface FollowControl {
-  /** Asked whenever something may have happened, a signal too: whether to leave before the end. */
+  /** Whether to return before the job's end. Called after each wake-up, also by a signal. */
   isLeaving(job: Job): Promise<boolean>;
-  /** How long it may be left alone, in ms. */
+  /** In how many ms isLeaving must be called again, even if nothing happens. */
   restMs(): number;
-  /** Told at the end of a log that is not there. */
+  /** Called at the end if a log is gone that existed. */
   onGone(message: string): void;
 }
 
@@ -45,48 +46,48 @@ export const NO_CONTROL: FollowControl = {
 };
 
 /**
- * Follows until the job has ended and everything is copied, or the errand says so; returns the job as it is then.
- * Throws SystemError EPIPE where a reader has gone.
+ * Copies until the job has ended and everything is copied, or `control` makes it leave; returns the job as it is then.
+ * Throws SystemError EPIPE if a reader has gone.
  */
 export async function followJob(
   context: Context,
   store: JobStore,
   job: Job,
   routes: readonly Route[],
-  errand: FollowControl = NO_CONTROL,
+  control: FollowControl = NO_CONTROL,
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
-  const taps: Tap[] = [];
+  const copiers: LogCopier[] = [];
   const onCut = (stream: LogStream, from: number) =>
     context.notify(
-      `the ${stream} of job ${job.jobId} was truncated (it had ${from} bytes); what follows is its new content, from the beginning`,
+      `the ${stream} of job ${job.jobId} was truncated (after ${from} ${from === 1 ? "byte" : "bytes"}); its new content follows, from the beginning`,
     );
-  for (const route of routes) taps.push(new Tap(logs[route.stream], route, onCut));
-  const growth = new GrowthWatch(taps);
+  for (const route of routes) copiers.push(new LogCopier(logs[route.stream], route, onCut));
+  const growth = new GrowthWatch(copiers);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
     let isLong = false;
     for (let current = job; ;) {
-      // The end is looked for before the output: what is read after it is all there is.
+      // Check for the end before reading: what is read after the end is complete.
       current = await refresh(context, store, current);
-      if (await errand.isLeaving(current)) return current;
+      if (await control.isLeaving(current)) return current;
       let copied = 0;
-      for (const tap of taps) copied += tap.copy();
+      for (const copier of copiers) copied += copier.copy();
       if (!isActive(current.status) && copied === 0) {
-        for (const tap of taps)
-          if (!tap.isOpen && wasOpened(current))
-            errand.onGone(describeGone(context, current, tap.route.stream));
+        for (const copier of copiers)
+          if (!copier.isOpen && wasOpened(current))
+            control.onGone(describeGone(context, current, copier.route.stream));
         return current;
       }
       if (copied > 0) {
         isLong = false;
         growth.reset();
       } else {
-        // What came while we looked would not end the sleep.
+        // Signals that came since the last check would not end the sleep.
         await turn();
-        if (await errand.isLeaving(current)) return current;
+        if (await control.isLeaving(current)) return current;
         if (isLong) store.disconnect();
-        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, errand.restMs()));
+        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, control.restMs()));
         isLong = true;
       }
       await turn();
@@ -94,35 +95,28 @@ export async function followJob(
   } finally {
     owner.close();
     growth.close();
-    for (const tap of taps) tap.close();
+    for (const copier of copiers) copier.close();
   }
 }
 
-/** Lets signal handlers run. */
-function turn(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setImmediate(resolve);
-  return promise;
-}
-
-/** How many of the bytes that were shown last are compared with what is there now. */
+/** How many of the last copied bytes are compared with the file, to detect truncation. */
 const KNOWN_BYTES = 64;
 
 /**
- * One stream on its way from the log file to a descriptor. Somebody may cut the file off meanwhile: the command itself
- * (`echo x > /dev/stderr`), or a rotation (`copytruncate`). It is then shorter than what was shown of it, or, where it has grown
- * beyond that already, has other bytes before the place that we have come to. Where even these are the same, nothing tells.
- * A file that was renamed stays ours: the command goes on writing to it, and not to a new one of the old name.
+ * Copies one stream from its log file to a descriptor, and detects truncation: by the command itself (`echo x > /dev/stderr`) or
+ * by a rotation (`copytruncate`). A truncated file is shorter than what was copied, or, if it has grown beyond that again, has
+ * other bytes before the current position. If even those bytes are the same, the truncation goes unnoticed.
+ * After a rename it keeps the renamed file, because the command still writes to that one.
  */
-class Tap {
+class LogCopier {
   #transfer: Transfer | undefined;
-  /** The last bytes before the place that we have come to. */
+  /** The last bytes before the current position. */
   #known = new Uint8Array(0);
 
   constructor(
     readonly path: string,
     readonly route: Route,
-    /** Told when the file was cut off, after so many bytes. */
+    /** Called when the file was truncated; `from`: how many bytes were copied before. */
     readonly onCut: (stream: LogStream, from: number) => void,
   ) {}
 
@@ -130,35 +124,35 @@ class Tap {
     return this.#transfer !== undefined;
   }
 
-  /** Copies what is there, up to a few megabytes at a time; returns how many bytes, 0 only where nothing is left. */
+  /** Copies what the file has now, at most a few megabytes; returns the number of bytes, 0 only if nothing is left. */
   copy(): number {
     this.#transfer ??= this.#open();
     if (this.#transfer === undefined) return 0;
     const transfer = this.#transfer;
     const end = this.#findCut(transfer);
     const begin = transfer.position;
-    // Read before the bytes are shown: whoever has seen them may cut the file off at once, and write others in their place.
+    // Read before the bytes are copied: a reader that has seen them may truncate the file at once, and write others in their place.
     const tail = end > begin ? readAt(transfer, end) : this.#known;
     const total = this.#pump(transfer, end);
     if (transfer.position === end) this.#known = tail;
-    // A signal has come in the middle.
+    // A signal has interrupted the copy.
     else if (transfer.position > begin) this.#known = readAt(transfer, transfer.position);
     return total;
   }
 
-  /** Copies up to a byte of the file. */
+  /** Copies up to the offset `end`; returns the number of bytes. */
   #pump(transfer: Transfer, end: number): number {
     let total = 0;
     for (let rounds = 0; rounds < ROUNDS; rounds++) {
       total += transfer.step(Math.max(0, end - transfer.position));
       if (transfer.atEnd) break;
-      // A signal came while the reader was slow, and has to be heard.
+      // A signal came while the reader was slow: return, so that it is handled.
       if (transfer.paused) return Math.max(total, 1);
     }
     return total;
   }
 
-  /** Goes back to the beginning where the file is another than what was shown of it. Returns its size. */
+  /** Goes back to the beginning if the file was truncated. Returns its size. */
   #findCut(transfer: Transfer): number {
     const size = statFd(transfer.input)?.size ?? 0;
     const { position } = transfer;
@@ -175,7 +169,7 @@ class Tap {
     if (this.#transfer !== undefined) closeFile(this.#transfer.input);
   }
 
-  /** Undefined as long as the worker has not made it. */
+  /** Undefined until the worker has created the log. */
   #open(): Transfer | undefined {
     try {
       const fd = openFile(this.path, "read");
@@ -188,7 +182,7 @@ class Tap {
   }
 }
 
-/** What is in the file before a place in it; the one that we have come to stays. */
+/** Reads up to `length` bytes before the offset `place`, and restores the position. */
 function readAt({ input, position }: Transfer, place: number, length = KNOWN_BYTES): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.min(length, place));
   if (bytes.length === 0) return bytes;

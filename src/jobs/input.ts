@@ -1,4 +1,4 @@
-/** What a command reads: a file that is opened before anything is accepted, or a copy of the caller's own stdin. */
+/** The stdin of a command: a file that is opened before the job is accepted, or a copy of the caller's own stdin. */
 import { OrchesjobError } from "../job/errors.ts";
 import { OWN_STDIN } from "../job/output.ts";
 import { SystemError } from "../linux/ffi/call.ts";
@@ -19,14 +19,14 @@ import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
 import { stdinFile } from "../state/paths.ts";
 
-/** What is kept of the caller's stdin: it is in memory until the job is accepted. */
+/** The most of the caller's stdin that is copied: it is in memory until the job is accepted. */
 const MAX_BYTES = 64 * 1024 ** 2;
 const CHUNK_BYTES = 262_144;
 const OWN_DESCRIPTOR = 0;
 
-/** The input of a job that is yet to be accepted. */
+/** The input of a job before it is accepted. */
 export class Input {
-  /** `source`: the file itself, or what will be copied into one of the job's own. */
+  /** `source`: descriptor of the file itself, or (`isCopied`) of what is copied into a file of the job. */
   private constructor(
     readonly context: Context,
     readonly source: number,
@@ -34,8 +34,8 @@ export class Input {
   ) {}
 
   /**
-   * `stdin` as a job has it; that of the job `from`, where it has a copy of its own. Reads the caller's stdin to its end.
-   * Throws `usage` where that is too much, `general` where the file cannot be opened.
+   * Opens `stdin`, a path or OWN_STDIN. For OWN_STDIN, opens the copy that the job `from` has, or reads the caller's stdin to its
+   * end if `from` is null. Throws `usage` if that is too much, `general` if a file cannot be opened.
    */
   static open(context: Context, stdin: string, from: string | null): Input {
     if (stdin !== OWN_STDIN) return new Input(context, openInput(stdin), false);
@@ -43,7 +43,7 @@ export class Input {
     return new Input(context, readOwn(), true);
   }
 
-  /** Makes it durable for a job of this id; returns the descriptor for its worker, which the caller closes. Throws SystemError. */
+  /** Returns a descriptor for the worker of this job, which the caller closes; stores a copy durably. Throws SystemError. */
   placeFor(jobId: string): number {
     if (!this.isCopied) return moveUp(openFile(`/proc/self/fd/${this.source}`, "read"));
     const path = stdinFile(this.context.home, jobId);
@@ -65,7 +65,7 @@ export class Input {
     }
   }
 
-  /** The job was not accepted. */
+  /** Deletes that copy, because the job was not accepted. */
   dropFor(jobId: string): void {
     if (this.isCopied) removeFile(stdinFile(this.context.home, jobId));
   }
@@ -77,7 +77,7 @@ export class Input {
 
 function openInput(path: string): number {
   const kind = statPath(path)?.kind;
-  // At a FIFO we would wait for whoever writes to it, and a rerun would find nothing there.
+  // Opening a FIFO would wait for a writer, and a rerun would find nothing in it.
   if (kind !== undefined && kind !== "file") {
     throw new OrchesjobError(
       "general",
@@ -105,7 +105,7 @@ function readOwn(): number {
       throw new OrchesjobError(
         "usage",
         `--stdin - takes up to ${MAX_BYTES / 1024 ** 2} MiB, and there is more`,
-        "write it to a file, and give that: --stdin FILE",
+        "write it to a file and use that: --stdin FILE",
       );
     }
     writeAll(copy, chunk.subarray(0, count));

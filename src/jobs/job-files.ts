@@ -1,4 +1,4 @@
-/** The files of finished jobs. */
+/** The files of finished jobs, for `clean`. */
 import type { Instant } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
@@ -9,12 +9,12 @@ import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../stat
 import type { CleanCandidate } from "../store/store.ts";
 
 /**
- * The files of finished jobs. They are listed once, so that none is asked for that is not there; but for jobs that ended
- * lately: their files may have come to be after the list.
+ * Finds and deletes the files of finished jobs. It lists the directories once, to save system calls for files that do not exist.
+ * For jobs that ended recently it does not use the list, because their files may be newer than the list.
  */
 export class JobFiles {
   readonly #locks: ReadonlySet<string>;
-  /** The names of all log files; undefined where they are too many to remember. */
+  /** The names of all log files; undefined if there are more than LISTED_LOGS. */
   readonly #logs: ReadonlySet<string> | undefined;
   readonly #listedUntil = timeAgo(LATELY_MS);
 
@@ -23,17 +23,17 @@ export class JobFiles {
     this.#logs = listLogs(context.home.logs);
   }
 
-  /** Bytes of all its logs. */
+  /** Bytes of all its logs, with stdin copy and hook output. */
   sizeOf(candidate: CleanCandidate): number {
     return this.#presentLogs(candidate).reduce((sum, path) => sum + (statLog(path)?.size ?? 0), 0);
   }
 
-  /** Whether any of its logs is there, empty ones among them. */
+  /** Whether any of its logs exists, even an empty one. */
   hasLogs(candidate: CleanCandidate): boolean {
     return this.#presentLogs(candidate).some((path) => statLog(path) !== undefined);
   }
 
-  /** Throws SystemError. */
+  /** Deletes its files. Throws SystemError. */
   remove(candidate: CleanCandidate): void {
     for (const path of this.#presentLogs(candidate)) removeFile(path);
     if (candidate.hasPipes)
@@ -68,11 +68,12 @@ function listLogs(directory: string): ReadonlySet<string> | undefined {
   return known;
 }
 
-/** The time before which a job ended that ended so long ago (ms). */
+/** The instant `ms` milliseconds ago. */
 export function timeAgo(ms: number): Instant {
   return now() - ms * 1000;
 }
-/** Up to so many log files are known by name, so that none is asked for that is not there. */
+
+/** The most names of log files that are kept in memory. */
 export const LISTED_LOGS = 50_000;
-/** Larger than any step that a clock is set back by, but by hand, in ms. */
+/** Jobs that ended within this time count as recent, in ms. Longer than any clock step, except one made by hand. */
 export const LATELY_MS = 3_600_000;

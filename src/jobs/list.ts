@@ -1,18 +1,18 @@
-/** Jobs of many run keys at once. */
+/** Lists the jobs of all run keys. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { ListFilter } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { tellOfMissingDatabase } from "./missing-database.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { reportMissingDatabase } from "./missing-database.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcileAll } from "./reconcile.ts";
 
 /** Newest first. */
 export async function listJobs(context: Context, filter: ListFilter): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store === undefined) return nothing(context);
-  await recallUnknownJobs(context, store);
-  // Who asks for lost jobs means also those that nobody has looked at since.
+  await restoreUnknownJobs(context, store);
+  // Reconcile active jobs first, so that `--status LOST` also finds losses that no command has recorded yet.
   await reconcileAll(context, store, await store.active());
   const jobs = await reconcileAll(context, store, await store.list(filter));
   if (filter.statuses.length === 0) return jobs;
@@ -23,11 +23,11 @@ export async function listJobs(context: Context, filter: ListFilter): Promise<re
 export async function listActive(context: Context): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store === undefined) return nothing(context);
-  await recallUnknownJobs(context, store);
+  await restoreUnknownJobs(context, store);
   return (await reconcileAll(context, store, await store.active())).filter((job) => isActive(job.status));
 }
 
 function nothing(context: Context): readonly Job[] {
-  tellOfMissingDatabase(context);
+  reportMissingDatabase(context);
   return [];
 }

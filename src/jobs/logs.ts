@@ -1,4 +1,4 @@
-/** `logs`: what a job has written, byte for byte, in constant memory. */
+/** `logs`: copies the output of a job, byte for byte, in constant memory. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -13,8 +13,8 @@ const CHUNK_BYTES = 262_144;
 const NEWLINE = 10;
 
 /**
- * Copies what one stream of a job has now to a descriptor, from a byte on. Not what comes meanwhile: a job that prints its own
- * log would add to it without end. Throws SystemError EPIPE where the reader has gone.
+ * Copies the present content of a stream to a descriptor, from the offset `from` on. It stops at the size that the log had at the
+ * beginning, because a job that prints its own log would never end. Throws SystemError EPIPE if the reader has gone.
  */
 export function copyLog(context: Context, job: Job, stream: LogStream, output: number, from: number): void {
   withLog(context, job, stream, (log, size) => {
@@ -24,7 +24,7 @@ export function copyLog(context: Context, job: Job, stream: LogStream, output: n
   });
 }
 
-/** Where the last `lines` lines of a stream begin. The end of a file without a newline is a line, too. */
+/** The offset of the last `lines` lines of a stream. A last line without a newline counts, too. */
 export function findTail(context: Context, job: Job, stream: LogStream, lines: number): number {
   return (
     withLog(context, job, stream, (log, size) => {
@@ -51,13 +51,13 @@ export function findTail(context: Context, job: Job, stream: LogStream, lines: n
 }
 
 export interface LogEnd {
-  /** What it is, in order. Each is valid only until the next is asked for. */
+  /** The bytes, in order. Each chunk is valid only until the next one is read. */
   readonly chunks: Iterable<Uint8Array>;
-  /** There is more before. */
+  /** The stream has more before this. */
   readonly truncated: boolean;
 }
 
-/** The last `maxBytes` of a stream, to be read as long as `use` runs; in constant memory. */
+/** Calls `use` with the last `maxBytes` bytes of a stream, which can be read only inside it; in constant memory. */
 export function withLogEnd(
   context: Context,
   job: Job,
@@ -77,7 +77,7 @@ function* readChunks(log: number, offset: number, length: number): Generator<Uin
   const buffer = new Uint8Array(Math.min(length, CHUNK_BYTES));
   for (let rest = length; rest > 0;) {
     const chunk = readAt(log, offset + length - rest, buffer.subarray(0, Math.min(rest, buffer.length)));
-    // It is shorter than it was.
+    // The log was truncated meanwhile.
     if (chunk.length === 0) return;
     yield chunk;
     rest -= chunk.length;
@@ -95,17 +95,17 @@ function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {
   return buffer.subarray(0, length);
 }
 
-/** Whether a job has come to its end, and had its logs opened before. */
+/** Whether a job is finished and its logs were created. */
 export function wasOpened(job: Job): boolean {
   return !isActive(job.status) && job.target !== null;
 }
 
-/** What there is to say of a log that is not there, though it was opened. */
+/** The message for a log that was created, and is gone. */
 export function describeGone(context: Context, { jobId }: Job, stream: LogStream): string {
   return `the ${stream} of job ${jobId} is gone: ${logFiles(context.home, jobId)[stream]} was deleted`;
 }
 
-/** Undefined where the job has not come so far as to open its log. */
+/** Opens a log for `use`. Returns undefined if the job has not created it; throws `conflict` if it was deleted. */
 function withLog<T>(
   context: Context,
   job: Job,

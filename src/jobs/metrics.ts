@@ -1,32 +1,32 @@
-/** The figures of `metrics`: all jobs, those that are active in truth, and what is on disk. Nothing is created. */
+/** Collects the data of `metrics`: all jobs, those that are really active, and sizes on disk. Creates nothing. */
 import type { Instant, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import { directorySize, type DirectorySize } from "../linux/directory-size.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
-import { tellOfMissingDatabase } from "./missing-database.ts";
-import { recallUnknownJobs } from "./recall.ts";
+import { reportMissingDatabase } from "./missing-database.ts";
+import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile } from "./reconcile.ts";
 
-export interface Figures extends Statistics {
+export interface MetricsSnapshot extends Statistics {
   readonly at: Instant;
   /** Oldest first. */
   readonly active: readonly Job[];
   readonly size: Size;
-  /** Undefined where it was not asked for. */
+  /** Undefined if not asked for. */
   readonly logs: DirectorySize | undefined;
 }
 
-export async function readFigures(
+export async function readMetrics(
   context: Context,
   request: StatisticsRequest,
   withLogs: boolean,
-): Promise<Figures> {
+): Promise<MetricsSnapshot> {
   const store = context.openStore();
   const logs = withLogs ? directorySize(context.home.logs) : undefined;
   if (store === undefined) {
-    tellOfMissingDatabase(context);
+    reportMissingDatabase(context);
     return {
       at: now(),
       active: [],
@@ -38,7 +38,7 @@ export async function readFigures(
       logs,
     };
   }
-  await recallUnknownJobs(context, store);
+  await restoreUnknownJobs(context, store);
   const seen = await store.active();
   const jobs = await Promise.all(seen.map((job) => reconcile(context, store, job)));
   const statistics = await store.statistics(request);
@@ -52,7 +52,7 @@ export async function readFigures(
   };
 }
 
-/** A loss that could not be recorded (the disk is full) is told all the same: the store counts that job as active still. */
+/** Corrects the counts for losses that could not be recorded (full disk): the store still counts those jobs as active. */
 async function withUnrecorded(
   store: JobStore,
   groups: readonly JobGroup[],

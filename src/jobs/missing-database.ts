@@ -1,17 +1,17 @@
-/** What is said where an empty answer may have another reason than that there are no jobs: it is the wrong directory. */
+/** The remark about an empty answer, in case the state directory is the wrong one. */
 import { statPath } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 
-/** Once, also to who looks again and again. */
-let isTold = false;
+/** The remark is made once per process, also by `list --watch`. */
+let isReported = false;
 
-/** For those who have asked for many jobs, and got no store; who asked for one gets an error of that kind. */
-export function tellOfMissingDatabase({ home, notify }: Context): void {
-  if (isTold) return;
-  isTold = true;
+/** Says that there is no store. For commands about many jobs: for a single job, findJob throws an error. */
+export function reportMissingDatabase({ home, notify }: Context): void {
+  if (isReported) return;
+  isReported = true;
   const what =
     statPath(home.path) === undefined
       ? `the state directory ${home.path} does not exist`
       : `the state directory ${home.path} has no database yet`;
-  notify(`${what}, so there are no jobs in it; is ORCHESJOB_HOME the one that they were started with?`);
+  notify(`${what}, so there are no jobs in it; were they started with the same ORCHESJOB_HOME?`);
 }

@@ -1,9 +1,8 @@
 /**
- * Log and lock files that belong to no job. A log is opened only when its job is in the store, so a log without a job is
- * one whose row is gone: deleted by hand, or not yet in a backup that was put back, or in a database that was moved away
- * because it was damaged. In the last two somebody may want it still, and the log may be older than the mishap. So it goes
- * only where somebody says how old is old enough, then as a job would that ended with the last write, and never before a
- * week is over; and not while anybody has it open.
+ * Deletes log and lock files that belong to no job. A log is created only after its job is in the store, so the row of a log
+ * without a job is gone: deleted by hand, newer than a backup that was put back, or in a damaged database that was moved away.
+ * In the last two cases the log may still be wanted. So it is deleted only if the caller gives an age, is then treated as a job
+ * that ended with its last write, is at least a week old, and no process writes to it.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
@@ -18,24 +17,24 @@ import { jobOfLock, jobOfLog, jobOfPipe, statLog, readNames } from "../state/log
 import { lockFilePath, pipeFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
-/** In ms. */
-const STRAY_LOG_AGE_MS = 7 * 86_400_000;
-/** No launcher takes so long between its lock and its job, in ms. */
-const STRAY_LOCK_AGE_MS = 3_600_000;
+/** A younger log is kept, in ms. */
+const ORPHANED_LOG_AGE_MS = 7 * 86_400_000;
+/** A younger lock file is kept, in ms: its launcher may not have inserted the job yet. */
+const ORPHANED_LOCK_AGE_MS = 3_600_000;
 
 export interface SweepOrder {
-  /** Only logs last written before this time; undefined: no logs at all. */
+  /** Deletes only logs last written before this time; undefined: no logs. */
   readonly before: Instant | undefined;
-  /** Called with the path of each file that would be deleted; then none is. */
+  /** If given, is called with the path of each file that would be deleted, and nothing is deleted. */
   readonly dryRun: ((path: string) => void) | undefined;
 }
 
 export interface SweepResult {
   readonly orphanedFiles: number;
-  /** Logs that belong to no job either, and stay: they are too young, or somebody has them open. */
-  readonly keptOrphans: number;
+  /** Number of logs without a job that stay, because they are too young or a process writes to them. */
+  readonly keptLogs: number;
   readonly errors: number;
-  /** Bytes of the logs that do belong to jobs. */
+  /** Bytes of the logs that belong to jobs. */
   readonly logBytes: number;
 }
 
@@ -44,7 +43,7 @@ export async function sweepOrphanedFiles(
   store: JobStore,
   { before, dryRun }: SweepOrder,
 ): Promise<SweepResult> {
-  const result = { orphanedFiles: 0, keptOrphans: 0, errors: 0, logBytes: 0 };
+  const result = { orphanedFiles: 0, keptLogs: 0, errors: 0, logBytes: 0 };
   const drop = (path: string) => {
     if (dryRun !== undefined) dryRun(path);
     else if (!removeFile(path)) return;
@@ -55,59 +54,59 @@ export async function sweepOrphanedFiles(
       const jobId = jobOfLog(name);
       return jobId === undefined ? [] : [{ jobId, path: `${context.home.logs}/${name}` }];
     });
-    const strays = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
+    const orphaned = new Set(await store.unknown([...new Set(logs.map(({ jobId }) => jobId))]));
     for (const { jobId, path } of logs) {
       attempt(context, result, () => {
-        if (!strays.has(jobId)) result.logBytes += statLog(path)?.size ?? 0;
+        if (!orphaned.has(jobId)) result.logBytes += statLog(path)?.size ?? 0;
         else if (isOld(path, before) && isUnused(context, jobId, path)) drop(path);
-        else result.keptOrphans += 1;
+        else result.keptLogs += 1;
       });
     }
   }
-  for (const path of await strayPipes(context, store)) attempt(context, result, () => drop(path));
-  for (const path of await strayLocks(context, store)) attempt(context, result, () => drop(path));
+  for (const path of await findOrphanedPipes(context, store)) attempt(context, result, () => drop(path));
+  for (const path of await findOrphanedLocks(context, store)) attempt(context, result, () => drop(path));
   return result;
 }
 
 function isOld(path: string, before: Instant | undefined): boolean {
   if (before === undefined) return false;
-  const latest = Math.min(Date.now() - STRAY_LOG_AGE_MS, before / 1000);
+  const latest = Math.min(Date.now() - ORPHANED_LOG_AGE_MS, before / 1000);
   return (statLog(path)?.modifiedAt ?? Number.POSITIVE_INFINITY) < latest;
 }
 
-/** No process writes it, and no worker is there that the store does not know. */
+/** Whether no process writes to the log, and no worker of the job lives (which the store may not know). */
 function isUnused(context: Context, jobId: string, path: string): boolean {
   const files = [path, lockFilePath(context.home, jobId), ...Object.values(pipeFiles(context.home, jobId))];
   return files.every((file) => probeLock(file) !== "held");
 }
 
-/** What is in a FIFO that nobody has open is lost already; as long as a job is known, the next look at it sees to its FIFOs. */
-async function strayPipes(context: Context, store: JobStore): Promise<readonly string[]> {
-  const strays: string[] = [];
+/** FIFOs without a job that no process writes to: their content is lost already. Those of known jobs are left to reconcile. */
+async function findOrphanedPipes(context: Context, store: JobStore): Promise<readonly string[]> {
+  const orphaned: string[] = [];
   for (const names of readNames(context.home.pipes)) {
     for (const name of names) {
       const jobId = jobOfPipe(name);
       if (jobId === undefined || (await store.find(jobId)) !== undefined) continue;
       const path = `${context.home.pipes}/${name}`;
       if (probeLock(path) === "free" && probeLock(lockFilePath(context.home, jobId)) !== "held")
-        strays.push(path);
+        orphaned.push(path);
     }
   }
-  return strays;
+  return orphaned;
 }
 
-/** A launcher that died before its job was accepted may have left a lock file that no job will ever ask for. */
-async function strayLocks(context: Context, store: JobStore): Promise<readonly string[]> {
-  const strays: string[] = [];
-  for (const name of listLocks(context.home.locks, STRAY_LOCK_AGE_MS)) {
+/** Lock files that no process holds and no job needs, e.g. of a launcher that died before its job was accepted. */
+async function findOrphanedLocks(context: Context, store: JobStore): Promise<readonly string[]> {
+  const orphaned: string[] = [];
+  for (const name of listLocks(context.home.locks, ORPHANED_LOCK_AGE_MS)) {
     const jobId = jobOfLock(name);
     if (jobId === undefined) continue;
     const path = lockFilePath(context.home, name);
     const job = await store.find(jobId);
     const isOver = job === undefined || (!isActive(job.status) && !isHookDue(job));
-    if (isOver && probeLock(path) === "free") strays.push(path);
+    if (isOver && probeLock(path) === "free") orphaned.push(path);
   }
-  return strays;
+  return orphaned;
 }
 
 function attempt(context: Context, result: { errors: number }, work: () => void): void {

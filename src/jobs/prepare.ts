@@ -1,4 +1,4 @@
-/** The second step of a start: all that must be there before anybody can see the job. */
+/** The second step of a start: creates everything that must exist before the job is visible. */
 import type { Job, NewJob } from "../job/job.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
@@ -12,16 +12,16 @@ import type { StartRequest } from "./start-request.ts";
 export interface PreparedJob {
   readonly job: NewJob;
   readonly worker: PreparedWorker;
-  /** Where its processes will be, once that is settled. */
+  /** Resolves when the worker is where it will run: in a scope, or where it is. */
   readonly placement: Promise<Placement>;
-  /** Takes away what was made for it: it was not accepted. */
+  /** Deletes the files of a job that was not accepted. */
   discard(): void;
 }
 
 /**
- * Makes a job's lock file, and a worker that owns the lock and waits for its release. The witness of life is there before
- * anybody can see the job, and passes on to the worker: at no moment is the job without an owner. `latest`: the key's newest
- * job. Throws OrchesjobError or SystemError.
+ * Creates the job's lock file, and a worker that inherits the lock and waits for its release. The lock is held before the job is
+ * visible, and passes to the worker, so the job is never without an owner. `latest`: the key's newest job. Throws OrchesjobError
+ * or SystemError.
  */
 export async function prepare(
   context: Context,

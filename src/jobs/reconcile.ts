@@ -1,4 +1,4 @@
-/** Turns an active job without an owner into LOST, and says which processes outlived a job that was ended before its time. */
+/** Records active jobs without an owner as LOST, and finds the processes that survived a job that was ended early. */
 import { mayHoldKey } from "../job/ending.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
@@ -14,8 +14,9 @@ import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
 /**
- * The job as it is in truth: the same, or LOST with the reason. Where that cannot be recorded now (full disk, read-only,
- * locked) it is told all the same, and recorded by who can; `mustRecord`: that is an error.
+ * Returns the job as it really is: unchanged, or LOST with the reason. Starts a due hook, and a missing copier of its output. If
+ * the loss cannot be recorded now (disk full, read-only or locked), returns it anyway, and a later command records it; with
+ * `mustRecord`, throws OrchesjobError instead.
  */
 export async function reconcile(
   context: Context,
@@ -29,7 +30,7 @@ export async function reconcile(
   return known;
 }
 
-/** As reconcile, for many. */
+/** As reconcile, for many jobs. */
 export async function reconcileAll(
   context: Context,
   store: JobStore,
@@ -50,7 +51,7 @@ export async function reconcileAll(
   return settled;
 }
 
-/** The worker of an active job copies what it writes. */
+/** Whether the output of a job may need a copier: while the job is active, its worker copies. */
 function mayLackCopier({ output, status }: Job): boolean {
   return output === "pipe" && !isActive(status);
 }
@@ -65,30 +66,30 @@ async function catchUp(context: Context, overdue: readonly Job[]): Promise<void>
   return catchUpHooks(context, overdue);
 }
 
-/** As reconcile, for one that is active, without its hook. */
+/** As reconcile, for an active job, without hook and copier. */
 export async function settle(context: Context, store: JobStore, job: Job, mustRecord: boolean): Promise<Job> {
   const lockFile = lockFilePath(context.home, job.jobId);
   if (!isOwnerGone(job, lockFile, context.origin)) return job;
   let last = job;
   try {
-    // Whoever is gone changes it no more; what we read before may be older, and would give a false reason.
+    // Read again: the owner is gone and changes nothing any more, but the row read before may be older, with a wrong reason.
     last = (await store.find(job.jobId)) ?? job;
     if (!isActive(last.status)) return last;
     const lost = await store.lose(job.jobId, lostReason(last, context.origin), now());
-    // Refused: somebody else has just found the loss.
+    // Another process has just recorded the loss.
     if (lost === undefined) return (await store.find(job.jobId)) ?? last;
     removeFile(lockFile);
     return lost;
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;
-    // When it was found is told once it is recorded: until then each look would tell another time.
+    // No finishedAt until the loss is recorded: each call would return another time.
     return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: null };
   }
 }
 
-/** A known job as it is now. Throws `not-found` where it is no more: somebody who waited for it would wait for ever. */
+/** Reads a known job again. Throws `not-found` if it was deleted, so that nobody waits for it forever. */
 export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
-  const found = (await store.find(job.jobId)) ?? (await recallJob(context, store, job));
+  const found = (await store.find(job.jobId)) ?? (await restoreJob(context, store, job));
   if (found !== undefined) return reconcile(context, store, found);
   throw new OrchesjobError(
     "not-found",
@@ -96,10 +97,10 @@ export async function refresh(context: Context, store: JobStore, job: Job): Prom
   );
 }
 
-/** It runs, and an older database was put in the place of the one that knew it. */
-async function recallJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
-  const { recall } = await import("./unknown-jobs.ts");
-  await recall(context, store);
+/** Restores a job that runs, but is missing because an older database was put back. */
+async function restoreJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
+  const { restoreFromWorkers } = await import("./unknown-jobs.ts");
+  await restoreFromWorkers(context, store);
   return store.find(job.jobId);
 }
 
@@ -115,24 +116,24 @@ export interface Orphans extends JobProcesses {
 
 const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
 
-/** Finds the processes that outlived their jobs; the process table is read once for all jobs asked about. */
+/** Finds the processes that survived their jobs. Reads the process table once for all jobs. */
 export class OrphanFinder {
   #table: ProcessTable | undefined;
 
   constructor(
     readonly context: Context,
-    /** See Evidence. */
+    /** See Evidence of processes/. */
     readonly excludedPids: ReadonlySet<number> = new Set(),
   ) {}
 
   find(job: Job): Orphans {
     if (!mayHoldKey(job)) return NO_ORPHANS;
-    // Nothing outlives a reboot.
+    // No process survives a reboot.
     if (job.origin !== null && areDifferentBoots(job.origin, this.context.origin)) return NO_ORPHANS;
     return this.ofActive(job);
   }
 
-  /** As find, of a job whose end could not be recorded. */
+  /** As find, but also for a job that is still active, because its end could not be recorded. */
   ofActive(job: Job): Orphans {
     this.#table ??= new ProcessTable(this.context.origin);
     const { seen, unseen } = findProcesses(this.context, job, {
@@ -153,8 +154,8 @@ const UNSEEN_LOOKS = 10;
 const UNSEEN_PAUSE_MS = 20;
 
 /**
- * As OrphanFinder, for who is about to refuse something. A process that is just dying, or just coming to be, holds files and
- * cannot be seen yet or any more; and a worker takes a moment to say that nobody is left.
+ * As OrphanFinder, for callers that refuse something because of orphans. Waits up to 0.2 s for unseen ones: a process that is
+ * starting or dying holds files but is not visible, and a worker takes a moment to record that none is left.
  */
 export async function findOrphans(
   context: Context,
@@ -171,10 +172,10 @@ export async function findOrphans(
   }
 }
 
-/** Tells whoever has seen the end of a job that processes of it still live, and hold its key. */
-export async function tellOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
+/** Says on stderr that processes of a finished job still live and block its key. */
+export async function reportOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
   if (!hasOrphans(orphans)) return;
   const { describeSurvivors } = await import("./survivors.ts");
   const { end, who, hint } = describeSurvivors(context, job, orphans);
-  context.notify(`${end}, but ${who}; its key is not free until then: ${hint}`);
+  context.notify(`${end}, but ${who}; its run key stays blocked: ${hint}`);
 }

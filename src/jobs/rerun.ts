@@ -1,4 +1,4 @@
-/** `rerun`: a finished job's command, directory and options once more. */
+/** `rerun`: starts a finished job's command again, with its directory and options. */
 import { OrchesjobError } from "../job/errors.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import type { HookOrder } from "../job/job.ts";
@@ -10,16 +10,15 @@ import { findJob, type JobSelector } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**
- * A strict key needs a permission (`unlock`), which is used up. `lodging`: instead of what the first job had; `onExit`,
- * `output`: null, undefined for that of the job. Throws `not-found`, and `conflict` where the run key has an active job, or is
- * strict and not unlocked.
+ * Uses up the permission (`unlock`) of a strict key. `placement` replaces that of the job; `onExit` null and `output` undefined
+ * keep those of the job. Throws `not-found`, and `conflict` if the run key has an active job, or is strict and not unlocked.
  */
 export async function rerunJob(
   context: Context,
   selector: JobSelector,
   reason: string | null,
-  lodging: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
-  patience: WaitMode,
+  placement: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
+  waitMode: WaitMode,
   onExit: HookOrder | null,
   output: OutputMode | undefined,
 ): Promise<StartResult> {
@@ -42,8 +41,9 @@ export async function rerunJob(
   }
   const { runKey, command, env, labels, timeoutMs, jobId } = job;
   const scope =
-    lodging.scope ?? (lodging.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
-  const properties = lodging.properties.length > 0 || scope === "never" ? lodging.properties : job.properties;
+    placement.scope ?? (placement.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
+  const properties =
+    placement.properties.length > 0 || scope === "never" ? placement.properties : job.properties;
   return startJob(
     context,
     {
@@ -55,9 +55,9 @@ export async function rerunJob(
       output: output ?? job.output,
       stdin: job.stdin,
       policy: DEFAULT_POLICY,
-      // The Python versions did not note the directory.
+      // Jobs of the Python versions have no directory.
       directory: job.cwd === "" ? undefined : job.cwd,
     },
-    patience,
+    waitMode,
   );
 }

@@ -1,4 +1,4 @@
-/** The first step of a start: what is true of its run key now. */
+/** The first step of a start: decides whether the run key is free, or an existing job is the answer. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { answerFor } from "../job/policy.ts";
@@ -14,20 +14,20 @@ import { isSameCommand, type StartRequest } from "./start-request.ts";
 /** A key that is free for a new job. */
 export interface FreeKey {
   readonly existing?: undefined;
-  /** The newest job of the key, in truth; undefined: there was none. */
+  /** The newest job of the key, reconciled; undefined if there is none. */
   readonly latest: Job | undefined;
-  /** Whether the key is strict, or is to be. */
+  /** Whether the key is strict, or becomes strict with this start. */
   readonly strict: boolean;
-  /** Whether the job uses up what `unlock` has allowed. */
+  /** Whether the job uses up the permission from `unlock`. */
   readonly useOverride: boolean;
 }
 
-/** A job that is to be given back instead of a new one. */
+/** The job to return instead of a new one. */
 export interface ExistingJob {
   readonly existing: Job;
 }
 
-/** Throws `conflict` where there may be no new job, and none can be given back. */
+/** Throws `conflict` if a new job is not allowed, and no existing one is the answer. */
 export async function resolve(
   context: Context,
   store: JobStore,
@@ -47,7 +47,7 @@ export async function resolve(
     refuseOwnKey(latest);
     if (request.rerunOfJobId !== null)
       throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
-    // The token must go on to mean this job when it is finished: the caller has been told so.
+    // Record it: the same id must return this job also after it is finished.
     if (request.requestId !== null) await store.bindRequest(request.runKey, request.requestId, latest.jobId);
     return { existing: latest };
   }
@@ -55,16 +55,16 @@ export async function resolve(
   return key;
 }
 
-/** The job that the caller's retry token stands for, whatever became of it. */
+/** The job of the caller's request id, in any status. Throws `conflict` if its command is another. */
 async function findKnown(context: Context, store: JobStore, request: StartRequest): Promise<Job | undefined> {
   if (request.requestId === null) return undefined;
   const known = await store.findRequest(request.runKey, request.requestId);
   if (known === undefined) return undefined;
-  // A job that was only given back for this id may have another command: that was said then, and is said again.
+  // Only if the job was started with this id. One that was returned for it may have another command: command_matches says so.
   if (known.requestId === request.requestId && !isSameCommand(known, request)) {
     throw new OrchesjobError(
       "conflict",
-      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} stands for job ${known.jobId}, whose command is another`,
+      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} belongs to job ${known.jobId}, which has another command`,
       "use a new --request-id for a new command",
     );
   }
@@ -76,18 +76,18 @@ async function resolveLatest(context: Context, store: JobStore, request: StartRe
   const { runKey, policy } = request;
   const found = await store.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
-  // A rerun says nothing of it: the key is what it was started as.
+  // For a rerun, the key is strict if it was started as strict.
   const isAsked = policy.strict || request.rerunOfJobId !== null;
   if (!isAsked || (latest !== undefined && isActive(latest.status)))
     return { latest, strict: policy.strict, useOverride: false };
   const { strictJobId, override } = await store.strictness(runKey, now());
   if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
   if (latest === undefined && strictJobId !== undefined && !override) {
-    // Or it has begun to run just now, between our two looks.
+    // Its job may have been accepted between the two reads.
     if ((await store.latest(runKey)) !== undefined) return resolveLatest(context, store, request);
     throw new OrchesjobError(
       "conflict",
-      `the strict run key ${JSON.stringify(runKey)} has run already, as job ${strictJobId}, whose history was cleaned`,
+      `the strict run key ${JSON.stringify(runKey)} has already run, as job ${strictJobId}, which clean has deleted`,
       unlockLine(runKey),
     );
   }
@@ -118,7 +118,7 @@ function unlockLine(runKey: string): string {
   return `to run it once more: ${commandLine(["unlock", ...optionWords("--run-key", runKey)])}`;
 }
 
-/** Law 6: ended does not mean free. */
+/** Throws `conflict` if processes of the key's last job still live: docs/guarantees.md, section 6. */
 async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
   const orphans = await findOrphans(context, store, job);
   if (!hasOrphans(orphans)) return;

@@ -1,4 +1,4 @@
-/** `result`: how a job ended and what it wrote, in one answer. */
+/** `result`: a finished job together with its output. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -12,7 +12,7 @@ export interface JobResult {
   readonly stderr: LogEnd;
 }
 
-/** Gives the last `maxBytes` of each stream to `use`. Throws `not-found`, and `conflict` where the job is not finished. */
+/** Calls `use` with the last `maxBytes` bytes of each stream. Throws `not-found`, and `conflict` if the job is not finished. */
 export async function withResult(
   context: Context,
   selector: JobSelector,
@@ -27,7 +27,7 @@ export async function withResult(
       `wait for it: orchesjob wait --job-id ${job.jobId}`,
     );
   }
-  // Both are open before anything of them is said.
+  // Open both before `use` prints anything, so that a missing log is an error without half an answer.
   withLogEnd(context, job, "stdout", maxBytes, (stdout) =>
     withLogEnd(context, job, "stderr", maxBytes, (stderr) => use({ job, stdout, stderr })),
   );

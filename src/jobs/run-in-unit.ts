@@ -1,7 +1,7 @@
 /**
- * `run` as the main process of a systemd unit, or as the command of a container. To somebody who watches a job a signal
- * means: leave, the job goes on. Here it means the job: `run` is the command, is stopped as the command, stays until it has
- * ended, and ends as it did. Loaded only there, and where a signal has come.
+ * The signals of `run`. Usually a signal ends only `run`, and the job goes on. But as the main process of a systemd unit, or as
+ * the command of a container, `run` stands for the job: it passes the signal on, stays until the job has ended, and ends as the
+ * command did. Loaded when a signal comes, or when `run` must end as the command did.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
@@ -10,11 +10,11 @@ import { FORWARDED_SIGNALS } from "../linux/signals.ts";
 import { askUnit, dieOf, type Unit } from "../systemd/unit.ts";
 import { cancelJob } from "./cancel.ts";
 import type { Context } from "../state/context.ts";
-import { isThere, passOnInContainer } from "./outlast-worker.ts";
+import { isWorkerInUnit, passOnInContainer } from "./worker-exit.ts";
 
 /**
- * What is left of the time until systemd kills everything is for a KILL of ours and for recording the result; and half of it
- * for the worker's last steps after that.
+ * The last part of the stop timeout is reserved for killing the command and recording the result. `run` leaves when half of it is
+ * over, even if the worker has not finished its last steps.
  */
 const RESERVE = { share: 0.25, longestMs: 5_000 } as const;
 
@@ -26,20 +26,20 @@ export class RunSignals {
 
   constructor(
     readonly context: Context,
-    /** The job was started by this `run`; one that it found active may belong to somebody else. */
+    /** This `run` started the job. If it attached to an active job, that job may belong to another caller. */
     readonly isOwnJob: boolean,
-    /** A container ends with us: see isContainersCommand. */
-    readonly isContainers: boolean,
+    /** A container ends with this process: see isContainersCommand. */
+    readonly endsContainer: boolean,
   ) {}
 
-  /** Whether the signal ends our watching. Otherwise it has been passed on to the job. */
+  /** Whether the signal ends only this `run`. If not, it has been passed on to the job. */
   leavesOn(signal: number, job: Job): boolean {
-    if (this.isContainers) return !passOnInContainer(this.context, job, this.isOwnJob, signal);
+    if (this.endsContainer) return !passOnInContainer(this.context, job, this.isOwnJob, signal);
     const { worker } = job;
     const unit = askUnit();
-    const isInside = unit !== undefined && worker !== null && isThere(worker, unit.name);
+    const isInside = unit !== undefined && worker !== null && isWorkerInUnit(worker, unit.name);
     if (unit?.isOurs !== true || !(this.isOwnJob || isInside)) return true;
-    // The worker passes on what it hears. What systemd has sent to the whole unit it has heard already.
+    // The worker passes the signal on to the command. If systemd has signalled the whole unit, the worker has already got it.
     if (worker !== null && !(unit.signalsAll && isInside)) signalProcess(worker, signal);
     if (this.#stopping === undefined && Number.isFinite(unit.killsAfterMs)) {
       const reserveMs = Math.min(unit.killsAfterMs * RESERVE.share, RESERVE.longestMs);
@@ -50,22 +50,22 @@ export class RunSignals {
     return false;
   }
 
-  /** For how long nothing is to be done here, in ms. */
+  /** How long until enforce has something to do, in ms. */
   get restMs(): number {
     return this.#hasKilled ? Number.POSITIVE_INFINITY : Math.max(0, this.#killAt - performance.now());
   }
 
-  /** The unit is being stopped, and systemd will soon kill what is left of it. */
+  /** Whether the unit is being stopped, and systemd will soon kill what is left of it. */
   get isTimeOver(): boolean {
     return performance.now() >= this.#leaveAt;
   }
 
-  /** The command went on after the stop, and we have ended it. */
+  /** Whether enforce has ended the command, because it did not end when the unit was stopped. */
   get hasKilled(): boolean {
     return this.#hasKilled;
   }
 
-  /** Ends a command that goes on and on, shortly before systemd would kill it, its worker and us: then nobody would know. */
+  /** Ends a command that ignores the stop, shortly before systemd kills it and its worker, so that the worker records the end. */
   async enforce(job: Job): Promise<void> {
     if (this.restMs > 0 || this.#stopping === undefined) return;
     this.#hasKilled = true;
@@ -73,15 +73,15 @@ export class RunSignals {
     try {
       await cancelJob(this.context, { jobId: job.jobId }, { reason, graceMs: 0 });
     } catch (error) {
-      // It has ended meanwhile.
+      // It has ended in the meantime.
       if (!(error instanceof OrchesjobError) || error.code !== "conflict") throw error;
     }
   }
 }
 
 /**
- * Ends us as the command has ended, where that was by a signal and we are the main process of a unit: to systemd an end by
- * TERM is a clean one, and an exit code of 143 is not. Returns where we are not, or the signal asks nobody to end.
+ * Ends this process by the signal that ended the command, if this is the main process of a unit: systemd takes an end by TERM
+ * for clean, but not the exit code 143. Returns if it is not, or if the signal is not one that asks a process to end.
  */
 export function endAsCommand(signal: number): void {
   if (Object.values<number>(FORWARDED_SIGNALS).includes(signal) && askUnit()?.isOurs === true) dieOf(signal);

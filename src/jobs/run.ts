@@ -1,4 +1,4 @@
-/** `run`: the command itself, made safe to retry. Starts or attaches, shows the whole output, and ends as the command does. */
+/** `run`: starts a job or attaches to it, copies its whole output, and returns when it has ended. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -11,22 +11,23 @@ import { describeAfterLeaving } from "./after-leaving.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
-import { tellOfUnreadInput } from "./start.ts";
+import { warnAboutUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
-  /** The signal that made us leave before the job's end; undefined: we saw it end. */
+  /** The signal that made `run` leave before the job's end; undefined if it saw the end. */
   readonly detachedBy: number | undefined;
-  /** We have ended the job, because its unit was being stopped and it went on. */
+  /** Whether `run` has ended the job, because its unit was being stopped and the command did not end. */
   readonly hasKilled: boolean;
 }
 
+/** Starts a job or attaches to one, and follows it. Throws OrchesjobError; SystemError EPIPE if a reader has gone. */
 export async function runJob(
   context: Context,
   request: StartRequest,
   output: { readonly stdout: number; readonly stderr: number },
 ): Promise<RunResult> {
-  const isContainers = isContainersCommand();
+  const endsContainer = isContainersCommand();
   const store = context.createStore();
   const heard = new Set<number>();
   let isListening = false;
@@ -37,22 +38,22 @@ export async function runJob(
   const { existing, job, warnings } = await acceptJob(context, store, request, true, listen);
   listen();
   for (const warning of warnings) context.notify(warning);
-  // What `command_matches` tells the callers of start: its code would be taken for that of the command asked for.
+  // Says what `command_matches` says for start: the exit code is not that of the command asked for.
   if (existing && !isSameCommand(job, request))
     context.notify(
       `this is job ${job.jobId}, whose command is not the one asked for; see it: orchesjob status --job-id ${job.jobId}`,
     );
-  const isTold = tellOfUnreadInput(context, request);
+  const hasWarned = warnAboutUnreadInput(context, request);
   const routes = [
     { stream: "stdout", descriptor: output.stdout, from: 0 },
     { stream: "stderr", descriptor: output.stderr, from: 0 },
   ] as const;
   let detachedBy: number | undefined;
   let signals: RunSignals | undefined;
-  const errand = {
+  const control = {
     async isLeaving(current: Job) {
       if (heard.size > 0)
-        signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing, isContainers);
+        signals ??= new (await import("./run-in-unit.ts")).RunSignals(context, !existing, endsContainer);
       for (const signal of heard) {
         heard.delete(signal);
         if (signals?.leavesOn(signal, current) === true) detachedBy ??= signal;
@@ -61,30 +62,30 @@ export async function runJob(
       return detachedBy !== undefined;
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
-    // The result is known all the same, and is what a scheduler asks for.
+    // No error: the result is known, and a scheduler needs the exit code.
     onGone: (message: string) => context.notify(message),
   };
-  const ended = await followJob(context, store, job, routes, errand).catch((error: unknown) => {
+  const ended = await followJob(context, store, job, routes, control).catch((error: unknown) => {
     throw notShown(context, job, error);
   });
-  // Somebody may have been slower than the command.
-  if (!isTold) tellOfUnreadInput(context, request);
-  // INVOCATION_ID: what systemd gives to each process of a unit, systemd.exec(5).
-  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || isContainers)) {
-    // Where the unit is being stopped there is time until systemd kills it; otherwise whoever signals us wants us to go.
-    const isEnough = () => heard.size > 0 || signals?.isTimeOver === true;
-    await (await import("./outlast-worker.ts")).outlastWorker(context, ended, isContainers, isEnough);
+  // Again: the writer to stdin may have been slower than the command.
+  if (!hasWarned) warnAboutUnreadInput(context, request);
+  // systemd sets INVOCATION_ID for each process of a unit: systemd.exec(5).
+  if (detachedBy === undefined && (getVariable("INVOCATION_ID") !== "" || endsContainer)) {
+    // If the unit is being stopped, there is time until systemd kills it. Otherwise a signal means: exit now.
+    const shouldStop = () => heard.size > 0 || signals?.isTimeOver === true;
+    await (await import("./worker-exit.ts")).awaitWorkerExit(context, ended, endsContainer, shouldStop);
   }
   return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
 }
 
-/** Our own output cannot be written (a full disk, say): that is no word about the job. */
+/** Turns an error of writing run's own output (e.g. a full disk) into one that says what becomes of the job. */
 function notShown(context: Context, job: Job, error: unknown): unknown {
   if (!(error instanceof SystemError) || error.errno === ERRNO.EPIPE) return error;
   const { jobId } = job;
   return new OrchesjobError(
     "general",
-    `${error.message}, so its output is not shown any more; job ${jobId} ${describeAfterLeaving(context, job)}`,
+    `${error.message}, so the output is no longer shown; job ${jobId} ${describeAfterLeaving(context, job)}`,
     `see it again: orchesjob logs --follow --job-id ${jobId}`,
   );
 }

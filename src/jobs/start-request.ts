@@ -1,4 +1,4 @@
-/** What `start` asks for. */
+/** What a start asks for. */
 import type { Job, NewJob } from "../job/job.ts";
 import type { StartPolicy } from "../job/policy.ts";
 
@@ -7,7 +7,7 @@ export interface StartRequest extends Omit<
   "jobId" | "attemptNo" | "cwd" | "origin" | "worker" | "token"
 > {
   readonly policy: StartPolicy;
-  /** Absolute; undefined: the directory that the caller is in. */
+  /** Absolute working directory; undefined: that of the caller. */
   readonly directory: string | undefined;
 }
 

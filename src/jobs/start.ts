@@ -1,4 +1,4 @@
-/** `start`: one job per run key. Accepts durably, hands over to a detached worker, and answers when the command runs. */
+/** `start`: returns the job of the run key, or starts one, and waits until its command runs or has ended. */
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { isInputOffered } from "../linux/offered-input.ts";
@@ -10,42 +10,43 @@ import { type Acceptance, acceptJob } from "./accept.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
 import { waitForJob } from "./wait.ts";
 
-/** How long to wait before the answer. */
+/** What a start waits for before it answers. */
 export type WaitMode =
-  /** Until the command runs, or `timeoutMs` is over. */
+  /** Until the command runs or cannot be launched, at most `timeoutMs`. */
   | { readonly until: "launched"; readonly timeoutMs: number }
   | { readonly until: "finished"; readonly interruption: Interruption };
 
 export interface StartResult extends Acceptance {
-  /** False where an existing job is given back whose command is not the one asked for. */
+  /** False if an existing job is returned whose command is not the one asked for. */
   readonly commandMatches: boolean;
 }
 
+/** Starts a job, or returns the existing one; waits as `waitMode` says. Throws OrchesjobError or SystemError. */
 export async function startJob(
   context: Context,
   request: StartRequest,
   waitMode: WaitMode,
 ): Promise<StartResult> {
-  const isContainers = isContainersCommand();
+  const endsContainer = isContainersCommand();
   const store = context.createStore();
   const isSupervised = waitMode.until === "finished";
   const listen = () => isSupervised && waitMode.interruption.listen();
   const { existing, job, warnings } = await acceptJob(context, store, request, isSupervised, listen);
   listen();
-  tellOfUnreadInput(context, request);
+  warnAboutUnreadInput(context, request);
   return {
     existing,
     commandMatches: isSameCommand(job, request),
-    job: await awaitJob(context, store, job, waitMode, isContainers && !existing),
+    job: await awaitJob(context, store, job, waitMode, endsContainer && !existing),
     warnings:
-      isContainers && !existing && waitMode.until === "launched" ? [...warnings, ENDS_WITH_US] : warnings,
+      endsContainer && !existing && waitMode.until === "launched" ? [...warnings, ENDS_WITH_US] : warnings,
   };
 }
 
 const ENDS_WITH_US =
-  "this container ends with its first command, and the job with the container; let orchesjob run be that command";
+  "this container ends with its first command, and the job ends with the container; use orchesjob run as that command";
 
-/** Waits as long as the caller wants to. `endsWithUs`: the job does, because its container does. */
+/** Waits as `waitMode` says. `endsWithUs`: the job ends with this process, because its container does. */
 async function awaitJob(
   context: Context,
   store: JobStore,
@@ -58,13 +59,13 @@ async function awaitJob(
     for (;;) {
       const seen = await waitForJob(context, store, job, isFinished, Number.POSITIVE_INFINITY, interruption);
       if (!endsWithUs) return seen;
-      const { outlastWorker, passOnInContainer } = await import("./outlast-worker.ts");
+      const { awaitWorkerExit, passOnInContainer } = await import("./worker-exit.ts");
       const { signal } = interruption;
       if (signal === undefined || isFinished(seen)) {
-        await outlastWorker(context, seen, true, () => interruption.signal !== undefined);
+        await awaitWorkerExit(context, seen, true, () => interruption.signal !== undefined);
         return seen;
       }
-      // A stop of the container is meant for the job: as of run.
+      // The signal stops the container, so it is meant for the job, as with `run`.
       interruption.forget();
       passOnInContainer(context, seen, true, signal);
     }
@@ -77,13 +78,13 @@ export function isFinished(job: Job): boolean {
   return !isActive(job.status);
 }
 
-/** The command runs, or it never will. */
+/** Whether the command has been launched, or never will be. */
 export function isLaunched(job: Job): boolean {
   return isFinished(job) || job.target !== null;
 }
 
-/** Says that the command does not get what is on our stdin; returns whether it did. */
-export function tellOfUnreadInput(context: Context, { stdin, rerunOfJobId }: StartRequest): boolean {
+/** If the caller's stdin has data, says that the command does not get it; returns whether it said so. */
+export function warnAboutUnreadInput(context: Context, { stdin, rerunOfJobId }: StartRequest): boolean {
   if (stdin !== null || rerunOfJobId !== null || !isInputOffered()) return false;
   context.notify("what is on stdin does not reach the command; to pass it on: --stdin -");
   return true;

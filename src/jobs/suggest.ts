@@ -1,21 +1,21 @@
-/** What a shell may offer where a job is named: what the store has now, a bounded number. */
+/** The run keys and job ids that shell completion offers, at most a fixed number. */
 import { hasControlCharacter } from "../job/control-characters.ts";
 import { isJobId } from "../job/request.ts";
 import type { Context } from "../state/context.ts";
 
 export interface Suggestion {
   readonly value: string;
-  /** For people, of values that say nothing by themselves. It may contain anything. */
+  /** For people, to explain a job id. Not sanitized. */
   readonly remark?: string;
 }
 
-/** Nobody reads more; a longer prefix finds the rest. */
+/** More would be of no use to a person; a longer prefix finds the rest. */
 const MAX_RUN_KEYS = 1_000;
 const MAX_JOB_IDS = 100;
 
-/** A line each, in shells and on terminals: an older version let such keys in. */
+/** Run keys with these are not offered, because suggestions are lines. Older versions allowed such keys. */
 
-/** Run keys in order, or job ids, the newest first. */
+/** Run keys in order, or job ids, newest first. */
 export async function suggest(
   context: Context,
   kind: "run-key" | "job-id",

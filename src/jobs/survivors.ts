@@ -1,6 +1,6 @@
 /**
- * Words about the processes that have outlived their job: which they are, and the way out that works for who reads it. Loaded
- * only where there are some.
+ * Describes the processes that survived their job, with a hint that works for the reader: what to type to end them. Loaded only
+ * if there are such processes.
  */
 import { replaceControlCharacters } from "../job/control-characters.ts";
 import { formatDuration, formatExactly } from "../job/duration.ts";
@@ -26,7 +26,7 @@ export interface Survivors {
 const SHOWN = 5;
 const COMMAND_CHARACTERS = 60;
 
-/** `isTried`: whoever reads it has just cancelled the job. */
+/** `isTried`: the reader has just cancelled the job, so the hint must be another. */
 export function describeSurvivors(
   context: Context,
   job: Job,
@@ -43,7 +43,7 @@ export function describeSurvivors(
   return {
     end,
     who: `its command still runs: ${noun} ${shown}${more}${since}`,
-    hint: findWayOut(job, orphans.seen, isTried),
+    hint: findHint(job, orphans.seen, isTried),
   };
 }
 
@@ -64,40 +64,42 @@ function describeProcess({ pid, state }: ProcessStat): string {
   const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
   if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
   if (state === "D" || state === "T") facts.push(state === "D" ? "state D" : "stopped");
-  const told = facts.filter((fact) => fact !== "").join("; ");
-  return told === "" ? `${pid}` : `${pid} (${told})`;
+  const details = facts.filter((fact) => fact !== "").join("; ");
+  return details === "" ? `${pid}` : `${pid} (${details})`;
 }
 
-function findWayOut({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
-  // One that cannot be signalled because it is gone is nobody's.
+function findHint({ jobId }: Job, seen: readonly ProcessStat[], isTried: boolean): string {
+  // Foreign: may not be signalled from here, and still exists.
   const foreign = seen.filter(({ pid }) => !maySignal(pid) && (isHiding() || ownerOf(pid) !== undefined));
   const stuck = seen.filter((entry) => isStuck(entry) && !foreign.includes(entry));
   const ways: string[] = [];
   if (stuck.length < seen.length) ways.push("wait for its end, or end it:");
   const ours = seen.filter((entry) => !foreign.includes(entry) && !stuck.includes(entry));
   if (ours.length > 0)
-    // All that cancel spares are such as only have the number of the target's session.
+    // cancel spares only processes with no other witness than the session number, which may be a reused one.
     ways.push(
-      isTried ? `kill ${pids(ours)}, if it is the job's at all` : `orchesjob cancel --job-id ${jobId}`,
+      isTried
+        ? `kill ${pids(ours)}, if ${ours.length === 1 ? "it belongs" : "they belong"} to the job at all`
+        : `orchesjob cancel --job-id ${jobId}`,
     );
   if (foreign.length > 0) {
-    // For root, whom something keeps from it (no CAP_KILL, a filter of system calls), sudo changes nothing.
+    // sudo does not help root if it lacks CAP_KILL or a system call filter forbids kill(2).
     const isRoot = libc.geteuid() === 0;
     const kill = isRoot ? "kill" : "sudo kill";
     const words = pids(foreign);
-    // It has heard a TERM already, and went on.
+    // After a cancel, the process has already ignored TERM.
     const harder = isTried ? `, or ${kill} -9 ${words}` : "";
     const where = isRoot ? " from a shell that is allowed to signal it (this one is not)" : "";
     ways.push(`${ways.length > 1 ? "and " : ""}${kill} ${words}${harder}${where}`);
   }
   if (stuck.length > 0)
     ways.push(
-      `${ways.length > 0 ? "but " : ""}process ${pids(stuck)} waits in the kernel (state D), for a device or a file system: only that, or a reboot, ends it`,
+      `${ways.length > 0 ? "but " : ""}${stuck.length === 1 ? `process ${pids(stuck)} waits` : `processes ${pids(stuck)} wait`} in the kernel (state D) for a device or a file system: only that, or a reboot, ends ${stuck.length === 1 ? "it" : "them"}`,
     );
   return ways.join(" ");
 }
 
-/** Who writes to a disk is in state D for moments, again and again. */
+/** Several looks, because a process that writes to a disk is in state D for moments. */
 const STUCK_LOOKS = 5;
 const STUCK_PAUSE_MS = 20;
 
@@ -125,7 +127,7 @@ function describeUnseen(context: Context, job: Job): Pick<Survivors, "who" | "hi
     };
   }
   return {
-    who: `its command is still held by a process that cannot be seen from here (${isHere ? "another user, or another container" : "another container"})`,
+    who: `its command still has a process that cannot be seen from here (${isHere ? "another user, or another container" : "another container"})`,
     hint: "wait for its end, or end it where it runs",
   };
 }

@@ -1,19 +1,19 @@
-/** Whether a command is about to truncate its own log, which it does where it opens its stdout or stderr by a name. */
+/** Warns about commands that will truncate their own log, because they open their stdout or stderr by name. */
 import type { NewJob } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { getVariable } from "../linux/ffi/environment.ts";
 import { closeFile, openFile, readInto } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 
-/** Appending is harmless. */
+/** A name of stdout or stderr, unless it is opened for appending, which does not truncate. */
 const NAME =
   /(?<!>>\s*|tee\s+(?:-a|--append)\s+)(?:\/dev\/std(?:out|err)|(?:\/proc\/self|\/dev)\/fd\/[12])(?![\w/.-])/;
 const COMMENT = /^\s*#.*$/gm;
-/** How much of a script is looked at. */
+/** How much of a script is searched. */
 const SCRIPT_BYTES = 65_536;
 const FIRST_BYTES = 64;
 
-/** What the caller should know of a command, or a hook, that may truncate its own log; for people. */
+/** Warnings, for people, if the command or the hook may truncate its own log. `directory`: where the command runs. */
 export function findTruncations(
   { command, output, onExit }: Pick<NewJob, "command" | "output" | "onExit">,
   directory: string,
@@ -25,31 +25,31 @@ export function findTruncations(
   return found.filter((truncation) => truncation !== undefined);
 }
 
-/** What to tell whoever starts this command with a file as its output; undefined: nothing. `directory`: where it begins. */
+/** The warning for a command whose output is a file; undefined if there is none. */
 function findTruncation(command: readonly string[], directory: string): string | undefined {
   const found = findIn("the command", command) ?? findInFile(command[0]!, directory);
   return found && explain(found, "job", "start it with --output pipe, or write >&1 or >&2 in its place");
 }
 
-/** The same of a hook, whose output is always a file: in its text, and in the scripts that this executes. */
+/** The same for a hook, whose output is always a file: searches its text and the scripts that it executes. */
 function findHookTruncation(hook: string, directory: string): string | undefined {
   let found = findIn("the hook", [hook]);
   for (const file of executedBy(hook)) {
     if (found !== undefined) break;
     const inside = findInFile(file, directory);
-    found = inside && { ...inside, who: `${inside.who}, which the hook names,` };
+    found = inside && { ...inside, who: `${inside.who}, which the hook executes,` };
   }
   return found && explain(found, "hook", "write >&1 or >&2 in its place");
 }
 
 interface Found {
   readonly who: string;
-  /** What is opened there. */
+  /** The name that is opened. */
   readonly name: string;
 }
 
 function explain({ who, name }: Found, whose: "job" | "hook", hint: string): string {
-  return `${who} names ${name}: opened for writing, it truncates the ${whose}'s log, and what was written before is lost; ${hint}`;
+  return `${who} names ${name}: opening it for writing truncates the ${whose}'s log, and what was written before is lost; ${hint}`;
 }
 
 function findIn(who: string, words: readonly string[]): Found | undefined {
@@ -65,13 +65,13 @@ function findInFile(name: string, directory: string): Found | undefined {
     const file = findFile(name, directory);
     return file === undefined ? undefined : findIn(file, [readScript(file)]);
   } catch (error) {
-    // Whether it can be executed is for who executes it to tell.
+    // Not readable: the worker will report it if the command cannot be launched.
     if (error instanceof SystemError) return undefined;
     throw error;
   }
 }
 
-/** The first word of each simple command of a shell's text, without quotes; what only a shell could tell is left out. */
+/** The first word of each simple command in a shell text, without quotes. Finds only what needs no expansion. */
 function executedBy(text: string): readonly string[] {
   const firstWord = /^\s*(?:\w+=\S*\s+|exec\s+)*(["']?)([\w.+/-]+)\1(?:\s|$)/;
   return text.split(/[;&|(){}\n]/).flatMap((part) => firstWord.exec(part)?.[2] ?? []);
@@ -92,14 +92,14 @@ function findFile(file: string, directory: string): string | undefined {
   return undefined;
 }
 
-/** The beginning of a script; empty for what is none. */
+/** The beginning of a script; empty for a binary or anything but a regular file. */
 function readScript(path: string): string {
   if (statPath(path)?.kind !== "file") return "";
   const fd = openFile(path, "read");
   try {
     const first = new Uint8Array(FIRST_BYTES);
     const count = readInto(fd, first);
-    // A program has a NUL byte there. A text without #! is run by the shell.
+    // A binary has a NUL byte there. A text needs no #!: without it, a shell runs it.
     if (first.subarray(0, count).includes(0)) return "";
     const rest = new Uint8Array(SCRIPT_BYTES);
     rest.set(first.subarray(0, count));

@@ -1,4 +1,4 @@
-/** Waiting for a job without polling: see state/lock.ts. */
+/** Waits for a job without polling, by sleeping on its lock file: see state/job-lock.ts. */
 import type { Job } from "../job/job.ts";
 import { turn } from "../linux/clock.ts";
 import { findEventLoop, type Interruption } from "../linux/signals.ts";
@@ -10,10 +10,13 @@ import { refresh } from "./reconcile.ts";
 
 const QUICK_CHECK_MS = 50;
 
-/** Who waits longer than this holds nothing of the store open meanwhile, in ms. */
+/** A longer wait disconnects from the store, in ms. */
 export const LONG_MS = 500;
 
-/** Waits until the job is as wanted, `timeoutMs` is over, or we are interrupted; returns it as it is then. */
+/**
+ * Waits until `wanted(job)`, at most `timeoutMs`, or until a signal comes; returns the job as it is then. Throws `not-found` if it
+ * was deleted.
+ */
 export async function waitForJob(
   context: Context,
   store: JobStore,
@@ -25,7 +28,7 @@ export async function waitForJob(
   let current = job;
   const deadline = performance.now() + timeoutMs;
   const watch = new LockWatch(lockFilePath(context.home, job.jobId));
-  // What tells that the command runs stays readable, so it can wake us once only; after that we look now and then.
+  // The byte that announces the command stays readable, so it can end only one sleep. After that, poll every QUICK_CHECK_MS.
   let listened = false;
   let isLong = false;
   const signals = interruption === undefined ? [] : [findEventLoop()];
@@ -34,7 +37,7 @@ export async function waitForJob(
       current = await refresh(context, store, current);
       const rest = deadline - performance.now();
       if (wanted(current) || rest <= 0) return current;
-      // What came while we looked would not end the sleep.
+      // Signals that came since the last check would not end the sleep.
       if (interruption !== undefined) await turn();
       if (interruption?.signal !== undefined) return current;
       const starting = current.target === null;

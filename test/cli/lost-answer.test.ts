@@ -28,16 +28,16 @@ describe("with stdout on a full disk", () => {
     lost(await mute(box, ["rerun", "--run-key", "k", "--sync"]), 1, "was accepted all the same");
     const coded = await mute(box, [...words, "--exit-status", "--", "sh", "-c", "exit 3"]);
     lost(coded, 125, `job ${await idOf(box)} was accepted all the same`);
-    lost(await mute(box, [...words, "--strict", "--", "true"]), 1, `the job is ${await idOf(box)}`);
+    lost(await mute(box, [...words, "--strict", "--", "true"]), 1, `the existing job is ${await idOf(box)}`);
   });
 
   test("cancel, unlock and clean say what they have done", async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--", "sleep", "600"]);
     lost(await mute(box, ["cancel", "--run-key", "k"]), 1, "is CANCELLED; see it");
-    lost(await mute(box, ["unlock", "--run-key", "k"]), 1, 'run key "k" may run once more all the same');
+    lost(await mute(box, ["unlock", "--run-key", "k"]), 1, 'run key "k" may run once more');
     lost(await mute(box, ["clean", "--before", "2100-01-01", "--dry-run", "--keep", "1"]), 1, "nothing was");
-    lost(await mute(box, ["clean", "--before", "2100-01-01"]), 1, "jobs deleted all the same: 1");
+    lost(await mute(box, ["clean", "--before", "2100-01-01"]), 1, "jobs deleted: 1");
     expect(await box.json<unknown[]>(["list"])).toEqual([]);
   });
 });

@@ -70,7 +70,7 @@ describe.each([
       expect(code).toBe(0);
       expectAnswer(stdout);
       expect(stderr).toBe(
-        `orchesjob: the state directory ${box.home} ${what}, so there are no jobs in it; is ORCHESJOB_HOME the one that they were started with?\n`,
+        `orchesjob: the state directory ${box.home} ${what}, so there are no jobs in it; were they started with the same ORCHESJOB_HOME?\n`,
       );
     });
   }

@@ -45,7 +45,7 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   [
     "a value that begins with -",
     ["start", "--run-key", "-x", "--", "true"],
-    'the value "-x" of --run-key begins with "-", as options do; write it behind =: orchesjob start --run-key=-x -- true',
+    'the value "-x" of --run-key begins with "-" like an option; write it after =: orchesjob start --run-key=-x -- true',
   ],
   [
     "a lone - where stdin has no meaning",

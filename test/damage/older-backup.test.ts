@@ -193,7 +193,7 @@ test("a job whose worker is stopped: nothing starts, every look says why, and it
   await untilResting(job);
   await stop(job.worker_pid!);
   WAYS["moved into its place"]!(box);
-  const message = `does not know jobs that still run, so it is an older one than they were accepted in: ${job.job_id} (run key "k", worker ${job.worker_pid}, command "sh -c `;
+  const message = `does not know jobs that still run, so it is older than the database that accepted them: ${job.job_id} (run key "k", worker ${job.worker_pid}, command "sh -c `;
   for (const words of [
     ["start", "--run-key", "k", "--", "touch", `${box.directory}/ran2`],
     ["run", "--run-key", "other", "--", "touch", `${box.directory}/ran2`],
@@ -238,7 +238,7 @@ test("a worker of an older version, which puts nothing back, keeps everything fr
   reader.releaseLock();
   const refused = await box.run(["start", "--run-key", "k", "--", "true"]);
   expect(refused).toMatchObject({ code: 4, stdout: "" });
-  expect(refused.stderr).toContain(`${jobId}; put the database back that it was, or wait for their end`);
+  expect(refused.stderr).toContain(`${jobId}; put that database back, or wait for them to end`);
   gate.open();
   await worker.exited;
   expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).status).toBe("SUCCEEDED");
@@ -413,7 +413,7 @@ test("a worker that is killed after the backup was put back: nothing starts whil
     const refused = await box.run(words);
     expect(refused).toMatchObject({ code: 4, stdout: "" });
     expect(refused.stderr).toContain(
-      `does not know job ${job.job_id} of run key "k", so it is an older one than that was accepted in; the worker of the job is gone, but its command still runs: process ${job.target_pid}`,
+      `does not know job ${job.job_id} of run key "k", so it is older than the database that accepted it; the worker of the job is gone, but its command still runs: process ${job.target_pid}`,
     );
   }
   gate.open();

@@ -53,8 +53,8 @@ test("random bytes", async () => {
   const found = await lookTwice(box);
   expect(found.of("database")).toMatchObject({ status: "problem" });
   expect(found.of("database").message).toMatch(/orchesjob\.db is damaged \(/);
-  expect(found.of("schema").message).toMatch(/^not looked at/);
-  expect(found.of("workers").message).toMatch(/^not looked at/);
+  expect(found.of("schema").message).toMatch(/^skipped/);
+  expect(found.of("workers").message).toMatch(/^skipped/);
 });
 
 test("a page that was overwritten, and one that is missing", async () => {
@@ -85,7 +85,7 @@ test("an index that does not agree with its table, which no command notices", as
   const found = await lookTwice(box);
   expect(found.of("database")).toMatchObject({ status: "problem" });
   expect(found.of("database").message).toMatch(/is damaged: row \d missing from index jobs_attempts/);
-  expect(found.of("workers").message).toBe("not looked at: the database cannot be used");
+  expect(found.of("workers").message).toBe("skipped: the database cannot be used");
   expect(found.of("workers").way_out).toBe("fix that first: its own check says how");
 });
 
@@ -98,7 +98,7 @@ test("a newer schema is refused, an older one is left as it is", async () => {
   edit(box, "pragma user_version = 1");
   const older = await diagnose(box, ["--fix"]);
   expect(complaintsOf(older)).toEqual([]);
-  expect(older.of("schema").message).toMatch(/^schema 1; the next command brings it to \d/);
+  expect(older.of("schema").message).toMatch(/^schema 1; the next command upgrades it to \d/);
   using database = openDatabase(box);
   expect(database.query("pragma user_version").get()).toEqual({ user_version: 1 });
 });
@@ -173,7 +173,7 @@ test("a write-ahead log that has grown large is emptied by --fix", async () => {
   writer.run("drop table ballast");
   expect((await diagnose(box)).of("write_ahead_log")).toMatchObject({
     status: "warning",
-    message: expect.stringMatching(/^\d\d MiB are not in the database itself yet$/),
+    message: expect.stringMatching(/^\d\d MiB not yet moved into the database file$/),
   });
   reader.run("commit");
   const fixed = await diagnose(box, ["--fix"]);
@@ -216,7 +216,7 @@ test("a copy is told from what is none, and is only looked at", async () => {
     writeFileSync(copy, bytes);
     expect((await lookTwice(box)).of("python_copy")).toMatchObject({
       status: "warning",
-      message: `${copy} is no database of the Python orchesjob, and of no use to go back`,
+      message: `${copy} is not a database of the Python orchesjob, so it is of no use for going back`,
     });
   }
   rmSync(copy);
@@ -229,7 +229,7 @@ test("a database that is gone is told of as long as something of its jobs is the
   rmSync(pathOf(box));
   const lost = await lookTwice(box);
   expect(lost.of("database")).toMatchObject({ status: "warning" });
-  expect(lost.of("database").message).toBe(`there is none, but logs of jobs are in ${box.home}/logs`);
+  expect(lost.of("database").message).toBe(`there is none, but ${box.home}/logs has logs of jobs`);
   rmSync(join(box.home, "logs"), { recursive: true });
   expect((await lookTwice(box)).of("database").status).toBe("ok");
   makePythonCopy(box);

@@ -52,7 +52,7 @@ test("no directory at all: no complaint, and nothing is made without --fix", asy
   expect(complaintsOf(await look(box))).toEqual([]);
   expect(existsSync(box.home)).toBe(false);
   const fixed = await diagnose(box, ["--fix"]);
-  expect(fixed.of("state_directory").fixed).toBe(`made ${box.home}`);
+  expect(fixed.of("state_directory").fixed).toBe(`created ${box.home}`);
   expect(modeOf(box.home)).toBe(0o700);
   expect(readdirSync(box.home).sort()).toEqual(["locks", "logs"]);
 });
@@ -63,11 +63,11 @@ test("a table for people has a line for each check, and the way out below", asyn
   const { code, stdout, stderr } = await box.run(["doctor", "--format", "table"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(
-    /^permissions +warning +not as private as .*orchesjob\.db \(0644\)\n +way out: chmod /m,
+    /^permissions +warning +wrong permissions: .*orchesjob\.db \(0644\)\n +way out: chmod /m,
   );
   expect(stdout).toMatch(/^environment +ok +/m);
   const fixed = await box.run(["doctor", "--fix", "--format", "table"]);
-  expect(fixed.stdout).toMatch(/^permissions +ok .*\n +fixed: chmod of 1: 0600 \S+orchesjob\.db\n/m);
+  expect(fixed.stdout).toMatch(/^permissions +ok .*\n +fixed: set modes: 0600 \S+orchesjob\.db\n/m);
 });
 
 describe("modes", () => {
@@ -147,7 +147,10 @@ describe("modes", () => {
     chmodSync(elsewhere, 0o755);
     chmodSync(box.job.stderr_file, 0o644);
     const mended = (await diagnose(box, ["--fix"])).of("permissions");
-    expect(mended).toMatchObject({ status: "warning", fixed: `chmod of 1: 0600 ${box.job.stderr_file}` });
+    expect(mended).toMatchObject({
+      status: "warning",
+      fixed: `set modes: 0600 ${box.job.stderr_file}`,
+    });
     expect([elsewhere, box.job.stdout_file, box.job.stderr_file].map(modeOf)).toEqual([0o755, 0o644, 0o600]);
   });
 
@@ -180,7 +183,7 @@ test("a folder that is missing is a warning, and --fix makes it", async () => {
   const found = await look(box);
   expect(found.of("folders")).toMatchObject({
     status: "warning",
-    way_out: "no action needed: the next start makes them",
+    way_out: "no action needed: the next start creates them",
   });
   expect(found.of("job_logs").status).toBe("warning");
   expect((await diagnose(box, ["--fix"])).of("folders")).toMatchObject({ status: "ok" });
@@ -226,7 +229,7 @@ testWith(["root"], "a directory of another user is not looked into, and nothing 
   const found = await look(box);
   expect(found.of("state_directory").way_out).toMatch(/^run: sudo -u \S+ orchesjob/);
   expect(found.of("database")).toMatchObject({ status: "warning" });
-  expect(found.of("database").message).toMatch(/^not looked at: the state directory cannot be used/);
+  expect(found.of("database").message).toMatch(/^skipped: the state directory cannot be used/);
   expect(found.summary.problem).toBe(1);
   const before = readdirSync(box.home);
   expect((await diagnose(box, ["--fix"])).summary.fixed).toBe(0);
@@ -253,7 +256,7 @@ testWith(
     const env = { ORCHESJOB_HOME: join(box.directory, "new", "home") };
     const unmade = judge(await box.execute(asNobody, { cwd: "/", env }));
     expect(unmade.of("state_directory")).toMatchObject({ status: "problem" });
-    expect(unmade.of("state_directory").message).toContain("does not exist, and you may not make it in");
+    expect(unmade.of("state_directory").message).toContain("does not exist, and you may not create it in");
     expect(existsSync(join(box.directory, "new"))).toBe(false);
   },
 );
@@ -307,7 +310,7 @@ describe("a file system of its own", () => {
     expect(found.of("file_system")).toMatchObject({ status: "problem" });
     expect(found.of("file_system").message).toContain("read-only file system");
     expect(found.of("folders")).toMatchObject({ status: "warning", fixed: null });
-    expect(found.of("folders").message).toContain("it could not be mended: ");
+    expect(found.of("folders").message).toContain("it could not be fixed: ");
   });
 });
 

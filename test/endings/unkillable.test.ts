@@ -41,7 +41,7 @@ testWith(
     const cancelled = await cancel(box, "0");
     expect(cancelled.code).toBe(4);
     expect(survivorsOf(cancelled)).toEqual([job.target_pid!]);
-    expect(cancelled.stderr).toMatch(/process \d+ waits in the kernel \(state D\), .*or a reboot, ends it/);
+    expect(cancelled.stderr).toMatch(/process \d+ waits in the kernel \(state D\) .*or a reboot, ends it/);
     const ended = { status: "CANCELLED", exit_code: null, orphan_pids: [job.target_pid!] };
     expect(await statusOf(box, "k")).toMatchObject(ended);
     const refused = await box.run(START);

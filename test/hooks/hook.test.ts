@@ -248,7 +248,7 @@ test.each([
   [["--on-exit", " \n"], "--on-exit is empty"],
   [["--on-exit", "x".repeat(32_769)], "--on-exit has 32769 bytes"],
   [["--on-exit-timeout", "5m"], "--on-exit-timeout needs --on-exit"],
-  [["--on-exit", "true", "--on-exit-timeout", "0"], "--on-exit-timeout is a duration"],
+  [["--on-exit", "true", "--on-exit-timeout", "0"], "--on-exit-timeout must be a duration"],
 ])("a hook that cannot be meant is refused: %p", async (options, message) => {
   await using box = new Sandbox();
   const refused = await box.run(["start", "--run-key", "k", ...options, "--", "true"]);

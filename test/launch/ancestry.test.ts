@@ -139,7 +139,7 @@ test("who is in a job that was only started from there is told how to wait for i
   const env = { ORCHESJOB_JOB_ID: "another", ORCHESJOB_ANCESTOR_JOB_IDS: outer.job_id };
   const refused = await box.run(["wait", "--run-key", "me"], { env });
   expect(refused).toMatchObject({ code: 4, stdout: "" });
-  const advice = /where it does not: (env -u \S+) orchesjob …\n$/.exec(refused.stderr)?.[1];
+  const advice = /if it does not: (env -u \S+) orchesjob …\n$/.exec(refused.stderr)?.[1];
   const waiting = box.execute([...advice!.split(" "), BINARY, "wait", "--run-key", "me"], { env });
   gate.open();
   expect((await waiting).code).toBe(0);

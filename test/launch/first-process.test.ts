@@ -128,7 +128,7 @@ testWith(["unshare"], "start as the first process warns that its job ends with t
   await using box = new Sandbox();
   const ended = await box.execute([...CONTAINER, BINARY, "start", "--run-key", "k", "--", "sleep", "60"]);
   expect(JSON.parse(ended.stdout).warnings).toEqual([
-    "this container ends with its first command, and the job with the container; let orchesjob run be that command",
+    "this container ends with its first command, and the job ends with the container; use orchesjob run as that command",
   ]);
   await until("it is lost", async () => (await box.json(["status", "--run-key", "k"])).status === "LOST");
 });
@@ -156,7 +156,7 @@ describe("who is a container's command, and leaves a job in there that somebody 
       process.kill(first, "SIGTERM");
       const { stderr } = await box.finished(outside);
       expect(stderr).toMatch(
-        /^orchesjob: left job (\S+), which ends with this container; see what it has written: orchesjob logs --job-id \1\n$/,
+        /^orchesjob: left job (\S+), which ends with this container; see its output: orchesjob logs --job-id \1\n$/,
       );
       const isLost = async () => (await box.json(["status", "--run-key", "k"])).status === "LOST";
       await until("the job has ended with it", isLost);

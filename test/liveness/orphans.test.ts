@@ -209,7 +209,7 @@ testWith(
     const inside = ["unshare", "--pid", "--fork", "--mount-proc", BINARY];
     const clean = await box.execute([...inside, "clean", "--keep", "0"]);
     expect(JSON.parse(clean.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
-    expect(clean.stderr).toMatch(/job \S+ is kept: .*cannot be seen from here; run clean where it ran/);
+    expect(clean.stderr).toMatch(/job \S+ is kept: .*clean cannot see from here .*; run clean where it ran/);
     await expectGuarded(box, [job.target_pid!], () => gate.open());
   },
 );

@@ -36,11 +36,11 @@ test("run and logs --follow tell that the command opened its own log anew, and g
   for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
     followed += new TextDecoder().decode(chunk.value);
   expect(followed).toBe("first\nx\nlast\n");
-  expect(await new Response(follow.stderr).text()).toContain("was truncated (it had 6 bytes)");
+  expect(await new Response(follow.stderr).text()).toContain("was truncated (after 6 bytes)");
   const { code, stderr } = await box.finished(run);
   expect(code).toBe(0);
   expect(stderr.replace(/^orchesjob: .*\n/gm, "")).toBe("first\nx\nlast\n");
-  expect(stderr).toContain("was truncated (it had 6 bytes)");
+  expect(stderr).toContain("was truncated (after 6 bytes)");
 });
 
 test("a rotation that copies and truncates (copytruncate) costs a follower nothing", async () => {

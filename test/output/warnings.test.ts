@@ -59,7 +59,7 @@ test("a hook that opens its own log is warned of, whatever the command's output 
     const words = ["start", "--sync", "--run-key", "k", "--output", "pipe", "--on-exit", hook, "--", "true"];
     const [warning, ...others] = (await box.json(words, { env })).warnings;
     expect(warning).toMatch(
-      /^(the hook|\/.*notify\.sh, which the hook names,) names \/dev\/std(err|out): .* truncates the hook's log, .*; write >&1 or >&2 in its place$/,
+      /^(the hook|\/.*notify\.sh, which the hook executes,) names \/dev\/std(err|out): .* truncates the hook's log, .*; write >&1 or >&2 in its place$/,
     );
     expect(others).toEqual([]);
   }
@@ -67,7 +67,7 @@ test("a hook that opens its own log is warned of, whatever the command's output 
     expect((await started(hook)).warnings).toEqual([]);
   await started(notify);
   expect((await box.json(["rerun", "--run-key", "k"])).warnings).toEqual([
-    expect.stringContaining("which the hook names"),
+    expect.stringContaining("which the hook executes"),
   ]);
   const run = await box.run(["run", "--run-key", "r", "--on-exit", "echo x > /dev/stderr", "--", "true"]);
   expect(run.stderr).toMatch(/^orchesjob: the hook names \/dev\/stderr: [^\n]*\n$/);

@@ -95,7 +95,7 @@ test("a duration that is too great is refused with the greatest, and that one is
     ["list", "--since", "878401h"],
     ["clean", "--older-than", "36601d"],
   ])
-    expectFailure(await box.run(words), 2, "is at most 36600d (100 years)");
+    expectFailure(await box.run(words), 2, "must be at most 36600d (100 years)");
   const longest = ["--timeout", "36600d", "--start-timeout", "36600d"];
   expect(await box.json(["start", "--run-key", "k", "--sync", ...longest, "--", "true"])).toMatchObject({
     status: "SUCCEEDED",

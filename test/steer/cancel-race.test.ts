@@ -29,7 +29,7 @@ test(`a job that ends by itself at the same time, ${ROUNDS} times`, async () => 
       expect(JSON.parse(stdout)).toMatchObject({ status, exit_code: exitCode, survivors: [] });
     } else {
       expect({ code, status, exitCode }).toEqual({ code: 4, status: "FAILED", exitCode: 7 });
-      expect(stderr).toMatch(/ended before it could be cancelled: FAILED|it is FAILED already/);
+      expect(stderr).toMatch(/ended before it could be cancelled: FAILED|it is already FAILED/);
     }
   }
   // Otherwise the two never met.
@@ -53,7 +53,7 @@ test.each([2, 10])("%d at once: one result, one reason", async (count) => {
     else
       expect([code, stderr]).toEqual([
         4,
-        `orchesjob: cannot cancel job ${job.job_id}: it is CANCELLED already\n`,
+        `orchesjob: cannot cancel job ${job.job_id}: it is already CANCELLED\n`,
       ]);
   }
 });

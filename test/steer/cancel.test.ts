@@ -103,7 +103,7 @@ describe("what is not active cannot be cancelled: exit 4, and nothing changes", 
   ])("%s", async (status, command) => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--sync", "--", command]);
-    expectFailure(await box.run(["cancel", "--run-key", "k"]), 4, `it is ${status} already`);
+    expectFailure(await box.run(["cancel", "--run-key", "k"]), 4, `it is already ${status}`);
     expect((await statusOf(box, "k")).status).toBe(status);
   });
 
@@ -112,11 +112,11 @@ describe("what is not active cannot be cancelled: exit 4, and nothing changes", 
     await using gate = new Gate(box);
     await startWaiting(box, "k", gate);
     await cancel(box, "--reason", "the first");
-    expectFailure(await box.run(["cancel", "--run-key", "k", "--reason", "x"]), 4, "it is CANCELLED already");
+    expectFailure(await box.run(["cancel", "--run-key", "k", "--reason", "x"]), 4, "it is already CANCELLED");
     expect(await statusOf(box, "k")).toMatchObject({ cancel_reason: "the first" });
     const lost = await startWaiting(box, "k", gate);
     for (const pid of [lost.worker_pid!, lost.target_pid!]) await killAndWait(pid);
-    expectFailure(await box.run(["cancel", "--run-key", "k"]), 4, "it is LOST already");
+    expectFailure(await box.run(["cancel", "--run-key", "k"]), 4, "it is already LOST");
   });
 
   test("no such job: exit 3", async () => {

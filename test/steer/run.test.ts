@@ -93,7 +93,7 @@ describe("exit codes", () => {
     process.kill(job.target_pid!, "SIGKILL");
     expect(await caller.exited).toBe(125);
     expect(stderr.split("\n")[0]).toBe(
-      `orchesjob: job ${job.job_id} is lost (worker_killed): its worker is gone, so its result is not known; what it has written: orchesjob logs --job-id ${job.job_id}; what is known of it: orchesjob status --job-id ${job.job_id}`,
+      `orchesjob: job ${job.job_id} is lost (worker_killed): its worker is gone, so its result is unknown; its output: orchesjob logs --job-id ${job.job_id}; all that is known: orchesjob status --job-id ${job.job_id}`,
     );
     expect((await box.run(["logs", "--job-id", job.job_id])).stdout).toBe("begun\n");
   });

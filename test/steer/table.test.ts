@@ -38,11 +38,18 @@ describe("on a terminal", () => {
     await fill(box);
     const { job_id: id } = await box.json(["status", "--run-key", "k"]);
     const [head, , row] = plainLines(await table(box, ["list"], { columns: 250 }));
-    expect(head).toMatch(/^RUN KEY +NO +STATUS +EXIT +STARTED +TOOK +JOB ID +COMMAND$/);
+    expect(head).toMatch(/^RUN KEY +ATTEMPT +STATUS +EXIT +STARTED +TOOK +JOB ID +COMMAND$/);
     expect(row).toMatch(new RegExp(`^k +1 +FAILED +3 +\\d+s ago +0s +${id} +sh -c 'exit 3'$`));
     const [, wide] = plainLines(await table(box, ["list"], { columns: 350 }));
     expect(wide).toMatch(/echo x+…x+ 'a b' 'it'\\''s'$/);
   });
+});
+
+test("of 80 columns it has every column but the job id", async () => {
+  await using box = new Sandbox();
+  await fill(box);
+  const [head] = plainLines(await table(box, ["list"], { columns: 80 }));
+  expect(head).toMatch(/^RUN KEY +ATTEMPT +STATUS +EXIT +STARTED +TOOK +COMMAND$/);
 });
 
 describe("colour", () => {

@@ -23,17 +23,21 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
   expect(await inService("/root/jobs")).toMatchObject({
     status: "ok",
     message: expect.stringMatching(
-      /gets a scope of its own, so that it outlives run-\S+\.service \(KillMode=control-group\)$/,
+      /gets a scope of its own, so it survives the end of run-\S+\.service \(KillMode=control-group\)$/,
     ),
   });
   expect(await inService("/root/jobs", "KillMode=process")).toMatchObject({
     status: "ok",
-    message: expect.stringMatching(/a worker outlives run-\S+\.service \(KillMode=process\)$/),
+    message: expect.stringMatching(
+      /started from here survives the end of run-\S+\.service \(KillMode=process\)$/,
+    ),
   });
   const jobs = `${TESTER.home}/jobs`;
   expect(await inService(jobs, `User=${TESTER.name}`)).toMatchObject({
     status: "warning",
-    message: expect.stringMatching(/a worker ends with run-\S+\.service .*no service manager of its own/),
+    message: expect.stringMatching(
+      /started from here ends with run-\S+\.service .*no service manager of its own/,
+    ),
     way_out: `loginctl enable-linger ${TESTER.name}`,
   });
 

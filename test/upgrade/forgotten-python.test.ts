@@ -145,9 +145,7 @@ for (const conversion of ["as they are", "by strftime"] as const) {
     const mended = (await diagnose(box, ["--fix"])).of("database");
     const copy = join(box.home, "orchesjob.db.rebuilt");
     expect(mended).toMatchObject({ status: "ok" });
-    expect(mended.fixed).toBe(
-      `put 7 jobs back from what was left; the database as it was is kept as ${copy}`,
-    );
+    expect(mended.fixed).toBe(`restored 7 jobs from what was left; the old database is kept as ${copy}`);
     expect(existsSync(copy)).toBe(true);
     expect(await diagnose(box, ["--fix"])).toMatchObject({ summary: { fixed: 0 } });
 

@@ -13,10 +13,10 @@ import { jobView } from "../output/views.ts";
 export const cancel = defineCommand({
   name: "cancel",
   aliases: ["abort"],
-  summary: "End a job with all its processes: TERM, a grace, KILL",
+  summary: "End a job and all its processes: TERM, a grace period, KILL",
   options: {
     ...selectorOptions,
-    reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
+    reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
     graceSeconds: withDefault(
       "--grace-seconds",
       "DURATION",
@@ -37,13 +37,13 @@ export const cancel = defineCommand({
       output,
       { ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors: pids },
       () =>
-        `job ${job.jobId} is ${job.status}${pids.length === 0 ? "" : `, and still alive are ${pids.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
+        `job ${job.jobId} is ${job.status}${pids.length === 0 ? "" : `, but of its processes these still live: ${pids.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
     );
     if (isActive(job.status)) {
       const isHere = job.origin === null || job.origin.pidNamespace === context.origin.pidNamespace;
       context.notify(
         isHere
-          ? `job ${job.jobId}: its worker has been asked, and has not recorded the end yet; is the disk full? see: orchesjob doctor`
+          ? `job ${job.jobId}: its worker was asked to end it, but has not recorded the end yet; is the disk full? see: orchesjob doctor`
           : `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,
       );
       return EXIT_CODES.conflict;

@@ -5,19 +5,19 @@ import { timeAgo } from "../../jobs/job-files.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { formatOption } from "../options/format-option.ts";
 import { readInstant } from "../options/time.ts";
-import { byteSize, duration, textThat, wholeNumber } from "../options/values.ts";
+import { byteSize, duration, anyText, wholeNumber } from "../options/values.ts";
 import { answer } from "../output/answer.ts";
 import { printTable } from "../output/output.ts";
 
 export const clean = defineCommand({
   name: "clean",
-  summary: "Delete finished jobs and their logs; of several limits each must let a job go",
+  summary: "Delete finished jobs and their logs; with several limits, only jobs that all of them allow",
   options: {
     before: optional(
       "--before",
       "DATETIME",
       "Only jobs that finished before this time (ISO 8601; without an offset: local time; 2h: two hours ago)",
-      textThat(),
+      anyText(),
     ),
     olderThan: optional(
       "--older-than",
@@ -25,11 +25,16 @@ export const clean = defineCommand({
       "Only jobs that finished longer ago than this, e.g. 30d",
       duration("--older-than"),
     ),
-    keep: optional("--keep", "N", "Never the N newest finished jobs of a run key", wholeNumber("--keep", 0)),
+    keep: optional(
+      "--keep",
+      "N",
+      "Keep the N newest finished jobs of each run key",
+      wholeNumber("--keep", 0),
+    ),
     maxLogBytes: optional(
       "--max-log-bytes",
       "SIZE",
-      "Only the oldest, until all logs together have at most so many bytes, e.g. 5G",
+      "Only the oldest jobs, until all logs together have at most this size, e.g. 5G",
       byteSize("--max-log-bytes"),
     ),
     dryRun: flag("--dry-run", "Only say on stderr what would be deleted"),
@@ -52,18 +57,17 @@ export const clean = defineCommand({
         "clean needs a limit: --before DATETIME, --older-than DURATION, --keep N or --max-log-bytes SIZE",
       );
     }
-    if (format === "table" && !dryRun)
-      throw new OrchesjobError("usage", "--format table goes with --dry-run");
+    if (format === "table" && !dryRun) throw new OrchesjobError("usage", "--format table needs --dry-run");
     const doomed: Job[] = [];
-    const told = {
+    const report = {
       job: (job: Job) =>
         format === "table"
           ? void doomed.push(job)
           : context.notify(`Would delete job ${job.jobId} (${job.runKey}, ${job.status})`),
-      stray: (path: string) => context.notify(`Would delete ${path}, which belongs to no job`),
+      orphanedFile: (path: string) => context.notify(`Would delete ${path}, which belongs to no job`),
     };
     const limits = { before, keep, maxLogBytes };
-    const result = await cleanJobs(context, limits, dryRun ? told : undefined);
+    const result = await cleanJobs(context, limits, dryRun ? report : undefined);
     if (format === "table") {
       await printTable(output, doomed);
       return 0;
@@ -76,10 +80,7 @@ export const clean = defineCommand({
         stray_files: result.orphanedFiles,
         ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
       },
-      () =>
-        dryRun
-          ? "nothing was deleted"
-          : `jobs deleted all the same: ${result.deleted}, errors: ${result.errors}`,
+      () => (dryRun ? "nothing was deleted" : `jobs deleted: ${result.deleted}, errors: ${result.errors}`),
     );
     return 0;
   },

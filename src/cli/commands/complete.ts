@@ -2,10 +2,10 @@ import { suggest } from "../../jobs/suggest.ts";
 import { defineCommand } from "../command.ts";
 import { sanitize } from "../output/sanitize.ts";
 
-/** Not for people: the completion scripts ask it while somebody types. Whatever goes wrong, it has nothing to say. */
+/** Internal: the completion scripts run it while a person types. It reports no errors, which would garble the command line. */
 export const complete = defineCommand({
   name: "_complete",
-  summary: "Print what a value may be, one a line",
+  summary: "Print possible values of an option, one per line",
   operands: "run-key|job-id [PREFIX]",
   options: {},
   examples: [],
@@ -21,7 +21,7 @@ export const complete = defineCommand({
           .join(""),
       );
     } catch {
-      // Nobody who presses a key wants to read it here; the command itself will say it.
+      // No message in the middle of typing: the command itself will report the error.
     }
     return 0;
   },

@@ -4,7 +4,7 @@ import { HELP_OPTION, optionHelp } from "../help/help.ts";
 import { oneOf } from "../options/values.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
-const readShell = oneOf("completion", SHELLS);
+const readShell = oneOf("the shell", SHELLS);
 
 export const completion = defineCommand({
   name: "completion",
@@ -22,7 +22,7 @@ export const completion = defineCommand({
       throw new OrchesjobError("usage", `name one shell: orchesjob completion ${SHELLS.join("|")}`);
     }
     const shell = readShell(operands[0]!);
-    // Asked for once in an installation's life.
+    // On demand: it is needed once per installation.
     const { completionScript } = await import("../completion/completion.ts");
     output.text(completionScript(shell, program.commands, { help: optionHelp, helpOption: HELP_OPTION }));
     return 0;

@@ -1,6 +1,6 @@
 import { defineCommand, repeated, required } from "../command.ts";
 
-/** Not for people: a command that finds output that nobody copies runs it, detached. */
+/** Internal: a command that finds output that nobody copies starts it, detached. */
 export const copy = defineCommand({
   name: "_copy",
   summary: "Copy the output of jobs whose workers were killed",

@@ -7,14 +7,14 @@ import { sanitize } from "../output/sanitize.ts";
 
 export const doctor = defineCommand({
   name: "doctor",
-  summary: "Look at all that orchesjob stands on, and say what is wrong and what to do",
+  summary: "Check everything that orchesjob depends on, and say what is wrong and what to do",
   options: {
-    fix: flag("--fix", "Mend what can be mended safely, and say what was done"),
+    fix: flag("--fix", "Fix what can be fixed safely, and say what was done"),
     format: formatOption,
   },
   examples: ["orchesjob doctor --format table", "orchesjob doctor --fix"],
   async run({ options: { fix, format }, context, output }) {
-    // Not a part of what every other command loads.
+    // On demand: no other command needs it.
     const { examine } = await import("../../doctor/doctor.ts");
     const diagnoses = await examine(context, fix);
     const count = (status: Verdict) => diagnoses.filter((each) => each.status === status).length;

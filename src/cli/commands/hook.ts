@@ -2,7 +2,7 @@ import type { Job } from "../../job/job.ts";
 import { defineCommand, optional, repeated, required } from "../command.ts";
 import { describeForHook } from "../output/views.ts";
 
-/** Not for people: a command that finds hooks overdue runs it, detached. */
+/** Internal: a command that finds overdue hooks starts it, detached. */
 export const hook = defineCommand({
   name: "_hook",
   summary: "Run the overdue hooks of finished jobs",

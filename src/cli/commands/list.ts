@@ -6,10 +6,10 @@ import { defineCommand, flag, optional, repeated, withDefault } from "../command
 import { formatOption } from "../options/format-option.ts";
 import { type Output, printTable } from "../output/output.ts";
 import { readInstant } from "../options/time.ts";
-import { oneOf, textThat, wholeNumber } from "../options/values.ts";
+import { oneOf, anyText, wholeNumber } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
-/** Time between two pictures of --watch, in ms. */
+/** Time between two refreshes of --watch, in ms. */
 const WATCH_STEP_MS = 1_000;
 
 const CURSOR_HOME = "\u001b[H";
@@ -23,26 +23,26 @@ export const list = defineCommand({
     status: repeated(
       "--status",
       "STATUS",
-      "Only jobs of this status",
+      "Only jobs with this status",
       oneOf("--status", STATUSES, (text) => text.toUpperCase()),
     ),
     runKeyPrefix: withDefault(
       "--run-key-prefix",
       "PREFIX",
-      "Only run keys that begin so",
-      textThat("run-key"),
+      "Only run keys that begin with this",
+      anyText("run-key"),
       "",
     ),
     since: optional(
       "--since",
       "DATETIME",
       "Only jobs started at this time or later; 2h: two hours ago",
-      textThat(),
+      anyText(),
     ),
-    until: optional("--until", "DATETIME", "Only jobs started before this time", textThat()),
-    limit: withDefault("--limit", "N", "At most so many (default: 50)", wholeNumber("--limit", 1), 50),
+    until: optional("--until", "DATETIME", "Only jobs started before this time", anyText()),
+    limit: withDefault("--limit", "N", "At most N jobs (default: 50)", wholeNumber("--limit", 1), 50),
     format: formatOption,
-    watch: flag("--watch", "Show the table anew every second, until Ctrl-C"),
+    watch: flag("--watch", "Refresh the table every second, until Ctrl-C"),
   },
   examples: [
     "orchesjob list --status FAILED --status LOST --since 2026-05-01",
@@ -56,7 +56,7 @@ export const list = defineCommand({
     if (watch) {
       if (output.columns() === undefined) throw new OrchesjobError("usage", "--watch needs a terminal");
       if (format === "json")
-        throw new OrchesjobError("usage", "--watch shows a table", "leave --format json out");
+        throw new OrchesjobError("usage", "--watch shows a table", "leave out --format json");
       return watchTable(async () => listJobs(context, filter), output);
     }
     const jobs = await listJobs(context, filter);
@@ -71,14 +71,14 @@ export const list = defineCommand({
   },
 });
 
-/** Draws over what it has drawn; lines of an earlier picture are cleared one by one, so that nothing flickers. */
+/** Draws each table over the previous one, and clears line by line, so that nothing flickers. */
 async function watchTable(load: () => ReturnType<typeof listJobs>, output: Output): Promise<number> {
   const { tableFor } = await import("../output/table.ts");
   let stopped = false;
   process.on("SIGINT", () => (stopped = true));
   output.text(CURSOR_HOME + CLEAR_BELOW);
   while (!stopped) {
-    // A picture higher than the terminal would scroll. The last row is left for the cursor.
+    // A table higher than the terminal would scroll. The last row is left for the cursor.
     const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
     const lines = tableFor(output.columns(), await load())
       .trimEnd()

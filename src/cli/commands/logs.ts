@@ -12,18 +12,18 @@ import { oneOf, wholeNumber } from "../options/values.ts";
 
 export const logs = defineCommand({
   name: "logs",
-  summary: "Print what a job has written, byte for byte",
+  summary: "Print the output of a job, byte for byte",
   options: {
     ...selectorOptions,
     stream: withDefault(
       "--stream",
       "STREAM",
-      "Which of the two (default: stdout)",
+      "Which stream (default: stdout)",
       oneOf("--stream", LOG_STREAMS),
       "stdout",
     ),
     tail: optional("--tail", "N", "Only the last N lines", wholeNumber("--tail", 0)),
-    follow: flag("--follow", "Go on with what comes, until the job ends"),
+    follow: flag("--follow", "Continue with new output as it comes, until the job ends"),
   },
   examples: [
     "orchesjob logs --run-key nightly-backup",
@@ -38,7 +38,8 @@ export const logs = defineCommand({
       return 0;
     }
     refuseOwnJob(job, "follow");
-    // Others a signal ends without a word; from a container's first process the kernel keeps what that does not handle.
+    // Only as the command of a container: for the first process there the kernel ignores signals without a handler. Elsewhere
+    // the signal just ends this process.
     const interruption = new Interruption();
     if (isContainersCommand()) interruption.listen();
     const ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {

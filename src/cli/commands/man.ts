@@ -8,7 +8,7 @@ export const man = defineCommand({
   options: {},
   examples: ["orchesjob man > /usr/local/share/man/man1/orchesjob.1"],
   async run({ output, program }) {
-    // Asked for once in an installation's life.
+    // On demand: it is needed once per installation.
     const { manual } = await import("../help/manual.ts");
     output.text(
       manual(program.commands, {

@@ -6,36 +6,39 @@ import { labelName, wholeNumber } from "../options/values.ts";
 /** Upper bounds of the histogram of durations, in seconds: from a quick check to a night's work. */
 const DURATION_BOUNDS = [0.1, 1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
 
-/** SQL and Prometheus have both had enough then. */
+/** Each label is a term of the SQL statement, and multiplies the series in Prometheus. */
 const MAX_LABELS = 10;
 
 export const metrics = defineCommand({
   name: "metrics",
   summary:
-    "Print figures about all jobs for Prometheus (text format, for a node exporter's textfile directory)",
+    "Print metrics about all jobs for Prometheus (text format, for the textfile collector of node_exporter)",
   options: {
     label: repeated(
       "--label",
       "NAME",
-      "Tell jobs apart by the value of this label of theirs, as label_NAME",
+      "Split the metrics by this label of the jobs, as label_NAME",
       labelName("--label"),
     ),
     limit: withDefault(
       "--limit",
       "N",
-      "At most so many run keys, and so many combinations of labels' values, have series of their own (default: 1000)",
+      "At most N run keys, and N combinations of label values, have series of their own (default: 1000)",
       wholeNumber("--limit", 1),
       1000,
     ),
-    noLogBytes: flag("--no-log-bytes", "Leave out the size of all log files, for which each is looked at"),
+    noLogBytes: flag(
+      "--no-log-bytes",
+      "Leave out the size of the log files, which takes a look at each of them",
+    ),
   },
   examples: [
     "cd /var/lib/prometheus/node-exporter && orchesjob metrics > orchesjob.prom.tmp && mv orchesjob.prom.tmp orchesjob.prom",
     "orchesjob metrics --label team --limit 100",
   ],
   async run({ options, context, output, program }) {
-    // Asked for once a minute, and of no use to any other command.
-    const [{ readFigures }, { metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
+    // On demand: no other command needs them.
+    const [{ readMetrics }, { metricLabel, toMetrics }, { formatMetrics }] = await Promise.all([
       import("../../jobs/metrics.ts"),
       import("../output/metrics.ts"),
       import("../output/exposition.ts"),
@@ -62,11 +65,11 @@ export const metrics = defineCommand({
       labels,
       limit: options.limit,
     };
-    const figures = await readFigures(context, request, !options.noLogBytes);
+    const snapshot = await readMetrics(context, request, !options.noLogBytes);
     const { version, commit } = program;
     output.text(
       formatMetrics(
-        toMetrics(figures, {
+        toMetrics(snapshot, {
           statuses: STATUSES,
           bounds: DURATION_BOUNDS,
           labels,

@@ -1,12 +1,12 @@
 import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../linux/signals.ts";
-import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { OUTPUT_MODES } from "../../job/output.ts";
 import { rerunJob } from "../../jobs/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
-import { answer, startedAllTheSame } from "../output/answer.ts";
+import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
-import { leave, tellFailedLaunch } from "../output/remarks.ts";
+import { leave, reportFailedLaunch } from "../output/remarks.ts";
 import { selectorOptions, toSelector } from "../options/selectors.ts";
 import { checkScope, hookOptions, toHookOrder } from "../options/start-options.ts";
 import { oneOf, property, shortText } from "../options/values.ts";
@@ -16,28 +16,28 @@ const START_TIMEOUT_MS = 10_000;
 
 export const rerun = defineCommand({
   name: "rerun",
-  summary: "Start a finished job's command once more, in its directory and with its options",
+  summary: "Run a finished job's command again, in its directory and with its options",
   options: {
     ...selectorOptions,
     sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
-    reason: optional("--reason", "TEXT", "Why, for those who look at the job later", shortText("--reason")),
+    reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
     scope: optional(
       "--scope",
       "MODE",
-      "As for start (default: as the job had it)",
+      "As for start (default: that of the job)",
       oneOf("--scope", SCOPE_MODES),
     ),
     property: repeated(
       "--property",
       "NAME=VALUE",
-      "As for start, instead of all that the job had",
+      "As for start; replaces all properties of the job",
       property("--property"),
     ),
     ...hookOptions,
     output: optional(
       "--output",
       "MODE",
-      "As for start (default: as the job had it)",
+      "As for start (default: that of the job)",
       oneOf("--output", OUTPUT_MODES),
     ),
   },
@@ -47,7 +47,7 @@ export const rerun = defineCommand({
   ],
   async run({ options, context, output }) {
     const interruption = options.sync ? new Interruption() : undefined;
-    const patience =
+    const waitMode =
       interruption === undefined
         ? ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const)
         : ({ until: "finished", interruption } as const);
@@ -58,17 +58,17 @@ export const rerun = defineCommand({
       toSelector(options),
       options.reason ?? null,
       { scope, properties },
-      patience,
+      waitMode,
       toHookOrder(options),
       options.output,
     );
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);
-    tellFailedLaunch(context, result.job);
+    reportFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
     const view = startView(context.home, result, orphans, options.sync ? "sync" : "async", false);
-    answer(output, view, () => startedAllTheSame(result));
-    if (options.sync) await tellOrphans(context, result.job, orphans);
+    answer(output, view, () => describeStart(result));
+    if (options.sync) await reportOrphans(context, result.job, orphans);
     return 0;
   },
 });

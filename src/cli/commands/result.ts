@@ -8,7 +8,7 @@ import { jobView } from "../output/views.ts";
 
 export const result = defineCommand({
   name: "result",
-  summary: "Print how a finished job ended, and what it wrote, in one answer",
+  summary: "Print a finished job together with its output, in one answer",
   options: {
     ...selectorOptions,
     maxBytes: withDefault(

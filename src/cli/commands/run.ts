@@ -1,17 +1,17 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
-import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { runJob } from "../../jobs/run.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";
 import { defineCommand } from "../command.ts";
 import { startOptions, toStartRequest } from "../options/start-options.ts";
-import { tellLeft } from "../output/remarks.ts";
+import { reportLeft } from "../output/remarks.ts";
 
 export const run = defineCommand({
   name: "run",
   summary:
-    "Run a command as itself: its output, its exit code; if its key is active already, attach to that job",
+    "Run a command, with its output and its exit code; if the run key is already active, attach to that job",
   operands: "[--] COMMAND [ARGS...]",
   options: startOptions,
   examples: [
@@ -27,30 +27,30 @@ export const run = defineCommand({
         stderr: context.stderr,
       });
       if (detachedBy !== undefined) {
-        tellLeft(context, job);
+        reportLeft(context, job);
         return SIGNAL_BASE + detachedBy;
       }
       const remark = explain(job);
       if (remark !== undefined) context.notify(remark);
-      await tellOrphans(context, job, new OrphanFinder(context).find(job));
+      await reportOrphans(context, job, new OrphanFinder(context).find(job));
       const code = passedOnExitCode(job);
-      // Whoever cancels a unit's job does not want `Restart=on-failure` to start it again, however it took its leave.
+      // Whoever cancels the job of a unit does not want `Restart=on-failure` to start it again, whatever its exit code is.
       const wasCancelled = job.status === "CANCELLED" && !hasKilled;
       if (wasCancelled || job.signal !== null)
         (await import("../../jobs/run-in-unit.ts")).endAsCommand(wasCancelled ? SIGTERM : code - SIGNAL_BASE);
       return code;
     } catch (error) {
-      // The reader has seen enough. The job goes on, as after every other way to leave.
+      // The reader has closed the pipe. The job goes on, as if a signal had ended this process.
       if (error instanceof SystemError && error.errno === ERRNO.EPIPE) return SIGNAL_BASE + SIGPIPE;
       throw error;
     }
   },
 });
 
-/** What the exit code alone would leave in the dark. */
+/** How the job ended, if the exit code alone does not say it; undefined if it does. */
 function explain(job: Job): string | undefined {
   if (job.status === "LOST")
-    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is not known; what it has written: orchesjob logs --job-id ${job.jobId}; what is known of it: orchesjob status --job-id ${job.jobId}`;
+    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is unknown; its output: orchesjob logs --job-id ${job.jobId}; all that is known: orchesjob status --job-id ${job.jobId}`;
   if (job.status === "CANCELLED")
     return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
   return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;

@@ -2,11 +2,11 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
 import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../linux/signals.ts";
-import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { startJob } from "../../jobs/start.ts";
-import { answer, startedAllTheSame } from "../output/answer.ts";
+import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, withDefault } from "../command.ts";
-import { leave, tellFailedLaunch } from "../output/remarks.ts";
+import { leave, reportFailedLaunch } from "../output/remarks.ts";
 import { startOptions, toStartRequest } from "../options/start-options.ts";
 import { durationOrZero } from "../options/values.ts";
 import { startView } from "../output/views.ts";
@@ -22,7 +22,7 @@ export const start = defineCommand({
     startTimeout: withDefault(
       "--start-timeout",
       "DURATION",
-      "Answer at the latest after this time, though the command does not run yet (default: 10; 0: at once)",
+      "Answer after this time at the latest, even if the command does not run yet (default: 10; 0: at once)",
       durationOrZero("--start-timeout"),
       10_000,
     ),
@@ -36,20 +36,20 @@ export const start = defineCommand({
     const request = toStartRequest(options, operands, "start");
     const { sync, exitStatus, startTimeout } = options;
     if (exitStatus && !sync)
-      throw new OrchesjobError("usage", "--exit-status needs --sync: before its end a job has no exit code");
+      throw new OrchesjobError("usage", "--exit-status needs --sync: a job has no exit code before it ends");
     const interruption = sync ? new Interruption() : undefined;
-    const patience =
+    const waitMode =
       interruption === undefined
         ? ({ until: "launched", timeoutMs: startTimeout } as const)
         : ({ until: "finished", interruption } as const);
-    const result = await startJob(context, request, patience);
+    const result = await startJob(context, request, waitMode);
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);
-    tellFailedLaunch(context, result.job);
+    reportFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
     const view = startView(context.home, result, orphans, sync ? "sync" : "async", options.strict);
-    answer(output, view, () => startedAllTheSame(result));
-    if (sync) await tellOrphans(context, result.job, orphans);
+    answer(output, view, () => describeStart(result));
+    if (sync) await reportOrphans(context, result.job, orphans);
     return exitStatus ? passedOnExitCode(result.job) : 0;
   },
 });

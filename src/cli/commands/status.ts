@@ -11,7 +11,7 @@ import { jobView } from "../output/views.ts";
 
 export const status = defineCommand({
   name: "status",
-  summary: "Print what is known of a job, of all jobs of a run key, or of all active jobs",
+  summary: "Print what is known about a job, about all jobs of a run key, or about all active jobs",
   options: {
     ...selectorOptions,
     all: flag("--all", "All jobs of the run key as an array, newest first"),
@@ -30,7 +30,11 @@ export const status = defineCommand({
       const { runKey, jobId, all, running } = options;
       if (running) {
         if (all || runKey !== undefined || jobId !== undefined)
-          throw new OrchesjobError("usage", "--running is about all jobs", "give no other selection with it");
+          throw new OrchesjobError(
+            "usage",
+            "--running selects all active jobs",
+            "leave out --all, --run-key and --job-id",
+          );
         return listActive(context);
       }
       if (!all) return undefined;

@@ -4,7 +4,7 @@ import { completing } from "../options/values.ts";
 
 export const systemd = defineCommand({
   name: "systemd",
-  summary: "Write units of systemd: a service and a timer for jobs by name, and a daily clean",
+  summary: "Write systemd units: a service and a timer template for jobs, and a daily clean",
   options: {
     output: required(
       "--output",
@@ -16,10 +16,10 @@ export const systemd = defineCommand({
     program: optional(
       "--program",
       "PATH",
-      "Where orchesjob is then (default: where it is now)",
+      "Path of orchesjob in the units (default: where it is now)",
       completing("file", program),
     ),
-    force: flag("--force", "Replace files that are there and differ"),
+    force: flag("--force", "Replace existing files that differ"),
   },
   examples: [
     "orchesjob systemd --output /etc/systemd/system",
@@ -39,12 +39,12 @@ function directory(text: string): string {
   return path.length > 1 ? path.replace(/\/+$/, "") : path;
 }
 
-/** systemd has a meaning of its own for many characters in a command line. */
+/** Allows only characters that systemd does not interpret in a command line. Throws `usage`. */
 function program(path: string): string {
   if (/^\/[\w./+-]+$/.test(path)) return path;
   throw new OrchesjobError(
     "usage",
-    `the executable in a unit has an absolute path of letters, digits and . _ - + /, not ${JSON.stringify(path)}`,
+    `the executable of a unit must be an absolute path of letters, digits and . _ - + /, not ${JSON.stringify(path)}`,
     "use --program /usr/local/bin/orchesjob",
   );
 }

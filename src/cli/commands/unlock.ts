@@ -9,7 +9,7 @@ export const unlock = defineCommand({
   summary: "Allow a run key that was started with --strict to run exactly once more",
   options: {
     runKey: required("--run-key", "KEY", "The run key", runKeyValue),
-    reason: optional("--reason", "TEXT", "Why, for those who look at it later", shortText("--reason")),
+    reason: optional("--reason", "TEXT", "Why; stored with the permission", shortText("--reason")),
     ttl: optional(
       "--ttl",
       "DURATION",
@@ -33,7 +33,7 @@ export const unlock = defineCommand({
         expires_at: expiresAt === null ? null : formatInstant(expiresAt),
         reason: options.reason ?? null,
       },
-      () => `run key ${JSON.stringify(options.runKey)} may run once more all the same`,
+      () => `run key ${JSON.stringify(options.runKey)} may run once more`,
     );
     return 0;
   },

@@ -4,7 +4,7 @@ import { Interruption } from "../../linux/signals.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { findJob } from "../../jobs/find.ts";
 import { describeAfterLeaving } from "../../jobs/after-leaving.ts";
-import { OrphanFinder, tellOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { isFinished } from "../../jobs/start.ts";
 import { waitForJob } from "../../jobs/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
@@ -26,7 +26,7 @@ export const wait = defineCommand({
     ),
     exitStatus: flag(
       "--exit-status",
-      "Exit with the job's own code; 124 timed out, 125 lost, 126, 127, 128+N as a shell has them",
+      "Exit with the job's own code; 124: timed out, 125: lost; 126, 127 and 128+N as in a shell",
     ),
   },
   examples: [
@@ -51,7 +51,7 @@ export const wait = defineCommand({
       return leave(context, ended, interruption.signal);
     const orphans = new OrphanFinder(context).find(ended);
     output.json(jobView(context.home, ended, orphans));
-    await tellOrphans(context, ended, orphans);
+    await reportOrphans(context, ended, orphans);
     if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
     const error = new OrchesjobError(
       "general",

@@ -4,7 +4,7 @@ import { runWorker } from "../../worker/supervise.ts";
 import { defineCommand, optional, required } from "../command.ts";
 import { describeForHook } from "../output/views.ts";
 
-/** Not for people: `start` runs it, detached. Its name and `--job-id` are what a worker is recognised by. */
+/** Internal: a start runs it, detached. Other processes recognise a worker by this name and `--job-id`. */
 export const worker = defineCommand({
   name: "_worker",
   summary: "Execute an accepted job",
@@ -17,7 +17,7 @@ export const worker = defineCommand({
   examples: [],
   async run({ options: { jobId, fileLimit, directory }, context }) {
     const describe = (job: Job) => describeForHook(context, job);
-    // Only needed where an older backup of the database was put back.
+    // On demand: needed only if an older backup of the database was put back.
     const settle: Settle = async (...job) => (await import("../../jobs/reconcile.ts")).settle(...job, true);
     await runWorker(context, { jobId, settings: { fileLimit, directory }, describe, settle });
     return 0;

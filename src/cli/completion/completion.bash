@@ -1,13 +1,13 @@
 # Completion of orchesjob for bash 4.4 and newer. Printed by: orchesjob completion bash
 #
-# Words come out of the typed line by a reader of its own: bash breaks a word at "=" and ":", which run keys may
-# contain, and nothing of the line or of a run key may ever be expanded or executed here.
+# This script splits the typed line itself: bash breaks words at "=" and ":", which run keys may contain, and nothing
+# of the line or of a run key may be expanded or executed here.
 
 @TABLES@
 
-# Reads a line up to the cursor, as the shell would, but expands nothing. Sets words (without quotes; the last one is
-# the one at the cursor), starts (where in the line each begins), quote (what the last one is still in), and fixed:
-# the beginning of the last word that readline keeps, for it replaces only what follows.
+# Splits the line up to the cursor as the shell would, but expands nothing. Sets words (without quotes; the last one is
+# at the cursor), starts (the offset of each word in the line), quote (the quote that is still open in the last word),
+# and fixed (the part of the last word that readline keeps: it replaces only what follows).
 _orchesjob_read() {
   local line=$1 word='' outside='' char next begun=''
   local -i i
@@ -26,7 +26,7 @@ _orchesjob_read() {
       word+=$char
     elif [[ $char == \\ ]]; then
       next=${line:i+1:1}
-      # Inside of "", it protects only what would be special there.
+      # Inside "", a backslash escapes only the characters that are special there.
       if [[ -n $quote && $next != [\$\`\"\\] ]]; then
         word+=$char
       else
@@ -44,7 +44,7 @@ _orchesjob_read() {
   words+=("$word")
 }
 
-# Offers those of the words that begin like the one at the cursor, quoted as it is.
+# Offers the words that begin with the one at the cursor, in the same kind of quotes.
 _orchesjob_offer() {
   local value
   for value; do
@@ -53,7 +53,7 @@ _orchesjob_offer() {
     case $quote in
       \') value=${value//\'/"'\\''"} ;;
       \")
-        # There is no way to write it there: the history would be searched.
+        # "!" cannot be written inside "": bash would expand the history.
         [[ $value == *'!'* ]] && continue
         value=${value//\\/'\\'} value=${value//\"/'\"'} value=${value//\$/'\$'} value=${value//\`/'\`'}
         ;;
@@ -63,7 +63,7 @@ _orchesjob_offer() {
   done
 }
 
-# Offers values of an option. $1: what stands before the value in the same word.
+# Offers values of an option. $1: the part of the same word before the value.
 _orchesjob_offer_values() {
   local value
   local -a values=()
@@ -82,11 +82,11 @@ _orchesjob_offer_values() {
   done
 }
 
-# Completes a command line that begins in the middle of ours, at the word of this number.
+# Completes the command line that begins inside this one, at word number $1.
 _orchesjob_offer_command() {
   local -i position=0 word=0
   if declare -F _command_offset >/dev/null; then
-    # bash counts words otherwise than we do.
+    # _command_offset counts words as bash splits them, not as this script does.
     while :; do
       while [[ ${COMP_LINE:position:1} == [[:space:]] ]]; do position+=1; done
       ((position >= starts[$1] || word >= COMP_CWORD)) && break

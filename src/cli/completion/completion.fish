@@ -4,8 +4,8 @@
 
 @TABLES@
 
-# Where the cursor is. Prints the command's name, as soon as there is one; with "--" before its options are over.
-# $__orchesjob_words: the words behind the options.
+# Finds out where the cursor is. Fails before the command's name; prints that name after the options, and the name
+# with "--" before it while options may follow. Sets $__orchesjob_words to the words after the options.
 function __orchesjob_place
     set -l words (commandline -opc)
     set -e words[1]
@@ -33,18 +33,18 @@ function __orchesjob_place
     echo -- --$name
 end
 
-# Whether the command is still to be named.
+# Whether the cursor is at the command's name.
 function __orchesjob_at_command
     test (count (commandline -opc)) -eq 1
 end
 
-# Whether options of this command may stand here.
+# Whether options of this command may follow here.
 function __orchesjob_at_options
     set -l place (__orchesjob_place)
     test "$place" = --$argv[1]
 end
 
-# Whether the command is one of these, and what stands here is no option.
+# Whether the command is one of these, and the word here is an operand.
 function __orchesjob_at_operands
     set -l place (__orchesjob_place)
     or return 1
@@ -53,13 +53,13 @@ function __orchesjob_at_operands
     contains -- "$place" $argv
 end
 
-# As __orchesjob_at_operands, where there is none yet.
+# As __orchesjob_at_operands, but only at the first operand.
 function __orchesjob_at_operand
     __orchesjob_at_operands $argv
     and test (count $__orchesjob_words) -eq 0
 end
 
-# What is typed of a value, as it is meant.
+# Prints the typed part of a value, without quotes and escapes.
 function __orchesjob_typed
     string unescape -- (string replace -r -- '^--[a-z-]+=' '' (commandline -ct))
 end
@@ -72,7 +72,7 @@ function __orchesjob_directories
     __fish_complete_directories (string replace -r -- '^--[a-z-]+=' '' (commandline -ct))
 end
 
-# A command line that begins in the middle of ours.
+# Completes the command line that begins inside this one.
 function __orchesjob_command_line
     __orchesjob_place >/dev/null
     set -l token (commandline -ct)

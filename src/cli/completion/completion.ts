@@ -1,6 +1,6 @@
 /**
- * Completion scripts for shells, made from the declarations of the commands: a fixed part for each shell, and the tables
- * of what there is. The scripts ask `orchesjob _complete` for what only the state directory knows.
+ * Generates the completion scripts: a fixed part for each shell, and tables from the declarations of the commands. The scripts
+ * ask `orchesjob _complete` for run keys and job ids.
  */
 import type { Command, Option } from "../command.ts";
 import bash from "./completion.bash" with { type: "text" };
@@ -9,11 +9,11 @@ import zsh from "./completion.zsh" with { type: "text" };
 
 export type Shell = "bash" | "zsh" | "fish";
 
-/** What the script makers need of the declarations' words, given by the caller: see loading on demand in commands/. */
+/** Texts from help.ts. The caller passes them in, so that this file, which is loaded on demand, does not import help.ts. */
 export interface Wording {
-  /** All that is said about an option in a line. */
+  /** The help of an option, in one line. */
   readonly help: (option: Option<unknown>) => string;
-  /** Of every command. */
+  /** The option that every command has. */
   readonly helpOption: Option<unknown>;
 }
 
@@ -35,7 +35,7 @@ interface Listed {
 const takesCommand = ({ operands, operandChoices }: Command) =>
   operands !== undefined && operandChoices === undefined;
 
-/** Not `replaceAll`: a `$` in the text would mean something. */
+/** Replaces `@NAME@` in a script. Not with `replaceAll`, which would interpret a `$` in the text. */
 function fill(script: string, parts: Readonly<Record<string, readonly string[]>>): string {
   return Object.entries(parts).reduce(
     (text, [mark, lines]) => text.split(`@${mark}@`).join(lines.join("\n")),
@@ -43,7 +43,7 @@ function fill(script: string, parts: Readonly<Record<string, readonly string[]>>
   );
 }
 
-/** For bash and zsh alike. */
+/** Quotes a text for bash or zsh. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -71,7 +71,7 @@ function bashScript(listed: readonly Listed[]): string {
     TABLES: [
       `_orchesjob_commands=${words(listed.flatMap(({ names }) => names))}`,
       "",
-      "# What belongs to a command; fails where there is none of that name.",
+      "# Sets the facts about a command; fails if there is none of that name.",
       "_orchesjob_command() {",
       "  case $1 in",
       ...commandCases,
@@ -79,7 +79,7 @@ function bashScript(listed: readonly Listed[]): string {
       "  esac",
       "}",
       "",
-      "# What the value of a command's option may be; fails where it takes none.",
+      "# Sets what the value of a command's option may be; fails if the option takes no value.",
       "_orchesjob_option() {",
       '  case "$1 $2" in',
       ...optionCases,
@@ -163,7 +163,7 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
     entries.flatMap(([names, text]) => [`        case ${names.join(" ")}`, `            ${text}`]);
   return fill(fish, {
     TABLES: [
-      "# The command's own name.",
+      "# Prints the command's own name for an alias.",
       "function __orchesjob_name",
       "    switch $argv[1]",
       ...cases(
@@ -176,7 +176,7 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
       "    end",
       "end",
       "",
-      "# Its options that take the next word for a value.",
+      "# Prints the options of a command that take the next word as their value.",
       "function __orchesjob_valued",
       "    switch $argv[1]",
       ...cases(

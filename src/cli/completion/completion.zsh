@@ -3,7 +3,7 @@
 #
 # Nothing of a run key is expanded or executed: keys go into arrays, and compadd quotes them.
 
-# What is typed of the value, without its quotes; the opening one is not in PREFIX.
+# Prints the typed part of the value, without its quotes. PREFIX lacks the opening quote.
 _orchesjob_typed() {
   local quote=$compstate[quote]
   print -r -- "${(Q):-$quote$PREFIX$quote}"

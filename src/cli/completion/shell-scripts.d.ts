@@ -1,4 +1,4 @@
-/** The fixed parts of the completion scripts are imported as their text. */
+/** Types for importing the fixed parts of the completion scripts as text. */
 declare module "*.bash" {
   const text: string;
   export default text;

@@ -1,4 +1,4 @@
-/** What other programs call what a command here does: people type it, and spelling alone would lead them astray. */
+/** Commands of other programs, with their equivalent here. People type them, and a suggestion by spelling would mislead. */
 const ELSEWHERE: readonly (readonly [names: string, words: string])[] = [
   ["exec submit queue enqueue create launch spawn add new nohup", "start --run-key KEY -- COMMAND"],
   ["restart retry redo repeat again", "rerun --run-key KEY"],
@@ -19,7 +19,7 @@ const ELSEWHERE: readonly (readonly [names: string, words: string])[] = [
   ["manual", "man"],
 ];
 
-/** The line to type here for a command of another program; undefined where none is known. */
+/** The equivalent of another program's command; undefined if none is known. */
 export function knownElsewhere(name: string): string | undefined {
   const found = ELSEWHERE.find(([names]) => names.split(" ").includes(name));
   return found === undefined ? undefined : `orchesjob ${found[1]}`;

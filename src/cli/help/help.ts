@@ -1,12 +1,12 @@
-/** Help, made from the declarations. */
+/** The help texts, made from the declarations of the commands. */
 import { type ErrorCode, EXIT_CODES } from "../../job/errors.ts";
 import { DEFAULT_HOME } from "../../state/paths.ts";
 import { type Command, flag, type Option } from "../command.ts";
 
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
-  ["TZ", "Zone of the times that are printed and read"],
-  ["NO_COLOR", "Not empty: no colours in tables on a terminal"],
+  ["TZ", "Time zone of the times that are printed and read"],
+  ["NO_COLOR", "If not empty, tables on a terminal have no colours"],
 ];
 
 const MEANINGS: Record<ErrorCode, string> = {
@@ -31,12 +31,12 @@ export function usage(command: Command): string {
     .join(" ");
 }
 
-/** An option and its value, as it is typed. */
+/** An option and its value, as typed. */
 export function optionUsage({ flag, placeholder }: Option<unknown>): string {
   return placeholder === undefined ? flag : `${flag} ${placeholder}`;
 }
 
-/** All that is said about an option in one sentence. */
+/** The help of an option in one line, with its choices. */
 export function optionHelp({ help, repeatable, choices }: Option<unknown>): string {
   const remarks = [
     repeatable ? "may be repeated" : undefined,
@@ -45,7 +45,7 @@ export function optionHelp({ help, repeatable, choices }: Option<unknown>): stri
   return [help, ...remarks].filter((part) => part !== undefined).join("; ");
 }
 
-/** Of every command, and known to parsing alone. */
+/** The option that every command has. The parser handles it; no command declares it. */
 export const HELP_OPTION: Option<unknown> = flag("--help", "Print this help");
 
 export function commandHelp(command: Command): string {

@@ -1,44 +1,44 @@
-/** The man page, in roff with the man(7) macros, made from the declarations of the commands. The same program, the same bytes. */
+/** The man page, in roff with the man(7) macros, made from the declarations of the commands. It is reproducible: no date in it. */
 import type { Command, Option } from "../command.ts";
 
-/** What else the page tells, given by the caller: see loading on demand in commands/. */
+/** Texts from other files. The caller passes them in, so that this file, which is loaded on demand, does not import them. */
 export interface ManualFacts {
   readonly version: string;
   readonly defaultHome: string;
   readonly usage: (command: Command) => string;
   readonly help: (option: Option<unknown>) => string;
-  /** Of every command. */
+  /** The option that every command has. */
   readonly helpOption: Option<unknown>;
   readonly environment: readonly (readonly [name: string, meaning: string])[];
   readonly exitCodes: readonly (readonly [code: number, meaning: string])[];
 }
 
 const DESCRIPTION = [
-  "orchesjob runs a command once per run key: while a job of a key is active, every further start of that key gives back the same job instead of a second one. The job goes on by itself when the caller dies, the SSH session breaks or the terminal closes, and its output, exit code and history stay.",
-  "Every command but run and logs answers with JSON on standard output, unless it is asked for a table. What is meant for people goes to standard error.",
-  "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =; one that begins with - must follow =.",
-  "Durations are written as 90, 0.5, 90s, 30m, 2h, 1d or 1h30m; the greatest is 36600d. Times are written in any form of ISO 8601 (2026-01-31, 20260131T1800, 2026-W05-6, 2026-01-31T18:00:00+09:00), or as a duration with its unit: so long ago. Without an offset they are local time; where the clock was set back, so that an hour comes twice, the first one is meant; an hour that the clock has skipped is the moment of the skip.",
+  "orchesjob runs a command once per run key: while a job of a key is active, every further start of that key returns the same job instead of starting a second one. The job continues if the caller dies, the SSH session breaks or the terminal closes. Its output, exit code and history are kept.",
+  "Commands answer with JSON on standard output, except run, logs, metrics, completion and man, or if a table is asked for. Messages for people go to standard error.",
+  "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =. A value that begins with - must follow =.",
+  "Durations are written as 90, 0.5, 90s, 30m, 2h, 1d or 1h30m; the longest is 36600d. Times are written in any form of ISO 8601 (2026-01-31, 20260131T1800, 2026-W05-6, 2026-01-31T18:00:00+09:00), or as a duration with a unit, which means that long ago. A time without an offset is local time. If an hour occurs twice because the clock was set back, the first one is meant. A time that the clock skipped means the moment of the skip.",
 ];
 
 const PASSED_ON_EXIT_CODES: readonly (readonly [string, string])[] = [
   ["0-123", "The job's own code"],
-  ["124", "A time limit has ended it, or wait --timeout is over"],
+  ["124", "The job timed out, or wait --timeout expired"],
   ["125", "A failure of orchesjob, or the job was lost or could not be launched"],
   ["126", "The command is not executable"],
   ["127", "The command was not found"],
-  ["128+N", "Signal N has ended it"],
+  ["128+N", "Signal N ended the command"],
 ];
 
-/** Set by orchesjob, for the command. */
+/** Variables that orchesjob sets for the command. */
 const COMMAND_ENVIRONMENT: readonly (readonly [string, string])[] = [
-  ["ORCHESJOB_JOB_ID", "For the command: the id of its job"],
-  ["ORCHESJOB_RUN_KEY", "For the command: the run key"],
-  ["ORCHESJOB_ATTEMPT", "For the command: 1, 2, ... within the history of the key"],
+  ["ORCHESJOB_JOB_ID", "Set for the command: the id of its job"],
+  ["ORCHESJOB_RUN_KEY", "Set for the command: its run key"],
+  ["ORCHESJOB_ATTEMPT", "Set for the command: 1, 2, ... within the history of the key"],
 ];
 
 const FILES: readonly (readonly [string, string])[] = [
-  ["orchesjob.db", "The jobs: an SQLite database, to which orchesjob.db-wal and orchesjob.db-shm belong"],
-  ["logs/JOB-ID.stdout, logs/JOB-ID.stderr", "What the command of a job has written"],
+  ["orchesjob.db", "The jobs: an SQLite database, with orchesjob.db-wal and orchesjob.db-shm"],
+  ["logs/JOB-ID.stdout, logs/JOB-ID.stderr", "The output of a job's command"],
   ["locks/JOB-ID", "Locked by the worker of an active job"],
 ];
 
@@ -46,7 +46,7 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
   const { version, defaultHome, usage, help, helpOption, environment, exitCodes } = facts;
   const lines = [
     `.TH ORCHESJOB 1 "" "orchesjob ${escape(version)}" "User Commands"`,
-    // Command lines are copied from here: no word of them may be divided, and no space between them be made wider.
+    // No hyphenation, no justification: people copy command lines from here.
     ".nh",
     ".ad l",
     ".SH NAME",
@@ -77,7 +77,7 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
     ".SH ENVIRONMENT",
     ...entries([...environment, ...COMMAND_ENVIRONMENT]),
     ".SH FILES",
-    text(`In the state directory, ${defaultHome} or what ORCHESJOB_HOME names:`),
+    text(`In the state directory, which is ${defaultHome} unless ORCHESJOB_HOME is set:`),
     ...entries(FILES),
     ".SH EXAMPLES",
     ...commands.flatMap(({ examples }) =>
@@ -110,12 +110,12 @@ function entries(rows: readonly (readonly [string, string])[]): string[] {
   return rows.flatMap(([name, meaning]) => [".TP", `\\fB${escape(name)}\\fR`, text(meaning)]);
 }
 
-/** A line of text: a dot or an apostrophe at its beginning would make it a request. */
+/** A line of text. Protects a dot or an apostrophe at its beginning, which would make it a roff request. */
 function text(line: string): string {
   return escape(line).replace(/^[.']/, "\\&$&");
 }
 
-/** Every character as it is meant: copied from the page, a minus must be one, and nothing outside of ASCII is left to guesses. */
+/** Escapes a text for roff, so that a minus copied from the page is one, and no non-ASCII character depends on the locale. */
 function escape(line: string): string {
   return [...line]
     .map((character) => {

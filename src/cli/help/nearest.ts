@@ -1,4 +1,4 @@
-/** The known word that a mistyped one most likely meant; undefined where none is near. */
+/** The known word that a mistyped one most likely means; undefined if none is near. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const begun = known.filter((candidate) => word.length > 2 && candidate.startsWith(word));
   if (begun.length === 1) return begun[0];
@@ -7,7 +7,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
 }
 
-/** Least number of inserted, deleted or replaced characters that turn one word into the other (Levenshtein). */
+/** The least number of insertions, deletions and replacements that turn one word into the other (Levenshtein). */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -1,4 +1,4 @@
-/** The option by which a command is asked for a table. */
+/** The option `--format`. */
 import { optional } from "../command.ts";
 import { oneOf } from "./values.ts";
 
@@ -6,6 +6,6 @@ export const FORMATS = ["json", "table"] as const;
 export const formatOption = optional(
   "--format",
   "FORMAT",
-  "How to print it (default: json); a table is for people",
+  "Output format (default: json); table is for people",
   oneOf("--format", FORMATS),
 );

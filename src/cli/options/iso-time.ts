@@ -1,6 +1,6 @@
 /**
- * Reading dates and times: every form of ISO 8601 that Python's `datetime.fromisoformat` takes (3.11 and newer), and a duration
- * back from now. Loaded by who is given one.
+ * Parses dates and times: every form of ISO 8601 that Python's `datetime.fromisoformat` takes (3.11 and newer), and a duration
+ * back from now. Loaded only if an option with a time is given.
  */
 import { OrchesjobError } from "../../job/errors.ts";
 import { parseDuration, readDuration } from "../../job/duration.ts";
@@ -14,17 +14,17 @@ const TIME = new RegExp(`^${CLOCK}(?: ?(?:([Zz])|([+-])${CLOCK}))?$`);
 const DAY_MICROS = 86_400_000_000;
 const LAST_DAY = Date.UTC(9999, 11, 31) * 1000;
 
-/** What a text says, before it is known which zone is meant. */
+/** A parsed time, before the local zone is applied. */
 export interface IsoTime {
-  /** Of the clock on the wall: microseconds as if it were UTC. */
+  /** Wall-clock time: microseconds as if it were UTC. */
   readonly wall: number;
-  /** East of UTC, in microseconds; undefined: local time. */
+  /** Offset east of UTC, in microseconds; undefined: local time. */
   readonly offset: number | undefined;
 }
 
-/** A date, a date and time, or a duration back from now (`2h`). Without an offset it is local time. Throws `usage`. */
+/** Parses a date, a date and time, or a duration back from now (`2h`). Without an offset it is local time. Throws `usage`. */
 export function parseInstant(option: string, text: string): Instant {
-  // A number alone may be a date, and is none of seconds.
+  // Only with a unit: a number alone is a date (20260131), not a number of seconds.
   if (/[smhd]$/.test(text) && readDuration(text) !== undefined)
     return now() - parseDuration(option, text, true) * 1000;
   const time = readIsoTime(text);
@@ -37,7 +37,7 @@ export function parseInstant(option: string, text: string): Instant {
   );
 }
 
-/** Undefined where the text is in none of the forms, or names a day or an hour that there is not. */
+/** Undefined if the text has none of the forms, or names a day or an hour that does not exist. */
 export function readIsoTime(text: string): IsoTime | undefined {
   const gap = text.search(/[Tt ]/);
   const day = readDay(gap < 0 ? text : text.slice(0, gap));
@@ -54,7 +54,7 @@ export function readIsoTime(text: string): IsoTime | undefined {
   return { wall: day + time, offset: sign === "-" && offset > 0 ? -offset : offset };
 }
 
-/** The beginning of a day, as if in UTC. */
+/** Midnight of a day, in microseconds as if in UTC; undefined if there is no such day. */
 function readDay(text: string): number | undefined {
   const parts = DATE.exec(text);
   if (parts === null || parts[1] === "0000") return undefined;
@@ -63,24 +63,24 @@ function readDay(text: string): number | undefined {
   const week = Number(parts[6] ?? parts[8]);
   const weekday = Number(parts[7] ?? parts[9] ?? 1);
   if (weekday < 1 || weekday > 7) return undefined;
-  // The first week is that of 4 January.
+  // ISO 8601: the first week is the one with 4 January.
   const fourth = startOf(`${year}-01-04`)!;
   const monday =
     fourth - ((((fourth / DAY_MICROS + 3) % 7) + 7) % 7) * DAY_MICROS + (week - 1) * 7 * DAY_MICROS;
-  // A year has the weeks whose Thursdays are its own.
+  // ISO 8601: a week belongs to the year of its Thursday.
   const thursday = new Date((monday + 3 * DAY_MICROS) / 1000).getUTCFullYear();
   const day = monday + (weekday - 1) * DAY_MICROS;
   return thursday === Number(year) && day <= LAST_DAY ? day : undefined;
 }
 
-/** Undefined where there is no such day. */
+/** Undefined if there is no such day. */
 function startOf(date: string): number | undefined {
   const ms = Date.parse(`${date}T00:00:00Z`);
-  // 31 February is a day of March to it.
+  // Date.parse takes 31 February for a day in March.
   return Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(date) ? undefined : ms * 1000;
 }
 
-/** Microseconds since midnight. A leap second is the one before it. */
+/** Microseconds since midnight; undefined if out of range. Second 60, a leap second, counts as 59. */
 function readClock(parts: readonly (string | undefined)[]): number | undefined {
   const [hours, minutes = parts[4] ?? 0, seconds = parts[5] ?? 0, fraction = parts[6] ?? ""] = parts;
   const [hour, minute, second] = [Number(hours), Number(minutes), Number(seconds)];

@@ -1,20 +1,15 @@
-/** The options by which a command names a job. */
+/** The options that select a job: `--run-key` and `--job-id`. */
 import { OrchesjobError } from "../../job/errors.ts";
 import type { JobSelector } from "../../jobs/find.ts";
 import { optional } from "../command.ts";
-import { runKeyValue, textThat } from "./values.ts";
+import { runKeyValue, anyText } from "./values.ts";
 
 export const selectorOptions = {
   runKey: optional("--run-key", "KEY", "The newest job of this run key", runKeyValue),
-  jobId: optional(
-    "--job-id",
-    "ID",
-    "The job of this id; a unique beginning of it is enough",
-    textThat("job-id"),
-  ),
+  jobId: optional("--job-id", "ID", "The job with this id; a unique prefix is enough", anyText("job-id")),
 };
 
-/** Exactly one of the two. Throws `usage`. */
+/** Throws `usage` unless exactly one of the two is given. */
 export function toSelector(options: {
   readonly runKey: string | undefined;
   readonly jobId: string | undefined;

@@ -14,17 +14,17 @@ import {
   oneOf,
   property,
   runKeyValue,
-  textThat,
+  anyText,
   token,
   variable,
 } from "./values.ts";
 
-/** Those of a hook, which `rerun` has, too. */
+/** The options of a hook; `rerun` has them, too. */
 export const hookOptions = {
   onExit: optional(
     "--on-exit",
     "COMMAND",
-    "Have /bin/sh run this once the job has ended, whatever its result: its JSON is on stdin",
+    "Run this with /bin/sh when the job has ended, whatever its result; the job's JSON is on stdin",
     checkHookCommand,
   ),
   onExitTimeout: optional(
@@ -47,7 +47,7 @@ export function toHookOrder(options: {
 }
 
 export const startOptions = {
-  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of it is active", runKeyValue),
+  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of a key is active", runKeyValue),
   requestId: optional(
     "--request-id",
     "ID",
@@ -58,49 +58,49 @@ export const startOptions = {
   ifSucceeded: optional(
     "--if-succeeded",
     "ANSWER",
-    "Whether a job of the key that succeeded is the answer, or a new one starts (default: rerun)",
+    "If the newest job of the key succeeded: return that job, or start a new one (default: rerun)",
     oneOf("--if-succeeded", ANSWERS),
   ),
   ifFailed: optional(
     "--if-failed",
     "ANSWER",
-    "The same for one that failed or was cancelled",
+    "The same if it failed or was cancelled",
     oneOf("--if-failed", ANSWERS),
   ),
-  ifLost: optional("--if-lost", "ANSWER", "The same for one that was lost", oneOf("--if-lost", ANSWERS)),
+  ifLost: optional("--if-lost", "ANSWER", "The same if it was lost", oneOf("--if-lost", ANSWERS)),
   timeout: optional(
     "--timeout",
     "DURATION",
-    "End the command after this time (90, 30m, 2h, 1h30m, 1d): TERM, 5 s, KILL; FAILED",
+    "End the command after this time (90, 30m, 2h, 1h30m, 1d): TERM, 5 s, KILL; the job is FAILED",
     duration("--timeout"),
   ),
-  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", textThat("directory")),
+  cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", anyText("directory")),
   env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
   ...hookOptions,
   stdin: optional(
     "--stdin",
     "FILE",
-    "What the command reads (default: nothing); -: what you give on stdin, up to 64 MiB, kept with the job",
+    "File that is the command's stdin (default: none); -: your own stdin, up to 64 MiB, kept with the job",
     fileOrStdin,
   ),
   output: withDefault(
     "--output",
     "MODE",
-    "What the command writes to: its log, or a pipe, so that it cannot truncate its log (default: file)",
+    "Where the command writes: into its log, or into a pipe, so that it cannot truncate the log (default: file)",
     oneOf("--output", OUTPUT_MODES),
     "file",
   ),
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
-    help: "Note something on the job",
+    help: "Attach a label to the job",
     repeatable: true,
     read: labels,
   } satisfies Option<ReadonlyMap<string, string>>,
   scope: withDefault(
     "--scope",
     "MODE",
-    "When the job gets a systemd scope of its own (default: auto, where it would end with what started it)",
+    "When the job gets its own systemd scope (default: auto, if it would end with the service or session that starts it)",
     oneOf("--scope", SCOPE_MODES),
     "auto",
   ),
@@ -129,8 +129,8 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
   if (strict && (ifSucceeded ?? ifFailed ?? ifLost) !== undefined) {
     throw new OrchesjobError(
       "usage",
-      "--strict says what a finished job means already",
-      "leave --if-succeeded, --if-failed and --if-lost out",
+      "--strict already says what a finished job means",
+      "leave out --if-succeeded, --if-failed and --if-lost",
     );
   }
   checkScope(options.scope, options.property);
@@ -161,7 +161,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
 /** Throws `usage`. */
 export function checkScope(scope: ScopeMode | undefined, properties: readonly string[]): void {
   if (scope === "never" && properties.length > 0)
-    throw new OrchesjobError("usage", "--property is about the job's scope", "leave --scope never out");
+    throw new OrchesjobError("usage", "--property needs a scope", "leave out --scope never");
 }
 
 function toStdin(path: string): string {

@@ -1,4 +1,4 @@
-/** Times as we write them. */
+/** Formats times for answers, and parses those of options. */
 import type { Instant } from "../../job/job.ts";
 import { localOffset } from "../../linux/clock.ts";
 
@@ -13,7 +13,7 @@ export function formatInstant(instant: Instant): string {
   return `${local}.${micros}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
-/** As parseInstant of iso-time.ts, which is loaded where a time is given. */
+/** Loads iso-time.ts and parses, only if a time is given. Throws `usage`. */
 export async function readInstant(option: string, text: string | undefined): Promise<Instant | undefined> {
   if (text === undefined) return undefined;
   const { parseInstant } = await import("./iso-time.ts");

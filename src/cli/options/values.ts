@@ -1,4 +1,4 @@
-/** Reading the values of options. Each function throws OrchesjobError `usage`, with the value and an example. */
+/** Parses the values of options. Each function throws OrchesjobError `usage` with the value, most with an example. */
 import { hasControlCharacter } from "../../job/control-characters.ts";
 import { parseDuration } from "../../job/duration.ts";
 import { OrchesjobError } from "../../job/errors.ts";
@@ -12,12 +12,12 @@ function usage(message: string): OrchesjobError {
   return new OrchesjobError("usage", message);
 }
 
-/** Of more than 0. Returns ms. */
+/** A duration greater than 0. Returns ms. */
 export function duration(option: string): (text: string) => number {
   return (text) => parseDuration(option, text);
 }
 
-/** Where 0 means: at once. Returns ms. */
+/** A duration that may be 0. Returns ms. */
 export function durationOrZero(option: string): (text: string) => number {
   return (text) => parseDuration(option, text, true);
 }
@@ -26,25 +26,25 @@ export function wholeNumber(option: string, smallest: number): (text: string) =>
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
     if (value >= smallest) return value;
-    throw usage(`${option} is a whole number of at least ${smallest}, not ${JSON.stringify(text)}`);
+    throw usage(`${option} must be a whole number of at least ${smallest}, not ${JSON.stringify(text)}`);
   };
 }
 
 const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
 
-/** Bytes: `500000`, `64K`, `100M`, `5G`, `1T`, powers of 1024. */
+/** A size: `500000`, `64K`, `100M`, `5G`, `1T`, in powers of 1024. Returns bytes. */
 export function byteSize(option: string): (text: string) => number {
   return (text) => {
     const match = /^(\d{1,15})([KMGT]?)$/.exec(text);
     const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
     if (Number.isSafeInteger(bytes)) return bytes;
     throw usage(
-      `${option} is a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,
+      `${option} must be a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,
     );
   };
 }
 
-/** A short text for people: a reason, a token. */
+/** A text of 1 to MAX_TEXT_BYTES bytes, e.g. a reason. */
 export function shortText(option: string): (text: string) => string {
   return (text) => {
     if (text === "") throw usage(`${option} is empty`);
@@ -54,7 +54,7 @@ export function shortText(option: string): (text: string) => string {
   };
 }
 
-/** A word for programs: short, and nothing in it moves a cursor. */
+/** As shortText, without control characters. */
 export function token(option: string): (text: string) => string {
   const short = shortText(option);
   return (text) => {
@@ -63,48 +63,48 @@ export function token(option: string): (text: string) => string {
   };
 }
 
-/** NAME=VALUE for the environment, as it is. */
+/** NAME=VALUE of an environment variable. Returns it unchanged. */
 export function variable(option: string): (text: string) => string {
   return (text) => {
     if (text.indexOf("=") > 0) return text;
-    throw usage(`${option} is NAME=VALUE, e.g. ${option} LANG=C, not ${JSON.stringify(text)}`);
+    throw usage(`${option} must be NAME=VALUE, e.g. ${option} LANG=C, not ${JSON.stringify(text)}`);
   };
 }
 
-/** NAME=VALUE of a unit, in systemd's notation; what it means systemd knows. */
+/** NAME=VALUE of a unit. Checks only the form: systemd checks name and value. */
 export function property(option: string): (text: string) => string {
   return (text) => {
     if (/^[A-Za-z][A-Za-z0-9]*=[^\u0000-\u001f\u007f]*$/.test(text)) return shortText(option)(text);
-    throw usage(`${option} is NAME=VALUE, e.g. ${option} MemoryMax=2G, not ${JSON.stringify(text)}`);
+    throw usage(`${option} must be NAME=VALUE, e.g. ${option} MemoryMax=2G, not ${JSON.stringify(text)}`);
   };
 }
 
 const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.\/-]*$/;
 
-/** The name of a label alone. */
+/** The name of a label, without a value. */
 export function labelName(option: string): ValueReader<string> {
   return (text) => {
     if (LABEL_NAME.test(text)) return text;
-    throw usage(`${option} is the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
+    throw usage(`${option} must be the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
   };
 }
 
-/** Labels by their names; the last of a name counts. */
+/** Labels by name. If a name is given more than once, the last value counts. */
 export function labels(given: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   if (given.length === 0) return found;
   for (const text of given) {
     const equals = text.indexOf("=");
     if (!LABEL_NAME.test(text.slice(0, Math.max(0, equals))))
-      throw usage(`--label is NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
+      throw usage(`--label must be NAME=VALUE, e.g. --label team=billing, not ${JSON.stringify(text)}`);
     found.set(text.slice(0, equals), text.slice(equals + 1));
   }
   if (byteLength(JSON.stringify(Object.fromEntries(found))) > MAX_LABEL_BYTES)
-    throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes together`);
+    throw usage(`the labels have more than ${MAX_LABEL_BYTES} bytes in total`);
   return found;
 }
 
-/** A choice of words. `spell`: how the words are spelled, for who writes them otherwise. */
+/** One of some words. `spell` normalises what was given, e.g. to upper case. */
 export function oneOf<T extends string>(
   option: string,
   words: readonly T[],
@@ -114,22 +114,27 @@ export function oneOf<T extends string>(
     const spelled = spell(text);
     const found = words.find((word) => word === spelled);
     if (found !== undefined) return found;
-    throw usage(`${option} is ${words.join(" or ")}, not ${JSON.stringify(text)}`);
+    throw usage(`${option} must be ${orList(words)}, not ${JSON.stringify(text)}`);
   };
   return Object.assign(read, { choices: words });
 }
 
-/** What is read so, and can be looked up by a shell. */
+/** `a, b or c`. */
+function orList(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+/** Adds to a reader what a shell can look up to complete the value. */
 export function completing<T>(completes: Completes, read: (text: string) => T): ValueReader<T> {
   return Object.assign((text: string) => read(text), { completes });
 }
 
-/** Any text. */
-export function textThat(completes?: Completes): ValueReader<string> {
+/** Any text; `completes`: what a shell can look up to complete it. */
+export function anyText(completes?: Completes): ValueReader<string> {
   return completes === undefined ? (text) => text : completing(completes, (text) => text);
 }
 
-/** A file's name, or `-` for our own stdin. */
-export const fileOrStdin: ValueReader<string> = Object.assign(textThat("file"), { takesDash: true });
+/** The name of a file, or `-` for the caller's stdin. */
+export const fileOrStdin: ValueReader<string> = Object.assign(anyText("file"), { takesDash: true });
 
 export const runKeyValue = completing("run-key", checkRunKey);

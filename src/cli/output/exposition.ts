@@ -1,10 +1,10 @@
-/** The text format of Prometheus, version 0.0.4: what its text file collector and promtool read. */
+/** The text format of Prometheus, version 0.0.4, which promtool and the textfile collector of node_exporter read. */
 
 export interface Sample {
   readonly value: number;
-  /** Empty values are left out: to Prometheus they are the same as none. */
+  /** Labels with empty values are left out: Prometheus treats an empty label as absent. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** `_bucket`, `_sum` or `_count`, of a histogram. */
+  /** For a histogram: `_bucket`, `_sum` or `_count`. */
   readonly suffix?: string;
 }
 
@@ -26,7 +26,7 @@ export function formatMetrics(metrics: readonly Metric[]): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** One text for all labels, the same for the same labels in the same order. */
+/** `{name="value",…}`; empty if no label has a value. Equal labels in equal order give equal texts. */
 export function formatLabels(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels)
     .filter(([, value]) => value !== "")

@@ -1,25 +1,26 @@
-/** Answers as JSON: indented by two, and in characters that the caller can read. */
+/** Encodes answers as JSON, in the charset of the caller's locale. */
 
 const encoder = new TextEncoder();
 
+/** Indented by two, with a newline at the end. */
 export function toJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** JSON, or a piece of it, as the bytes to be written: see forCaller. */
+/** Encodes JSON, or a piece of it, after escapeForLocale. */
 export function encodeJson(json: string): Uint8Array {
   const bytes = encoder.encode(json);
-  // As many bytes as characters: it is ASCII already, as nearly always, and nothing else has to be looked at.
-  return bytes.length === json.length ? bytes : encoder.encode(forCaller(json));
+  // As many bytes as characters: it is ASCII, as nearly always, so the locale does not matter.
+  return bytes.length === json.length ? bytes : encoder.encode(escapeForLocale(json));
 }
 
-/** The same JSON in ASCII, as Python wrote it always, where the caller's locale says another charset than UTF-8. */
-export function forCaller(json: string): string {
+/** If the caller's locale has another charset than UTF-8, the same JSON in ASCII, as the Python version always wrote it. */
+export function escapeForLocale(json: string): string {
   if (readsUtf8()) return json;
   return json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** See locale(7). Without a charset a locale has an old one (`de_DE`: ISO-8859-1); no locale at all, or C, says nothing. */
+/** See locale(7). A locale without a charset has a legacy one (`de_DE`: ISO-8859-1). C, POSIX or no locale count as UTF-8. */
 function readsUtf8(): boolean {
   const locale = process.env["LC_ALL"] || process.env["LC_CTYPE"] || process.env["LANG"] || "C";
   if (locale === "C" || locale === "POSIX") return true;

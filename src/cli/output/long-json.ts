@@ -1,17 +1,17 @@
-/** Answers with texts in them that are too long to be held: JSON in pieces, the same bytes as from one. */
+/** Generates JSON in pieces, for answers with texts that are too long for memory. The bytes are those of toJson. */
 
-/** A text as its bytes, in parts that may end within a character. What is no UTF-8 becomes U+FFFD. */
+/** A text as chunks of bytes, which may end within a character. Invalid UTF-8 becomes U+FFFD. */
 export class LongText {
   constructor(readonly chunks: Iterable<Uint8Array>) {}
 }
 
-/** As toJson of an object, of whose values some may be LongText. */
+/** As toJson, for an object whose values may be LongText. */
 export function* jsonPieces(fields: Readonly<Record<string, unknown>>): Generator<string> {
   let before = "{\n";
   for (const [name, value] of Object.entries(fields)) {
     yield `${before}  ${JSON.stringify(name)}: `;
     if (value instanceof LongText) yield* quotedPieces(value);
-    // A line feed in JSON is never part of a text.
+    // Each line feed here is indentation: in a JSON string it would be escaped.
     else yield JSON.stringify(value, null, 2).replaceAll("\n", "\n  ");
     before = ",\n";
   }
@@ -19,7 +19,7 @@ export function* jsonPieces(fields: Readonly<Record<string, unknown>>): Generato
 }
 
 function* quotedPieces({ chunks }: LongText): Generator<string> {
-  // The output as it is, a mark of its byte order included.
+  // ignoreBOM: keeps a byte order mark, so that the text is the output unchanged.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const quoted = (text: string) => JSON.stringify(text).slice(1, -1);
   yield '"';

@@ -1,44 +1,46 @@
-/** The figures of the state directory as metrics: their names, what they mean, and which labels they have. */
+/** Turns a snapshot of the state directory into Prometheus metrics: their names, help texts and labels. */
 import type { JobStatus } from "../../job/status.ts";
-import type { Figures } from "../../jobs/metrics.ts";
+import type { MetricsSnapshot } from "../../jobs/metrics.ts";
 import type { JobGroup } from "../../store/store.ts";
 import { formatLabels, type Metric, type Sample } from "./exposition.ts";
 
-/** What was put together because it was beyond the limit. */
+/** Label value of everything beyond the limit. */
 const OTHER = "other";
 
-/** The statuses of which it is known how long the job took. */
+/** The statuses whose jobs have a known duration. */
 const TIMED = ["SUCCEEDED", "FAILED", "CANCELLED"] as const satisfies readonly JobStatus[];
 
 export interface MetricsStyle {
   readonly statuses: readonly JobStatus[];
   /** Upper bounds of the histogram, in seconds. */
   readonly bounds: readonly number[];
-  /** Names of the jobs' labels that become labels here. */
+  /** Names of the job labels that become labels of the metrics. */
   readonly labels: readonly string[];
+  /** The most series of a kind. */
   readonly limit: number;
+  /** Labels of build_info. */
   readonly build: Readonly<Record<string, string>>;
 }
 
-/** `team.name` becomes `label_team_name`: the prefix keeps it apart from Prometheus' own labels and ours. */
+/** `team.name` becomes `label_team_name`: the prefix avoids clashes with the labels of Prometheus and of orchesjob. */
 export function metricLabel(name: string): string {
   return `label_${name.replace(/[^A-Za-z0-9_]/g, "_")}`;
 }
 
 const seconds = (micros: number) => micros / 1_000_000;
 
-export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metric[] {
-  const { at, active, runKeys, size, logs } = figures;
+export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): readonly Metric[] {
+  const { at, active, runKeys, size, logs } = snapshot;
   const names = style.labels.map(metricLabel);
   const labelsOf = (values: readonly string[] | undefined) =>
     Object.fromEntries(names.map((name, index) => [name, values === undefined ? OTHER : values[index]!]));
-  const jobLabels = (job: Figures["active"][number]) => ({
+  const jobLabels = (job: MetricsSnapshot["active"][number]) => ({
     run_key: job.runKey,
     ...labelsOf(style.labels.map((label) => job.labels.get(label) ?? "")),
   });
   const ages = active.map((job) => ({ job, age: Math.max(0, seconds(at - job.startedAt)) }));
-  // The zeros first: their order is the same every time.
-  const groups = [...zeros(figures.groups, style), ...figures.groups];
+  // Zeros first, so that the order of the series is always the same.
+  const groups = [...zeros(snapshot.groups, style), ...snapshot.groups];
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
     name: `orchesjob_${name}`,
     type: "gauge",
@@ -50,10 +52,10 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
     gauge("build_info", "Always 1; the labels say what this orchesjob is.", [
       { labels: style.build, value: 1 },
     ]),
-    single("scrape_timestamp_seconds", "When these figures were taken.", seconds(at)),
+    single("scrape_timestamp_seconds", "When these metrics were collected.", seconds(at)),
     gauge(
       "jobs",
-      "Jobs in the history, by status; clean makes it less.",
+      "Jobs in the history, by status; clean lowers it.",
       sum(
         groups.map(({ status, labelValues, count }) => ({
           labels: { status, ...labelsOf(labelValues) },
@@ -64,17 +66,17 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
     {
       name: "orchesjob_job_duration_seconds",
       type: "histogram",
-      help: "How long the finished jobs of the history took, by status; those that were lost are left out. Clean makes it less.",
+      help: "How long the finished jobs in the history took, by status, without lost jobs; clean lowers it.",
       samples: sum(groups.flatMap((group) => histogram(group, style.bounds, labelsOf(group.labelValues)))),
     },
     single(
       "oldest_active_job_age_seconds",
-      "Time since the start of the oldest job that is active; 0 where none is.",
+      "Time since the start of the oldest active job; 0 if no job is active.",
       ages[0]?.age ?? 0,
     ),
     gauge(
       "active_job_age_seconds",
-      "Time since the start of each job that is active.",
+      "Time since the start of each active job.",
       ages.slice(0, style.limit).map(({ job, age }) => ({ labels: jobLabels(job), value: age })),
     ),
     gauge(
@@ -84,7 +86,7 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
     ),
     gauge(
       "last_success_timestamp_seconds",
-      "When the newest job of a run key that succeeded was finished; not there for a key of which none has.",
+      "When the newest job of a run key that succeeded finished; absent for a key without one.",
       runKeys
         .filter(({ lastSuccess }) => lastSuccess !== undefined)
         .map(({ newest, lastSuccess }) => ({ labels: jobLabels(newest), value: seconds(lastSuccess!) })),
@@ -109,17 +111,17 @@ export function toMetrics(figures: Figures, style: MetricsStyle): readonly Metri
         ]),
     gauge(
       "series_dropped",
-      "What has no series of its own because there are more of its kind than --limit.",
+      "How many of a kind have no series of their own, because there are more than --limit.",
       [
         { labels: { kind: "active_job" }, value: Math.max(0, ages.length - style.limit) },
-        { labels: { kind: "run_key" }, value: figures.omittedRunKeys },
-        { labels: { kind: "label_values" }, value: figures.mergedLabelValues },
+        { labels: { kind: "run_key" }, value: snapshot.omittedRunKeys },
+        { labels: { kind: "label_values" }, value: snapshot.mergedLabelValues },
       ],
     ),
   ];
 }
 
-/** A status of which there is no job is 0, and not unknown. Jobs are told apart by labels only where there are some. */
+/** Groups with count 0, so that a status without jobs is 0, not absent. None if there are jobs, and they are grouped by labels. */
 function zeros(groups: readonly JobGroup[], { statuses, labels }: MetricsStyle): readonly JobGroup[] {
   if (labels.length > 0 && groups.length > 0) return [];
   return statuses.map((status) => ({
@@ -149,13 +151,13 @@ function histogram(
   ];
 }
 
-/** Samples of the same labels are one: a job's label may have the value that stands for all others. */
+/** Adds up samples with equal labels: a job's own label may have the value `other`, too. */
 function sum(samples: readonly Sample[]): readonly Sample[] {
   const sums = new Map<string, Sample>();
   for (const sample of samples) {
     const key = `${sample.suffix ?? ""}${formatLabels(sample.labels ?? {})}`;
     const known = sums.get(key);
-    // In place of the first, so that the buckets of a histogram stay together and in order.
+    // A Map keeps the position of the first, so that the buckets of a histogram stay together and in order.
     sums.set(key, known === undefined ? sample : { ...known, value: known.value + sample.value });
   }
   return [...sums.values()];

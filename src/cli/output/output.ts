@@ -1,22 +1,23 @@
-/** Where a command's answer goes. main.ts gives the descriptors; nothing else writes to them. */
+/** Writes the answer of a command to a descriptor from main.ts. */
 import type { Job } from "../../job/job.ts";
 import { writeAll } from "../../linux/file.ts";
 import { encodeJson, toJson } from "./json.ts";
 
 export interface Output {
-  /** Descriptor, for what is copied there as it is. */
+  /** For log contents, which are copied there unchanged. */
   readonly descriptor: number;
-  /** Columns of the terminal; undefined where it is none. */
+  /** Columns of the terminal; undefined if it is none. */
   columns(): number | undefined;
+  /** Rows of the terminal; undefined if it is none. */
   rows(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;
-  /** Prints JSON that comes in pieces, as it comes. */
+  /** Prints JSON piece by piece, in constant memory. */
   jsonPieces(pieces: Iterable<string>): void;
   text(text: string): void;
 }
 
-/** Prints jobs as a table, which only those load who show one. */
+/** Prints jobs as a table. Loads table.ts on demand, because most commands print none. */
 export async function printTable(output: Output, jobs: readonly Job[]): Promise<void> {
   const { tableFor } = await import("./table.ts");
   output.text(tableFor(output.columns(), jobs));
@@ -24,8 +25,8 @@ export async function printTable(output: Output, jobs: readonly Job[]): Promise<
 
 const encoder = new TextEncoder();
 
-/** Characters that are written at once, where there are so many. */
-const GATHERED = 65_536;
+/** Pieces are written as soon as they have this many characters together. */
+const BUFFERED = 65_536;
 
 export function createOutput(
   descriptor: number,
@@ -40,14 +41,14 @@ export function createOutput(
     text,
     json: (value) => writeAll(descriptor, encodeJson(toJson(value))),
     jsonPieces(pieces) {
-      let gathered = "";
+      let buffer = "";
       for (const piece of pieces) {
-        gathered += piece;
-        if (gathered.length < GATHERED) continue;
-        writeAll(descriptor, encodeJson(gathered));
-        gathered = "";
+        buffer += piece;
+        if (buffer.length < BUFFERED) continue;
+        writeAll(descriptor, encodeJson(buffer));
+        buffer = "";
       }
-      writeAll(descriptor, encodeJson(gathered));
+      writeAll(descriptor, encodeJson(buffer));
     },
   };
 }

@@ -1,26 +1,29 @@
-/** What a person is told on stderr about the job of the answer. */
+/** Remarks on stderr about the job of an answer. */
 import { SIGNAL_BASE } from "../../job/exit-status.ts";
 import type { Job } from "../../job/job.ts";
 import type { Context } from "../../state/context.ts";
 import { endsWithUs, describeAfterLeaving } from "../../jobs/after-leaving.ts";
 
-/** Says how to see the job again, and how to end it. */
-export function tellLeft(context: Context, job: Job): void {
+/** Says what becomes of a job that the caller no longer watches, and how to see it again or end it. */
+export function reportLeft(context: Context, job: Job): void {
   const wayBack = endsWithUs(context, job)
-    ? `see what it has written: orchesjob logs --job-id ${job.jobId}`
+    ? `see its output: orchesjob logs --job-id ${job.jobId}`
     : `see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`;
   context.notify(`left job ${job.jobId}, which ${describeAfterLeaving(context, job)}; ${wayBack}`);
 }
 
-/** A job that never ran is FAILED as any other in the answer, and the exit code says nothing of it. */
-export function tellFailedLaunch(context: Context, { jobId, failure, error }: Job): void {
+/** Says that the command could not be launched: in the answer, the job is FAILED like any other. */
+export function reportFailedLaunch(context: Context, { jobId, failure, error }: Job): void {
   if (failure === "not_found" || failure === "not_executable" || failure === "not_launched")
     context.notify(`job ${jobId} could not be launched: ${error}`);
 }
 
-/** As tellLeft; then we end by the signal, as who had not waited for it would have. Returns the exit code of who is not let. */
+/**
+ * As reportLeft; then ends this process by the signal, as if it had not been caught. Returns the exit code for the case that
+ * the signal cannot end it.
+ */
 export async function leave(context: Context, job: Job, signal: number): Promise<number> {
-  tellLeft(context, job);
+  reportLeft(context, job);
   const { dieOf } = await import("../../systemd/unit.ts");
   dieOf(signal);
   return SIGNAL_BASE + signal;

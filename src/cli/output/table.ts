@@ -1,4 +1,4 @@
-/** Jobs for people: a table that fits the terminal, with ages and durations that one reads at a glance. */
+/** The table of jobs, for people: it fits the terminal, and shows ages and durations instead of timestamps. */
 import { formatDuration } from "../../job/duration.ts";
 import type { Instant, Job } from "../../job/job.ts";
 import type { JobStatus } from "../../job/status.ts";
@@ -8,20 +8,20 @@ import { cutMiddle } from "./views.ts";
 
 interface TableStyle {
   readonly now: Instant;
-  /** Columns of the terminal; Infinity where there is none. */
+  /** Columns of the terminal; Infinity if there is none. */
   readonly width: number;
   readonly color: boolean;
 }
 
-const HEADINGS = ["RUN KEY", "NO", "STATUS", "EXIT", "STARTED", "TOOK", "JOB ID", "COMMAND"] as const;
+const HEADINGS = ["RUN KEY", "ATTEMPT", "STATUS", "EXIT", "STARTED", "TOOK", "JOB ID", "COMMAND"] as const;
 type Heading = (typeof HEADINGS)[number];
 type Row = Readonly<Record<Heading, string>>;
 
 const GAP = "  ";
-/** What a run key and a command are left at least. */
+/** The least width that a run key and a command are cut to. */
 const SMALLEST_FLEXIBLE = 12;
-/** What is left out where the terminal is too narrow, the first first. */
-const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "NO", "COMMAND", "EXIT", "STARTED"];
+/** Columns that are dropped, in this order, if the terminal is too narrow. */
+const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "ATTEMPT", "COMMAND", "EXIT", "STARTED"];
 
 const COLORS: Record<JobStatus, number> = {
   STARTING: 36,
@@ -32,7 +32,7 @@ const COLORS: Record<JobStatus, number> = {
   CANCELLED: 33,
 };
 
-/** `width`: columns of the terminal, 0 where it does not know; undefined where there is none. */
+/** `width`: columns of the terminal, 0 if it does not know them; undefined if there is no terminal. */
 export function tableFor(width: number | undefined, jobs: readonly Job[]): string {
   const color = width !== undefined && !process.env["NO_COLOR"];
   return jobTable(jobs, { now: now(), width: width || Number.POSITIVE_INFINITY, color });
@@ -63,11 +63,11 @@ interface Column {
   width: number;
 }
 
-/** The command and the run key give way where the line is too long, then whole columns. */
+/** Cuts the command, then the run key; if the line is still too long, drops a column and starts over. */
 function fit(rows: readonly Row[], width: number): readonly Column[] {
   const all = HEADINGS.map((heading) => ({
     heading,
-    // Not Math.max of all at once: a call has no room for hundreds of thousands of arguments.
+    // Not one Math.max(...): a call cannot have hundreds of thousands of arguments.
     width: rows.reduce((most, row) => Math.max(most, Bun.stringWidth(row[heading])), heading.length),
   }));
   for (let dropped = 0; ; dropped++) {
@@ -84,7 +84,7 @@ function fit(rows: readonly Row[], width: number): readonly Column[] {
   }
 }
 
-/** As cutMiddle, counted in columns of the terminal: some characters take two of them. */
+/** As cutMiddle, but in columns of the terminal, because some characters take two. */
 function cutToWidth(text: string, width: number): string {
   for (let length = width; length > 0; length--) {
     const cut = cutMiddle(text, length);
@@ -97,7 +97,7 @@ function cells(job: Job, now: Instant): Row {
   const end = job.finishedAt ?? now;
   return {
     "RUN KEY": sanitize(job.runKey),
-    NO: String(job.attemptNo),
+    ATTEMPT: String(job.attemptNo),
     STATUS: job.status,
     EXIT: job.exitCode === null ? "-" : String(job.exitCode),
     STARTED: `${formatDuration((now - job.startedAt) / 1000)} ago`,
@@ -107,7 +107,7 @@ function cells(job: Job, now: Instant): Row {
   };
 }
 
-/** A word as it would be typed. */
+/** A word of a command, sanitized, and quoted if a shell needs that. */
 function printable(word: string): string {
   const shown = sanitize(word.slice(0, 1000));
   return /^[\w@%+=:,./·-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;

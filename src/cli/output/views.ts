@@ -1,4 +1,4 @@
-/** The JSON contract: the fields of 1.0.0 first, in their order, then ours. Fields are added, never changed or dropped. */
+/** The JSON of a job: the fields of 1.0.0 first, in their order, then later ones. Fields are added, never changed or dropped. */
 import type { Job } from "../../job/job.ts";
 import { OWN_STDIN } from "../../job/output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
@@ -6,7 +6,7 @@ import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
 import { type Home, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
 import { formatInstant } from "../options/time.ts";
-import { forCaller, toJson } from "./json.ts";
+import { escapeForLocale, toJson } from "./json.ts";
 
 export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
   const logs = logFiles(home, job.jobId);
@@ -21,7 +21,7 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     exit_code: job.exitCode,
     started_at: formatInstant(job.startedAt),
     finished_at: job.finishedAt === null ? null : formatInstant(job.finishedAt),
-    // True: finished_at is when the loss was found, for nobody knows when it happened.
+    // True: finished_at is when the loss was detected, because nobody knows when it happened.
     finished_at_detected: job.status === "LOST",
     attempt_no: job.attemptNo,
     worker_pid: job.worker?.pid ?? null,
@@ -51,9 +51,9 @@ function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
   return stdin === OWN_STDIN ? stdinFile(home, jobId) : stdin;
 }
 
-/** What a hook reads: the job as `status` prints it. */
+/** The stdin of a hook: the job as `status` prints it. */
 export function describeForHook(context: Context, job: Job): string {
-  return forCaller(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
+  return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
 }
 
 function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
@@ -67,7 +67,7 @@ function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
   };
 }
 
-/** The answer of a start stays below 16 kB whatever the command is: clients read it only after the exit, from a pipe. */
+/** The answer of a start. It stays below 16 kB for any command, because clients read it from a pipe, and only after the exit. */
 export function startView(
   home: Home,
   result: StartResult,
@@ -87,29 +87,29 @@ export function startView(
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
-    // Whether this start was, also where an existing job is given back.
+    // Of this start, also if an existing job is returned.
     strict,
     command_matches: commandMatches,
-    // True: the whole command is in `orchesjob status`.
+    // True: only `orchesjob status` has the whole command.
     command_shortened: shortened !== undefined,
     warnings: result.warnings,
   };
 }
 
 const WHOLE_COMMAND_CHARACTERS = 4_000;
-/** Of a message, or a path. */
+/** The limit for a message or a path. */
 const WHOLE_TEXT_CHARACTERS = 1_000;
 const SHORTENED_WORDS = 20;
 const SHORTENED_WORD_CHARACTERS = 100;
 
-/** Undefined where the command is short enough as it is. */
+/** Undefined if the command is short enough. */
 function shortenCommand(command: readonly string[]): readonly string[] | undefined {
   if (JSON.stringify(command).length <= WHOLE_COMMAND_CHARACTERS) return undefined;
   const words = command.slice(0, SHORTENED_WORDS).map((word) => cutMiddle(word, SHORTENED_WORD_CHARACTERS));
   return command.length > SHORTENED_WORDS ? [...words, "…"] : words;
 }
 
-/** At most `length` characters, with `…` for what is left out in the middle. */
+/** Cuts a text to at most `length` characters, with `…` in the middle for what is left out. */
 export function cutMiddle(text: string, length: number): string {
   const characters = [...text.slice(0, length * 4), ...(text.length > length * 4 ? text.slice(-length) : "")];
   if (characters.length <= length) return text;

@@ -1,4 +1,4 @@
-/** Who is the command of a unit, or of a container, which ends with it: what is done so that the job comes to its end first. */
+/** For a caller with which a unit or a container ends: lets the worker finish its work before the caller exits. */
 import { isSameProcess, type Job, type ProcessIdentity } from "../job/job.ts";
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -8,8 +8,8 @@ import type { Context } from "../state/context.ts";
 import { hookFiles } from "../state/paths.ts";
 
 /**
- * A signal to a container's command is meant for the job, if that is in there: all in it end with that command, without a
- * word. Returns whether it is; the signal has been passed on then.
+ * Passes a signal on to the worker if the job is in this container, because its processes are killed when the container's
+ * command ends. Returns whether the job is in this container.
  */
 export function passOnInContainer(
   context: Context,
@@ -26,31 +26,32 @@ const FIRST_LOOK_MS = 2;
 const LONGEST_LOOK_MS = 100;
 
 /**
- * Waits until the worker of a job that has ended has nothing more to do for it, where it ends with us: systemd kills what is
- * left of a service when its main process ends, and the kernel all that is in a container with its first process; and the
- * worker may still have the job's hook to run. `isContainers`: a container ends with us. `isEnough`: leave it to them, and the hook to whoever looks at the job next.
+ * Waits until the worker of a finished job has exited or has only optional work left, if it would be killed when this process
+ * exits: by systemd with the main process of a service, or by the kernel with the first process of a container. The worker may
+ * still be running the job's hook. `endsContainer`: a container ends with this process. `shouldStop`: returns true to give up;
+ * the next command that looks at the job then runs the hook.
  */
-export async function outlastWorker(
+export async function awaitWorkerExit(
   context: Context,
   { jobId, worker, output, leftBehind }: Job,
-  isContainers: boolean,
-  isEnough: () => boolean,
+  endsContainer: boolean,
+  shouldStop: () => boolean,
 ): Promise<void> {
   const unit = unitOf(readControlGroup("self"));
-  if (worker === null || !(isContainers || unit?.endsWith(".service") === true)) return;
-  const lives = () => (isContainers ? isLivingWorker(worker) : isThere(worker, unit!));
-  // Who copies for daemons, or watches over what it could not end, stays longer than for its job.
+  if (worker === null || !(endsContainer || unit?.endsWith(".service") === true)) return;
+  const lives = () => (endsContainer ? isLivingWorker(worker) : isWorkerInUnit(worker, unit!));
+  // A worker that copies output of daemons, or watches processes that it could not end, stays on: wait only for its hook.
   const staysLonger = output === "pipe" || (leftBehind?.length ?? 0) > 0;
   const runsHook = () => probeLock(hookFiles(context.home, jobId).lock) === "held";
   let pause = FIRST_LOOK_MS;
-  while (lives() && (!staysLonger || runsHook()) && !isEnough()) {
+  while (lives() && (!staysLonger || runsHook()) && !shouldStop()) {
     await Bun.sleep(pause);
     pause = Math.min(pause * 2, LONGEST_LOOK_MS);
   }
 }
 
-/** Whether a worker lives, in this unit of systemd's. */
-export function isThere(worker: ProcessIdentity, unit: string): boolean {
+/** Whether a worker lives, and is in this systemd unit. */
+export function isWorkerInUnit(worker: ProcessIdentity, unit: string): boolean {
   return isLivingWorker(worker) && isInUnit(worker.pid, unit);
 }
 
