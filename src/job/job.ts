@@ -32,7 +32,7 @@ export interface ProcessIdentity {
   readonly inode?: number;
 }
 
-/** Whether both are one process: the number is the same, and was given out at the same time. */
+/** Whether both are the same process: same pid, same start time. False if either is missing. */
 export function isSameProcess(
   a: ProcessIdentity | null | undefined,
   b: ProcessIdentity | null | undefined,

@@ -1,5 +1,4 @@
 /** Formats command lines in messages, quoted for a shell. */
-
 import { replaceControlCharacters } from "./control-characters.ts";
 
 /** The longest word that is shown whole, in characters. */

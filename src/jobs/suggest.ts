@@ -13,8 +13,6 @@ export interface Suggestion {
 const MAX_RUN_KEYS = 1_000;
 const MAX_JOB_IDS = 100;
 
-/** Run keys with these are not offered, because suggestions are lines. Older versions allowed such keys. */
-
 /** Run keys in order, or job ids, newest first. */
 export async function suggest(
   context: Context,
@@ -25,6 +23,7 @@ export async function suggest(
   if (store === undefined) return [];
   if (kind === "run-key") {
     const keys = await store.runKeys(prefix, MAX_RUN_KEYS);
+    // Suggestions are lines. Older versions allowed run keys with control characters.
     return keys.filter((key) => !hasControlCharacter(key)).map((value) => ({ value }));
   }
   const jobs = await store.jobsById(prefix, MAX_JOB_IDS);

@@ -57,9 +57,7 @@ function describeEnd({ jobId, status, timeoutMs }: Job): string {
 function describeProcess({ pid, state }: ProcessStat): string {
   const uid = ownerOf(pid);
   if (uid === undefined)
-    return isHiding()
-      ? `${pid} (hidden from you: /proc is mounted with hidepid)`
-      : `${pid} (which ends just now)`;
+    return isHiding() ? `${pid} (hidden from you: /proc is mounted with hidepid)` : `${pid} (ending)`;
   const words = replaceControlCharacters(commandLine(pid).join(" "), " ").trim();
   const facts = [words.length > COMMAND_CHARACTERS ? `${words.slice(0, COMMAND_CHARACTERS)}…` : words];
   if (uid !== libc.geteuid()) facts.push(`user ${userName(uid) ?? uid}`);
