@@ -320,7 +320,7 @@ describe("memory", () => {
         const limited = ["run", "--run-key", key, "--property", "MemoryMax=64M"];
         const result = await machine.run([PROGRAM, ...limited, "--", "sh", "-c", script]);
         expect(result.code).toBe(code);
-        const words = "out of memory (MemoryMax=64M): the kernel has killed a process of the job";
+        const words = "out of memory (MemoryMax=64M): the kernel killed a process of the job";
         expect(result.stderr).toEndWith(`: ${words}\n`);
         const expected = { status: "FAILED", error: words, failure: "out_of_memory", ...fields };
         expect(await job(key)).toMatchObject(expected);
