@@ -33,7 +33,7 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
   const jobs = `${TESTER.home}/jobs`;
   expect(await inService(jobs, `User=${TESTER.name}`)).toMatchObject({
     status: "warning",
-    message: expect.stringMatching(/a worker ends with run-\S+\.service .*no service manager of its own/),
+    message: expect.stringMatching(/a worker ends with run-\S+\.service .*no running service manager/),
     way_out: `loginctl enable-linger ${TESTER.name}`,
   });
 
