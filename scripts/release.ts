@@ -28,7 +28,7 @@ interface Source {
   readonly epoch: number;
 }
 
-/** Returns the commit that is built. Throws if there is anything uncommitted: everybody must be able to build it again. */
+/** Returns the commit to build. Throws if anything is uncommitted: everybody must be able to build it again. */
 async function readSource(commit: string | undefined): Promise<Source> {
   if (commit !== undefined) return { commit, epoch: Number(process.env["SOURCE_DATE_EPOCH"]) };
   const changed = await $`git -C ${root} status --porcelain`.quiet().text();

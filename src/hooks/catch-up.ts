@@ -1,6 +1,6 @@
 /**
- * Starts overdue hooks: those of finished jobs that have not run and are not running. Commands call it for the jobs that they
- * look at.
+ * Starts overdue hooks: those of ended jobs that have not run and that nobody runs. Commands call it for the jobs they look
+ * at.
  */
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";

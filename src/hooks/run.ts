@@ -47,10 +47,7 @@ export interface HookStage {
   readonly settings: HookSettings;
 }
 
-/**
- * Runs the hook if it is due, and records how it ended. `lock`: the hook's lock, which we hold (see takeHookLock); it is
- * released.
- */
+/** Runs the hook if it is due, records how it ended, and releases `lock`, which is that of the hook (see takeHookLock). */
 export async function runHook(stage: HookStage, jobId: string, lock: number): Promise<void> {
   const { context, retryingStore } = stage;
   const files = hookFiles(context.home, jobId);

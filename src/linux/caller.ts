@@ -33,10 +33,7 @@ export function callersLimits(): CallersLimits {
 /** Opened before the first spawn, which changes our directory to the root: a second attempt must find the caller's, too. */
 let callersDirectory: number | undefined;
 
-/**
- * Opens the caller's directory and returns the descriptor. A process that may spawn a worker calls this before it spawns
- * anything.
- */
+/** Opens the caller's directory. A process that may spawn a worker calls this before it spawns anything. */
 export function keepCallersDirectory(): number {
   return (callersDirectory ??= moveUp(openFile(".", "directory")));
 }

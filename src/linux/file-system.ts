@@ -15,9 +15,7 @@ export interface FileSystem {
   readonly totalFiles: number;
 }
 
-/**
- * By the number that statfs(2) has: file systems of the network, whose locks other machines may not see, and those in memory.
- */
+/** By the type of statfs(2): network file systems, whose locks other machines may not see, and those in memory. */
 const TYPES: Readonly<Record<number, string>> = {
   0x6969: "NFS",
   0xff534d42: "SMB",

@@ -19,7 +19,7 @@ const OPEN_FLAGS = {
   make: O_WRONLY | O_CREAT,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
-  /** A file that must exist, as the kernel's do. */
+  /** A file that must exist, such as those of the kernel. */
   write: O_WRONLY,
   /** A FIFO as its reader and writer at once: opening never blocks, and keeps it open. */
   both: O_RDWR,
@@ -78,8 +78,8 @@ export function writeAll(fd: number, bytes: Uint8Array): void {
 }
 
 /**
- * Returns how many bytes were written, which may be fewer than given: 0 after waiting for a full descriptor, or after a
- * signal. Throws EPIPE if the reader is gone.
+ * Writes some bytes and returns how many; 0 after a signal, or after waiting for a full descriptor. Throws EPIPE if the reader
+ * is gone.
  */
 export function writeSome(fd: number, bytes: Uint8Array): number {
   const written = Number(libc.write(fd, bytes, bytes.length));

@@ -1,4 +1,4 @@
-/** Waiting for descriptors: poll(2). */
+/** Waits for descriptors: poll(2). */
 import { libc } from "./ffi/libc.ts";
 
 export const POLLIN = 1;

@@ -1,6 +1,5 @@
 /**
- * Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and being woken by them when a
- * FIFO is written to.
+ * Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and those that a FIFO sends.
  */
 import { ERRNO, lastErrno } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";

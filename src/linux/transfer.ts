@@ -37,7 +37,7 @@ export class Transfer {
   /** Position of the byte that is read next, unless somebody truncates the input. */
   position: number;
 
-  /** Copies a chunk, at most `limit` bytes of the input; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
+  /** Copies a chunk, at most `limit` bytes of the input; returns how many bytes. Throws SystemError, EPIPE if the reader is gone. */
   step(limit = CHUNK_BYTES): number {
     this.atEnd = false;
     this.paused = false;

@@ -61,13 +61,10 @@ export function findChildren(context: Context, job: Job, worker: number): readon
   }
 }
 
-/**
- * Whether a worker still waits for the survivors of a job that was ended early: it stays until none is left, and records that
- * (see worker/aftermath.ts).
- */
+/** Whether the worker of a job that was ended early still waits for its survivors: see worker/aftermath.ts. */
 function isWatched(context: Context, job: Job): boolean {
   const { worker, origin, leftBehind } = job;
-  // Until the hook has run, the worker may live only for the hook.
+  // Until then it may live only for the hook.
   if (!leftBehind?.length || isActive(job.status) || isHookDue(job)) return false;
   const isHere = origin?.pidNamespace === context.origin.pidNamespace;
   return isHere && worker !== null && worker.pid !== process.pid && lives(worker);

@@ -30,7 +30,7 @@ export function isOutOfSight(job: Job, origin: Origin): boolean {
   return job.origin.pidNamespace !== origin.pidNamespace && origin.pidNamespace !== FIRST_PID_NAMESPACE;
 }
 
-/** A dying worker releases its lock some moments before its process is gone. We wait for that at most this long, in ms. */
+/** A dying worker releases its lock some moments before it is gone: how long we wait for that, in ms. */
 const DYING_MS = 100;
 const DYING_STEP_MS = 5;
 

@@ -24,10 +24,7 @@ import {
   readProcesses,
 } from "./proc.ts";
 
-/**
- * How far the start of a Python job's target may be from its row's started_at, in seconds: Python took the two times one after
- * the other.
- */
+/** How far the start of a Python job's target may be from its row's started_at, in seconds: Python did not do both at once. */
 const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
 
 export interface Evidence {
@@ -211,10 +208,7 @@ function isHookRunner(words: readonly string[]): boolean {
   return words.includes("_hook");
 }
 
-/**
- * Whether a process is the target of a Python job. The Python versions recorded no start time of the target, so its start must
- * be close to the row's.
- */
+/** Whether a process is the target of a Python job, which has no recorded start time: it must be close to the row's. */
 function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
   const startedAt = Date.now() / 1000 - (ageOf(entry) ?? 0);
   const noted = job.startedAt / 1_000_000;

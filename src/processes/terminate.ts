@@ -10,7 +10,7 @@ import { findProcesses } from "./job-processes.ts";
 export const DEFAULT_GRACE_MS = 5_000;
 
 /** How long a process may take to die of KILL, in ms. After that the kernel holds it, and it counts as a survivor. */
-export const KILL_PATIENCE_MS = 5_000;
+export const KILL_TIMEOUT_MS = 5_000;
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 50;
 
@@ -38,7 +38,7 @@ export interface Hunt {
   chase?(): void;
 }
 
-/** How many looks must find nothing. One pass through /proc takes some ms, in which a process can start another and end. */
+/** How many looks in a row must find nothing. A look takes some ms, in which a process can start another and end. */
 const EMPTY_LOOKS = 3;
 
 /** Looks for the processes of a job from outside: from a process that is not its worker. */
@@ -91,7 +91,7 @@ export async function endAll(hunt: Hunt, deadline: Deadline): Promise<readonly P
     if (alive.length === 0 && missed.length === 0) return [];
     const time = performance.now();
     const { killAt } = deadline;
-    const giveUpAt = killAt + KILL_PATIENCE_MS;
+    const giveUpAt = killAt + KILL_TIMEOUT_MS;
     if (time >= giveUpAt) return alive.length > 0 ? alive : missed;
     let inReach = alive.length === 0;
     for (const entry of alive) {

@@ -1,7 +1,4 @@
-/**
- * What every use case is given: the state directory, the store, and how to tell the user something. Built once, by
- * app/compose.ts.
- */
+/** What every use case is given. Built once, by app/compose.ts. */
 import type { Origin } from "../job/job.ts";
 import type { Examination } from "../store/examination.ts";
 import type { JobStore } from "../store/store.ts";

@@ -17,7 +17,7 @@ export function refuseLostDatabase(home: Home): void {
   const isThere = () => (look(home.database)?.size ?? 0) > 0;
   if (isThere()) return;
   const running = listLocks(home.locks, 0)
-    // A hook runs for a job that has ended.
+    // A hook runs after the end of its job, so its lock does not count.
     .filter((name) => !name.endsWith(HOOK_SUFFIX))
     .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
   // Another start may have created the database and begun a job while we looked.

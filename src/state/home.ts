@@ -7,7 +7,7 @@ import { DEFAULT_HOME, type Home, homeAt } from "./paths.ts";
 import { elsewhere, isOfOthersToo, OWN_DIRECTORY } from "./shared-directory.ts";
 import { followPath, type Risk, type Way, WRITABLE, WRITABLE_BY_OTHERS } from "./trust.ts";
 
-/** Group or others may go through a directory. */
+/** Permission of group or others to go through a directory. */
 const SEARCHABLE = 0o011;
 
 /** Whether the directory exists. Throws `conflict` if it, or what is in it, is not safe to use. */
@@ -138,9 +138,9 @@ export function ownTarget(path: string): string {
 }
 
 /**
- * Facts about a name in the directory, and the bits that its mode must not have. Under a umask of 002 the Python orchesjob
- * gave all files to the group as well: that is safe as long as the directory is closed. A symbolic link, to another disk for
- * example, is followed, and its path must be as safe as that to the directory.
+ * Facts about a name in the directory, and the bits that its mode must not have. The Python orchesjob's files are the group's
+ * as well under a umask of 002, which is safe in a closed directory. A symbolic link, to another disk for example, is
+ * followed, and its path must be as safe as the directory's.
  */
 function lookInside(
   home: Home,
@@ -155,7 +155,7 @@ function lookInside(
   return { facts: end, unwanted: WRITABLE };
 }
 
-/** For a directory in the place of a database, for example, or a FIFO: opening that could block for ever. */
+/** The error for a directory in the place of a database, for example, or a FIFO, whose opening could block for ever. */
 export function notAFile(path: string): OrchesjobError {
   return new OrchesjobError(
     "conflict",
@@ -192,7 +192,7 @@ function checkOwner(path: string, facts: FileStat): void {
   );
 }
 
-/** Whether it is a directory of root's that is no state directory, and must not become one, such as /etc. */
+/** Whether it is a directory of root's, such as /etc, that is no state directory and must not become one. */
 function isOfSystem(path: string, { uid, kind }: FileStat): boolean {
   try {
     return uid === 0 && kind === "directory" && statPath(homeAt(path).database) === undefined;

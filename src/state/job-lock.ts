@@ -86,7 +86,7 @@ export function wasClaimed(path: string): boolean {
   return facts?.kind === "fifo" && (facts.mode & CLAIMED) !== 0 && probeLock(path) === "free";
 }
 
-/** Makes the owner look at the store: it has a request for it. False if nobody can be reached by this file. */
+/** Makes the owner look at the store, which has a request for it. False if nobody can be reached by this file. */
 export function wakeOwner(path: string): boolean {
   try {
     const fd = openFile(path, "wake");
@@ -104,10 +104,7 @@ export function wakeOwner(path: string): boolean {
   }
 }
 
-/**
- * How long to sleep before looking again, in ms. A look takes some ms of processor time, most of it for the runtime's garbage
- * collector.
- */
+/** Longest sleep before another look, in ms. A look takes some ms of processor time, most of it to collect garbage. */
 const SELDOM_MS = 120_000;
 const SOON_MS = 1_000;
 

@@ -6,7 +6,7 @@ import { closeFile, openFile } from "../linux/file.ts";
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
 
-/** About 900 names of ours at a time. */
+/** Room for about 900 of our names. */
 const BUFFER_BYTES = 65_536;
 
 // struct linux_dirent64: u64 ino; s64 off; u16 reclen; u8 type; char name[].

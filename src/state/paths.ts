@@ -49,7 +49,7 @@ export function pipeFiles(home: Home, jobId: string): { readonly stdout: string;
   return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
 }
 
-/** The files on which every process holds a lock that has inherited the job's output. */
+/** The files that every process locks by inheriting the job's output. */
 export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
   const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);
   return [stdout, stderr];

@@ -21,9 +21,8 @@ export class RetryingStore {
   constructor(readonly context: Context) {}
 
   /**
-   * Repeats a verb of the store until it succeeds. Throws when `timeoutMs` is over, and errors that are none of OrchesjobError
-   * and SystemError. Returns undefined if the state directory is gone, so that nobody asks any more, or if the database is
-   * gone and does not come back.
+   * Repeats a verb of the store until it succeeds. Throws when `timeoutMs` is over, or the error is none of ours. Undefined if
+   * the state directory is gone, so that nobody asks any more, or the database is gone and does not come back.
    */
   async write<T>(
     verb: (store: JobStore) => Promise<T>,
@@ -55,10 +54,7 @@ export class RetryingStore {
     }
   }
 
-  /**
-   * Whether the directory exists without the database, and not for long yet: somebody may be about to put another database
-   * there.
-   */
+  /** Whether the database has not been missing for long: somebody may be about to put another one there. */
   #mayComeBack(): boolean {
     if (statPath(this.context.home.locks) === undefined) return false;
     this.#missingSince ??= performance.now();

@@ -23,8 +23,8 @@ export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
 /**
  * Whether a directory has no database of ours, but other files, or is open to everybody on purpose (/tmp, for example, or
- * somebody's project). Making it private could break what it is for. A directory that only its owner can have written to is
- * none: a client of ours may have created it, and put a file of its own there first.
+ * somebody's project). Making it private could break what it is for. A directory that only its owner can have written to does
+ * not count: a client of ours may have created it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
   if (SYSTEM_DIRECTORIES.includes(home.path)) return true;

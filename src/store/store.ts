@@ -196,9 +196,9 @@ export interface JobStore {
    * finished ones.
    */
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
-  /** Those of the ids that no job has. */
+  /** Returns the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** Those of the ids that no job has, or one that no worker has claimed. */
+  /** Returns the ids that no job has, or whose job no worker has claimed. */
   unclaimed(jobIds: readonly string[]): Promise<readonly string[]>;
   /** Deletes finished jobs and returns how many. Never deletes active jobs, nor jobs whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;

@@ -23,8 +23,8 @@ const NOT_MOVED: Placement = { unit: null, warnings: [] };
 const NO_MOVE: Move = { demanded: false, done: Promise.resolve(NOT_MOVED) };
 
 /**
- * Begins to move a worker that waits for its release into a scope of its own, if it needs one. If no systemd unit is around
- * us, this costs one file of /proc. `supervised`: the caller waits for the job's end.
+ * Begins to move a worker that waits for its release into a scope of its own, if it needs one. If we are in no unit of
+ * systemd, this only reads one file of /proc. `supervised`: the caller waits for the job's end.
  */
 export async function beginMoveIntoScope(
   context: Context,

@@ -1,6 +1,6 @@
 /**
- * Moves a worker into a scope of its own: a systemd unit that ends only by itself. Loaded only if systemd would end the
- * worker, or the caller asked for a scope. Every request to systemd has a time limit.
+ * Moves a worker into a scope of its own: a systemd unit that ends only when its processes have ended. Loaded only if systemd
+ * would end the worker, or the caller asked for a scope. Every request to systemd has a time limit.
  */
 import { hasController, isInUnit } from "../linux/control-group.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -45,7 +45,10 @@ export interface ScopeRequest {
   readonly directory: string;
 }
 
-/** Resolves when the process is in its scope and all requested properties are in force. Throws ScopeError. */
+/**
+ * Resolves when the process is in its scope and all requested properties are in force, or when it has ended. Throws
+ * ScopeError.
+ */
 export async function moveToScope(request: ScopeRequest): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS;
   const manager = findManager();
@@ -81,8 +84,8 @@ export function findObstacle(): string | undefined {
 }
 
 /**
- * Returns KillMode= of a unit, which says what systemd does to its processes at its end: systemd.kill(5). Undefined: systemd
- * does not answer. `group`: our own control group, which is in that unit.
+ * Returns KillMode= of a unit: systemd.kill(5). Undefined if systemd does not say. `group`: our control group, which is in
+ * that unit.
  */
 export async function readKillMode(unit: string, group: string): Promise<string | undefined> {
   const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
@@ -223,7 +226,7 @@ function explain(answer: string, { properties }: ScopeRequest): ScopeError {
   return new ScopeError(words, isRefusal ? "refused" : "impossible");
 }
 
-/** The controller of the kernel that a property needs, by the beginning of its name: systemd.resource-control(5). */
+/** The kernel controller that a property needs, by the beginning of its name: systemd.resource-control(5). */
 const CONTROLLERS: readonly (readonly [prefix: RegExp, controller: string])[] = [
   [/^(Startup)?Memory/, "memory"],
   [/^(Startup)?CPU(Weight|Shares|Quota)/, "cpu"],

@@ -12,8 +12,8 @@ export function runtimeDirectory(uid: number): string {
 }
 
 /**
- * The environment for systemd's programs. It has nothing of the caller's, which may point to another bus, or to another
- * program of the same name.
+ * The environment for systemd's programs: nothing of the caller's, which may point to another bus, or another program of that
+ * name.
  */
 export function managerEnvironment(): Readonly<Record<string, string>> {
   const own = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
@@ -28,8 +28,7 @@ export function showCommand(manager: ManagerOption, unit: string, properties: st
 }
 
 /**
- * Returns properties of a unit (`properties`: their names, separated by commas). Undefined if there is no systemctl, or it
- * fails, or it does not answer in time (ms).
+ * Returns properties (names, separated by commas) of a unit; undefined if systemctl is missing, fails, or takes too long (ms).
  */
 export function showUnit(
   manager: ManagerOption,

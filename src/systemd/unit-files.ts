@@ -145,7 +145,7 @@ ExecStart=${program} run --run-key=%i -- ${place.configuration}/jobs/%i
 ${RUNTIME}
 # NAME=VALUE lines for the environment of the command; the file is optional.
 EnvironmentFile=-${place.configuration}/%i.env
-# A stop sends TERM to orchesjob, which passes it on to the command and records how that ended. A command that goes on is
+# A stop sends TERM to orchesjob, which passes it on to the command and reports how that ended. A command that goes on is
 # killed some seconds (at most 5) before TimeoutStopSec= is over; what it left in the background is killed when it has ended.
 KillMode=mixed
 # To try again after a failure, in a drop-in: Restart=on-failure, RestartSec=1min.

@@ -1,6 +1,5 @@
 /**
- * Writes the units of the command `systemd` into a directory, and does not overwrite changed ones unless forced. Loaded by
- * that command only.
+ * Writes the units of `orchesjob systemd` into a directory; replaces changed ones only if forced. Loaded by that command only.
  */
 import { OrchesjobError } from "../job/errors.ts";
 import { callersLimits } from "../linux/caller.ts";

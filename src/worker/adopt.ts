@@ -1,7 +1,4 @@
-/**
- * Puts a worker's job back into the store after somebody restored an older backup. The worker is right about its own job,
- * whatever the store says.
- */
+/** Puts a worker's job back into the store after somebody restored an older backup: the worker is right about its own job. */
 import type { Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { EVENTS, isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
@@ -43,8 +40,8 @@ export interface Ended {
 }
 
 /**
- * Records the end of a job if `finish` was refused: puts the job back if the store does not know it, and repeats the claim if
- * it is STARTING. A final status that another process has recorded stands.
+ * Records the end of a job if `finish` was refused because the store does not know the job, or its claim. A final status that
+ * another process has recorded stands.
  */
 export async function finishUnknown(store: JobStore, known: Job, ended: Ended): Promise<void> {
   const { event, outcome, target, endedAt, leftBehind } = ended;

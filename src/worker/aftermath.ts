@@ -11,7 +11,7 @@ import { ProcessTable } from "../processes/table.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { SIGKILL } from "../linux/signals.ts";
 import { findChildren, findProcesses } from "../processes/job-processes.ts";
-import { type Hunt, JobHunt, KILL_PATIENCE_MS } from "../processes/terminate.ts";
+import { type Hunt, JobHunt, KILL_TIMEOUT_MS } from "../processes/terminate.ts";
 
 /** How long `chase` looks for new children without a pause, and how long it goes on after the last new one, in ms. */
 const CHASE_MS = 30;
@@ -68,7 +68,7 @@ export async function outlast(hunt: WorkerHunt, { unit }: Job, killAt: number): 
       for (const entry of left) signalProcess(entry, SIGKILL);
       hunt.chase();
       // This ends the worker, too. The end of the job is recorded.
-      if (rest <= -KILL_PATIENCE_MS && unit !== null) killControlGroup(unit);
+      if (rest <= -KILL_TIMEOUT_MS && unit !== null) killControlGroup(unit);
     }
     // Look again as soon as a child ends, but not once for each of thousands.
     await nextEnd(rest > 0 ? Math.min(pause, rest) : pause);

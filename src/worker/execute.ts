@@ -22,7 +22,9 @@ import { Stopper } from "./stopper.ts";
 import type { TargetSettings } from "./target.ts";
 import { WakeUps } from "./wake-ups.ts";
 
-/** After this time the command is a long one, in ms: the worker only waits from then on, in as little memory as it can. */
+/**
+ * A command that runs longer than this (ms) is a long one: from then on the worker only waits, in as little memory as it can.
+ */
 const SETTLED_MS = 1_000;
 
 /** Resolves when no survivor of the job lives any more. */
@@ -164,8 +166,7 @@ function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outc
 }
 
 /**
- * Finds a cancel request that could not wake the worker, because somebody deleted the lock file. The process that requested it
- * then ended the command itself.
+ * Finds a cancel request that could not wake us, because somebody deleted the lock file: its caller ended the command itself.
  */
 async function findUnheardCancel(
   retryingStore: RetryingStore,

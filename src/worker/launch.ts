@@ -59,8 +59,7 @@ function openLogs(context: Context, job: Job): readonly number[] {
     for (const path of [logs.stdout, logs.stderr]) {
       const fd = moveUp(openFile(path, "append"));
       outputs.push(fd);
-      // Every process that inherits the descriptor holds the lock. So we recognize a descendant as long as it has the output
-      // open.
+      // A process that inherits the descriptor holds the lock, so we recognize it as long as it has the output open.
       lockDescriptor(fd, path);
     }
     return outputs;
@@ -112,7 +111,7 @@ function lookAt(file: string, settings: TargetSettings): FoundCommand | undefine
   try {
     return findCommand(file, settings.directory);
   } catch {
-    // Why we cannot see more does not matter; the launch has its own reason for failing.
+    // The launch failed for a reason of its own; why we cannot see more of it does not matter.
     return undefined;
   }
 }

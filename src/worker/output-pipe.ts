@@ -28,7 +28,7 @@ const F_SETPIPE_SZ = 1031;
 /** Bytes that one call moves at most. */
 const CHUNK_BYTES = 1_048_576;
 /**
- * When one call copies this many bytes, the FIFO was about full: the copier enlarges it. Every user may have a pipe of the
+ * A call that copies this many bytes shows that the FIFO was about full: it is enlarged. Every user may have a pipe of the
  * larger size: pipe(7), pipe-max-size.
  */
 const MUCH_BYTES = 65_536;
@@ -40,7 +40,7 @@ const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 16;
 /** Pause while the log cannot be written (a full disk, for example), in ms. */
 const TROUBLE_PAUSE_MS = 1_000;
-/** Interval of a timer that only keeps the runtime from exiting, in ms. */
+/** Interval of the timer that keeps the runtime alive, in ms. */
 const FOREVER_MS = 3_600_000;
 
 /**
@@ -112,7 +112,7 @@ export class PipeCopy {
     this.#readiness.close();
     closeFile(this.#pipe);
     try {
-      // Remove the FIFO before closing the log releases its lock: the next process that takes the lock finds nothing to copy.
+      // Remove the FIFO before the log's lock is released: the next holder then finds nothing to copy.
       removeFile(this.path);
     } catch (error) {
       // `clean` deletes it.
@@ -197,7 +197,7 @@ export class PipeCopy {
     }
   }
 
-  /** The kernel refuses if the user has many large pipes already. That only costs speed. */
+  /** Enlarges the FIFO. If the user has many large pipes already, the kernel refuses, which only costs speed. */
   #enlarge(): void {
     if (this.#isLarge) return;
     this.#isLarge = true;

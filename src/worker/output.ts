@@ -1,7 +1,7 @@
 /**
- * Copies the output of a job from its pipes into its logs. The worker does it until the last process that has the output open
- * is gone, daemons included. If the worker is killed, the next command that looks at the job starts a process that does it. A
- * lock on each log ensures that two processes never copy the same stream: they would mix up its bytes.
+ * Copies a job's output from its pipes into its logs: in the worker, until the last process that has the output open is gone,
+ * daemons included; if the worker was killed, in a process that the next look at the job starts. A lock on each log keeps two
+ * processes from copying the same stream, whose bytes they would mix up.
  */
 import type { Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";

@@ -6,10 +6,7 @@ import { unblock } from "../linux/spawn.ts";
 /** systemd signals every thread of the worker: signals within this time count as one, in ms. */
 const ONE_SIGNAL_MS = 5;
 
-/**
- * Passes signals on to the target's process group. A signal that comes before there is a target is delivered when there is
- * one.
- */
+/** Passes signals on to the target's process group. Those that come before there is a target are delivered then. */
 export class SignalRelay {
   #group: number | undefined;
   #early: number[] = [];
@@ -26,7 +23,8 @@ export class SignalRelay {
   }
 
   /**
-   * Drops a signal that systemd has sent to the target as well: some programs take a second TERM as a request to end at once.
+   * Passes a signal on, unless systemd has sent it to the target as well: some programs take a second TERM as a request to end
+   * at once.
    */
   async #passOn(signal: number): Promise<void> {
     if (this.#asking.has(signal)) return;

@@ -36,8 +36,8 @@ export class Stopper {
   }
 
   /**
-   * `graceMs`: time between TERM and KILL; a later call can only shorten it. `isOver`: another process has ended the target
-   * for this reason already.
+   * Starts to end the processes; a later call can only shorten `graceMs`. `isOver`: another process has ended the target for
+   * this reason already.
    */
   stop(reason: Stopped["reason"], graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);

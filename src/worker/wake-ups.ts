@@ -3,8 +3,8 @@ import { onWritten } from "../linux/signals.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
 
 /**
- * Calls back when another process has written to our lock file: something in the store concerns us, such as a cancel request.
- * A wake-up before `hear` is not lost.
+ * Calls back when another process writes to our lock file: the store has news for us, such as a cancel request. A wake-up
+ * before `hear` is not lost.
  */
 export class WakeUps {
   #listener: (() => void) | undefined;

@@ -22,7 +22,7 @@ const COMMON = {
 } as const;
 
 /**
- * Functions for processes that handle files. This table and the next are functions, because making them takes 150,000
+ * Functions for processes that handle files. This table and the next are made only when needed, because that takes 150,000
  * instructions.
  */
 const forFiles = () =>
@@ -77,7 +77,7 @@ const others = () =>
 
 /**
  * Where the C library is: glibc on Debian and elsewhere, musl. Absolute, because Bun looks for any other name in the caller's
- * directory as well, from which nothing may be executed (docs/guarantees.md, 9).
+ * directory as well (docs/guarantees.md, 9).
  */
 const PLACES = [
   "/lib/x86_64-linux-gnu/libc.so.6",

@@ -147,7 +147,7 @@ class SqliteStore extends JobReader implements JobStore {
     leftBehind: readonly ProcessIdentity[],
     end: Pick<Outcome, "exitCode" | "signal"> | null,
   ): Promise<void> {
-    // Not synced: if the power fails now, nothing lives any more.
+    // Not synced: if the power fails now, no survivor lives any more.
     this.unsynced(() =>
       this.attempt(() =>
         this.execute("recordLeft", {
