@@ -5,16 +5,16 @@ import manifest from "../package.json";
 
 export interface Executable {
   readonly source: string;
-  /** Absolute. The same name gives the same bytes: Bun writes it into the executable. */
+  /** Absolute. Bun writes it into the executable, so only the same name gives the same bytes. */
   readonly outfile: string;
-  /** What Bun calls it; without: the machine that builds. */
+  /** Bun's name of the target; without: the machine that builds. */
   readonly target?: string;
   readonly define?: Readonly<Record<string, string>>;
 }
 
 /**
- * Compiles with our settings, also what is compared with ours. See docs/performance-log.md for what each brings. Throws with
- * what Bun says where it cannot, e.g. because it cannot get the target's base.
+ * Compiles with our settings, also what is compared with orchesjob. docs/performance-log.md says what each setting brings.
+ * Throws with Bun's message if it cannot, for example because it cannot get the target's base.
  */
 export async function compileExecutable({ source, outfile, target, define = {} }: Executable): Promise<void> {
   try {
@@ -24,16 +24,16 @@ export async function compileExecutable({ source, outfile, target, define = {} }
       format: "esm",
       minify: true,
       bytecode: true,
-      // What is imported only when it is needed stays a piece of its own.
+      // Modules that are imported only when needed stay in files of their own.
       splitting: true,
       plugins: [copyForEachRoot(dirname(dirname(source)))],
       define,
       compile: {
         outfile,
         ...(target === undefined ? {} : { target: target as Bun.Build.CompileTarget }),
-        // A command is over before compiled code would pay; only what loops for long is compiled.
+        // A command ends before compiling would pay off; only long loops are compiled.
         jitPolicy: 20,
-        // Nothing in the caller's directory is read or run (law 9).
+        // Nothing in the caller's directory is read or executed (docs/guarantees.md, 9).
         autoloadDotenv: false,
         autoloadBunfig: false,
         autoloadTsconfig: false,
@@ -47,14 +47,14 @@ export async function compileExecutable({ source, outfile, target, define = {} }
 }
 
 /**
- * Gives each file of src/entrypoints/ all modules that it imports for itself. A module that several roots share would be a
- * piece that each of them loads, with all that any of them uses; so each has what it needs itself, and in one piece. Only
- * one root is ever loaded by a process.
+ * Gives each file of src/entrypoints/ its own copy of all modules that it imports. Bun would put a module that several roots
+ * share into a file that each of them loads, with all that any of them uses. So each root is in one piece, with only what it
+ * needs. A process loads only one root.
  */
 const copyForEachRoot = (checkout: string): BunPlugin => ({
   name: "copy-for-each-root",
   setup(build) {
-    // A module's path is followed by `?` and the root that it is for; relative, so that another checkout gives the same bytes.
+    // A module's path is followed by `?` and its root. It is relative, so that another checkout gives the same bytes.
     build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
       const [importing = "", rootOfImporting] = importer.split("?");
       const file = resolve(checkout, dirname(importing), path);
@@ -68,7 +68,7 @@ const copyForEachRoot = (checkout: string): BunPlugin => ({
       contents: await read(path),
       loader: "ts",
     }));
-    // What is imported as text. Bun's own way makes a piece of it, which costs 0.5 M instructions to load.
+    // Imported text. Bun would make a file of its own of it, which costs 0.5 M instructions to load.
     build.onLoad({ filter: /./, namespace: "copy" }, async ({ path }) => ({
       contents: `export default ${JSON.stringify(await read(path))}`,
       loader: "js",
@@ -93,7 +93,7 @@ export function compile({ root, commit, ...rest }: Build): Promise<void> {
   return compileExecutable({ ...rest, source: `${root}src/main.ts`, define });
 }
 
-/** The commit of a checkout, as the executable names it; `unknown` where there is no git. */
+/** The commit of a checkout, as the executable prints it; `unknown` if there is no git. */
 export async function readCommit(root: string): Promise<string> {
   const { stdout } = await $`git -C ${root} rev-parse --short=12 HEAD`.quiet().nothrow();
   return stdout.toString().trim() || "unknown";

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs orchesjob from a release: finds the archive for this machine, checks it against SHA256SUMS, and only then
-# touches anything. POSIX sh; needs tar, gzip, sha256sum or shasum, and for a URL curl or wget.
+# changes anything. POSIX sh; needs tar, gzip, sha256sum or shasum, and for a URL curl or wget.
 #
 #   curl -fsSL URL/install.sh | sh -s -- URL
 #
-# All is in functions, and the last line calls: a download of this script that breaks off runs nothing.
+# Everything is in functions that the last line calls: if the download of this script breaks off, nothing runs.
 set -eu
 
 usage() {
@@ -26,7 +26,7 @@ fail() {
   exit 1
 }
 
-# For a command line that means nothing, as the program itself ends then.
+# For a wrong command line: exit 2, as orchesjob does.
 refuse() {
   printf 'install.sh: %s\n' "$1" >&2
   exit 2
@@ -36,7 +36,7 @@ has() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# A file of the archive, and its place below the prefix. The executable comes last: when it is there, all is.
+# Files of the archive, and their places below the prefix. The executable comes last: once it is there, everything is.
 FILES='
 man/orchesjob.1             share/man/man1/orchesjob.1
 completions/orchesjob.bash  share/bash-completion/completions/orchesjob
@@ -45,11 +45,11 @@ completions/orchesjob.fish  share/fish/vendor_completions.d/orchesjob.fish
 '
 DOCUMENTS='LICENSE README.md CHANGELOG.md docs'
 
-# The name of the archive for this machine, as in scripts/targets.ts.
+# Prints the name of the target for this machine, as in scripts/targets.ts.
 find_target() {
   system=$(uname -s)
   machine=$(uname -m)
-  [ "$system" = Linux ] || fail "orchesjob runs on Linux, and this is $system"
+  [ "$system" = Linux ] || fail "orchesjob runs only on Linux, and this is $system"
   case $machine in
     x86_64 | amd64) name=linux-x64 ;;
     aarch64 | arm64) name=linux-arm64 ;;
@@ -63,7 +63,7 @@ find_target() {
   printf '%s\n' "$name"
 }
 
-# By what programs here are linked with; a glibc system may have musl beside, and the other way round.
+# Looks at what programs here are linked with: a glibc system may have musl as well, and the other way round.
 uses_musl() {
   if has ldd; then
     case $(ldd --version 2>&1 || :) in
@@ -80,12 +80,12 @@ uses_musl() {
   return 1
 }
 
-# fetch NAME: a file of the release, into the scratch directory.
+# fetch NAME: gets a file of the release into the scratch directory.
 fetch() {
   case $source in
     http://* | https://*)
       if has curl; then
-        # From https, no redirect leads to http: HTTPS alone tells that the checksums are the right ones.
+        # From https, follow no redirect to http: only HTTPS proves that the checksums are the right ones.
         case $source in https://*) protocols='=https' ;; *) protocols='=http,https' ;; esac
         curl -fsSL --proto "$protocols" -o "$scratch/$1" "$source/$1" || fail "cannot get $source/$1"
       elif has wget; then
@@ -111,7 +111,7 @@ checksum() {
   if has sha256sum; then sha256sum <"$1"; else shasum -a 256 <"$1"; fi
 }
 
-# The archive of the target in SHA256SUMS, whatever its version.
+# Prints the archive of the target in SHA256SUMS, whatever its version.
 find_archive() {
   found=$(sed -n "s/^[0-9a-f]\{64\}  \(orchesjob-[0-9][^ /]*-$target\.tar\.gz\)\$/\1/p" "$scratch/SHA256SUMS")
   [ -n "$found" ] || fail "SHA256SUMS has no line for $target"
@@ -124,11 +124,11 @@ verify() {
   actual=$(checksum "$scratch/$1")
   actual=${actual%% *}
   [ "$actual" = "$expected" ] ||
-    fail "$1 is not what SHA256SUMS says: it has $actual, and should have $expected; nothing was installed"
+    fail "$1 does not match SHA256SUMS: its checksum is $actual, not $expected; nothing was installed"
 }
 
-# Before anything is downloaded: whether all the directories are there, or can be made, and no file's name is taken by
-# a directory: cp and mv would put the file into it.
+# Checks before any download that all directories exist or can be created, and that no file's name is taken by a
+# directory: cp and mv would put the file into it.
 check_places() {
   for directory in bin share/doc/orchesjob share/man/man1 share/bash-completion/completions \
     share/zsh/site-functions share/fish/vendor_completions.d; do
@@ -155,7 +155,7 @@ install_release() {
   [ -n "$target" ] || target=$(find_target)
   check_tools
   check_places
-  # For all users, whatever the caller's umask: a command and a man page that only root can read serve nobody.
+  # For all users, whatever the caller's umask: a command that only root can execute is of no use to others.
   umask 022
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"; [ -z "$trial" ] || rm -f "$trial"' EXIT
@@ -168,7 +168,7 @@ install_release() {
   tar -xzf "$scratch/$archive" -C "$scratch"
   cd "$scratch/${archive%.tar.gz}"
 
-  # Tried where it is going to be: the temporary directory may forbid to execute.
+  # Try it where it will be installed: the temporary directory may be mounted noexec.
   mkdir -p "$prefix/bin"
   trial=$prefix/bin/.orchesjob.$$
   cp orchesjob "$trial"
@@ -181,7 +181,7 @@ install_release() {
   printf '%s' "$FILES" | while read -r file place; do
     [ -n "$place" ] || continue
     mkdir -p "$prefix/${place%/*}"
-    # Not through a link, into a pipe, or over what only its owner may change.
+    # Remove it first: do not write through a link, into a pipe, or over a file that only its owner may change.
     rm -f "$prefix/$place"
     cp "$file" "$prefix/$place"
     chmod 644 "$prefix/$place"
@@ -191,14 +191,14 @@ install_release() {
   mkdir -p "$documents"
   # shellcheck disable=SC2086
   cp -R $DOCUMENTS "$documents"
-  # In one step: whoever starts the program meanwhile gets the old one or the new one.
+  # In one step: a start meanwhile gets the old program or the new one.
   mv -f "$trial" "$prefix/bin/orchesjob"
   trial=
 
   printf 'installed %s\nas %s\n' "$version" "$prefix/bin/orchesjob"
   case :$PATH: in
     *":$prefix/bin:"*) ;;
-    *) printf 'put it into your PATH: export PATH="%s/bin:$%s"\n' "$prefix" PATH ;;
+    *) printf 'add it to your PATH: export PATH="%s/bin:$%s"\n' "$prefix" PATH ;;
   esac
 }
 
@@ -215,7 +215,7 @@ uninstall() {
   done
   rm -rf "$prefix/share/doc/orchesjob"
   rm -f "$prefix/bin/orchesjob"
-  printf 'removed orchesjob from %s; jobs, logs and history are where they were\n' "$prefix"
+  printf 'removed orchesjob from %s; jobs, logs and history are still there\n' "$prefix"
 }
 
 # take OPTION VALUE
@@ -226,10 +226,10 @@ take() {
       prefix=$2
       ;;
     --target)
-      # It comes into a regular expression.
+      # It becomes part of a regular expression.
       case $2 in
         '' | *[!abcdefghijklmnopqrstuvwxyz0123456789-]*)
-          refuse "a target has lower-case letters, digits and -, e.g. linux-x64-musl, not '$2'"
+          refuse "a target consists of lower-case letters, digits and -, e.g. linux-x64-musl, not '$2'"
           ;;
       esac
       target=$2
@@ -249,7 +249,7 @@ main() {
       --help | -h) usage && exit 0 ;;
       --uninstall) action=uninstall ;;
       --prefix | --target)
-        # What looks like an option is none: the value was a variable that is not set.
+        # A value that looks like an option is none: it was probably a variable that is not set.
         case ${2:-} in -*) refuse "$option needs a value" ;; esac
         [ $# -gt 1 ] || refuse "$option needs a value"
         shift

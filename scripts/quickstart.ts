@@ -1,7 +1,7 @@
 /**
- * `bun run quickstart`: builds dist/orchesjob and runs a first real job with it, in a scratch state directory that is
- * gone afterwards. Shows every command as one types it, with its real answer; exits 1 where an answer is not as promised.
- * `--no-build` uses the dist/orchesjob that is there. The build needs nothing from npm, so nothing is installed.
+ * `bun run quickstart`: builds dist/orchesjob and runs a first real job with it, in a state directory that it deletes at the
+ * end. Shows every command as one types it, with its real answer; exits 1 if an answer is not as promised. `--no-build` uses
+ * the existing dist/orchesjob. The build needs nothing from npm, so nothing is installed.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ function promise(kept: boolean, what: string): void {
   if (!kept) throw new Error(`not as promised: ${what}`);
 }
 
-/** Shows a command and what it answers; returns its stdout. It must exit 0. */
+/** Shows a command and its answer; returns its stdout. Throws unless it exits 0. */
 async function type(line: string): Promise<string> {
   console.log(`\n$ ${line}`);
   const child = Bun.spawn(["sh", "-c", line], {
@@ -74,31 +74,29 @@ async function tour(): Promise<void> {
   const first = await ask(`orchesjob start --run-key checksum --sync -- sha256sum ${INPUT}`);
   promise(first.status === "SUCCEEDED" && first.exit_code === 0, "the job has succeeded");
 
-  console.log("\n# What is known of it, now and later.");
+  console.log("\n# What orchesjob knows of it, now and later.");
   const known = await ask("orchesjob status --run-key checksum");
   promise(known.job_id === first.job_id && known.status === "SUCCEEDED", "status knows the job");
 
-  console.log("\n# What it has written.");
+  console.log("\n# What it wrote.");
   const written = await type("orchesjob logs --run-key checksum");
   const digest = new Bun.CryptoHasher("sha256").update(readFileSync(join(root, INPUT))).digest("hex");
   promise(written === `${digest}  ${INPUT}\n`, "logs has what the command has written");
 
-  console.log(
-    "\n# A job that goes on for a while. Without --sync the answer comes as soon as the command runs.",
-  );
+  console.log("\n# A longer job. Without --sync, start answers as soon as the command runs.");
   const long = await ask("orchesjob start --run-key nightly -- sleep 600");
   promise(!long.existing && long.status === "RUNNING", "the long job runs");
 
-  console.log('\n# The same again, as a retry would do it: nothing is started twice. See "existing": true.');
+  console.log('\n# The same again, like a retry: nothing starts twice. See "existing": true.');
   const again = await ask("orchesjob start --run-key nightly -- sleep 600");
   promise(again.existing && again.job_id === long.job_id, "the second start gives the job that runs");
 
-  console.log("\n# Its end.");
+  console.log("\n# End it.");
   const cancelled = await ask("orchesjob cancel --run-key nightly");
   promise(cancelled.status === "CANCELLED", "the long job is cancelled");
 }
 
-/** The processes of our jobs: a worker has the state directory in its command line. */
+/** The workers of our jobs: they have the state directory in their command lines. */
 function workers(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -112,7 +110,7 @@ function workers(): number[] {
     .map(Number);
 }
 
-/** Leaves no process and no directory, also where the tour broke off in the middle. */
+/** Leaves no process and no directory behind, even if the tour broke off in the middle. */
 async function cleanUp(): Promise<void> {
   if (workers().length > 0)
     await Bun.$`orchesjob cancel --run-key nightly --grace-seconds 1`.env(environment).quiet().nothrow();
@@ -131,7 +129,7 @@ try {
     await cleanUp();
   }
   console.log(
-    "\nAll as promised, and the state directory of this tour is gone. Next: orchesjob --help, README.md",
+    "\nEverything is as promised, and the state directory of this tour is deleted. Next: orchesjob --help, README.md",
   );
 } catch (error) {
   console.error(`quickstart: ${error instanceof Error ? error.message : String(error)}`);

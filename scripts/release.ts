@@ -1,8 +1,7 @@
 /**
  * `bun run release`: makes dist/release, with an archive for each target of scripts/targets.ts, Debian packages, the install
- * script and SHA256SUMS. Everything is made a second time, from the commit, in another directory, and must be the same bytes.
- * Fails where a target cannot be built: there is no release with less than was asked for. Needs git, and the npm registry
- * for the targets' bases.
+ * script and SHA256SUMS. It makes everything a second time, from the commit, in another directory: the bytes must be the same.
+ * It fails if it cannot build one of the requested targets. Needs git, and the npm registry for the targets' bases.
  */
 import { $ } from "bun";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -15,10 +14,10 @@ import { selectTargets, TARGETS } from "./targets.ts";
 const USAGE = `usage: bun run release [--targets NAME,NAME,...] [--once] [--output DIR]
 
   --targets  only these of: ${TARGETS.map((target) => target.name).join(", ")}
-  --once     do not build a second time to see whether the same bytes come out
-  --output   where to put the release (default: dist/release); what is there is replaced
+  --once     build once only, without checking that a second build gives the same bytes
+  --output   where to put the release (default: dist/release); replaces what is there
 
-From sources without git, --commit NAME and the variable SOURCE_DATE_EPOCH stand for the commit and its time.
+For sources without git, --commit NAME and the variable SOURCE_DATE_EPOCH give the commit and its time.
 `;
 
 const root = new URL("..", import.meta.url).pathname;
@@ -29,18 +28,19 @@ interface Source {
   readonly epoch: number;
 }
 
-/** What is built is what is committed, so that anybody can build it again. */
+/** Returns the commit to build. Throws if anything is uncommitted: everybody must be able to build it again. */
 async function readSource(commit: string | undefined): Promise<Source> {
   if (commit !== undefined) return { commit, epoch: Number(process.env["SOURCE_DATE_EPOCH"]) };
   const changed = await $`git -C ${root} status --porcelain`.quiet().text();
-  if (changed !== "") throw new Error(`commit or remove first what is not committed:\n${changed.trimEnd()}`);
+  if (changed !== "")
+    throw new Error(`there are uncommitted changes; commit or remove them first:\n${changed.trimEnd()}`);
   const epoch = Number(await $`git -C ${root} log -1 --format=%ct`.quiet().text());
   return { commit: await readCommit(root), epoch };
 }
 
 /**
- * Builds the same commit in a directory of another name, with another zone, umask and time, and with the targets' bases
- * fetched anew. Throws where anything differs.
+ * Builds the same commit in another directory, with another time zone, umask and time, and with the targets' bases fetched
+ * again. Throws if anything differs.
  */
 async function buildAgain({ commit, epoch }: Source, targets: string, first: string): Promise<void> {
   const scratch = `${first}.again`;
@@ -76,7 +76,7 @@ async function buildAgain({ commit, epoch }: Source, targets: string, first: str
     const expected = new Set(sums(first));
     const other = sums(second).filter((line) => !expected.delete(line));
     if (other.length > 0 || expected.size > 0)
-      throw new Error(`the second build gave other bytes:\n${[...expected, ...other].sort().join("\n")}`);
+      throw new Error(`the second build gave different bytes:\n${[...expected, ...other].sort().join("\n")}`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -103,10 +103,10 @@ async function release(): Promise<void> {
       `commit ${source.commit} of ${new Date(source.epoch * 1000).toISOString()}, Bun ${Bun.version}`,
     );
     await makeRelease({ root, output: part, ...source, targets, say: (line) => console.log(line) });
-    if (values.once) console.log("built once: whether it is reproducible was not checked");
+    if (values.once) console.log("built once, so reproducibility was not checked");
     else {
       await buildAgain(source, values.targets, part);
-      console.log("built again in another directory, with the bases fetched anew: the same bytes");
+      console.log("built again in another directory, with the bases fetched again: the same bytes");
     }
     if (existsSync(output)) rmSync(output, { recursive: true });
     renameSync(part, output);

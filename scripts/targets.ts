@@ -1,17 +1,17 @@
-/** The one table of what a release is built for. scripts/install.sh chooses between these names; docs/releases.md says what was run on each. */
+/** The targets of a release. scripts/install.sh chooses between these names; docs/releases.md says what was run on each. */
 
 export interface Target {
   /** As in `orchesjob-VERSION-NAME.tar.gz`. */
   readonly name: string;
   /** What `bun build --target=` calls it. */
   readonly bun: string;
-  /** The architecture of Debian that gets its package from this target. */
+  /** The Debian architecture whose package is made from this target. */
   readonly debian?: "amd64" | "arm64";
 }
 
 export const TARGETS: readonly Target[] = [
   { name: "linux-x64", bun: "bun-linux-x64" },
-  // A package cannot choose by the processor, so Debian's is the one that runs on each.
+  // A package cannot depend on the processor's features, so Debian gets the target that runs on all of them.
   { name: "linux-x64-baseline", bun: "bun-linux-x64-baseline", debian: "amd64" },
   { name: "linux-x64-musl", bun: "bun-linux-x64-musl" },
   { name: "linux-arm64", bun: "bun-linux-arm64", debian: "arm64" },
@@ -20,7 +20,7 @@ export const TARGETS: readonly Target[] = [
   { name: "darwin-x64", bun: "bun-darwin-x64" },
 ];
 
-/** The targets of these names, in the table's order. Throws where one is not in the table, or none is asked for. */
+/** Returns the targets of these names, in the table's order. Throws if a name is not in the table, or there are none. */
 export function selectTargets(names: readonly string[]): readonly Target[] {
   const unknown = names.filter((name) => !TARGETS.some((target) => target.name === name));
   if (unknown.length > 0 || names.length === 0)

@@ -33,7 +33,7 @@ const report = join(scratch, "junit.xml");
 const words = process.argv.slice(2);
 const code = await step("tests", [
   "test",
-  // One more than there are processors: many tests wait, for a time limit to be over, or for a patience.
+  // One more than there are processors: many tests only wait for time to pass.
   `--parallel=${availableParallelism() + 1}`,
   "--reporter=junit",
   `--reporter-outfile=${report}`,
@@ -45,7 +45,7 @@ const count = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(tota
 const failed = count("failures") + count("errors");
 const skipped = count("skipped");
 const passed = count("tests") - failed - skipped;
-// A test runner that failed without a failed test (a crash, say) must not look like a success.
+// A test runner that failed without a failed test (a crash, for example) must not look like a success.
 console.log(
   `${passed} passed, ${code !== 0 && failed === 0 ? 1 : failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`,
 );

@@ -1,4 +1,4 @@
-/** Growth: what a long history costs those who do not ask for it, how fast `clean` is, and what a job takes on the disk. */
+/** Growth: what a long history costs commands that do not read it, how fast `clean` is, and how much disk a job takes. */
 import { Database } from "bun:sqlite";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -10,14 +10,14 @@ import { ask, median, time } from "./stopwatch.ts";
 export interface GrowthOptions {
   readonly binary: string;
   readonly scratch: string;
-  /** Finished jobs in the long history; half of them are cleaned, with their files gone. */
+  /** Finished jobs in the long history; half of them are cleaned, without log files. */
   readonly jobs: number;
   /** Jobs to clean that have both files. */
   readonly jobsWithFiles: number;
   readonly rounds: number;
 }
 
-/** At most so much of the same in a directory of few jobs. */
+/** The largest allowed ratio to the same command in a directory of few jobs. */
 const WANTED = 1.15;
 
 export async function measureGrowth(options: GrowthOptions): Promise<Section> {
@@ -65,7 +65,7 @@ async function compare(binary: string, few: string, many: string, rounds: number
   const taken = cases.map(() => ({ few: [] as number[], many: [] as number[] }));
   for (let round = -3; round < rounds; round++) {
     for (const [index, { name, words }] of cases.entries()) {
-      // In turn, so that neither is always the one behind the other's tail.
+      // In turn, so that neither always runs right after the other.
       const order = round % 2 === 0 ? (["few", "many"] as const) : (["many", "few"] as const);
       for (const which of order) {
         setVariable("ORCHESJOB_HOME", which === "few" ? few : many);
@@ -90,7 +90,7 @@ function makeHome(binary: string, path: string): string {
   return path;
 }
 
-/** Microseconds of the first job's start; the others follow in steps of a second, each of which is over at once. */
+/** Start of the first job, in microseconds; the others follow at steps of a second, and end at once. */
 const EPOCH_US = Date.UTC(2020, 0, 1) * 1000;
 const STEP_US = 1_000_000;
 const KEYS = 1_000;
@@ -121,13 +121,13 @@ function touch(path: string): void {
   closeFile(openFile(path, "append"));
 }
 
-/** Cleans so many jobs after the first that are there no more; returns jobs a second. */
+/** Cleans `jobs` jobs; the first `gone` are cleaned already. Returns jobs per second. */
 function timeClean(binary: string, home: string, gone: number, jobs: number): number {
   const before = new Date((EPOCH_US + (gone + jobs) * STEP_US) / 1000).toISOString();
   const begin = performance.now();
   const { deleted } = ask<{ deleted: number }>([binary, "clean", "--before", before], home);
   const seconds = (performance.now() - begin) / 1000;
-  if (deleted !== jobs) throw new Error(`clean deleted ${deleted} jobs, and not ${jobs}`);
+  if (deleted !== jobs) throw new Error(`clean deleted ${deleted} jobs, not ${jobs}`);
   return deleted / seconds;
 }
 
@@ -136,5 +136,5 @@ function databaseBytes(home: string): number {
   return sizeOf("orchesjob.db") + sizeOf("orchesjob.db-wal");
 }
 
-const count = (figure: number) => figure.toLocaleString("en");
+const count = (number: number) => number.toLocaleString("en");
 const megabytes = (bytes: number) => `${(bytes / 1_000_000).toFixed(2)} MB`;

@@ -1,7 +1,7 @@
 /**
  * Latency: each command as a whole process, interleaved with an empty executable in an order that changes with each round, so
- * that what the machine does between hits all. Each executable is run from several copies in turn: where its pages happen to
- * lie in memory makes a copy up to a sixth slower than another, for as long as it is there.
+ * that disturbances of the machine hit all. Each executable runs from several copies in turn: depending on where its pages lie
+ * in memory, a copy is up to a sixth slower than another, for as long as it exists.
  */
 import { copyFileSync, fdatasyncSync, openSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -18,24 +18,27 @@ export interface LatencyOptions {
 
 interface Case {
   readonly name: string;
-  /** Ratio to `empty` that is asked for; undefined: a floor, for orientation. */
+  /** The largest allowed ratio to `empty`; undefined: a floor, for orientation. */
   readonly wanted?: number;
   readonly argv: (round: number) => readonly string[];
 }
 
 const COPIES = 4;
 
-/** Until the worker of a command that was over in a moment is gone. */
+/** Time for the worker of a short command to end, in ms. */
 const SETTLE_MS = 25;
 
-/** Copies of an executable; returns which one a round takes. */
+/** Copies an executable; returns the function that chooses the copy for a round. */
 function copies(file: string, directory: string): (round: number) => string {
   const paths = Array.from({ length: COPIES }, (_, index) => join(directory, `${basename(file)}-${index}`));
   for (const path of paths) copyFileSync(file, path);
   return (round) => paths[(round + COPIES) % COPIES]!;
 }
 
-/** The numbers below `count`, in any order: whoever ran always behind the same program would find its caches as that left them. */
+/**
+ * The numbers below `count`, in random order: a program that always ran after the same one would find the caches as that one
+ * left them.
+ */
 function shuffled(count: number): number[] {
   const numbers = Array.from({ length: count }, (_, index) => index);
   for (let rest = count; rest > 1; rest--) {
@@ -81,9 +84,9 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
     for (const index of shuffled(cases.length)) {
       const { name, argv } = cases[index]!;
       const ms = time(argv(round));
-      // The first rounds warm the caches up.
+      // The first rounds warm up the caches.
       if (round >= 0) taken[index]!.push(ms);
-      // It would be in the next one's way.
+      // Its worker would slow down the next command.
       if (/^(start|run)/.test(name)) await Bun.sleep(SETTLE_MS);
     }
   }
@@ -95,7 +98,7 @@ export async function measureLatency({ binary, empty, scratch, rounds }: Latency
   return [...rows, { name: "fdatasync of a page (floor)", value: `${measureSync(scratch).toFixed(2)} ms` }];
 }
 
-/** The same with what could not be measured. */
+/** The measurements, with a note of what could not be measured. */
 export async function latencySection(options: LatencyOptions): Promise<Section> {
   const rows = await measureLatency(options);
   const missing = Bun.which("python3", { PATH: "/usr/bin:/bin" }) === null ? ["python3"] : [];

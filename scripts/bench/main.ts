@@ -33,14 +33,14 @@ const SECTIONS: Readonly<Record<string, () => Promise<Section>>> = {
 };
 
 async function prepare(): Promise<void> {
-  // The test of the bench has just built it, and others are using it.
+  // The test of the benchmark has just built it, and other tests are using it.
   if (form !== "tiny") await $`${process.execPath} scripts/build.ts`.cwd(root).quiet();
   const source = join(scratch, "empty.ts");
   writeFileSync(source, "");
   await compileExecutable({ source, outfile: empty });
 }
 
-/** A section that fails is told in its place, and the others are measured all the same. */
+/** Measures a section. Reports a failure in its place, so that the other sections are still measured. */
 async function measure(name: string, section: () => Promise<Section>): Promise<Section> {
   try {
     return await section();

@@ -1,4 +1,4 @@
-/** Memory: what a worker keeps to itself while it waits, and the most that `logs` and `run` take for a large output. */
+/** Memory: what an idle worker shares with no other process, and the most that `logs` and `run` take for a large output. */
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setVariable } from "../../src/linux/ffi/environment.ts";
@@ -62,7 +62,7 @@ export async function measureMemory(options: MemoryOptions): Promise<Section> {
   }
 }
 
-/** In kB. */
+/** Returns the peak memory of a command, in kB. */
 function peakOf(argv: readonly string[]): number {
   const pid = launch(argv);
   let peak = 0;

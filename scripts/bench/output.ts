@@ -31,7 +31,7 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
     logs: shell(`"$BINARY" logs --run-key r >/dev/null`),
     logsPipe: shell(`"$BINARY" logs --run-key r | cat >/dev/null`),
   };
-  // dd(1) times itself: how fast the command is, without what is around it.
+  // dd(1) times itself, without what is around it.
   const dd = ["dd", "if=/dev/zero", `bs=${BLOCK_BYTES}`, `count=${Math.ceil(bytes / BLOCK_BYTES)}`];
   const redirected: number[] = [];
   const started: number[] = [];
@@ -77,7 +77,7 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
     ],
   };
 
-  /** Nobody's pages are in the next one's way. */
+  /** Frees pages that would slow down the next command. */
   function clear(): void {
     rmSync(home, { recursive: true, force: true });
     rmSync(file, { force: true });
@@ -85,10 +85,10 @@ export async function measureOutput({ binary, scratch, bytes, rounds }: OutputOp
   }
 }
 
-/** What dd says that it took, in seconds. */
+/** Returns the time that dd reports, in seconds. */
 function secondsOf(file: string): number {
   const text = readFileSync(file, "utf8");
   const seconds = /copied, ([\d.e+-]+) s/.exec(text)?.[1];
-  if (seconds === undefined) throw new Error(`dd says nothing of its time: ${text}`);
+  if (seconds === undefined) throw new Error(`dd reports no time: ${text}`);
   return Number(seconds);
 }

@@ -1,4 +1,4 @@
-/** What the kernel counts of a living process, all threads together. */
+/** Reads what the kernel counts for a living process, all threads together. */
 import { readdirSync, readFileSync } from "node:fs";
 
 /** kB that no other process shares, and the process's fair share of all it has mapped. */
@@ -8,7 +8,7 @@ export function memoryOf(pid: number): { readonly privateKb: number; readonly ps
   return { privateKb: field("Private_Clean") + field("Private_Dirty"), pssKb: field("Pss") };
 }
 
-/** The most memory that a process has had, in kB; 0 where it has just ended. */
+/** The peak memory of a process, in kB; 0 if it has just ended. */
 export function peakMemoryOf(pid: number): number {
   try {
     const text = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -29,7 +29,7 @@ export function effortOf(pid: number): { readonly cpuMs: number; readonly sleeps
       const status = readFileSync(`${task}/status`, "utf8");
       sleeps += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
     } catch {
-      // A thread that has just ended; what it used is not counted any more.
+      // The thread has just ended; its time is not counted any more.
     }
   }
   return { cpuMs, sleeps };

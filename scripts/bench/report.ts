@@ -1,14 +1,14 @@
-/** What a benchmark found, as tables for people and as JSON. */
+/** Reports what a benchmark found, as tables for people and as JSON. */
 import { cpus } from "node:os";
 
 export interface Row {
   readonly name: string;
   readonly value: string;
-  /** To the floor of its section. */
+  /** Ratio to the floor of its section. */
   readonly ratio?: number | undefined;
-  /** The ratio that is asked for, at most. */
+  /** The largest allowed ratio. */
   readonly wanted?: number | undefined;
-  /** What is asked for where that is no ratio, or one that is to be exceeded; for a person. */
+  /** What is required, as text, if it is not a largest ratio. */
   readonly aim?: string;
   /** Whether `aim` is missed. */
   readonly missed?: boolean;
@@ -26,23 +26,23 @@ export function machine(): string {
   return `${processors.length} × ${processors[0]?.model ?? "unknown processor"}, Bun ${Bun.version}`;
 }
 
-/** A figure that has to be at most, or at least, so much. */
-export function atMost(name: string, figure: number, limit: number, unit: string): Row {
-  return { name, value: format(figure, unit), aim: `≤ ${format(limit, unit)}`, missed: figure > limit };
+/** A row whose value must be at most, or at least, the limit. */
+export function atMost(name: string, metric: number, limit: number, unit: string): Row {
+  return { name, value: format(metric, unit), aim: `≤ ${format(limit, unit)}`, missed: metric > limit };
 }
 
-export function atLeast(name: string, figure: number, limit: number, unit: string): Row {
-  return { name, value: format(figure, unit), aim: `≥ ${format(limit, unit)}`, missed: figure < limit };
+export function atLeast(name: string, metric: number, limit: number, unit: string): Row {
+  return { name, value: format(metric, unit), aim: `≥ ${format(limit, unit)}`, missed: metric < limit };
 }
 
-/** A ratio to a floor that has to be at least so much. */
+/** A row whose ratio to a floor must be at least the limit. */
 export function ratioAtLeast(name: string, value: string, ratio: number, limit: number): Row {
   return { name, value, ratio, aim: `≥ ${limit}×`, missed: ratio < limit };
 }
 
-function format(figure: number, unit: string): string {
-  const digits = Math.abs(figure) >= 100 ? 0 : 2;
-  return `${figure.toLocaleString("en", { maximumFractionDigits: digits })} ${unit}`.trim();
+function format(metric: number, unit: string): string {
+  const digits = Math.abs(metric) >= 100 ? 0 : 2;
+  return `${metric.toLocaleString("en", { maximumFractionDigits: digits })} ${unit}`.trim();
 }
 
 export function isMissed(row: Row): boolean {

@@ -10,7 +10,7 @@ export interface RestOptions {
   readonly binary: string;
   readonly scratch: string;
   readonly seconds: number;
-  /** How long the beginning may take, in ms. */
+  /** How long the processes may take to settle, in ms. */
   readonly settlingMs: number;
 }
 

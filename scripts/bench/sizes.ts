@@ -9,7 +9,7 @@ interface Sizes {
   readonly output: { readonly bytes: number; readonly rounds: number };
 }
 
-/** After that a worker does nothing but wait, in ms. */
+/** After this time a worker only waits, in ms. */
 const SETTLING_MS = 2_500;
 
 export const SIZES: Readonly<Record<"full" | "quick" | "tiny", Sizes>> = {
@@ -29,7 +29,7 @@ export const SIZES: Readonly<Record<"full" | "quick" | "tiny", Sizes>> = {
     rest: { seconds: 8, settlingMs: SETTLING_MS },
     output: { bytes: 256_000_000, rounds: 3 },
   },
-  /** For the test that every part works: its figures mean nothing. */
+  /** For the test that every part works: its results mean nothing. */
   tiny: {
     latency: { rounds: 1 },
     growth: { jobs: 200, jobsWithFiles: 50, rounds: 1 },

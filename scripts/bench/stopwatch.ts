@@ -1,4 +1,4 @@
-/** Times whole processes, from posix_spawn to the reaped child, with as little of our own as can be. */
+/** Times whole processes, from posix_spawn to the reaped child, with as little overhead as possible. */
 import { closeFile, moveUp, openFile } from "../../src/linux/file.ts";
 import { libc } from "../../src/linux/ffi/libc.ts";
 import { spawnProcess } from "../../src/linux/spawn.ts";
@@ -30,7 +30,7 @@ export function waitFor(pid: number): number {
   return (status[0]! >> 8) & 0xff;
 }
 
-/** Calls again and again while the child runs; returns its exit code. */
+/** Calls `look` repeatedly while the child runs; returns its exit code. */
 export function watch(pid: number, look: () => void): number {
   while (libc.waitpid(pid, status, WNOHANG) === 0) {
     look();
@@ -39,7 +39,7 @@ export function watch(pid: number, look: () => void): number {
   return (status[0]! >> 8) & 0xff;
 }
 
-/** One run, in ms. Throws where it does not exit 0: a failure is fast. */
+/** Times one run, in ms. Throws unless it exits 0: a failure is fast. */
 export function time(argv: readonly string[]): number {
   const begin = performance.now();
   const code = waitFor(launch(argv));
@@ -48,7 +48,7 @@ export function time(argv: readonly string[]): number {
   return took;
 }
 
-/** Runs commands, so many at a time; returns ms from the first start to the last end. Throws where one does not exit 0. */
+/** Runs commands, `callers` at a time; returns the ms from the first start to the last end. Throws unless all exit 0. */
 export function timeTogether(callers: number, commands: readonly (readonly string[])[]): number {
   const begin = performance.now();
   for (let started = 0, ended = 0; ended < commands.length;) {

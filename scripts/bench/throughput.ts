@@ -1,4 +1,4 @@
-/** Throughput: starts a second of eight callers at once, against the same callers running an empty executable. */
+/** Throughput: starts per second of eight callers at once, against the same callers running an empty executable. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setVariable } from "../../src/linux/ffi/environment.ts";
@@ -35,7 +35,7 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Sec
     for (const [which, { argv }] of cases.entries()) {
       const commands = Array.from({ length: starts }, (_, index) => argv(round, index));
       rates[which]!.push((starts / timeTogether(CALLERS, commands)) * 1000);
-      // The last jobs are still on their way.
+      // The last jobs are still running.
       await Bun.sleep(200);
     }
   }

@@ -1,10 +1,10 @@
 /**
- * The containers that a release is packed into: tar, gzip and ar, written here, so that the same files give the same bytes
- * whatever tar(1), umask, user or time zone the machine has. gzip is libdeflate's, which does not depend on the processor.
+ * Packs a release: tar, gzip and ar, written here, so that the same files give the same bytes whatever tar(1), umask, user or
+ * time zone the machine has. gzip is libdeflate's, which does not depend on the processor.
  */
 
 export interface File {
-  /** Relative, with `/`. Its directories come by themselves. */
+  /** Relative, with `/`. `tar` adds its directories. */
   readonly path: string;
   readonly content: Uint8Array;
   readonly executable?: boolean;
@@ -42,13 +42,13 @@ export function tar(files: readonly File[], prefix: string, mtime: number): Uint
   return join([...blocks, new Uint8Array(1024)]);
 }
 
-/** `a/b/c`: `a/` and `a/b/`. */
+/** The directories above a path. `a/b/c`: `a/` and `a/b/`. */
 function parents(path: string): string[] {
   return [...path.matchAll(/\//g)].map((slash) => path.slice(0, slash.index + 1));
 }
 
 function tarHeader(name: string, mode: number, type: string, size: number, mtime: number): Uint8Array {
-  // The format has a way for longer names, which we do not need.
+  // The format allows longer names, but we do not need them.
   if (encoder.encode(name).length > 100) throw new Error(`too long for a tar header: ${name}`);
   const octal = (value: number, width: number) => value.toString(8).padStart(width - 1, "0") + "\0";
   const head = name.padEnd(100, "\0") + octal(mode, 8) + octal(0, 8) + octal(0, 8);
@@ -60,12 +60,12 @@ function tarHeader(name: string, mode: number, type: string, size: number, mtime
   return block;
 }
 
-/** Without a name and without a time. Level 9 takes twice as long as 6, for 0.4 % of an executable. */
+/** Compresses, with no name and no time in the header. Level 9 takes twice as long as 6 and saves 0.4 % of an executable. */
 export function gzip(data: Uint8Array<ArrayBuffer>, level: 6 | 9 = 6): Uint8Array {
   return Bun.gzipSync(data, { library: "libdeflate", level });
 }
 
-/** An ar archive, as Debian's packages are one. */
+/** An ar archive, which is what a Debian package is. */
 export function ar(members: readonly File[], mtime: number): Uint8Array {
   const blocks = members.flatMap(({ path, content }) => {
     const header = [path.padEnd(16), String(mtime).padEnd(12), "0     ", "0     ", "100644  "].join("");

@@ -1,4 +1,4 @@
-/** Debian's package: an ar archive of two tar archives. Installing it starts and enables nothing. */
+/** Makes the Debian package: an ar archive of two tar archives. Installing it starts and enables nothing. */
 import { createHash } from "node:crypto";
 import manifest from "../../package.json";
 import { ar, type File, gzip, tar, textFile } from "./archive.ts";
@@ -43,7 +43,7 @@ export function debianPackage({ architecture, executable, files, epoch }: Packag
   );
 }
 
-/** Where Debian wants a file of the archive; none for what it has in a form of its own. */
+/** Puts a file of the archive where Debian wants it; drops files for which the package has its own form. */
 function place(file: File): readonly File[] {
   const [folder, name] = file.path.split(/\/(?=[^/]*$)/);
   const doc = { ...file, path: `usr/share/doc/orchesjob/${file.path}` };
@@ -82,7 +82,7 @@ set -e
 
 const DISABLE = `#!/bin/sh
 set -e
-# Timers that somebody has enabled would go on without the program. Jobs that run go on, as they should.
+# Disable the timers that somebody has enabled: without the program they would only fail. Running jobs go on.
 if [ "$1" = remove ] && command -v systemctl >/dev/null; then
   for link in /etc/systemd/system/*.wants/orchesjob-clean.timer /etc/systemd/system/*.wants/orchesjob@*.timer; do
     [ -L "$link" ] || continue
@@ -104,11 +104,11 @@ Section: admin
 Priority: optional
 Description: ${manifest.description.replace(/:.*/, "")}
  A command starts once per run key: while a job of the key is active, every
- further start gives back the same job. The job goes on by itself when its
- caller dies or the SSH session breaks; its output, exit code and history stay.
+ further start returns the same job. The job goes on when its caller dies or
+ the SSH session breaks; its output, exit code and history are kept.
  .
  For cron, shell scripts and orchestrators that must be able to repeat a start
- without fear.
+ safely.
 `;
 }
 
@@ -116,7 +116,7 @@ function changelog(epoch: number): string {
   const date = new Date(epoch * 1000).toUTCString().replace("GMT", "+0000");
   return `orchesjob (${manifest.version}) unstable; urgency=medium
 
-  * What is new is in CHANGELOG.md, beside this file.
+  * See CHANGELOG.md, beside this file.
 
  -- ${MAINTAINER}  ${date}
 `;
@@ -128,9 +128,9 @@ function copyright(files: readonly File[]): string {
   const paragraph = terms!.trimEnd().split("\n");
   return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: orchesjob
-Comment: The executable has the Bun runtime in it, which is under the MIT license,
- and with it libraries under licenses of their own, JavaScriptCore (LGPL-2) among
- them. See https://bun.com/docs/project/license
+Comment: The executable contains the Bun runtime, which is under the MIT license,
+ and with it libraries under their own licenses, such as JavaScriptCore (LGPL-2).
+ See https://bun.com/docs/project/license
 
 Files: *
 Copyright: ${year!.replace(/^Copyright \(c\) /, "")}
@@ -142,8 +142,8 @@ ${paragraph.map((line) => (line === "" ? " ." : ` ${line}`)).join("\n")}
 }
 
 /**
- * What lintian says of the Bun runtime, which we take as it comes. It must not be stripped: what is behind the symbols is
- * our program.
+ * Silences what lintian says of the Bun runtime, which we take as it is. It must not be stripped: our program follows the
+ * symbols.
  */
 const OVERRIDES = `orchesjob: unstripped-binary-or-object [usr/bin/orchesjob]
 orchesjob: embedded-library * [usr/bin/orchesjob]

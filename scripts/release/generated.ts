@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { File } from "./archive.ts";
 
-/** Printed on stdout by these words. */
+/** Files that the executable prints on stdout, with its arguments. */
 const PRINTED: readonly { readonly path: string; readonly words: readonly string[] }[] = [
   { path: "completions/orchesjob.bash", words: ["completion", "bash"] },
   { path: "completions/_orchesjob", words: ["completion", "zsh"] },
@@ -12,16 +12,13 @@ const PRINTED: readonly { readonly path: string; readonly words: readonly string
   { path: "man/orchesjob.1", words: ["man"] },
 ];
 
-/** Written into a directory by these words. */
+/** Files that it writes into a directory, with its arguments. */
 const UNITS = {
   path: "systemd",
   words: (directory: string, program: string) => ["systemd", "--output", directory, "--program", program],
 };
 
-/**
- * Runs an executable of this machine for each. Throws where one fails, or comes out empty.
- * @param program where the executable will be when it is installed
- */
+/** Generates the files with an executable for this machine. Throws if it fails, or a file is empty. */
 export function generate(executable: string, program: string): readonly File[] {
   const scratch = mkdtempSync(join(tmpdir(), "orchesjob-generate-"));
   try {
@@ -33,7 +30,7 @@ export function generate(executable: string, program: string): readonly File[] {
     }));
     if (units.length === 0) throw new Error("orchesjob systemd wrote no unit");
     const empty = [...printed, ...units].find(({ content }) => content.length === 0);
-    if (empty !== undefined) throw new Error(`${empty.path}: nothing came out`);
+    if (empty !== undefined) throw new Error(`${empty.path} is empty`);
     return [...printed, ...units];
   } finally {
     rmSync(scratch, { recursive: true });
@@ -41,7 +38,7 @@ export function generate(executable: string, program: string): readonly File[] {
 }
 
 function ask(executable: string, words: readonly string[]): Uint8Array {
-  // Nothing of the one who builds may come in: no state directory, language or zone.
+  // Nothing of the builder's may get in: no state directory, language or time zone.
   const environment = { PATH: "/usr/bin:/bin", TZ: "UTC", LC_ALL: "C", ORCHESJOB_HOME: "/nonexistent" };
   const { exitCode, stdout, stderr } = Bun.spawnSync([executable, ...words], { env: environment });
   if (exitCode !== 0)

@@ -1,9 +1,9 @@
-/** What an executable is, from its first bytes, and whether it runs here: a target must be what its name says. */
+/** Checks an executable: what it is, by its first bytes, and whether it runs here. A target must be what its name says. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** `linux-x64`, `linux-arm64-musl`, `darwin-arm64`, …: what the file itself says it is made for. */
+/** Returns the platform that the file itself names: `linux-x64`, `linux-arm64-musl`, `darwin-arm64`, …. */
 export function readPlatform(executable: Uint8Array): string {
   const view = new DataView(executable.buffer, executable.byteOffset, 4096);
   // Mach-O of 64 bits: magic, then the processor.
@@ -16,7 +16,7 @@ export function readPlatform(executable: Uint8Array): string {
   return `linux-${machine}${page.includes("/ld-musl-") ? "-musl" : ""}`;
 }
 
-/** Runs a job with it. False where this machine cannot execute such a file; throws where it does not do what it must. */
+/** Runs a job with it. Returns false if this machine cannot execute such a file; throws if the job fails. */
 export function tryJob(executable: string): boolean {
   const home = mkdtempSync(join(tmpdir(), "orchesjob-try-"));
   const env = { PATH: "/usr/bin:/bin", ORCHESJOB_HOME: join(home, "state") };

@@ -16,17 +16,19 @@ const DOCUMENTS = ["README.md", "LICENSE", "CHANGELOG.md", "docs"];
 export interface Plan {
   /** The checkout, with a slash at its end. */
   readonly root: string;
-  /** Must not be there yet. */
+  /** Must not exist yet. */
   readonly output: string;
   readonly commit: string;
-  /** Seconds: the time of every file, so that the time of the build is nowhere. */
+  /** Seconds: the time of every file, so that the time of the build appears nowhere. */
   readonly epoch: number;
   readonly targets: readonly Target[];
-  /** Hears a line for each file that is made. */
+  /** Called with a line for each file that is made. */
   readonly say: (line: string) => void;
 }
 
-/** Throws where anything cannot be made, or is not what its name says; then `output` is not complete. */
+/**
+ * Makes the release. Throws if it cannot make something, or something is not what its name says; then `output` is incomplete.
+ */
 export async function makeRelease(plan: Plan): Promise<void> {
   const scratch = `${plan.output}.scratch`;
   rmSync(scratch, { recursive: true, force: true });
@@ -56,7 +58,7 @@ function readSource(root: string, path: string): File[] {
   return names.map((name) => ({ path: name, content: new Uint8Array(readFileSync(join(root, name))) }));
 }
 
-/** What goes beside the executable. The units name its place, which is not the same in a package. */
+/** The files beside the executable. The units name its path, which differs in a package. */
 interface Files {
   readonly archive: readonly File[];
   readonly debian: readonly File[];
@@ -93,13 +95,13 @@ async function makeTarget(plan: Plan, target: Target, files: Files, scratch: str
   );
 }
 
-/** Returns its size, for people. */
+/** Writes a file; returns its size as text. */
 function write({ output }: Plan, name: string, content: Uint8Array | string): string {
   writeFileSync(join(output, name), content);
   return `${(content.length / 1e6).toFixed(1)} MB`.padStart(8);
 }
 
-/** As sha256sum prints and checks it. */
+/** Returns the checksums in the format of sha256sum. */
 function checksums(directory: string): string {
   return readdirSync(directory)
     .sort()

@@ -1,4 +1,7 @@
-/** Any command that comes across a finished job whose hook has not run yet, and is not running, has it run. */
+/**
+ * Starts overdue hooks: those of ended jobs that have not run and that nobody runs. Commands call it for the jobs they look
+ * at.
+ */
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
@@ -7,17 +10,14 @@ import type { Context } from "../state/context.ts";
 import { hookFiles } from "../state/paths.ts";
 import { spawnHookRunner } from "./spawn.ts";
 
-/** Processes that one command starts at most, and jobs that each of them is given; the next command sees the rest. */
+/** How many processes one command starts at most, and for how many jobs each; the next command takes the rest. */
 const LANES = 4;
 const JOBS_PER_LANE = 200;
 
-/** Those that this process has started somebody for: what comes of it is for the next command to see. */
+/** Jobs for which this process has started a runner; the next command sees what came of it. */
 const started = new Set<string>();
 
-/**
- * Returns as soon as the hooks will run, in processes of their own. Says nothing where that fails: the next command tries
- * again.
- */
+/** Resolves as soon as the processes that run the hooks are started. Reports no failure: the next command tries again. */
 export async function catchUpHooks(context: Context, jobs: readonly Job[]): Promise<void> {
   try {
     const idle = jobs
@@ -37,11 +37,14 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
       }
     }
   } catch {
-    // Whoever asked about a job gets the answer all the same.
+    // The caller asked about a job, and gets the answer in any case.
   }
 }
 
-/** In a service that ends with us, or a session whose processes are killed, a runner needs a scope as a job does. */
+/**
+ * Moves a process into a scope if a service or login session that we are in would end it, as we do for a job. Reports no
+ * failure.
+ */
 export async function keepAlive(
   context: Context,
   pid: number,
@@ -56,6 +59,6 @@ export async function keepAlive(
   try {
     await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });
   } catch {
-    // It ends with the service, and the next command tries again.
+    // The process may end with the service; then the next command tries again.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Runs the hook of a job whose end is recorded: at least once, and never twice at the same time. Two locks see to that.
- * Who runs it holds the one (locks/<job-id>.hook), and is known by it to be alive. The hook's own processes hold the other,
- * on their output (logs/<job-id>.hook), so that a hook that outlived its runner is waited for before it runs again.
+ * Runs the hook of a job whose end is recorded: at least once, and never twice at the same time. Two locks ensure that. The
+ * process that runs the hook holds one (locks/<job-id>.hook), which proves that it lives. The hook's own processes hold the
+ * other, on their output (logs/<job-id>.hook): so the next runner waits for a hook that outlived its runner.
  */
 import { formatExactly } from "../job/duration.ts";
 import { isHookDue } from "../job/hook.ts";
@@ -32,11 +32,11 @@ import { hookFiles } from "../state/paths.ts";
 import type { RetryingStore } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
 
-/** How long the result is tried to be recorded, in ms. Then the hook will run again, which it must be able to bear. */
+/** How long the runner tries to record the result, in ms. After that the hook will run again, which hooks must tolerate. */
 const RECORD_PATIENCE_MS = 600_000;
-/** Between two looks whether a hook that outlived its runner has ended. */
+/** Pause between two checks whether a hook that outlived its runner has ended, in ms. */
 const LOOK_MS = 50;
-/** How much of the hook's last line is recorded. */
+/** How much of the hook's last line is recorded, in bytes. */
 const LAST_WORDS_BYTES = 300;
 
 export interface HookStage {
@@ -47,7 +47,7 @@ export interface HookStage {
   readonly settings: HookSettings;
 }
 
-/** `lock`: that of the job's hook, which we hold (see takeLock); it is given back. */
+/** Runs the hook if it is due, records how it ended, and releases `lock`, which is that of the hook (see takeHookLock). */
 export async function runHook(stage: HookStage, jobId: string, lock: number): Promise<void> {
   const { context, retryingStore } = stage;
   const files = hookFiles(context.home, jobId);
@@ -58,9 +58,9 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
     if (job !== undefined && isHookDue(job)) {
       const output = openOutput(context, files.log);
       try {
-        // Where one of an earlier run lives on, and cannot be ended from here, the hook stays due.
+        // If a process of an earlier run lives and cannot be ended from here, the hook stays due.
         if (!(await outlast(stage, job, files.log, output))) return;
-        // The one that was waited for may have had a runner all the same, if somebody deleted the lock file.
+        // The earlier run may have been recorded meanwhile: if somebody deleted the lock file, its runner may live.
         job = await look();
         if (job?.onExit != null && isHookDue(job)) {
           const result = await execute(stage, job, job.onExit, files.log, output);
@@ -71,14 +71,14 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
       }
     }
     if (job !== undefined && isActive(job.status)) return;
-    // Only now, when nobody will ever want to run it again, so that two runners cannot have two files of this name.
+    // Delete the lock file only when the hook will never run again: two runners must not lock two files of this name.
     removeFile(files.lock);
   } finally {
     closeFile(lock);
   }
 }
 
-/** The hook matters more than its words: where they cannot be kept it runs without. */
+/** Opens the hook's output. If that fails, the hook runs without: it matters more than its output. */
 function openOutput(context: Context, path: string): number {
   try {
     makeDirectory(context.home.logs);
@@ -90,8 +90,9 @@ function openOutput(context: Context, path: string): number {
 }
 
 /**
- * Takes the lock of the output, once the processes of an earlier run have ended: by themselves, or for us. False where they
- * have not. They are known by that lock, which a container shows as well, or by their environment, where they shed the output.
+ * Takes the lock of the output once the processes of an earlier run have ended, by themselves or because we ended them.
+ * Returns false if they have not. They are recognized by that lock, which also works across containers, or by their
+ * environment if they closed the output.
  */
 async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<boolean> {
   const isFile = statFd(output)?.kind === "file";
@@ -115,7 +116,7 @@ async function execute(
   output: number,
 ): Promise<HookResult> {
   const begin = statFd(output)?.size ?? 0;
-  // Whole before anybody reads it, so that a hook that outlives us has not read half.
+  // Complete before anybody reads it: a hook that outlives us must not have read half of it.
   const input = makeMemoryFile(new TextEncoder().encode(stage.describe(job)));
   let pid: number;
   try {
@@ -131,7 +132,7 @@ async function execute(
   const status = await Promise.race([ended, tooLong]);
   if (status !== undefined) return toResult(status, lastWords(log, begin));
   await endProcesses(stage.context, job, log);
-  // It has ended now, unless the kernel holds it.
+  // It has ended by now, unless the kernel holds it.
   const killed = await Promise.race([ended, Bun.sleep(1_000).then(() => undefined)]);
   const why = `timed out after ${formatExactly(hook.timeoutMs)}`;
   return {
@@ -163,13 +164,15 @@ function withWords(why: string, words: string): string {
   return words === "" ? why : `${why}: ${words}`;
 }
 
-/** The last line that the hook wrote: from a byte of its log on, or, where it has truncated that, from its beginning. */
+/**
+ * Returns the last line that the hook wrote: after byte `begin` of its log, or, if the hook truncated it, from its beginning.
+ */
 function lastWords(log: string, begin: number): string {
   let fd: number;
   try {
     fd = openFile(log, "read");
   } catch {
-    // It is kept nowhere.
+    // The output was not kept.
     return "";
   }
   try {

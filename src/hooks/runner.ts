@@ -1,4 +1,4 @@
-/** The process that runs overdue hooks: of jobs that were lost, and of such whose worker was killed before or while it ran theirs. */
+/** The process that runs overdue hooks: of lost jobs, and of jobs whose worker was killed before its hook had run. */
 import { nameProcess } from "../linux/caller.ts";
 import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
@@ -20,7 +20,7 @@ export async function runOverdueHooks(
 ): Promise<void> {
   nameProcess();
   waitAtHookGate();
-  // All at once, so that nobody starts another process for one that waits here.
+  // Take all locks at once, so that nobody starts another runner for a job that waits here.
   const taken = jobIds.flatMap((jobId) => {
     const lock = takeHookLock(context, jobId);
     return lock === undefined ? [] : [{ jobId, lock }];
@@ -33,13 +33,16 @@ export async function runOverdueHooks(
   }
 }
 
-/** Undefined where somebody else has it, or it cannot be taken: then the next who looks at the job tries. */
+/**
+ * Takes the lock of a job's hook. Undefined if another process has it, or it cannot be taken: then the next command that looks
+ * at the job tries.
+ */
 export function takeHookLock(context: Context, jobId: string): number | undefined {
   try {
     makeDirectory(context.home.locks);
     return takeLock(hookFiles(context.home, jobId).lock);
   } catch {
-    // A worker has a result to record, whatever becomes of the hook.
+    // The worker must record its result, whatever becomes of the hook.
     return undefined;
   }
 }

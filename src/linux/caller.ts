@@ -1,4 +1,4 @@
-/** What this process was given by its caller, and does not keep for itself: the command gets it back. */
+/** What the caller gave this process and orchesjob changes for itself: umask, limits, directory. The command gets it back. */
 import { cstring, prctl } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { moveUp, openFile } from "./file.ts";
@@ -6,7 +6,7 @@ import { LEAST_FILE_SIZE, raiseSoftLimit, RLIMIT_FSIZE } from "./limits.ts";
 
 const PR_SET_NAME = 15;
 
-/** What the caller has set, for the processes that act in its name: see SpawnRequest. */
+/** The caller's settings, for processes that act in its name: see SpawnRequest. */
 export interface CallersLimits {
   readonly umask: number;
   /** Bytes; see setrlimit(2). */
@@ -16,9 +16,9 @@ export interface CallersLimits {
 let callers: CallersLimits | undefined;
 
 /**
- * Call this once, before any file is made: our own files are the owner's alone, and a limit of file sizes, which is meant
- * for the target, would one day be too small for the database. An import must not do it, because that would change whoever
- * imports us.
+ * Call this once, before any file is created. It makes our own files private to the owner, and lifts the limit for file sizes:
+ * that is meant for the target, and would one day be too small for the database. An import must not do it, because that would
+ * change whoever imports us.
  */
 export function setOwnLimits(): void {
   callers = { umask: libc.umask(0o077), fileSizeLimit: raiseSoftLimit(RLIMIT_FSIZE, LEAST_FILE_SIZE) };
@@ -30,20 +30,20 @@ export function callersLimits(): CallersLimits {
   return callers;
 }
 
-/** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
+/** Opened before the first spawn, which changes our directory to the root: a second attempt must find the caller's, too. */
 let callersDirectory: number | undefined;
 
-/** To be called before anything else is spawned by a process that may yet spawn a worker. */
+/** Opens the caller's directory. A process that may spawn a worker calls this before it spawns anything. */
 export function keepCallersDirectory(): number {
   return (callersDirectory ??= moveUp(openFile(".", "directory")));
 }
 
-/** The first words of what /proc/self/exe is executed with, to be this program. */
+/** The first arguments with which /proc/self/exe becomes this program. */
 export function ownCommand(): readonly string[] {
   return Bun.main.startsWith("/$bunfs/") ? ["orchesjob"] : [process.execPath, Bun.main];
 }
 
-/** Started by way of /proc/self/exe, we are "exe" to ps and top. */
+/** Names this process: started as /proc/self/exe, it is "exe" to ps and top. */
 export function nameProcess(): void {
   prctl(PR_SET_NAME, cstring("orchesjob"));
 }

@@ -1,6 +1,6 @@
 /**
- * Our children, and how they end. For a worker these are also all descendants of its command whose parents have died (it is
- * their subreaper): while one of them lives the kernel says so, whatever /proc shows.
+ * Our children, and how they end. A worker's include all descendants of its command whose parents have died (it is their
+ * subreaper): while one of them lives the kernel says so, whatever /proc shows.
  */
 import type { ProcessIdentity } from "../job/job.ts";
 import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
@@ -11,18 +11,18 @@ import { SIGKILL } from "./signals.ts";
 import { statPath } from "./stat.ts";
 
 const WNOHANG = 1;
-/** Also such as were not made by fork(2): see clone(2). */
+/** Includes children that fork(2) did not make: see clone(2). */
 const WALL = 0x4000_0000;
 const ANY_CHILD = -1;
 
 /** How a child of ours ended: its exit code, or the number of the signal that ended it. */
 export type ExitStatus = { readonly code: number } | { readonly signal: number };
 
-/** Those whose end somebody waits for. */
+/** The children whose end somebody waits for. */
 const awaited = new Map<number, (status: ExitStatus) => void>();
 let keepAlive: ReturnType<typeof setInterval> | undefined;
 
-/** Takes leave of all children that have ended. False where there is none any more, and that is proof. */
+/** Reaps all children that have ended. Returns false if none is left: that is proof. */
 export function reap(): boolean {
   const status = new Int32Array(1);
   for (;;) {
@@ -41,15 +41,15 @@ export function reap(): boolean {
   }
 }
 
-/** As waitpid(2) tells it, and field 52 of /proc/PID/stat. */
+/** Decodes a status of waitpid(2), which is also field 52 of /proc/PID/stat. */
 function decodeStatus(status: number): ExitStatus {
   const signal = status & 0x7f;
   return signal === 0 ? { code: (status >> 8) & 0xff } : { signal };
 }
 
 /**
- * How a child of another process has ended of which that has not taken leave yet; undefined where it lives, or is gone, or is
- * another user's, of which the kernel does not tell.
+ * How a child of another process has ended that its parent has not reaped yet. Undefined if it lives, or is gone, or is
+ * another user's: then the kernel does not say.
  */
 export function readEnd(pid: number, parent: ProcessIdentity): ExitStatus | undefined {
   const found = readProcess(pid);
@@ -61,10 +61,11 @@ export function readEnd(pid: number, parent: ProcessIdentity): ExitStatus | unde
   return decodeStatus(Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[49]));
 }
 
-/** Calls back once with how the child ended. Keeps the process alive until then; costs nothing meanwhile. */
+/** Calls back once, with how the child ended. Keeps this process alive until then, and costs nothing meanwhile. */
 export function onExit(pid: number, callback: (status: ExitStatus) => void): void {
   if (awaited.size === 0) {
-    // Keeps the event loop alive, and would find an exit whose signal was lost. Seldom: each time the runtime collects, too.
+    // Keeps the event loop alive, and would find an exit whose signal was lost. Rarely, because the runtime collects garbage
+    // each time.
     keepAlive = setInterval(reap, 3_600_000);
     process.on("SIGCHLD", reap);
   }
@@ -77,12 +78,12 @@ function stopWaiting(): void {
   clearInterval(keepAlive);
 }
 
-/** A child keeps its number until we have taken leave of it, so that no other is met. */
+/** Kills a child. It keeps its pid until we have reaped it, so no other process is hit. */
 export function killChild(pid: number): void {
   libc.kill(pid, SIGKILL);
 }
 
-/** Resolves when a child has ended, or after so many ms. */
+/** Resolves when a child has ended, or after this many ms. */
 export function nextEnd(timeoutMs: number): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -9,8 +9,10 @@ export function now(): Instant {
 /** The low half of `long tm_gmtoff`, in words of 32 bits. */
 const GMT_OFFSET_IN_STRUCT_TM = 10;
 
-/** Seconds to add to UTC for local time (`TZ` honoured) at an instant. The C library knows in 0.1 ms; Date and Temporal
- *  load 3 ms of time zone tables first. */
+/**
+ * Seconds to add to UTC for local time at an instant; honours `TZ`. The C library takes 0.1 ms; Date and Temporal load time
+ * zone tables first, which takes 3 ms.
+ */
 export function localOffset(instant: Instant): number {
   const seconds = Math.floor(instant / 1_000_000);
   const broken = new Int32Array(16);
@@ -22,13 +24,13 @@ export function localOffset(instant: Instant): number {
 const DAY_MICROS = 86_400_000_000;
 
 /**
- * The instant of a local time, which is given in microseconds as if it were UTC. A time that comes twice (the clock was set
- * back) is the first of both; one that never came (it was set forward) is the moment of that, between what was before the time
- * and what was after it. By the offsets above: Temporal knows no zone like `TZ=JST-9`, and would take UTC.
+ * The instant of a local time, given in microseconds as if it were UTC. A time that comes twice (the clock was set back) means
+ * the first; a time that never comes (the clock was set forward) means the instant of the change. By the offsets above,
+ * because Temporal knows no zone like `TZ=JST-9`, and would take UTC.
  */
 export function localInstant(wall: number): Instant {
   const offsetAt = (instant: Instant) => localOffset(instant) * 1_000_000;
-  // No place is further than a day from UTC.
+  // No zone is more than a day from UTC.
   const [before, after] = [offsetAt(wall - DAY_MICROS), offsetAt(wall + DAY_MICROS)];
   const earlier = wall - Math.max(before, after);
   const later = wall - Math.min(before, after);
@@ -52,7 +54,10 @@ export function turn(): Promise<void> {
 
 const LONGEST_TIMER_MS = 2_000_000_000;
 
-/** setTimeout for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. */
+/**
+ * As setTimeout, for any time: the built-in one fires at once beyond 24 days. Its clock does not jump. Does not keep the
+ * process alive.
+ */
 export function after(ms: number, callback: () => void): void {
   if (ms <= LONGEST_TIMER_MS) setTimeout(callback, ms).unref();
   else setTimeout(() => after(ms - LONGEST_TIMER_MS, callback), LONGEST_TIMER_MS).unref();

@@ -1,14 +1,14 @@
-/** The control group that a process is in, which in systemd's hierarchy names its unit; and what the kernel counts there. */
+/** The control group of a process, which in systemd's hierarchy names its unit, and what the kernel counts there. */
 import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
 
 const LIMITS = "/sys/fs/cgroup";
-/** Behind the number of systemd's own hierarchy in version 1. */
+/** Follows the number of systemd's own hierarchy in version 1. */
 const LEGACY = ":name=systemd:";
 
 /**
- * A process's group in systemd's hierarchy, e.g. `/system.slice/nightly.service`; `/` where nobody has made one for it. See
- * cgroups(7), /proc/PID/cgroup: `0::GROUP` in version 2; in version 1 systemd keeps a hierarchy of its own.
+ * The group of a process in systemd's hierarchy, e.g. `/system.slice/nightly.service`; `/` if it is in none. /proc/PID/cgroup
+ * has `0::GROUP` in version 2; in version 1 systemd keeps a hierarchy of its own: cgroups(7).
  */
 export function readControlGroup(pid: number | "self"): string {
   let legacy: string | undefined;
@@ -28,7 +28,7 @@ function groupOf(lines: readonly string[], mark: RegExp): string | undefined {
   return lines.find((line) => mark.test(line))?.replace(mark, "");
 }
 
-/** The innermost service or scope of a group; groups below it are its own affair. */
+/** The innermost service or scope in the path of a group; groups below it are part of that unit. */
 export function unitOf(group: string): string | undefined {
   let innermost: string | undefined;
   for (const part of group.split("/"))
@@ -41,14 +41,14 @@ export function isInUnit(pid: number | "self", unit: string): boolean {
   return upTo(readControlGroup(pid), unit) !== undefined;
 }
 
-/** The group of a unit that a process's group is, or is below; undefined where it is in another one. */
+/** The path of a group up to a unit; undefined if the unit is not in it. */
 function upTo(group: string | undefined, unit: string): string | undefined {
   const parts = group?.split("/") ?? [];
   const position = parts.indexOf(unit);
   return position < 0 ? undefined : parts.slice(0, position + 1).join("/");
 }
 
-/** The unit's own group of a version 1 controller; undefined where the controller does not tell the unit from others. */
+/** The unit's own group in the hierarchy of a version 1 controller; undefined if the controller has none for the unit. */
 function legacyGroup(pid: number | "self", unit: string, controller: string): string | undefined {
   // `4:memory:GROUP`, `1:cpu,cpuacct:GROUP`.
   return upTo(groupOf(readGroups(pid), new RegExp(`^\\d+:([^:]*,)?${controller}(,[^:]*)?:`)), unit);
@@ -64,13 +64,13 @@ export function hasController(pid: number, unit: string, controller: string): bo
 }
 
 /**
- * Kills whatever is in the scope that we are in, ourselves last of all: cgroups(7), `cgroup.kill`. In version 2 only, since
- * Linux 5.14; returns where it cannot.
+ * Kills all processes of the scope that we are in, us included, by `cgroup.kill`: cgroups(7). Only in version 2, since Linux
+ * 5.14; elsewhere it does nothing.
  */
 export function killControlGroup(unit: string): void {
   const group = upTo(readControlGroup("self"), unit);
   if (group === undefined) return;
-  // Beside those of version 1 it is one level deeper.
+  // If version 1 is in use as well, version 2 is one level deeper.
   for (const place of [LIMITS, `${LIMITS}/unified`]) {
     try {
       const fd = openFile(`${place}${group}/cgroup.kill`, "write");
@@ -85,7 +85,7 @@ export function killControlGroup(unit: string): void {
   }
 }
 
-/** How many processes of the unit that we are in the kernel has killed for want of memory; undefined where it does not count. */
+/** How many processes of our unit the kernel has killed for lack of memory; undefined if it does not count them. */
 export function readMemoryKills(unit: string): number | undefined {
   const group = upTo(readControlGroup("self"), unit);
   const legacy = legacyGroup("self", unit, "memory");

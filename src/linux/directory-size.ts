@@ -1,19 +1,24 @@
-/** How much the files of a directory take: of many files, so the kernel is asked for each size alone, into the same memory. */
+/**
+ * Sums up the sizes of a directory's files. There may be many, so it asks the kernel for the size alone, into the same memory.
+ */
 import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
 export interface DirectorySize {
   readonly files: number;
-  /** Of what was written, not of the blocks that hold it. */
+  /** Of their content, not of the blocks that hold it. */
   readonly bytes: number;
 }
 
 const AT_FDCWD = -100;
 const STATX_SIZE = 0x200;
-/** Where struct statx has the size; see statx(2). */
+/** Offset of the size in struct statx; see statx(2). */
 const SIZE_OFFSET = 40;
 
-/** All files right in a directory; none where it is not there. What is deleted meanwhile does not count. */
+/**
+ * Counts the files directly in a directory; none if it does not exist. Files deleted meanwhile do not count. Throws if the
+ * directory or a file cannot be accessed.
+ */
 export function directorySize(path: string): DirectorySize {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   let names: string[];
@@ -39,7 +44,7 @@ export function directorySize(path: string): DirectorySize {
       continue;
     }
     const errno = lastErrno();
-    if (errno !== ERRNO.ENOENT) throw new SystemError(`cannot look at ${path}/${each}`, errno);
+    if (errno !== ERRNO.ENOENT) throw new SystemError(`cannot access ${path}/${each}`, errno);
   }
   return size;
 }

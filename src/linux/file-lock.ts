@@ -1,4 +1,7 @@
-/** Locks on files by flock(2). The kernel frees one when the last process that inherited its descriptor is gone, and shows it across PID namespaces. */
+/**
+ * Locks on files by flock(2). The kernel releases a lock when the last process that inherited its descriptor is gone, and
+ * shows it across PID namespaces.
+ */
 import { OrchesjobError } from "../job/errors.ts";
 import { describeErrno, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
@@ -9,7 +12,10 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 
-/** Takes the lock of a plain file, made where it is missing; undefined where somebody else has it. As createLock otherwise. */
+/**
+ * Takes the lock of a plain file, and creates the file if it is missing. Returns the descriptor, which must stay open;
+ * undefined if another process has the lock.
+ */
 export function takeLock(path: string): number | undefined {
   const fd = openFile(path, "append");
   if (lockUnlessOwned(fd, path)) return fd;
@@ -22,16 +28,16 @@ export function lockDescriptor(fd: number, path: string): void {
   lockFile(fd, LOCK_EX, path);
 }
 
-/** As lockDescriptor, but does not wait; false where somebody else has the lock. */
+/** As lockDescriptor, but does not wait; false if another process has the lock. */
 export function tryLockDescriptor(fd: number, path: string): boolean {
   return lockFile(fd, LOCK_EX | LOCK_NB, path);
 }
 
-/** A probe holds a lock for microseconds, or for as long as the scheduler keeps it from going on. */
+/** A probe (see probeLock) holds a lock for microseconds, or longer if the scheduler interrupts it. */
 const PROBE_TRIES = 50;
 const PROBE_PAUSE_MS = 2;
 
-/** As tryLockDescriptor, but waits until those are gone who only probe the lock (see probeLock): they are no owners. */
+/** As tryLockDescriptor, but waits a moment for processes that only probe the lock (see probeLock): they do not own it. */
 export function lockUnlessOwned(fd: number, path: string): boolean {
   for (let tries = 1; !tryLockDescriptor(fd, path); tries++) {
     if (tries === PROBE_TRIES) return false;
@@ -40,17 +46,20 @@ export function lockUnlessOwned(fd: number, path: string): boolean {
   return true;
 }
 
-/** Gives the lock of an open file back. */
+/** Releases the lock of an open file. */
 export function unlockDescriptor(fd: number): void {
   libc.flock(fd, LOCK_UN);
 }
 
-/** Whether nobody owns the lock of an open file. Takes it for a moment, shared: those who probe never see each other. */
+/** Whether nobody owns the lock of an open file. Takes it, shared, until the file is closed: probes never see each other. */
 export function isFree(fd: number, path: string): boolean {
   return lockFile(fd, LOCK_SH | LOCK_NB, path);
 }
 
-/** `held`: somebody alive holds it. `free`: nobody does, and that is proof. `missing`: no such file, which proves nothing. */
+/**
+ * `held`: a living process holds it. `free`: nobody does, and that is proof. `missing`: there is no such file, which proves
+ * nothing.
+ */
 export function probeLock(path: string): "held" | "free" | "missing" {
   const fd = openIfAny(path);
   if (fd === undefined) return "missing";
@@ -71,7 +80,7 @@ export function openIfAny(path: string): number | undefined {
   }
 }
 
-/** False where LOCK_NB was asked and another holds it. */
+/** False if LOCK_NB is set and another process holds the lock. */
 function lockFile(fd: number, operation: number, path: string): boolean {
   for (;;) {
     if (libc.flock(fd, operation) === 0) return true;

@@ -1,18 +1,21 @@
-/** What doctor asks a file system: what it is, what room it has, and whether it really does what we need. */
+/**
+ * What doctor asks the system: the type of a file system, the room on it, whether we may write there, and whether the clock is
+ * right.
+ */
 import { addressOf } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
 export interface FileSystem {
-  /** Undefined where it is none of those that deserve a word. */
+  /** Undefined if it is none of TYPES. */
   readonly type: string | undefined;
   readonly freeBytes: number;
   readonly totalBytes: number;
-  /** Both are 0 where it has no limit to the number of files. */
+  /** Both are 0 if it does not limit the number of files. */
   readonly freeFiles: number;
   readonly totalFiles: number;
 }
 
-/** By statfs(2): those of the network, whose locks other machines may not see, and those that forget. */
+/** By the type of statfs(2): network file systems, whose locks other machines may not see, and those in memory. */
 const TYPES: Readonly<Record<number, string>> = {
   0x6969: "NFS",
   0xff534d42: "SMB",
@@ -25,7 +28,7 @@ const TYPES: Readonly<Record<number, string>> = {
   0x858458f6: "ramfs",
 };
 
-/** Throws where the path is not there. */
+/** Throws if the path does not exist. */
 export function readFileSystem(path: string): FileSystem {
   const facts = process.getBuiltinModule("node:fs").statfsSync(path);
   return {
@@ -41,7 +44,7 @@ export function setMode(path: string, mode: number): void {
   process.getBuiltinModule("node:fs").chmodSync(path, mode);
 }
 
-/** Whether we may make files in a directory. */
+/** Whether we may create files in a directory. */
 export function mayWrite(directory: string): boolean {
   const { accessSync, constants } = process.getBuiltinModule("node:fs");
   try {
@@ -57,10 +60,10 @@ const SYS_ADJTIMEX = process.arch === "arm64" ? 171n : 159n;
 const TIME_ERROR = 5;
 const TIMEX_BYTES = 256;
 
-/** Whether the kernel believes that somebody keeps its clock right. Undefined where it does not say. */
+/** Whether the kernel considers its clock synchronized; undefined if it does not say. */
 export function isClockKept(): boolean | undefined {
-  // struct timex; its first field, modes, is 0: nothing is set. Used after the call as well, because the collector does not
-  // see an address.
+  // struct timex. Its first field, modes, is 0, so nothing is set. It is used after the call as well, so that the collector
+  // keeps it: a number is no reference.
   const timex = new Uint8Array(TIMEX_BYTES);
   const state = Number(libc.syscall(SYS_ADJTIMEX, BigInt(addressOf(timex)), 0n, 0n, 0n));
   if (timex.length !== TIMEX_BYTES) return undefined;

@@ -1,4 +1,4 @@
-/** Files by descriptor, for the hot path. Every function throws SystemError, naming the path. */
+/** Files by descriptor, for the hot path. A function that fails throws SystemError, with the path if it knows it. */
 import { addressOf, cstring, ERRNO, lastErrno, retryCall, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { pollFor, POLLOUT } from "./poll.ts";
@@ -8,7 +8,7 @@ const O_RDWR = 0o2;
 const O_CREAT = 0o100;
 const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
-/** This one differs: asm/fcntl.h. */
+/** Differs by architecture: asm/fcntl.h. */
 const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
@@ -19,15 +19,15 @@ const OPEN_FLAGS = {
   make: O_WRONLY | O_CREAT,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
-  /** A file that must be there, as the kernel's are. */
+  /** A file that must exist, such as those of the kernel. */
   write: O_WRONLY,
-  /** As reader and writer of a FIFO at once: never blocks, and keeps it open. */
+  /** A FIFO as its reader and writer at once: opening never blocks, and keeps it open. */
   both: O_RDWR,
-  /** A FIFO that perhaps nobody has open for writing. */
+  /** A FIFO for reading, even if nobody has it open for writing: opening never blocks. */
   listen: O_NONBLOCK,
-  /** A FIFO that somebody has open; throws where nobody has, or where the name is a symbolic link. */
-  poke: O_WRONLY | O_NONBLOCK | O_NOFOLLOW,
-  /** A directory to come back to; needs no permission to read it. */
+  /** A FIFO that a process has open for reading; throws if none has, or if the name is a symbolic link. */
+  wake: O_WRONLY | O_NONBLOCK | O_NOFOLLOW,
+  /** A directory to return to; needs no permission to read it. */
   directory: O_PATH,
 } as const;
 
@@ -39,10 +39,10 @@ export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
 
 const F_DUPFD_CLOEXEC = 1030;
 
-/** Descriptors for children are moved here and above, so that laying them out at 0, 1, … never overwrites one. */
+/** Descriptors for children are moved to this number and above, so that laying them out at 0, 1, … never overwrites one. */
 const FIRST_HIGH_DESCRIPTOR = 20;
 
-/** A descriptor of the same open file at a number that no layout of a child uses; the old one is closed. */
+/** Moves a descriptor to a number that no layout of a child uses, and closes the old one. */
 export function moveUp(fd: number): number {
   const high = retryCall("cannot duplicate a descriptor", () =>
     libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
@@ -60,24 +60,27 @@ export function readInto(fd: number, buffer: Uint8Array): number {
   return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
 }
 
-/** Moves to a byte of the file. */
+/** Sets the position of a file, in bytes from its beginning. */
 export function seek(fd: number, offset: number): void {
   retryCall("cannot seek", () => Number(libc.lseek(fd, offset, 0)));
 }
 
 const SEEK_END = 2;
 
-/** Moves behind the last byte of the file. */
+/** Sets the position of a file to its end. */
 export function seekToEnd(fd: number): void {
   retryCall("cannot seek", () => Number(libc.lseek(fd, 0, SEEK_END)));
 }
 
-/** Writes all bytes, waiting for a descriptor that is full for the moment. Throws EPIPE where the reader is gone. */
+/** Writes all bytes, and waits while the descriptor is full. Throws EPIPE if the reader is gone. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSome(fd, rest));
 }
 
-/** Returns how many bytes were written: not all where a signal came meanwhile. Throws EPIPE where the reader is gone. */
+/**
+ * Writes some bytes and returns how many; 0 after a signal, or after waiting for a full descriptor. Throws EPIPE if the reader
+ * is gone.
+ */
 export function writeSome(fd: number, bytes: Uint8Array): number {
   const written = Number(libc.write(fd, bytes, bytes.length));
   if (written >= 0) return written;
@@ -87,27 +90,27 @@ export function writeSome(fd: number, bytes: Uint8Array): number {
   return 0;
 }
 
-/** Makes a FIFO (0600). Throws where the name is taken. */
+/** Creates a FIFO (0600). Throws if the name is taken. */
 export function makeFifo(path: string): void {
   const name = cstring(path);
-  retryCall(`cannot make ${path}`, () => libc.mkfifo(name, 0o600));
+  retryCall(`cannot create ${path}`, () => libc.mkfifo(name, 0o600));
 }
 
 /** Both ends of a new pipe, which no child inherits. */
 export function makePipe(): { readonly read: number; readonly write: number } {
   const ends = new Int32Array(2);
-  retryCall("cannot make a pipe", () => libc.pipe2(ends, O_CLOEXEC));
+  retryCall("cannot create a pipe", () => libc.pipe2(ends, O_CLOEXEC));
   return { read: ends[0]!, write: ends[1]! };
 }
 
 const SYS_MEMFD_CREATE = process.arch === "arm64" ? 279n : 319n;
 const MFD_CLOEXEC = 1n;
 
-/** A file of its own in memory, with this content, to be read from its beginning; no child inherits it. See memfd_create(2). */
+/** Creates a file in memory with this content, to be read from its beginning; no child inherits it. See memfd_create(2). */
 export function makeMemoryFile(content: Uint8Array): number {
   const name = cstring("orchesjob");
   const fd = moveUp(
-    retryCall("cannot make a file in memory", () =>
+    retryCall("cannot create a file in memory", () =>
       Number(libc.syscall(SYS_MEMFD_CREATE, BigInt(addressOf(name)), MFD_CLOEXEC, 0n, 0n)),
     ),
   );
@@ -116,10 +119,10 @@ export function makeMemoryFile(content: Uint8Array): number {
   return fd;
 }
 
-/** Where small files are read to before they are copied: new memory for each would cost more than the reading. */
+/** Buffer into which small files are read before they are copied: new memory for each would cost more than the reading. */
 let scratch: Uint8Array | undefined;
 
-/** The content of a small file as bytes, for /proc and the like, whose sizes are not known before. */
+/** Returns the content of a small file, for /proc and the like, whose sizes are not known in advance. */
 export function readBytes(path: string): Uint8Array {
   const fd = openFile(path, "read");
   try {
@@ -140,7 +143,7 @@ export function readBytes(path: string): Uint8Array {
 
 const decoder = new TextDecoder();
 
-/** As readBytes, as text; undefined where the file is not there or may not be read. */
+/** As readBytes, as text; undefined if the file does not exist or may not be read. */
 export function readTextIfAny(path: string): string | undefined {
   try {
     return decoder.decode(readBytes(path));
@@ -150,22 +153,22 @@ export function readTextIfAny(path: string): string | undefined {
   }
 }
 
-/** Where a symbolic link points, or an empty text where there is none. */
+/** The target of a symbolic link, or an empty text if there is none. */
 export function readLink(path: string): string {
   const buffer = new Uint8Array(4096);
   const length = Number(libc.readlink(cstring(path), buffer, buffer.length));
   return length < 0 ? "" : decoder.decode(buffer.subarray(0, length));
 }
 
-/** Makes one directory (0700). False where the name is taken already. */
+/** Creates one directory (0700). False if the name is taken. */
 export function makeDirectory(path: string): boolean {
   if (libc.mkdir(cstring(path), 0o700) === 0) return true;
   const errno = lastErrno();
   if (errno === ERRNO.EEXIST) return false;
-  throw new SystemError(`cannot make directory ${path}`, errno);
+  throw new SystemError(`cannot create directory ${path}`, errno);
 }
 
-/** What is made meanwhile, which must be synchronous, has the modes of another umask than this process' own. */
+/** Runs `make`, which must be synchronous, under another umask than this process's own. */
 export function withUmask<T>(umask: number, make: () => T): T {
   const own = libc.umask(umask);
   try {
@@ -175,7 +178,7 @@ export function withUmask<T>(umask: number, make: () => T): T {
   }
 }
 
-/** Removes a file's name. False where there was none. */
+/** Removes a file's name. False if there was none. */
 export function removeFile(path: string): boolean {
   if (libc.unlink(cstring(path)) === 0) return true;
   const errno = lastErrno();

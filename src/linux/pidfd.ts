@@ -1,6 +1,6 @@
 /**
- * Processes by descriptor: pidfd_open(2). A number that is held so cannot become another's meanwhile, and what lives is seen
- * also where /proc hides it (hidepid=).
+ * Processes by descriptor: pidfd_open(2). A descriptor never leads to another process that got the same pid, and it shows that
+ * a process lives even if /proc hides it (hidepid=).
  */
 import { isSameProcess, type ProcessIdentity } from "../job/job.ts";
 import { ERRNO, lastErrno } from "./ffi/call.ts";
@@ -14,18 +14,18 @@ import { statFd } from "./stat.ts";
 const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SYS_PIDFD_OPEN = 434n;
 
-/** `unavailable`: the kernel has no such descriptors (before 5.3), or does not let us have one. */
+/** `unavailable`: the kernel has no pidfds (before 5.3), or does not give us one. */
 type Handle = number | "gone" | "unavailable";
 
 function openProcess(pid: number): Handle {
   const handle = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
   if (handle >= 0) return handle;
   const errno = lastErrno();
-  // The last two: the number is a thread's.
+  // EINVAL and ENOENT: the number is a thread's.
   return errno === ERRNO.ESRCH || errno === ERRNO.EINVAL || errno === ERRNO.ENOENT ? "gone" : "unavailable";
 }
 
-/** Runs with the descriptor of a process, and closes it. */
+/** Calls `use` with the descriptor of a process, and closes it afterwards. */
 function withProcess<T>(pid: number, use: (handle: Handle) => T): T {
   const handle = openProcess(pid);
   try {
@@ -35,10 +35,10 @@ function withProcess<T>(pid: number, use: (handle: Handle) => T): T {
   }
 }
 
-/** Before Linux 6.9 the descriptors of all processes are one inode, ours among them. */
+/** Before Linux 6.9 the pidfds of all processes, ours too, have this one inode. */
 let shared: number | undefined;
 
-/** 0 where it names nobody. */
+/** 0 if it identifies no process. */
 function inodeOf(handle: Handle): number {
   if (typeof handle !== "number") return 0;
   shared ??= withProcess(process.pid, (own) => (typeof own === "number" && statFd(own)?.inode) || 0);
@@ -46,12 +46,12 @@ function inodeOf(handle: Handle): number {
   return inode === shared ? 0 : inode;
 }
 
-/** What a process can be told by from all others, also where /proc hides it. */
+/** What distinguishes a process from all others, even if /proc hides it. */
 export function identify(pid: number): ProcessIdentity {
   return { ...readIdentity(pid), inode: withProcess(pid, inodeOf) };
 }
 
-/** Whether the holder of a number is the process that was meant; undefined where nothing tells. */
+/** Whether the process that has the pid is the one that was meant; undefined if nothing distinguishes them. */
 function isMeant(identity: ProcessIdentity, handle: Handle): boolean | undefined {
   const holder = readProcess(identity.pid);
   if (holder !== undefined && identity.startTicks !== 0) return isSameProcess(holder, identity);
@@ -59,7 +59,7 @@ function isMeant(identity: ProcessIdentity, handle: Handle): boolean | undefined
   return identity.inode && inode ? inode === identity.inode : undefined;
 }
 
-/** Whether exactly this process lives. In doubt, where nothing tells the holder of its number from it, it does. */
+/** Whether exactly this process lives. In doubt, if nothing distinguishes it from the process that has its pid, it does. */
 export function lives(identity: ProcessIdentity): boolean {
   const holder = readProcess(identity.pid);
   if (holder !== undefined && identity.startTicks !== 0)
@@ -72,10 +72,10 @@ export function lives(identity: ProcessIdentity): boolean {
   });
 }
 
-/** `refused`: it lives, and is not ours to signal. */
+/** `refused`: it lives, but we may not signal it. */
 export type Delivery = "sent" | "refused" | "gone";
 
-/** Signals a process, and never another that got its number: that is held by a descriptor first, and compared then. */
+/** Signals a process, and never another that got its pid: opens a descriptor first, and compares then. */
 export function signalProcess(identity: ProcessIdentity, signal: number): Delivery {
   return withProcess(identity.pid, (handle) => {
     if (handle === "gone" || !(isMeant(identity, handle) ?? isOwnChild(identity.pid))) return "gone";
@@ -84,7 +84,8 @@ export function signalProcess(identity: ProcessIdentity, signal: number): Delive
         return "sent";
       if (lastErrno() === ERRNO.ESRCH) return "gone";
     }
-    // The kernel is old, or a filter (seccomp) refuses newer calls alone. The moment between look and signal stays then.
+    // The kernel is old, or a filter (seccomp) refuses newer calls alone. Then the pid can be reused between the check and the
+    // signal.
     if (libc.kill(identity.pid, signal) === 0) return "sent";
     return lastErrno() === ERRNO.ESRCH ? "gone" : "refused";
   });
@@ -95,12 +96,12 @@ export function maySignal(pid: number): boolean {
   return libc.kill(pid, 0) === 0;
 }
 
-/** A child of ours keeps its number until we have asked how it ended: no other can have it. */
+/** A child of ours keeps its pid until we have reaped it: no other process can have it. */
 function isOwnChild(pid: number): boolean {
   return readChildren("self")?.includes(pid) === true;
 }
 
-/** The children of a process, zombies included, also such as /proc hides; undefined where they cannot be read. */
+/** The children of a process, also zombies and those that /proc hides; undefined if they cannot be read. */
 export function readChildren(pid: number | "self"): readonly number[] | undefined {
   const { readdirSync, readFileSync } = process.getBuiltinModule("node:fs");
   const children: number[] = [];
@@ -111,7 +112,7 @@ export function readChildren(pid: number | "self"): readonly number[] | undefine
     }
     return children;
   } catch {
-    // The process is gone or not ours to look into, or the kernel was built without CONFIG_PROC_CHILDREN.
+    // The process is gone, or we may not look into it, or the kernel was built without CONFIG_PROC_CHILDREN.
     return undefined;
   }
 }

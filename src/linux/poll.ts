@@ -1,15 +1,15 @@
-/** Waiting for descriptors: poll(2). */
+/** Waits for descriptors: poll(2). */
 import { libc } from "./ffi/libc.ts";
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
 
-/** The other side is gone, or the descriptor is of no use: poll(2) tells it at once, again and again. */
+/** The other side is gone, or the descriptor is unusable: poll(2) returns at once then, again and again. */
 export const POLL_ENDED = 0x8 | 0x10 | 0x20;
 
 /**
  * Blocks until one of the descriptors (-1: none) is ready or has ended, the time (ms; -1: no limit) is over, or a signal
- * came. Returns what is so of each.
+ * comes. Returns the events of each.
  */
 export function pollFor(
   watched: readonly (readonly [fd: number, events: number])[],

@@ -1,9 +1,9 @@
-/** Who this process is, and what its caller gave it: read once from /proc, as bytes where bytes matter. */
+/** What /proc says about this process, its arguments and other processes: as bytes where bytes matter. */
 import type { Origin, ProcessIdentity } from "../job/job.ts";
 import { libc } from "./ffi/libc.ts";
 import { readBytes, readLink, readTextIfAny } from "./file.ts";
 
-/** The kernel, boot and PID namespace that this process's numbers belong to. */
+/** The host, boot and PID namespace in which this process's pids are valid. */
 export function readOrigin(): Origin {
   return {
     host: readTextIfAny("/proc/sys/kernel/hostname")?.trim() ?? "",
@@ -18,11 +18,11 @@ export interface ProcessStat extends ProcessIdentity {
   readonly parentPid: number;
   readonly processGroup: number;
   readonly session: number;
-  /** Those that have not ended; the first may have ended before the others. */
+  /** Threads that have not ended; the first one may have ended before the others. */
   readonly threads: number;
 }
 
-/** Whether there is such a process and it is alive. One whose first thread has ended looks like a zombie while others run on. */
+/** Whether a process exists and lives. If its first thread has ended, it looks like a zombie while other threads run on. */
 export function isLiving(process: ProcessStat | undefined): process is ProcessStat {
   if (process === undefined || process.state === "X") return false;
   return process.state !== "Z" || process.threads > 1;
@@ -33,12 +33,12 @@ function isFirstProcess(): boolean {
   return process.pid === 1;
 }
 
-/** What `docker run --init` and images put first in a container; each ends with the one command that it starts. */
+/** What `docker run --init` and images start first in a container; each ends with the one command that it starts. */
 const SMALL_INITS: readonly string[] = ["docker-init", "tini", "tini-static", "dumb-init", "catatonit"];
 
 /**
- * Whether a container ends with us: we are its first process, or the command of a small init that is. An orphan becomes a child
- * of such a process, too, but never its first.
+ * Whether a container ends with us: we are its first process, or the command of a small init that is. Orphans also become
+ * children of an init, but never its first child.
  */
 export function isContainersCommand(): boolean {
   if (isFirstProcess()) return true;
@@ -47,11 +47,11 @@ export function isContainersCommand(): boolean {
   return readTextIfAny("/proc/1/task/1/children")?.startsWith(`${process.pid} `) === true;
 }
 
-/** What the kernel says of a process; undefined where there is none of that number. See proc(5), /proc/PID/stat. */
+/** What the kernel says of a process; undefined if there is none with that pid. See proc(5), /proc/PID/stat. */
 export function readProcess(pid: number): ProcessStat | undefined {
   const text = readTextIfAny(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
-  // The name stands in parentheses and may itself contain any character, so the fields are counted from its end.
+  // The name is in parentheses and may contain any character, so the fields are counted from its end.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return {
     pid,
@@ -68,7 +68,7 @@ export function readIdentity(pid: number): ProcessIdentity {
   return { pid, startTicks: readProcess(pid)?.startTicks ?? 0 };
 }
 
-/** Number of the first argument (1 for the first) that is not valid UTF-8; 0 where all are. */
+/** Number of the first argument, from 1, that is not valid UTF-8; 0 if all are. */
 export function findInvalidArgument(argv: readonly string[]): number {
   // Bun puts U+FFFD where it could not decode; only then is it worth asking the kernel for the bytes.
   if (!argv.join(" ").includes("\uFFFD")) return 0;
@@ -97,18 +97,21 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
-/** Gives memory back to the system that a process which only waits has no use for, compiled code included: 2 ms. */
+/** Gives memory that a waiting process does not need back to the system, compiled code included. Takes 2 ms. */
 export function releaseMemory(): void {
   Bun.shrink();
 }
 
-/** Not process.exit: all output is written, the database needs no closing, and the way out of the runtime costs 0.4 ms. */
+/**
+ * Ends the process. Not by process.exit: all output is written, the database needs no closing, and leaving the runtime costs
+ * 0.4 ms.
+ */
 export function endProcess(code: number): never {
   libc._exit(code);
   throw new Error("the process goes on after its end");
 }
 
-/** Whether somebody sits before a descriptor of ours. */
+/** Whether a descriptor of ours is a terminal. */
 export function isTerminal(fd: number): boolean {
   return process.getBuiltinModule("node:tty").isatty(fd);
 }

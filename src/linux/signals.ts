@@ -1,4 +1,6 @@
-/** Signals: their names, sending them to a group (to one process: see pidfd.ts), and being told of a poke. */
+/**
+ * Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and those that a FIFO sends.
+ */
 import { ERRNO, lastErrno } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { readLink, readTextIfAny } from "./file.ts";
@@ -21,7 +23,7 @@ export function signalName(number: number): string {
   return found?.[0] ?? `SIG${number}`;
 }
 
-/** Signals a whole process group. False where there is none, or none that we may signal. */
+/** Signals a whole process group. False if it has no process that we may signal. */
 export function signalGroup(processGroup: number, signal: number): boolean {
   return libc.kill(-processGroup, signal) === 0;
 }
@@ -31,13 +33,13 @@ const F_SETFL = 4;
 const O_RDWR = 0o2;
 const O_ASYNC = 0o20000;
 
-/** Who is in a process group: `foreign` where none of them may be signalled by us. Zombies count. */
+/** Who is in a process group: `foreign` if we may signal none of them. Zombies count. */
 export function probeGroup(processGroup: number): "ours" | "foreign" | "empty" {
   if (libc.kill(-processGroup, 0) === 0) return "ours";
   return lastErrno() === ERRNO.EPERM ? "foreign" : "empty";
 }
 
-/** Calls back whenever somebody writes to a FIFO that we have open. The kernel signals us (SIGIO): nothing is polled. */
+/** Calls back whenever a process writes to a FIFO that we have open. The kernel signals us (SIGIO), so nothing is polled. */
 export function onWritten(fifo: number, callback: () => void): void {
   process.on("SIGIO", callback);
   libc.fcntl(fifo, F_SETOWN, process.pid);
@@ -46,16 +48,16 @@ export function onWritten(fifo: number, callback: () => void): void {
 
 const F_SETSIG = 10;
 const O_NONBLOCK = 0o4000;
-/** Without a handler it does nothing, and nobody else sends it. */
+/** Ignored without a handler, and nobody else sends it. */
 const SIGURG = 23;
 
 const readers = new Set<() => void>();
 
-function tellReaders(): void {
-  for (const tell of readers) tell();
+function notifyReaders(): void {
+  for (const notify of readers) notify();
 }
 
-/** Being told that a FIFO, opened for reading without blocking, can be read: by a signal of its own, when that is asked for. */
+/** Calls back when a FIFO, opened for reading without blocking, can be read: by a signal of its own, while it is asked for. */
 export class Readiness {
   #isAsking = false;
 
@@ -63,20 +65,20 @@ export class Readiness {
     readonly fifo: number,
     readonly callback: () => void,
   ) {
-    if (readers.size === 0) process.on("SIGURG", tellReaders);
+    if (readers.size === 0) process.on("SIGURG", notifyReaders);
     readers.add(callback);
     libc.fcntl(fifo, F_SETOWN, process.pid);
     libc.fcntl(fifo, F_SETSIG, SIGURG);
   }
 
-  /** Asks to be told. True where it can be read, or is at its end, already. */
+  /** Asks for the signal. True if the FIFO can be read, or is at its end, already. */
   ask(): boolean {
     if (!this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK | O_ASYNC);
     this.#isAsking = true;
     return pollFor([[this.fifo, POLLIN]], 0)[0] !== 0;
   }
 
-  /** The kernel need not signal for a while. */
+  /** Stops asking for the signal. */
   rest(): void {
     if (this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK);
     this.#isAsking = false;
@@ -84,16 +86,16 @@ export class Readiness {
 
   close(): void {
     readers.delete(this.callback);
-    if (readers.size === 0) process.off("SIGURG", tellReaders);
+    if (readers.size === 0) process.off("SIGURG", notifyReaders);
   }
 }
 
-/** Signals that ask a process to end. A worker's are meant for its command, whose own end is then recorded. */
+/** Signals that ask a process to end. A worker passes them on to its command, and records how that ends. */
 export const FORWARDED_SIGNALS = { SIGTERM, SIGINT, SIGHUP } as const;
 
 /**
- * The descriptor on which the runtime sleeps; -1 where it is not found. It becomes readable when a signal has come to another
- * thread of ours, which happens to a stopped process that is let go on (Ctrl-Z, `kill %1`): poll(2) is not interrupted then.
+ * The descriptor on which the runtime sleeps; -1 if it is not found. It becomes readable when a signal has come to another
+ * thread of ours: poll(2) is not interrupted then. That happens to a stopped process that continues (Ctrl-Z, `kill %1`).
  */
 export function findEventLoop(): number {
   const { readdirSync } = process.getBuiltinModule("node:fs");
@@ -103,12 +105,12 @@ export function findEventLoop(): number {
   return Number(found ?? -1);
 }
 
-/** The first signal that asks us to end, for who waits for something and may leave before it. */
+/** Notes the first signal that asks us to end, for a command that waits and may leave early. */
 export class Interruption {
   #signal: number | undefined;
   #isListening = false;
 
-  /** Before that a signal ends us, as it does everybody. */
+  /** Starts to listen. Before that, a signal ends us by its default action. */
   listen(): void {
     if (!this.#isListening) onInterruption((signal) => (this.#signal ??= signal));
     this.#isListening = true;
@@ -118,15 +120,15 @@ export class Interruption {
     return this.#signal;
   }
 
-  /** It was meant for somebody else: waits for the next. */
+  /** Drops a signal that was meant for another process, and waits for the next. */
   forget(): void {
     this.#signal = undefined;
   }
 }
 
 /**
- * Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then.
- * What our caller has us ignore (nohup) stays ignored.
+ * Calls back with the number of a signal that asks us to end, also while we wait in a system call, which returns then. Signals
+ * that our caller has us ignore (nohup) stay ignored.
  */
 export function onInterruption(callback: (signal: number) => void): void {
   const ignored = BigInt(

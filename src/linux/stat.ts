@@ -1,4 +1,4 @@
-/** What a file is: statx(2). */
+/** Facts about files: statx(2). */
 import { cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
@@ -29,12 +29,12 @@ const KINDS: Readonly<Record<number, FileStat["kind"]>> = {
   0o120000: "link",
 };
 
-/** Facts about a path, symbolic links followed; undefined where nothing is there. */
+/** Facts about a path, symbolic links followed; undefined if nothing is there. */
 export function statPath(path: string): FileStat | undefined {
   return statx(AT_FDCWD, path, 0);
 }
 
-/** Facts about what has this name, and be it a symbolic link; undefined where nothing is there. */
+/** Facts about what has this name, even a symbolic link; undefined if nothing is there. */
 export function statName(path: string): FileStat | undefined {
   return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
 }
@@ -44,13 +44,13 @@ export function statFd(fd: number): FileStat | undefined {
   return statx(fd, "", AT_EMPTY_PATH);
 }
 
-// struct statx has the same layout on every architecture, which struct stat has not: see statx(2).
+// Unlike struct stat, struct statx has the same layout on every architecture: see statx(2).
 function statx(fd: number, path: string, flags: number): FileStat | undefined {
   const words = new Uint32Array(64);
   if (libc.statx(fd, cstring(path), flags, STATX_BASIC_STATS, words) !== 0) {
     const errno = lastErrno();
     if (errno === ERRNO.ENOENT) return undefined;
-    throw new SystemError(`cannot look at ${path}`, errno);
+    throw new SystemError(`cannot access ${path}`, errno);
   }
   // Words of 32 bits, the low one of a number first: both architectures are little-endian.
   const mode = words[7]!;

@@ -1,25 +1,25 @@
 /**
- * Copying from a file to a descriptor. The kernel does it by itself where it can (sendfile(2): no copy of ours, no buffer);
- * where it does not want to (a file opened for append, an old kernel and a terminal) the bytes go through a buffer.
+ * Copies from a file to a descriptor. The kernel does it by itself if it can (sendfile(2): no copy of ours, no buffer). If it
+ * refuses (a file opened for append, an old kernel and a terminal), the bytes go through a buffer.
  */
 import { ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { readInto, writeSome } from "./file.ts";
 import { pollFor, POLLOUT } from "./poll.ts";
 
-/** At a time; a signal is heard in between, and ends a call that waits for a slow reader. */
+/** Bytes at a time. A signal is handled in between, and ends a call that waits for a slow reader. */
 const CHUNK_BYTES = 16_777_216;
 const BUFFER_BYTES = 131_072;
-/** How much more reluctant than usual: hours of copying. */
+/** Factor by which the runtime compiles later than usual: after hours of copying. */
 const NEVER_COMPILE = 1_000_000;
 
 export class Transfer {
   #canSend = true;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
-  /** Read, but not written yet. */
+  /** Bytes that were read but not written yet. */
   #rest = new Uint8Array(0);
 
-  /** `from`: where the input stands. */
+  /** `from`: the position of the input. */
   constructor(
     readonly input: number,
     readonly output: number,
@@ -30,14 +30,14 @@ export class Transfer {
     Bun.unsafe.setJITPolicy(NEVER_COMPILE);
   }
 
-  /** Nothing was left to read at the last step. */
+  /** The last step found nothing left to read. */
   atEnd = false;
-  /** At the last step a signal may have come: not all could be written that was there. */
+  /** A signal may have interrupted the last step: it could not write all that was there. */
   paused = false;
-  /** The byte of the input that is read next, as long as nobody cuts it off. */
+  /** Position of the byte that is read next, unless somebody truncates the input. */
   position: number;
 
-  /** Copies a chunk, at most `limit` bytes of the input; returns how many bytes. Throws SystemError, EPIPE where the reader is gone. */
+  /** Copies a chunk, at most `limit` bytes of the input; returns how many bytes. Throws SystemError, EPIPE if the reader is gone. */
   step(limit = CHUNK_BYTES): number {
     this.atEnd = false;
     this.paused = false;
@@ -45,7 +45,7 @@ export class Transfer {
     return count ?? this.#copy(Math.min(limit, BUFFER_BYTES));
   }
 
-  /** Undefined where the kernel does not copy between these two. */
+  /** Returns undefined if the kernel does not copy between these two. */
   #send(most: number): number | undefined {
     const count = Number(libc.sendfile(this.output, this.input, null, most));
     if (count >= 0) {
@@ -61,7 +61,7 @@ export class Transfer {
       this.paused = true;
       return 0;
     }
-    // Whatever else it is: it was only about sendfile, or comes again, with its own words.
+    // Any other error concerns sendfile alone, or comes again with its own message.
     this.#canSend = false;
     return undefined;
   }

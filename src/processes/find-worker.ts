@@ -1,4 +1,4 @@
-/** Processes of a job of which only the id is known. */
+/** Finds processes of a job by its id alone. */
 import { libc } from "../linux/ffi/libc.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
 import { commandLine, holdsLock, ownerOf, readMarks, readProcesses, readVariable } from "./proc.ts";
@@ -10,8 +10,8 @@ export function isWorkerCommand(words: readonly string[], jobId: string): boolea
 }
 
 /**
- * The worker of a job, ours or the Python one's, where we can see it. Anybody may write the words of its command line: it must
- * be a process of the directory's owner, who we are, or of root.
+ * Finds the worker of a job, ours or the Python orchesjob's, if we can see it. Anybody can write these words into a command
+ * line, so the process must belong to the owner of the directory, who we are, or to root.
  */
 export function findWorker(jobId: string): ProcessStat | undefined {
   const { readdirSync } = process.getBuiltinModule("node:fs");
@@ -24,8 +24,9 @@ export function findWorker(jobId: string): ProcessStat | undefined {
 }
 
 /**
- * The processes that are of a job of which nothing is known but its id, by their environment or because they hold the lock of
- * its output; and its run key as they know it. Only our own user's: anybody may write an id into his environment.
+ * Finds the processes of a job of which only the id is known, by their environment or by the lock on its output, and its run
+ * key as their environment has it. The environment counts only for processes of our own user: anybody can write an id into an
+ * environment.
  */
 export function findNamed(
   jobId: string,
@@ -44,16 +45,16 @@ export function findNamed(
   return { pids, runKey };
 }
 
-/** What can be seen of a worker from outside. */
+/** What other processes can see of a worker. */
 export interface SeenWorker {
   readonly pid: number;
   readonly isStopped: boolean;
   readonly runKey: string | undefined;
-  /** Of its oldest child. */
+  /** Command line of its oldest child. */
   readonly command: string | undefined;
 }
 
-/** The worker of a job, whatever is known of the job; undefined where it is out of sight. */
+/** Describes the worker of a job, whatever else is known of the job; undefined if we cannot see it. */
 export function describeWorker(jobId: string): SeenWorker | undefined {
   const worker = findWorker(jobId);
   if (worker === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Which processes of a job are alive, by all that is known of it. */
+/** Finds the living processes of a job, by all that is known of it. */
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -11,10 +11,12 @@ import { HIDDEN } from "./proc.ts";
 import { ProcessTable } from "./table.ts";
 
 export interface JobProcesses {
-  /** But for the worker; oldest first. */
+  /** Without the worker; oldest first. */
   readonly seen: readonly ProcessStat[];
-  /** None is seen, and yet one must be there: somebody has the job's output open, or is in its process group, or is watched over
-   *  by its worker; in another PID namespace, or out of our sight. */
+  /**
+   * We see none, but there is one, in another PID namespace or hidden from us: it has the job's output open, or is in its
+   * process group, or its worker waits for it.
+   */
   readonly unseen: boolean;
 }
 
@@ -40,8 +42,8 @@ export function findProcesses(context: Context, job: Job, search: Search = {}): 
 }
 
 /**
- * The living children of a job's worker that are of the job: whoever has come from its command and lives is one of them, or
- * below one. Undefined where the kernel does not tell.
+ * Returns the living children of a job's worker that belong to the job. Every living descendant of the command is one of them,
+ * or below one. Undefined if the kernel does not say.
  */
 export function findChildren(context: Context, job: Job, worker: number): readonly ProcessStat[] | undefined {
   const table = new ProcessTable(context.origin);
@@ -51,17 +53,18 @@ export function findChildren(context: Context, job: Job, worker: number): readon
     const living = children
       .map((pid) => ({ ...HIDDEN, ...readProcess(pid), ...identify(pid) }))
       .filter((child) => lives(child) && !table.isStranger(child.pid, job));
-    // One that was gone when we looked at it has left its own children to the worker, behind our back: another list shows them.
+    // A child that ended before we looked at it has left its own children to the worker. So list them again, until the list is
+    // the same.
     const list = children.join(" ");
     if (living.length > 0 || list === before) return living;
     before = list;
   }
 }
 
-/** The worker of a job that was ended stays as long as a process is left of it, and says so when none is: see aftermath.ts. */
+/** Whether the worker of a job that was ended early still waits for its survivors: see worker/aftermath.ts. */
 function isWatched(context: Context, job: Job): boolean {
   const { worker, origin, leftBehind } = job;
-  // Before that it has the hook to run.
+  // Until then it may live only for the hook.
   if (!leftBehind?.length || isActive(job.status) || isHookDue(job)) return false;
   const isHere = origin?.pidNamespace === context.origin.pidNamespace;
   return isHere && worker !== null && worker.pid !== process.pid && lives(worker);

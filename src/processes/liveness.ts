@@ -1,4 +1,4 @@
-/** Whether an active job still has its launcher or worker (law 5): `gone` is said on proof alone. */
+/** Decides whether the launcher and worker of an active job are gone, and says so only on proof (docs/guarantees.md, 5). */
 import { areDifferentBoots, isSameProcess, type Job, type Origin } from "../job/job.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
@@ -11,30 +11,33 @@ export function isOwnerGone(job: Job, lockFile: string, origin: Origin): boolean
   const lock = probeLock(lockFile);
   if (lock === "held") return false;
   if (lock === "free") return !isThere(job, origin);
-  // No witness: somebody deleted the lock file, or the Python orchesjob wrote the job. What the row says must do.
+  // There is no lock file: somebody deleted it, or the Python orchesjob wrote the job. The row must do.
   if (job.origin === null) return findWorker(job.jobId) === undefined;
   if (areDifferentBoots(job.origin, origin)) return true;
   if (findWorker(job.jobId) !== undefined) return false;
-  // Another PID namespace may be out of sight, but not from the first one: it sees into all others.
+  // A process of another PID namespace may be invisible here, but not from the first namespace: it shows all others.
   if (job.origin.pidNamespace !== origin.pidNamespace) return origin.pidNamespace === FIRST_PID_NAMESPACE;
-  // Ours is in sight, unless /proc hides the process, and then its number shows.
+  // In our own namespace the worker is visible by its pid, even if /proc hides its command line.
   return !seesIdentity(job);
 }
 
 /**
- * Whether processes of the job may live where they are out of sight: it ran in another PID namespace than ours, and ours is
- * not the first one, which sees into all others. False after a reboot, which nothing outlives.
+ * Whether the job may have living processes that we cannot see: it ran in another PID namespace than ours, and ours is not the
+ * first one, which shows all others. False after a reboot, which nothing survives.
  */
 export function isOutOfSight(job: Job, origin: Origin): boolean {
   if (job.origin === null || areDifferentBoots(job.origin, origin)) return false;
   return job.origin.pidNamespace !== origin.pidNamespace && origin.pidNamespace !== FIRST_PID_NAMESPACE;
 }
 
-/** A worker that dies lets go of its lock some moments before it is gone, in ms. */
+/** A dying worker releases its lock some moments before it is gone: how long we wait for that, in ms. */
 const DYING_MS = 100;
 const DYING_STEP_MS = 5;
 
-/** In a copy of the state directory nobody holds a lock, though the worker may live: it is asked for by its number. */
+/**
+ * Whether the worker lives, by its pid and start time. In a copy of the state directory nobody holds a lock, though the worker
+ * may live.
+ */
 function isThere(job: Job, origin: Origin): boolean {
   if (job.origin === null || areDifferentBoots(job.origin, origin)) return false;
   if (job.origin.pidNamespace !== origin.pidNamespace) return false;

@@ -1,4 +1,4 @@
-/** What /proc tells of processes: who they are, whose they are, and which job they name. */
+/** Reads what /proc says about processes: who they are, whose they are, and which job they name. */
 import { readLink, readTextIfAny } from "../linux/file.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
 import { statPath } from "../linux/stat.ts";
@@ -7,7 +7,9 @@ import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
 /** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** Whether a process has one of the files open with its lock. Who opened it anew, to read it, has none. */
+/**
+ * Whether a process has one of the files open and locked. A process that has opened the file anew, to read it, has no lock.
+ */
 export function holdsLock(pid: number, paths: readonly string[]): boolean {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   try {
@@ -17,12 +19,12 @@ export function holdsLock(pid: number, paths: readonly string[]): boolean {
         /^lock:.* FLOCK /m.test(readTextIfAny(`/proc/${pid}/fdinfo/${fd}`) ?? ""),
     );
   } catch {
-    // Gone meanwhile, or not ours to look into.
+    // The process has ended meanwhile, or we may not look into it.
     return false;
   }
 }
 
-/** What a process has of ours in its environment. */
+/** orchesjob's variables in the environment of a process. */
 export interface Marks {
   readonly jobId: string | undefined;
   readonly token: string | undefined;
@@ -36,15 +38,15 @@ export function readMarks(pid: number): Marks {
   return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
 }
 
-/** What is known of a process that /proc hides, beside its identity. */
+/** The fields of a process that /proc hides: only its identity is known. */
 export const HIDDEN = { state: "", parentPid: 0, processGroup: 0, session: 0, threads: 1 } as const;
 
-/** Whether /proc shows us our own processes alone (hidepid=), so that the first process cannot be seen. */
+/** Whether /proc shows only our own processes (hidepid=): then the first process is invisible. */
 export function isHiding(): boolean {
   return readProcess(1) === undefined;
 }
 
-/** The user that a process runs as; undefined where it is gone, or hidden. */
+/** The user that a process runs as; undefined if it has ended or is hidden. */
 export function ownerOf(pid: number): number | undefined {
   return statPath(`/proc/${pid}`)?.uid;
 }
@@ -53,7 +55,10 @@ export function commandLine(pid: number): readonly string[] {
   return readTextIfAny(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
 }
 
-/** A process, its parent and theirs, and those beside it in its pipeline: they share what somebody put into their environment. */
+/**
+ * Returns a caller's processes: the process, its ancestors, and its process group (a pipeline, for example). They share the
+ * variables that somebody has exported.
+ */
 export function callerProcesses(pid: number): ReadonlySet<number> {
   const found = new Set<number>();
   const own = readProcess(pid);
@@ -79,7 +84,7 @@ export function readVariable(pid: number, name: string): string | undefined {
   return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
-/** Seconds since the process started; undefined where /proc hides it. */
+/** Seconds since the process started; undefined if /proc hides it. */
 export function ageOf(entry: ProcessStat): number | undefined {
   if (entry.state === HIDDEN.state) return undefined;
   const uptime = Number((readTextIfAny("/proc/uptime") ?? "0").split(" ")[0]);

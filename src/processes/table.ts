@@ -1,8 +1,9 @@
 /**
- * Which processes belong to a job. Four witnesses, each of which a process can shed, but hardly all of them:
- * the job's id and token in its environment, the session or group of the target, a parent that belongs to the job (the worker
- * for those whose parents died, as long as it lives), and the lock on the job's log files, which whoever inherited them holds.
- * Where /proc hides processes (hidepid=), the target, those that the worker has named, and its children are asked for by number.
+ * Decides which processes belong to a job, by four witnesses. A process can shed each of them, but hardly all: the job's id
+ * and token in its environment; the session or group of the target; a parent that belongs to the job (the worker, as long as
+ * it lives, for those whose parents died); and the lock on the job's output files, which every process that inherited them
+ * holds. If /proc hides processes (hidepid=), the target, the processes that the worker has named and the worker's children
+ * are looked up by pid.
  */
 import { isHookDue } from "../job/hook.ts";
 import { areDifferentBoots, isSameProcess, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
@@ -23,16 +24,18 @@ import {
   readProcesses,
 } from "./proc.ts";
 
-/** How far a legacy target's start may lie from its row's started_at, in seconds: Python noted the one before the other. */
+/** How far the start of a Python job's target may be from its row's started_at, in seconds: Python did not do both at once. */
 const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
 
 export interface Evidence {
-  /** Those of the job's log files that are locked. */
+  /** The job's output files that are locked. */
   readonly heldLogs: readonly string[];
-  /** Processes that need a better witness than their environment. */
+  /** Processes for which the environment is no sufficient witness. */
   readonly excludedPids: ReadonlySet<number>;
-  /** Whether the number of a session is witness enough, though its leader, the target, may be dead: a daemon that got the
-   *  number later looks the same. Enough to keep a key from running; not enough to kill. */
+  /**
+   * Whether the number of a session is a sufficient witness even if its leader, the target, may be dead: a daemon that got the
+   * number later looks the same. That is enough to block a key, but not enough to kill.
+   */
   readonly trustSession: boolean;
 }
 
@@ -46,10 +49,10 @@ export class ProcessTable {
     this.#processes = readProcesses().filter((entry) => entry.pid !== process.pid);
   }
 
-  /** The living processes of a job, but for its worker, oldest first. */
+  /** Returns the living processes of a job, without its worker, oldest first. */
   ofJob(job: Job, { heldLogs, excludedPids, trustSession }: Evidence): readonly ProcessStat[] {
     const session = trustSession ? this.#liveSession(job) : undefined;
-    // After the end its children are those of the hook, which have no environment yet while they come to be.
+    // After the job's end the worker's children are the hook's, which have no environment yet while they start.
     const keeper = isHookDue(job) ? undefined : this.#livingWorker(job);
     const members = new Map<number, ProcessStat>();
     for (const entry of this.#processes) {
@@ -59,13 +62,14 @@ export class ProcessTable {
         continue;
       }
       const named = this.#jobOf(entry, job);
-      // The Python orchesjob's target leads neither; its own number must do.
+      // The Python orchesjob's target leads neither; its own pid must do.
       const inSession =
         session !== undefined && [entry.session, entry.processGroup, entry.pid].includes(session);
-      // The worker is given those whose parents died.
+      // Processes whose parents died become the worker's children.
       const isKept = keeper !== undefined && entry.parentPid === keeper;
       const isMember = () => inSession || isKept || (heldLogs.length > 0 && holdsLock(entry.pid, heldLogs));
-      // Who only has the job's id in its environment may have got it by hand, as the shell of somebody who cancels it.
+      // A process that only has the job's variables may have got them by hand: the shell of somebody who cancels the job, for
+      // example.
       const isNamed = named === job.jobId && (!excludedPids.has(entry.pid) || isMember());
       if (isNamed || (named === undefined && isMember())) members.set(entry.pid, entry);
     }
@@ -74,16 +78,16 @@ export class ProcessTable {
     return [...members.values()].sort((a, b) => a.startTicks - b.startTicks);
   }
 
-  /** Whether the target's group has somebody in it whom /proc hides from us. */
+  /** Whether the target's process group has a member that /proc hides from us. */
   hasHidden(job: Job): boolean {
     const session = isHiding() ? this.#liveSession(job) : undefined;
     if (session === undefined || session <= 1) return false;
     const members = probeGroup(session);
-    // A leader whom we see is ours, and may be a zombie.
+    // A leader that we see is not hidden, and may be a zombie.
     return members === "foreign" || (members === "ours" && readProcess(session) === undefined);
   }
 
-  /** The living processes of a job's hook, by their environment, or because they inherited its output. */
+  /** Returns the living processes of a job's hook, by their environment, or because they inherited its output. */
   ofHook(job: Job, log: string): readonly ProcessStat[] {
     return this.#processes.filter(
       (entry) =>
@@ -92,8 +96,8 @@ export class ProcessTable {
   }
 
   /**
-   * Whether a living process that is a child of this one, the worker of the job, is not the job's: the worker of a job that
-   * was started from within it, or what such a worker has left.
+   * Whether a living child of this process, the worker of the job, does not belong to the job: the worker of a job that was
+   * started from within it, or a process that such a worker has left behind.
    */
   isStranger(pid: number, job: Job): boolean {
     if (pid === job.target?.pid) return false;
@@ -101,7 +105,7 @@ export class ProcessTable {
     return named !== undefined && named !== job.jobId;
   }
 
-  /** Whether it is the target, or one that the worker has named as left behind; whatever it has made of itself. */
+  /** Whether it is the target, or a process that the worker has named as left behind, however that has changed since. */
   #isKnown(entry: ProcessStat, job: Job): boolean {
     const { target, leftBehind } = job;
     const isOne = (known: ProcessIdentity) =>
@@ -110,7 +114,7 @@ export class ProcessTable {
     return (target !== null && isOne(target)) || leftBehind?.some(isOne) === true;
   }
 
-  /** Those of the processes that are known by their numbers which live, and which /proc does not show. */
+  /** Returns the living processes that are known by their pids and that /proc does not show. */
   #hiddenOf({ target, leftBehind, origin }: Job, keeper: number | undefined): readonly ProcessStat[] {
     if (origin === null || !this.#isOurs(origin)) return [];
     const asked = new Map<number, ProcessIdentity>();
@@ -122,7 +126,7 @@ export class ProcessTable {
       .map((known) => ({ ...known, ...HIDDEN }));
   }
 
-  /** The worker's pid, where it lives and its number means something here. */
+  /** The worker's pid, if it lives and its pid is valid here. */
   #livingWorker({ worker, origin }: Job): number | undefined {
     if (worker === null || origin === null || !this.#isOurs(origin)) return undefined;
     const isSelf = isSameProcess(worker, readProcess(process.pid));
@@ -130,25 +134,25 @@ export class ProcessTable {
     return isSelf || this.#processes.some(isThere) ? worker.pid : undefined;
   }
 
-  /** Whether numbers of that origin mean something here. */
+  /** Whether pids of that origin are valid here. */
   #isOurs(origin: Origin): boolean {
     return !areDifferentBoots(origin, this.#origin) && origin.pidNamespace === this.#origin.pidNamespace;
   }
 
-  /** Whether the target itself is there: then whatever is in its session is the job's. */
+  /** Whether the target itself is visible: then every process in its session is the job's. */
   seesTarget(job: Job): boolean {
     const holder = this.#processes.find((entry) => entry.pid === job.target?.pid);
     return holder !== undefined && this.#liveSession(job) !== undefined;
   }
 
-  /** The target's session, if its number still means what it meant when the job noted it. */
+  /** The target's session, if its number has not been reused since the job recorded it. */
   #liveSession(job: Job): number | undefined {
     const { target, origin } = job;
     if (target === null) return undefined;
     const holder = this.#processes.find((entry) => entry.pid === target.pid);
     if (origin === null) return holder && isLegacyTarget(holder, job) ? target.pid : undefined;
     if (!this.#isOurs(origin)) return undefined;
-    // A number stays taken while any process has it as its session, so only a new holder means that it was reused.
+    // A number stays in use while any process has it as its session, so only a new holder means that it was reused.
     const leader = holder ?? readProcess(target.pid);
     if (leader === undefined) return target.pid;
     const isSame = target.startTicks === 0 ? lives(target) : isSameProcess(leader, target);
@@ -161,7 +165,7 @@ export class ProcessTable {
       for (const entry of this.#processes) {
         if (members.has(entry.pid) || !members.has(entry.parentPid)) continue;
         if (this.#isWorker(entry, job) || this.#isHook(entry, job)) continue;
-        // A job started from within this one has an id of its own, and a life of its own.
+        // A job started from within this one has an id of its own, and its own processes.
         const named = this.#jobOf(entry, job);
         if (named !== undefined && named !== job.jobId) continue;
         members.set(entry.pid, entry);
@@ -176,8 +180,8 @@ export class ProcessTable {
   }
 
   /**
-   * The job that a process says it belongs to; undefined where it says none, or says ours and does not prove it. Older versions
-   * gave their jobs no token: there it must at least be a process of our own user.
+   * Returns the job that a process claims to belong to; undefined if it claims none, or claims ours without proof. Jobs of
+   * older versions have no token: there the process must at least be our own user's.
    */
   #jobOf(entry: ProcessStat, job: Job): string | undefined {
     const { jobId, token } = this.#marksOf(entry);
@@ -197,12 +201,12 @@ export class ProcessTable {
   }
 }
 
-/** Who has come to run hooks is not one of their processes: see hooks/spawn.ts. */
+/** Whether it is a process that runs hooks, which is not one of a hook's processes: see hooks/spawn.ts. */
 function isHookRunner(words: readonly string[]): boolean {
   return words.includes("_hook");
 }
 
-/** The Python versions noted no start time of the target; its own must lie close to the row's. */
+/** Whether a process is the target of a Python job, which has no recorded start time: it must be close to the row's. */
 function isLegacyTarget(entry: ProcessStat, job: Job): boolean {
   const startedAt = Date.now() / 1000 - (ageOf(entry) ?? 0);
   const noted = job.startedAt / 1_000_000;

@@ -1,4 +1,4 @@
-/** Ends every process of a job: TERM, a grace, KILL; and proves it, or tells what it could not end. */
+/** Ends every process of a job: TERM, a grace period, KILL. Proves that none is left, or returns the survivors. */
 import type { Job } from "../job/job.ts";
 import { type Delivery, signalProcess } from "../linux/pidfd.ts";
 import { ProcessTable } from "./table.ts";
@@ -9,12 +9,12 @@ import { findProcesses } from "./job-processes.ts";
 
 export const DEFAULT_GRACE_MS = 5_000;
 
-/** How long a process may take to die of KILL before it counts as a survivor (in the kernel's hands), in ms. */
-export const KILL_PATIENCE_MS = 5_000;
+/** How long a process may take to die of KILL, in ms. After that the kernel holds it, and it counts as a survivor. */
+export const KILL_TIMEOUT_MS = 5_000;
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 50;
 
-/** When TERM has had its time and KILL follows. */
+/** The end of the grace period: then KILL follows TERM. */
 export class Deadline {
   /** On the clock of performance.now(), which does not jump. */
   killAt: number;
@@ -23,22 +23,22 @@ export class Deadline {
     this.killAt = performance.now() + graceMs;
   }
 
-  /** Somebody has less patience. */
+  /** Shortens the grace period to end at most this many ms from now. */
   shorten(graceMs: number): void {
     this.killAt = Math.min(this.killAt, performance.now() + graceMs);
   }
 }
 
-/** Whom endAll ends, and how it knows that nobody is left. */
+/** The processes that endAll ends, and how it knows that none is left. */
 export interface Hunt {
   look(): readonly ProcessStat[];
-  /** Asked when a look has found nobody: undefined, or empty, where that is the end; otherwise who is there all the same. */
+  /** Called when `look` has found nothing. Returns the processes that live all the same; undefined or empty: none is left. */
   missed?(): readonly ProcessStat[];
-  /** Kills those that come faster than looks do. */
+  /** Kills processes that start faster than `look` finds them. */
   chase?(): void;
 }
 
-/** One look through /proc takes some ms, in which a process can have started another and be gone. */
+/** How many looks in a row must find nothing. A look takes some ms, in which a process can start another and end. */
 const EMPTY_LOOKS = 3;
 
 /** Looks for the processes of a job from outside: from a process that is not its worker. */
@@ -50,14 +50,14 @@ export class JobHunt implements Hunt {
   constructor(
     readonly context: Context,
     readonly job: Job,
-    /** Processes that only their environment names, and that are spared. */
+    /** Processes that are spared if only their environment names them. */
     readonly excludedPids: ReadonlySet<number>,
   ) {}
 
-  /** Processes that only their session's number names are spared. */
+  /** Spares processes that only the number of their session names. */
   look(): readonly ProcessStat[] {
     const table = new ProcessTable(this.context.origin);
-    // Once the target was seen its session's number is not another's, for as long as we find somebody in it.
+    // Once we have seen the target, its session number is not reused as long as we find a process in the session.
     this.#trustSession ||= table.seesTarget(this.job);
     const { excludedPids } = this;
     const { seen } = findProcesses(this.context, this.job, {
@@ -80,29 +80,29 @@ export class JobHunt implements Hunt {
 }
 
 /**
- * Returns who is still alive afterwards: nobody, unless the kernel or another user holds them. Where all that are left may not
- * be signalled by us, it says so at once.
+ * Ends the processes and returns the survivors: none, unless the kernel or another user holds them. Returns at once if we may
+ * signal none of those that are left.
  */
 export async function endAll(hunt: Hunt, deadline: Deadline): Promise<readonly ProcessStat[]> {
-  const told = new Map<string, Delivery>();
+  const deliveries = new Map<string, Delivery>();
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
     const alive = hunt.look();
     const missed = alive.length === 0 ? (hunt.missed?.() ?? []) : [];
     if (alive.length === 0 && missed.length === 0) return [];
     const time = performance.now();
     const { killAt } = deadline;
-    const giveUpAt = killAt + KILL_PATIENCE_MS;
+    const giveUpAt = killAt + KILL_TIMEOUT_MS;
     if (time >= giveUpAt) return alive.length > 0 ? alive : missed;
     let inReach = alive.length === 0;
     for (const entry of alive) {
       const key = `${entry.pid} ${entry.startTicks}`;
-      if (time >= killAt) told.set(key, signalProcess(entry, SIGKILL));
-      else if (!told.has(key)) {
-        told.set(key, signalProcess(entry, SIGTERM));
-        // A stopped process hears TERM only when it goes on.
+      if (time >= killAt) deliveries.set(key, signalProcess(entry, SIGKILL));
+      else if (!deliveries.has(key)) {
+        deliveries.set(key, signalProcess(entry, SIGTERM));
+        // A stopped process handles TERM only when it continues.
         signalProcess(entry, SIGCONT);
       }
-      inReach ||= told.get(key) !== "refused";
+      inReach ||= deliveries.get(key) !== "refused";
     }
     if (!inReach) return alive;
     if (time >= killAt) hunt.chase?.();

@@ -9,20 +9,20 @@ export interface Context {
   /** This process's kernel, boot and PID namespace. */
   readonly origin: Origin;
   /**
-   * The store; undefined where the state directory has none yet. Nothing is created. Throws where it had one, and jobs of it
-   * still run: nobody could tell of them.
+   * Opens the store; undefined if the state directory has none yet. Creates nothing. Throws if the database is gone while its
+   * jobs still run: the answer would be wrong.
    */
   openStore(): JobStore | undefined;
-  /** The store, made if there is none. */
+  /** Opens the store, and creates it if there is none. */
   createStore(): JobStore;
-  /** Looks at the store without changing anything, also where the state directory is not as it should be. */
+  /** Examines the store without changing anything, even if the state directory is not as it should be. */
   examineStore(): Promise<Examination>;
-  /** Whether a file is what an upgrade keeps: a database of the Python orchesjob. A quick look. */
+  /** Whether a file is a database of the Python orchesjob, as an upgrade keeps it. Quick. */
   isOldCopy(path: string): Promise<boolean>;
   /** Descriptor of stderr, for what a job has written there. */
   readonly stderr: number;
-  /** Tells a person something on stderr. */
+  /** Prints a message for the user on stderr. */
   notify(message: string): void;
-  /** As notify, but only where stderr is a terminal. */
+  /** As notify, but only if stderr is a terminal. */
   progress(message: string): void;
 }

@@ -1,4 +1,4 @@
-/** Making the state directory, and refusing to make one where jobs of a lost database still run. */
+/** Creates the state directory, and refuses to if jobs of a lost database still run. */
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -9,31 +9,33 @@ import { listLocks } from "./job-lock.ts";
 import { type Home, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
 import { look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";
 
-/** Throws `conflict` where jobs still run whose database is gone, or an empty file: they would not be found, and could run a
- *  second time. One that is there, and does not know them, is found out by who opens it (jobs/unknown-jobs.ts). */
+/**
+ * Throws `conflict` if jobs still run whose database is gone or empty: nobody would find them, and they could run a second
+ * time. If there is a database that does not know them, jobs/unknown-jobs.ts finds that out.
+ */
 export function refuseLostDatabase(home: Home): void {
   const isThere = () => (look(home.database)?.size ?? 0) > 0;
   if (isThere()) return;
   const running = listLocks(home.locks, 0)
-    // A hook runs for a job that has ended.
+    // A hook runs after the end of its job, so its lock does not count.
     .filter((name) => !name.endsWith(HOOK_SUFFIX))
     .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
-  // Another start may have made the database, and begun a job, while we looked.
+  // Another start may have created the database and begun a job while we looked.
   if (running.length === 0 || isThere()) return;
   throw new OrchesjobError(
     "conflict",
     `${home.database} is ${look(home.database) === undefined ? "gone" : "empty"}, but jobs that it knew still run (${running.join(", ")})`,
-    "put it back, or wait for their end, so that none runs twice",
+    "put it back, or wait until they have ended, so that none runs twice",
   );
 }
 
-/** Makes what is missing of the directory, durably. Safe to call by many at once. */
+/** Creates what is missing of the directory, durably. Many processes may call this at once. */
 export function createHome(home: Home): void {
   const facts = checkPlace(home) ?? makeHome(home);
   if (SYSTEM_DIRECTORIES.includes(home.path)) {
     throw new OrchesjobError(
       "conflict",
-      `${home.path} is a directory of the system, and cannot be a state directory`,
+      `${home.path} is a directory of the system and cannot be a state directory`,
       OWN_DIRECTORY,
     );
   }

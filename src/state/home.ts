@@ -1,4 +1,4 @@
-/** Whether the state directory is safe to use: see contract, "State directory". */
+/** Checks whether the state directory is safe to use: it, its contents and the path to it must not be writable by others. */
 import { OrchesjobError } from "../job/errors.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { userName } from "../linux/ffi/users.ts";
@@ -7,10 +7,10 @@ import { DEFAULT_HOME, type Home, homeAt } from "./paths.ts";
 import { elsewhere, isOfOthersToo, OWN_DIRECTORY } from "./shared-directory.ts";
 import { followPath, type Risk, type Way, WRITABLE, WRITABLE_BY_OTHERS } from "./trust.ts";
 
-/** By group or others: who may go through a directory. */
+/** Permission of group or others to go through a directory. */
 const SEARCHABLE = 0o011;
 
-/** Whether the directory is there. Throws `conflict` where it, or what is in it, is not safe to use: see contract, "State directory". */
+/** Whether the directory exists. Throws `conflict` if it, or what is in it, is not safe to use. */
 export function checkHome(home: Home): boolean {
   const facts = checkPlace(home);
   if (facts === undefined) return false;
@@ -18,7 +18,7 @@ export function checkHome(home: Home): boolean {
   return true;
 }
 
-/** Facts about the directory alone; undefined where there is none. Throws `conflict` where it, or the way to it, is not safe. */
+/** Facts about the directory alone; undefined if there is none. Throws `conflict` if it, or the path to it, is not safe. */
 export function checkPlace(home: Home): FileStat | undefined {
   const { end: facts, risk } = follow(home.path);
   if (facts === undefined) return undefined;
@@ -36,7 +36,7 @@ export function checkPlace(home: Home): FileStat | undefined {
     const hint = isOfOthersToo(homeAt(real)) ? OWN_DIRECTORY : `run: chmod 700 ${real}`;
     throw new OrchesjobError(
       "conflict",
-      `the state directory ${named(home.path, target)} may be written by others (mode ${facts.mode.toString(8)}), who could run commands in your name`,
+      `the state directory ${named(home.path, target)} is writable by others (mode ${facts.mode.toString(8)}), who could run commands in your name`,
       hint,
     );
   }
@@ -44,13 +44,13 @@ export function checkPlace(home: Home): FileStat | undefined {
   return facts;
 }
 
-/** Throws `conflict` where the way to a directory that is not there yet is not safe. */
+/** Throws `conflict` if the path to a directory that does not exist yet is not safe. */
 export function checkWay(home: Home): void {
   const { risk } = follow(home.path);
   if (risk !== undefined) throw atRisk(home, risk, `the state directory ${home.path}`);
 }
 
-/** `goal`: what the way leads to, for people. */
+/** `goal`: what the path leads to, for the user. */
 function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): OrchesjobError {
   const user = libc.geteuid();
   const better = user === 0 ? DEFAULT_HOME : "$HOME/.local/share/orchesjob";
@@ -60,12 +60,12 @@ function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): O
   if (home.path !== better) hints.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
   return new OrchesjobError(
     "conflict",
-    `${path}, on the way to ${goal}, ${why}, who could put something else there`,
+    `${path}, on the path to ${goal}, ${why}, who could put something else there`,
     hints.join(", or "),
   );
 }
 
-/** Throws `conflict` where somebody else may change what is in the directory, of which facts are given. */
+/** Throws `conflict` if somebody else may change what is in the directory. `facts` are the directory's. */
 export function checkContents(home: Home, facts: FileStat): void {
   checkDatabase(home, facts);
   checkFolder(home, home.logs, facts);
@@ -82,7 +82,7 @@ export function checkDatabase(home: Home, parent: FileStat): void {
   throw writableInside(home.database, target, facts, `run: chmod 600 ${target ?? `${home.database}*`}`);
 }
 
-/** Whether the folder is there. One that is no directory is told of by those who need it. */
+/** Whether the folder exists. If it is no directory, the code that needs it reports that. */
 export function checkFolder(home: Home, path: string, parent: FileStat): boolean {
   const { facts, unwanted } = lookInside(home, path, parent);
   if (facts === undefined) return false;
@@ -117,12 +117,12 @@ function writableInside(
 ): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${named(path, target)} may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say`,
+    `${named(path, target)} is writable by others (mode ${mode.toString(8)}), who could change what jobs do and report`,
     hint,
   );
 }
 
-/** What a symbolic link leads to in the end; undefined for what is none. */
+/** The final target of a symbolic link; undefined for anything else. */
 function targetOf(path: string): string | undefined {
   if (lookAtName(path)?.kind !== "link") return undefined;
   return process.getBuiltinModule("node:fs").realpathSync(path);
@@ -132,15 +132,15 @@ function named(path: string, target: string | undefined): string {
   return target === undefined ? path : `${path}, a link to ${target},`;
 }
 
-/** The way out where a folder is a link to a directory that others use, which may be what it is for: /tmp, say. */
+/** The hint if a folder is a link to a directory that others use, perhaps on purpose, such as /tmp. */
 export function ownTarget(path: string): string {
-  return `move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${path}`;
+  return `move orchesjob's files there to a directory of their own (mode 700), and point the link to it: ln -sfn DIRECTORY ${path}`;
 }
 
 /**
- * What has a name in the directory, and the bits that its mode must not have. Python made all group's too under a umask of
- * 002: that is as good as closed once the directory is. A symbolic link, to another disk, say, is followed, and the way
- * there must be as safe as that to the directory.
+ * Facts about a name in the directory, and the bits that its mode must not have. The Python orchesjob's files are the group's
+ * as well under a umask of 002, which is safe in a closed directory. A symbolic link, to another disk for example, is
+ * followed, and its path must be as safe as the directory's.
  */
 function lookInside(
   home: Home,
@@ -151,11 +151,11 @@ function lookInside(
   if (facts?.kind !== "link")
     return { facts, unwanted: (parent.mode & SEARCHABLE) === 0 ? WRITABLE_BY_OTHERS : WRITABLE };
   const { end, risk } = follow(path);
-  if (risk !== undefined) throw atRisk(home, risk, `what ${path} leads to`);
+  if (risk !== undefined) throw atRisk(home, risk, `the target of ${path}`);
   return { facts: end, unwanted: WRITABLE };
 }
 
-/** A directory in the place of a database, say; or a FIFO, at which who opens it may wait for ever. */
+/** The error for a directory in the place of a database, for example, or a FIFO, whose opening could block for ever. */
 export function notAFile(path: string): OrchesjobError {
   return new OrchesjobError(
     "conflict",
@@ -164,7 +164,7 @@ export function notAFile(path: string): OrchesjobError {
   );
 }
 
-/** As look, but a symbolic link is not followed. */
+/** As look, but does not follow a symbolic link. */
 function lookAtName(path: string): FileStat | undefined {
   try {
     return statName(path);
@@ -187,22 +187,22 @@ function checkOwner(path: string, facts: FileStat): void {
   const hint = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
   throw new OrchesjobError(
     "conflict",
-    `${path} belongs to user ${owner}, and files that you make there would lock ${owner} out`,
+    `${path} belongs to user ${owner}, and files that you create there would lock ${owner} out`,
     hint,
   );
 }
 
-/** Root's, and no state directory: /etc, say, which is not to become one either. */
+/** Whether it is a directory of root's, such as /etc, that is no state directory and must not become one. */
 function isOfSystem(path: string, { uid, kind }: FileStat): boolean {
   try {
     return uid === 0 && kind === "directory" && statPath(homeAt(path).database) === undefined;
   } catch {
-    // Closed to us, as a state directory is.
+    // We may not look into it, as into somebody's state directory.
     return false;
   }
 }
 
-/** A user as sudo(8) and chown(1) take it. */
+/** A user's name; without a name, the number as sudo(8) takes it. */
 export function ownerName(uid: number): string {
   return userName(uid) ?? `'#${uid}'`;
 }

@@ -1,10 +1,11 @@
 /**
- * The witness of life (law 5). A job's lock file is locked from before its row exists until its result is recorded:
- * first by the launcher, then, through the inherited descriptor, by the worker. The kernel frees the lock the moment
- * the last of them is gone, however it went, and shows it across PID namespaces; so a free lock is proof of death, but for a copy of the state directory (see liveness.ts).
+ * The lock that proves that a job has an owner (docs/guarantees.md, 5). A job's lock file is locked from before its row exists
+ * until its result is recorded: first by the launcher, then, through the inherited descriptor, by the worker. The kernel
+ * releases the lock the moment the last of them is gone, however it ended, and shows it across PID namespaces. So a free lock
+ * proves that both are gone, except in a copy of the state directory (see processes/liveness.ts).
  *
- * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs,
- * and hangs up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
+ * The file is a FIFO, so that those who wait for the job can sleep on it: it becomes readable when the command runs, and hangs
+ * up when the owner is gone. (inotify would do, but closing it takes the kernel 5 to 15 ms.)
  */
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -18,7 +19,7 @@ export function createLock(path: string): number {
   try {
     makeFifo(path);
   } catch (error) {
-    // So says a file system that has no FIFOs.
+    // The file system has no FIFOs.
     if (error instanceof SystemError && error.errno === ERRNO.EPERM) throw unsuitable(error.message);
     throw error;
   }
@@ -47,7 +48,7 @@ export function listLocks(directory: string, ageMs: number): readonly string[] {
   }
 }
 
-/** Tells those who wait that the command runs. */
+/** Tells the processes that wait for the job that its command runs. */
 export function announceRunning(lock: number): void {
   writeAll(lock, new Uint8Array(1));
 }
@@ -57,37 +58,40 @@ const SYS_FCHMOD = process.arch === "arm64" ? 52n : 91n;
 const CLAIMED_MODE = 0o700n;
 const CLAIMED = 0o100;
 
-/** Tells everybody that the owner has won the claim of its job, and may execute the command: see isClaimed. */
+/** Marks the lock: its owner has won the claim of its job, and may execute the command. See isClaimed. */
 export function markClaimed(lock: number): void {
   libc.syscall(SYS_FCHMOD, BigInt(lock), CLAIMED_MODE, 0n, 0n);
 }
 
-/** Whether the file is locked by a worker that has won the claim of its job. False for one whose job is being accepted. */
+/** Whether a worker that has won the claim of its job holds the lock. False while the job is being accepted. */
 export function isClaimed(path: string): boolean {
   const fd = openIfAny(path);
   if (fd === undefined) return false;
   try {
     const facts = statFd(fd);
     if (facts?.kind !== "fifo" || isFree(fd, path)) return false;
-    // A worker of an older version leaves no mark, but announces its command all the same.
+    // A worker of an older version sets no mark, but announces that its command runs.
     return (facts.mode & CLAIMED) !== 0 || (pollFor([[fd, POLLIN]], 0)[0]! & POLLIN) !== 0;
   } finally {
     closeFile(fd);
   }
 }
 
-/** Whether a worker that had won the claim of its job has died without a word: nobody locks the file, and it is still there. */
+/**
+ * Whether a worker died that had won the claim of its job but recorded no result: nobody holds the lock, and the file still
+ * exists.
+ */
 export function wasClaimed(path: string): boolean {
   const facts = statPath(path);
   return facts?.kind === "fifo" && (facts.mode & CLAIMED) !== 0 && probeLock(path) === "free";
 }
 
-/** Lets the owner look at the store: somebody has a wish. False where nobody can be reached by this file. */
+/** Makes the owner look at the store, which has a request for it. False if nobody can be reached by this file. */
 export function wakeOwner(path: string): boolean {
   try {
-    const fd = openFile(path, "poke");
+    const fd = openFile(path, "wake");
     try {
-      // Somebody may have put another file there, which would lose its first byte.
+      // Somebody may have put another file there, whose first byte we would overwrite.
       if (statFd(fd)?.kind !== "fifo") return false;
       writeAll(fd, new Uint8Array(1));
     } finally {
@@ -100,33 +104,34 @@ export function wakeOwner(path: string): boolean {
   }
 }
 
-/** A look costs the runtime some ms of processor time, most of it for its own collector. */
+/** Longest sleep before another look, in ms. A look takes some ms of processor time, most of it to collect garbage. */
 const SELDOM_MS = 120_000;
 const SOON_MS = 1_000;
 
-/** Sleeps on the lock files of jobs; nothing wakes up meanwhile. */
+/** Sleeps on the lock file of a job; nothing wakes up meanwhile. */
 export class LockWatch {
   #descriptor: number;
 
-  /** Create it before reading the state that is waited for: no change is missed then. */
+  /** Create it before reading the state that you wait for: then no change is missed. */
   constructor(path: string) {
     this.#descriptor = openIfAny(path) ?? -1;
   }
 
-  /** How long to sleep at most before looking again, in ms: seldom where the owner's end wakes us, soon where nothing does. */
+  /** How long to sleep at most before looking again, in ms: long if the owner's end wakes us, short if nothing does. */
   get slowCheckMs(): number {
     return this.#descriptor >= 0 ? SELDOM_MS : SOON_MS;
   }
 
   /**
-   * Blocks until the owner is gone (or the command runs, where that is of interest), one of other descriptors (-1: none) is
-   * readable, a signal came, or the time (ms) is over. Whatever it was: look again.
+   * Blocks until the owner is gone (or the command runs, if `untilRunning`), one of the other descriptors (-1: none) is
+   * readable, a signal comes, or the time (ms) is over. Look again in any case.
    */
   wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): void {
     const watched: [number, number][] = [[this.#descriptor, untilRunning ? POLLIN : 0]];
     for (const descriptor of others) watched.push([descriptor, POLLIN]);
     const [owner = 0] = pollFor(watched, timeoutMs);
-    // It is told once. If the job is not at its end all the same (somebody deleted the database, say), only time helps.
+    // Do not wait for this end again. If the job has not ended all the same (somebody deleted the database, for example), only
+    // time helps.
     if ((owner & POLL_ENDED) !== 0) this.close();
   }
 

@@ -1,4 +1,4 @@
-/** What is in the directory of the logs: its names in portions, however many there are, and what a name says. */
+/** Reads the directory of the logs, in portions, however many names it has, and finds out what a name means. */
 import { type FileStat, statName } from "../linux/stat.ts";
 import { addressOf, ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -7,7 +7,7 @@ import { closeFile, openFile } from "../linux/file.ts";
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
 
-/** About 900 names of ours at a time. */
+/** Room for about 900 of our names. */
 const BUFFER_BYTES = 65_536;
 
 // struct linux_dirent64: u64 ino; s64 off; u16 reclen; u8 type; char name[].
@@ -15,8 +15,8 @@ const RECORD_LENGTH = 16;
 const RECORD_NAME = 19;
 
 /**
- * The names in a directory, in portions, in no order; none where there is no directory. Our own reading of it, because
- * node:fs has all names in memory at once. Throws SystemError.
+ * Yields the names in a directory, in portions, in no order; none if there is no directory. Not by node:fs, which has all
+ * names in memory at once. Throws SystemError.
  */
 export function* readNames(path: string): Generator<readonly string[]> {
   let fd: number;
@@ -64,22 +64,22 @@ const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|hook|stdin)$`);
 const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
 const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook)?$`);
 
-/** The job whose log has this name; undefined for a name that is not of exactly the form that we, and the Python orchesjob, give. */
+/** The job whose log has this name; undefined unless the name has exactly the form that we, and the Python orchesjob, give. */
 export function jobOfLog(name: string): string | undefined {
   return LOG_NAME.exec(name)?.[1];
 }
 
-/** The job that a FIFO of the output is of; undefined for a name that we do not give. */
+/** The job whose output FIFO has this name; undefined for a name that we do not give. */
 export function jobOfPipe(name: string): string | undefined {
   return PIPE_NAME.exec(name)?.[1];
 }
 
-/** The job that a lock file of this name is of; undefined for a name that we do not give. */
+/** The job whose lock file has this name; undefined for a name that we do not give. */
 export function jobOfLock(name: string): string | undefined {
   return LOCK_NAME.exec(name)?.[1];
 }
 
-/** Facts about a log file; undefined where none is there, or something else than a file. */
+/** Facts about a log file; undefined if there is none, or something other than a file. Throws SystemError. */
 export function statLog(path: string): FileStat | undefined {
   try {
     const facts = statName(path);

@@ -1,6 +1,6 @@
 /**
- * Waiting for files to grow, for those who follow a job's output. A short wait polls; then inotify takes over, which
- * costs nothing while nothing happens, but whose closing takes the kernel 5 to 15 ms: a job of a moment never pays it.
+ * Waits for files to grow, for commands that follow a job's output. A short wait polls; then inotify takes over. That costs
+ * nothing while nothing happens, but closing it takes the kernel 5 to 15 ms: a short job never pays that.
  */
 import { cstring } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -15,7 +15,7 @@ const IN_MODIFY = 0x2;
 
 const FIRST_STEP_MS = 1;
 const LONGEST_STEP_MS = 16;
-/** Where inotify is used up (fs.inotify.max_user_instances), in ms. */
+/** Pause between two looks if inotify is used up (fs.inotify.max_user_instances), in ms. */
 const FALLBACK_STEP_MS = 50;
 
 export class GrowthWatch {
@@ -25,16 +25,16 @@ export class GrowthWatch {
 
   constructor(readonly files: readonly { readonly path: string }[]) {}
 
-  /** To be called when there was something to read: the next silence is a new one. */
+  /** Call it when there was something to read: the next wait starts anew. */
   reset(): void {
     if (this.#inotify === undefined) this.#step = FIRST_STEP_MS;
   }
 
-  /** Blocks until a file grew, the owner is gone, a signal came, or the time (ms) is over. Whatever it was: look again. */
+  /** Blocks until a file grows, the owner is gone, a signal comes, or the time (ms) is over. Look again in any case. */
   wait(owner: LockWatch, timeoutMs: number): void {
     if (this.#inotify === undefined && this.#step > LONGEST_STEP_MS) {
       this.#inotify = this.#openInotify();
-      // Whatever was written until now has no event any more: look once before sleeping.
+      // inotify reports nothing that was written before: look once before sleeping.
       if (this.#inotify !== undefined) return;
       this.#step = LONGEST_STEP_MS;
     }
@@ -50,7 +50,7 @@ export class GrowthWatch {
     if (this.#inotify !== undefined && this.#inotify >= 0) closeFile(this.#inotify);
   }
 
-  /** -1 where there is none to be had; undefined where the files are not there yet. */
+  /** -1 if inotify cannot be had; undefined if the files do not exist yet. */
   #openInotify(): number | undefined {
     if (this.files.some(({ path }) => statPath(path) === undefined)) return undefined;
     const fd = libc.inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -66,6 +66,6 @@ function drain(fd: number): void {
   try {
     readInto(fd, new Uint8Array(65_536));
   } catch {
-    // Nothing there: it was not the files.
+    // Nothing to read: something else woke us.
   }
 }

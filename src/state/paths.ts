@@ -1,4 +1,4 @@
-/** The names of what is in the state directory. Nothing is touched here. */
+/** The names of what is in the state directory. Accesses no file. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 
@@ -9,11 +9,11 @@ export interface Home {
   readonly database: string;
   readonly logs: string;
   readonly locks: string;
-  /** FIFOs of those jobs whose output is a pipe; made when there is one. */
+  /** FIFOs of jobs whose output is a pipe; created with the first of them. */
   readonly pipes: string;
 }
 
-/** The state directory that the environment names, made absolute. Nothing is touched. */
+/** The state directory that the environment names, made absolute. */
 export function resolveHome(): Home {
   const named = process.env["ORCHESJOB_HOME"] || DEFAULT_HOME;
   if (named.includes("\uFFFD")) {
@@ -39,17 +39,17 @@ export function logFiles(home: Home, jobId: string): { readonly stdout: string; 
   return { stdout: `${home.logs}/${jobId}.stdout`, stderr: `${home.logs}/${jobId}.stderr` };
 }
 
-/** What the job's stdin is where the caller gave it on its own. */
+/** The copy of the caller's stdin, for a job that gets it. */
 export function stdinFile(home: Home, jobId: string): string {
   return `${home.logs}/${jobId}.stdin`;
 }
 
-/** As logFiles, the FIFOs that are the output of a job whose output is a pipe. */
+/** As logFiles: the FIFOs of a job whose output is a pipe. */
 export function pipeFiles(home: Home, jobId: string): { readonly stdout: string; readonly stderr: string } {
   return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
 }
 
-/** The files on which those hold a lock who have the job's output open. */
+/** The files that every process locks by inheriting the job's output. */
 export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
   const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);
   return [stdout, stderr];
@@ -60,7 +60,7 @@ export function pythonCopy(home: Home): string {
   return `${home.database}.python`;
 }
 
-/** Names of the database and of the files that belong to it, in the order in which they come to be. */
+/** Names of the database and of the files that belong to it, in the order in which they are created. */
 export function databaseFiles(home: Home): readonly string[] {
   return [...["", "-wal", "-shm"].map((suffix) => home.database + suffix), pythonCopy(home)];
 }
@@ -69,10 +69,10 @@ export function lockFilePath(home: Home, jobId: string): string {
   return `${home.locks}/${jobId}`;
 }
 
-/** Ends the names of a hook's files, which stand beside its job's. */
+/** Suffix of a hook's files, which are beside those of its job. */
 export const HOOK_SUFFIX = ".hook";
 
-/** What the hook of a job has: the lock of who runs it, and its output. */
+/** The lock of the process that runs a job's hook, and the hook's output. */
 export function hookFiles(home: Home, jobId: string): { readonly lock: string; readonly log: string } {
   return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
 }

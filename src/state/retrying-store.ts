@@ -1,4 +1,7 @@
-/** Writes to the store until it succeeds (law 4): the disk may be full, the database locked, for as long as they like. */
+/**
+ * Writes to the store until it succeeds, so that a known result is never lost: the disk may be full, or the database locked,
+ * for any time.
+ */
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { statPath } from "../linux/stat.ts";
@@ -8,8 +11,8 @@ import type { Context } from "./context.ts";
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
 
-/** How long a database that is gone is waited for. Its jobs keep their keys meanwhile. */
-const MISSING_PATIENCE_MS = 60_000;
+/** How long to wait for a database that is gone, in ms. Its jobs keep their keys meanwhile. */
+const MISSING_TIMEOUT_MS = 60_000;
 
 export class RetryingStore {
   #store: JobStore | undefined;
@@ -17,13 +20,15 @@ export class RetryingStore {
 
   constructor(readonly context: Context) {}
 
-  /** Throws only when `patienceMs` is over. Undefined also where the state directory itself is gone: then nobody asks; and
-   *  where the database is, and does not come back. */
+  /**
+   * Repeats a verb of the store until it succeeds. Throws when `timeoutMs` is over, or the error is none of ours. Undefined if
+   * the state directory is gone, so that nobody asks any more, or the database is gone and does not come back.
+   */
   async write<T>(
     verb: (store: JobStore) => Promise<T>,
-    patienceMs = Number.POSITIVE_INFINITY,
+    timeoutMs = Number.POSITIVE_INFINITY,
   ): Promise<T | undefined> {
-    const deadline = performance.now() + patienceMs;
+    const deadline = performance.now() + timeoutMs;
     let pause = FIRST_PAUSE_MS;
     for (;;) {
       try {
@@ -32,15 +37,15 @@ export class RetryingStore {
           this.#missingSince = undefined;
           return await verb(this.#store);
         }
-        if (patienceMs < Number.POSITIVE_INFINITY || !this.#mayComeBack()) return undefined;
+        if (timeoutMs < Number.POSITIVE_INFINITY || !this.#mayComeBack()) return undefined;
       } catch (error) {
         const known = error instanceof OrchesjobError || error instanceof SystemError;
         if (!known || performance.now() > deadline) throw error;
         if (error instanceof OrchesjobError && error.code === "locked") {
-          // It has waited in line already, and goes to the end of it at once.
+          // SQLite has waited already: try again soon.
           pause = FIRST_PAUSE_MS;
         } else {
-          // A connection that failed is not trusted again.
+          // Do not trust a connection that failed.
           this.#reset();
         }
       }
@@ -49,18 +54,18 @@ export class RetryingStore {
     }
   }
 
-  /** The directory is there, and the database is not: somebody may be about to put another one there. */
+  /** Whether the database has not been missing for long: somebody may be about to put another one there. */
   #mayComeBack(): boolean {
     if (statPath(this.context.home.locks) === undefined) return false;
     this.#missingSince ??= performance.now();
-    return performance.now() - this.#missingSince < MISSING_PATIENCE_MS;
+    return performance.now() - this.#missingSince < MISSING_TIMEOUT_MS;
   }
 
   async checkpoint(): Promise<void> {
     await this.#store?.checkpoint();
   }
 
-  /** Nothing will be written for a while: no file of the store stays open, so that another may be put in its place. */
+  /** Closes the files of the store until the next write, so that somebody may put another database in their place. */
   disconnect(): void {
     this.#store?.disconnect();
   }
@@ -69,7 +74,7 @@ export class RetryingStore {
     try {
       this.#store?.close();
     } catch {
-      // It is given up anyway.
+      // We give it up anyway.
     }
     this.#store = undefined;
   }

@@ -1,4 +1,7 @@
-/** Whether a directory belongs to more than orchesjob, so that it must not become, or be made private as, a state directory. */
+/**
+ * Decides whether a directory belongs to more than orchesjob. Such a directory must neither become a state directory nor be
+ * made private as one.
+ */
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -6,7 +9,7 @@ import { type FileStat, statName, statPath } from "../linux/stat.ts";
 import { databaseFiles, type Home } from "./paths.ts";
 import { STICKY, WRITABLE_BY_GROUP, WRITABLE_BY_OTHERS, writersBesideOwner } from "./trust.ts";
 
-/** Directories of the system, which everybody shares: see hier(7). To make one of them private would break the machine. */
+/** Directories of the system, which everybody shares: see hier(7). Making one of them private would break the machine. */
 export const SYSTEM_DIRECTORIES: readonly string[] = [
   ..."/ /bin /boot /dev /etc /home /lib /lib32 /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp".split(
     " ",
@@ -15,13 +18,13 @@ export const SYSTEM_DIRECTORIES: readonly string[] = [
   ..."/var /var/cache /var/lib /var/local /var/log /var/run /var/spool /var/tmp".split(" "),
 ];
 
-/** The way out where isOfOthersToo. */
+/** The hint for a directory that isOfOthersToo. */
 export const OWN_DIRECTORY = "set ORCHESJOB_HOME to a directory of its own";
 
 /**
- * Whether a directory has no database of ours, but something that is not ours either, or is open to everybody on purpose (/tmp,
- * say, or somebody's project). To make it private could break what it is for. One that the owner alone can have written to is
- * no such place: a client of ours may have made it, and put a file of its own there first.
+ * Whether a directory has no database of ours, but other files, or is open to everybody on purpose (/tmp, for example, or
+ * somebody's project). Making it private could break what it is for. A directory that only its owner can have written to does
+ * not count: a client of ours may have created it, and put a file of its own there first.
  */
 export function isOfOthersToo(home: Home): boolean {
   if (SYSTEM_DIRECTORIES.includes(home.path)) return true;
@@ -42,7 +45,7 @@ export function isOfOthersToo(home: Home): boolean {
   }
 }
 
-/** Whether nobody but the owner has, or had, to do with the directory: it is private, or open for a group without others. */
+/** Whether only the owner can have written to the directory: it is private, or open to a group without other members. */
 function isOwnersPlace({ path }: Home): boolean {
   const facts = statPath(path);
   if (facts === undefined || (facts.mode & WRITABLE_BY_OTHERS) !== 0) return false;

@@ -1,6 +1,6 @@
 /**
- * Whether a path can be trusted. Whoever may replace a directory on it, or a symbolic link, decides what stands at its end;
- * so each is judged, as sshd(8) judges the way to `authorized_keys`: it is root's or ours, and nobody else may write to it.
+ * Decides whether a path can be trusted. Whoever may replace a directory on it, or a symbolic link, decides what is at its
+ * end. So each must be root's or ours, and nobody else may write to it, as sshd(8) demands on the path to `authorized_keys`.
  * The sticky bit is enough, because with it only owners may replace what is theirs.
  */
 import { cstring, ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -11,7 +11,7 @@ import { type FileStat, statName } from "../linux/stat.ts";
 
 export const WRITABLE_BY_GROUP = 0o020;
 export const WRITABLE_BY_OTHERS = 0o002;
-/** By either. */
+/** By group or others. */
 export const WRITABLE = WRITABLE_BY_GROUP | WRITABLE_BY_OTHERS;
 export const STICKY = 0o1000;
 /** As many as the kernel follows: path_resolution(7). */
@@ -21,20 +21,20 @@ const MAX_LINKS = 40;
 export interface Risk {
   readonly path: string;
   readonly facts: FileStat;
-  /** For people: `belongs to user anna (mode 755)`, `may be written by anyone (owner root, mode 777)`. */
+  /** For the user: `belongs to user anna (mode 755)`, `is writable by anyone (owner root, mode 777)`. */
   readonly why: string;
   /** Whether the sticky bit would be enough. */
   readonly isMode: boolean;
 }
 
 export interface Way {
-  /** What stands at the end, symbolic links followed; undefined: nothing. */
+  /** What is at the end, symbolic links followed; undefined: nothing. */
   readonly end: FileStat | undefined;
-  /** The first on the way there that is not safe. What stands at the end is not judged. */
+  /** The first directory or link on the path that is not safe. What is at the end is not judged. */
   readonly risk: Risk | undefined;
 }
 
-/** Goes an absolute path from the root on, link by link, each time as the kernel does. Throws SystemError. */
+/** Follows an absolute path from the root on, link by link, as the kernel does. Throws SystemError. */
 export function followPath(path: string): Way {
   let risk: Risk | undefined;
   /** The directory that we are in, without links; empty for the root. */
@@ -52,7 +52,7 @@ export function followPath(path: string): Way {
     rest = rest.slice(end);
     if (name === ".") continue;
     if (name === "..") {
-      // Judged before it was left.
+      // The parent was judged on the way down.
       place = place.slice(0, Math.max(0, place.lastIndexOf("/")));
       facts = undefined;
       continue;
@@ -70,7 +70,7 @@ export function followPath(path: string): Way {
     }
     risk ??= findRisk(next, found);
     links += 1;
-    if (links > MAX_LINKS) throw new SystemError(`cannot look at ${path}`, ERRNO.ELOOP);
+    if (links > MAX_LINKS) throw new SystemError(`cannot access ${path}`, ERRNO.ELOOP);
     const target = readLink(next);
     if (target.charCodeAt(0) === SLASH) {
       place = "";
@@ -95,31 +95,31 @@ function findRisk(path: string, facts: FileStat): Risk | undefined {
   if (kind === "link" || (mode & WRITABLE) === 0 || (mode & STICKY) !== 0) return undefined;
   const who = (mode & WRITABLE_BY_OTHERS) !== 0 ? "anyone" : writersBesideOwner(path, facts);
   if (who === undefined) return undefined;
-  const why = `may be written by ${who} (owner ${userName(uid) ?? uid}, mode ${octal(mode)})`;
+  const why = `is writable by ${who} (owner ${userName(uid) ?? uid}, mode ${octal(mode)})`;
   return { path, facts, why, isMode: true };
 }
 
 /**
- * Who else may write to what its group may write to, for people; undefined where that is root and we alone. Many have a group
- * of their own, and a umask of 002 with it; a volume of Kubernetes belongs to a group that the container alone has.
+ * Says, for the user, who else may write to what its group may write to; undefined if only root and we may. Many users have a
+ * group of their own, and a umask of 002 with it; a volume of Kubernetes belongs to a group that only the container has.
  */
 export function writersBesideOwner(path: string, { gid }: FileStat): string | undefined {
-  // With a list (acl(5)), these bits of the mode are its mask.
+  // With an access list (acl(5)), the group's bits of the mode are its mask.
   if (Number(libc.getxattr(cstring(path), cstring("system.posix_acl_access"), null, 0n)) > 0)
     return "those in its access list (getfacl)";
-  // Who is in root's group is root's friend; some systems have users of their own there (sync, halt).
+  // We trust root's group; some systems have users of their own there (sync, halt).
   if (gid === 0) return undefined;
   const stranger = strangerInGroup(gid, libc.geteuid());
   return stranger && `group ${stranger.group}, e.g. by ${stranger.user}`;
 }
 
-/** What a user without a number in our user namespace is shown as. */
+/** The uid that the kernel shows for a user who has none in our user namespace. */
 const OVERFLOW_UID = 65_534;
 const ALL_UIDS = 2 ** 32 - 1;
 
 /**
- * Whether that owner may be anybody, since in this user namespace (a container without root) not all have a number: root on
- * the outside, whose directories are above ours then, cannot be told from others.
+ * Whether that owner may be anybody, because not all users have a uid in this user namespace (a container without root): root
+ * outside, whose directories are above ours then, looks like any other.
  */
 function isUnmapped(uid: number): boolean {
   if (uid !== OVERFLOW_UID) return false;

@@ -1,7 +1,7 @@
 /**
- * The store of jobs, as verbs. No row, statement or transaction crosses this interface, time is a parameter, and every
- * verb is async outside though a store may work synchronously inside; so a store on a server fits behind it as well.
- * Processes talk to each other through the store alone.
+ * The interface of the store of jobs, as verbs. No row, statement or transaction crosses it, and time is a parameter. Every
+ * verb is async outside, though a store may work synchronously inside, so that a store on a server fits as well. Processes
+ * communicate through the store alone.
  */
 import type {
   CancelRequest,
@@ -16,16 +16,16 @@ import type {
 import type { JobStatus } from "../job/status.ts";
 
 export interface ClaimTerms {
-  /** Id of the key's newest job when the caller looked; undefined: there was none. */
+  /** Id of the key's newest job when the caller looked; undefined if there was none. */
   readonly expected: string | undefined;
-  /** Remember that the key is strict. */
+  /** Record that the key is strict. */
   readonly strict: boolean;
-  /** Use up what `unlock` has allowed. */
+  /** Use up the run that `unlock` has allowed. */
   readonly useOverride: boolean;
 }
 
 export interface Strictness {
-  /** The job of an earlier strict start, which the history may not have any more. */
+  /** The job of an earlier strict start; the history may not have it any more. */
   readonly strictJobId: string | undefined;
   /** One more run is allowed. */
   readonly override: boolean;
@@ -42,88 +42,88 @@ export interface ListFilter {
   readonly limit: number;
 }
 
-/** A finished job, as much of it as clean needs: of a million jobs nothing more is read. */
+/** What clean needs of a finished job: it may read a million of them. */
 export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptNo" | "status"> {
   /** Order of acceptance. */
   readonly position: number;
-  /** Whether it has a hook, and that has yet to run. */
+  /** Whether it has a hook, and whether that has yet to run. */
   readonly hook: "none" | "due" | "over";
-  /** Whether it has a copy of its caller's stdin. */
+  /** Whether there is a copy of its caller's stdin. */
   readonly hasInput: boolean;
   /** Whether its output was a pipe. */
   readonly hasPipes: boolean;
-  /** It was ended before its time, and nobody has proved that no process of it lives. */
+  /** It was ended early, and nobody has proved that none of its processes lives. */
   readonly mayLive: boolean;
-  /** Its end; its start where an older version did not record that. */
+  /** Its end; its start if an older version did not record the end. */
   readonly endedAt: Instant;
 }
 
 export interface StatisticsRequest {
-  /** Upper bounds of the durations that are counted together, in µs, ascending; the last class has no bound. */
+  /** Upper bounds of the classes of durations, in µs, ascending; one more class has no bound. */
   readonly durationBounds: readonly number[];
-  /** Names of labels, by whose values the jobs are told apart. */
+  /** Names of labels; jobs are grouped by their values. */
   readonly labels: readonly string[];
-  /** At most so many combinations of these values, and so many run keys, are told apart. */
+  /** How many combinations of these values, and how many run keys, are reported at most. */
   readonly limit: number;
 }
 
-/** Jobs that have the status and the labels' values in common. */
+/** Jobs with the same status and the same values of the labels. */
 export interface JobGroup {
   readonly status: JobStatus;
-  /** In the order in which they were asked for; `""` for a job without the label. Undefined: all that is beyond the limit. */
+  /** In the order of the request; `""` for a job without the label. Undefined: all combinations beyond the limit. */
   readonly labelValues: readonly string[] | undefined;
   readonly count: number;
-  /** How many of them took how long, one number for each class; jobs that have not ended, or were lost, are in none. */
+  /** How many jobs are in each class of durations; jobs that have not ended, or were lost, are in none. */
   readonly durations: readonly number[];
-  /** All these durations together, in µs. */
+  /** Sum of these durations, in µs. */
   readonly totalDuration: number;
 }
 
 export interface RunKeySummary {
   readonly newest: Job;
-  /** How the newest finished job ended; undefined where there is none. */
+  /** How the newest finished job ended; undefined if there is none. */
   readonly lastResult: JobStatus | undefined;
-  /** When the newest success ended; undefined where there is none. */
+  /** When the newest success ended; undefined if there is none. */
   readonly lastSuccess: Instant | undefined;
 }
 
 export interface Statistics {
   readonly groups: readonly JobGroup[];
-  /** How many combinations of labels' values were beyond the limit. */
+  /** How many combinations of label values were beyond the limit. */
   readonly mergedLabelValues: number;
   /** The run keys that were started last, the newest first. */
   readonly runKeys: readonly RunKeySummary[];
-  /** How many were beyond the limit. */
+  /** How many run keys were beyond the limit. */
   readonly omittedRunKeys: number;
 }
 
 export interface Size {
   readonly bytes: number;
-  /** What was written and is not in its final place yet. */
+  /** Bytes that were written but are not in their final place yet. */
   readonly pendingBytes: number;
 }
 
 export interface JobStore {
   /**
-   * Accepts a job: makes it, STARTING. Undefined where the key's newest job is not the expected one, or is active
-   * (law 1), or the override that is counted on is gone, or the job's request id stands for a job already: the caller must
-   * look again. Durable when it returns (law 3).
+   * Accepts a job: creates it, STARTING. Durable when it returns. Undefined if the key's newest job is not the expected one,
+   * or is active (only one job of a key may be), or the expected override is gone, or the request id belongs to a job already:
+   * then the caller must look again.
    */
   claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined>;
 
   /**
-   * Puts a job back that the store does not know, though its worker has it: an older state of the store has come back. Returns
-   * it as the store has it then; undefined where it is active, and another job of its key is as well (law 1). It keeps its
-   * `attemptNo` where that is free, and for an active job the highest; else it gets the next one.
+   * Puts a job back that its worker has but the store does not know, because somebody restored an older backup. Returns it as
+   * the store then has it; undefined if it is active and another job of its key is, too. It keeps its `attemptNo` if that is
+   * free (and, for an active job, the highest); otherwise it gets the next one.
    */
   adopt(job: Job): Promise<Job | undefined>;
 
-  /** The job that a caller's retry token stands for. */
+  /** The job that a caller's retry token belongs to. */
   findRequest(runKey: string, requestId: string): Promise<Job | undefined>;
-  /** Lets a retry token stand for a job, unless it stands for one already. Durable when it returns. */
+  /** Binds a retry token to a job, unless it belongs to one already. Durable when it returns. */
   bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
 
-  /** What is known of a run key's strictness, beside its history. */
+  /** What is known of a run key's strictness, apart from its history. */
   strictness(runKey: string, at: Instant): Promise<Strictness>;
   /** Allows one more run of a strict key, until `expiresAt` (null: for ever). */
   unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void>;
@@ -138,25 +138,25 @@ export interface JobStore {
   /** Jobs of all run keys, newest first. */
   list(filter: ListFilter): Promise<readonly Job[]>;
 
-  /** Run keys that begin so, in order. */
+  /** Run keys that begin with a prefix, in order. */
   runKeys(prefix: string, limit: number): Promise<readonly string[]>;
-  /** Jobs whose ids begin so, the newest ids first. */
+  /** Jobs whose ids begin with a prefix, the newest ids first. */
   jobsById(prefix: string, limit: number): Promise<readonly Job[]>;
 
-  /** Figures about all jobs, as they are at one instant. */
+  /** Metrics of all jobs, as they are at one instant. */
   statistics(request: StatisticsRequest): Promise<Statistics>;
-  /** What the store takes on disk. */
+  /** The size of the store on disk. */
   size(): Promise<Size>;
 
-  // Events of the state machine. Each is guarded by the table in job/status.ts and returns the job as it is
-  // afterwards, or undefined where the guard refused it: then somebody else has decided.
+  // Events of the state machine. Each is guarded by the table in job/status.ts. Returns the job after the event, or undefined
+  // if the guard refused it: then another process has decided.
   run(
     jobId: string,
     worker: ProcessIdentity,
     place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined>;
-  /** `leftBehind`: where the job was ended before its time, what lives of it all the same. Durable when it returns. */
+  /** `leftBehind`: the survivors of a job that was ended early. Durable when it returns. */
   finish(
     jobId: string,
     event: "succeed" | "fail" | "cancel",
@@ -167,12 +167,15 @@ export interface JobStore {
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
-  /** Asks for the end of an active job. The first who asks is heard, and the shortest grace; undefined where the job is not active. */
+  /**
+   * Requests the end of an active job. The first request stands, with the shortest grace period of all; undefined if the job
+   * is not active.
+   */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
   /**
-   * Notes what has become of the processes that a job which was ended before its time has left behind; and how its command
-   * ended at last (null: it has not), which changes nothing but an exit code that was not known.
+   * Records which survivors of a job that was ended early still live, and how its command ended in the end (null: it has not).
+   * The latter changes only an exit code that was not known.
    */
   recordLeft(
     jobId: string,
@@ -180,38 +183,38 @@ export interface JobStore {
     end: Pick<Outcome, "exitCode" | "signal"> | null,
   ): Promise<void>;
 
-  /** Notes how the hook of a finished job ended. The first word stands. */
+  /** Records how the hook of a finished job ended. The first record stands. */
   recordHook(jobId: string, result: HookResult): Promise<void>;
 
-  /** Notes which process the command became. False where there is no such active job. */
+  /** Records which process the command became. False if there is no such active job. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;
 
   /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
   finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
   /**
-   * For each run key that has at least so many finished jobs (1 or more): the `attemptNo` of the oldest among its `keep`
-   * newest finished ones.
+   * For each run key that has at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of its `keep` newest
+   * finished ones.
    */
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
-  /** Those of the ids that no job has. */
+  /** Returns the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** Those of the ids that no job has, or one that no worker has claimed. */
+  /** Returns the ids that no job has, or whose job no worker has claimed. */
   unclaimed(jobIds: readonly string[]): Promise<readonly string[]>;
-  /** Deletes finished jobs; returns how many there were. Never deleted: active ones, and such whose hook has yet to run. */
+  /** Deletes finished jobs and returns how many. Never deletes active jobs, nor jobs whose hook has yet to run. */
   remove(jobIds: readonly string[]): Promise<number>;
 
-  /** Forgets the retry tokens of jobs that were deleted. */
+  /** Deletes the retry tokens of deleted jobs. */
   forgetRequests(): Promise<void>;
-  /** Deletes the copy that an upgrade has kept of an older version's database. */
+  /** Deletes the copy of an older version's database that an upgrade keeps. */
   discardOldCopy(): Promise<void>;
 
-  /** Gives the space of what was deleted back to the file system. */
+  /** Returns the space of deleted jobs to the file system. */
   vacuum(): Promise<void>;
-  /** Moves what was written into its final place. Called by a process that nobody waits for any more. */
+  /** Moves what was written into its final place. For a process that nobody waits for any more. */
   checkpoint(): Promise<void>;
   /**
-   * Lets go of all that is held open, memory too; the next verb takes it up again. For who will ask nothing for a while: what
-   * somebody puts in the place of the store meanwhile (a backup) is what the next verb finds.
+   * Closes the store's files and frees its memory; the next verb opens them again. For a process that will not need the store
+   * for a while: if somebody replaces it meanwhile (by a backup), the next verb finds the new one.
    */
   disconnect(): void;
   close(): void;

@@ -1,33 +1,33 @@
-/** The soft limit of open files that the caller had before Bun raised it. */
+/** Finds out the caller's soft limit of open files, which Bun raises when it starts. */
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import { showUnit } from "./systemctl.ts";
 
 /**
- * The soft limit of open files that the caller had; undefined where nobody can tell. Bun has raised our own to the hard one
- * by now, so the parent is the nearest witness; where that is systemd, which sets limits on the way to us, systemd itself is.
+ * Returns the caller's soft limit of open files; undefined if nobody knows it. Bun has raised our own limit to the hard one by
+ * now, so we read that of our parent. If the parent is systemd, which sets limits for its units, we ask systemd.
  */
 export function readCallerFileLimit(): bigint | undefined {
-  // A parent out of sight (`docker exec`) has the number 0. The container's first process was given the same limits.
-  const witness = process.ppid || 1;
-  if (readTextIfAny(`/proc/${witness}/comm`) === "systemd\n") return readUnitFileLimit(witness);
-  const text = readTextIfAny(`/proc/${witness}/limits`) ?? "";
+  // A parent outside the container (`docker exec`) has pid 0. The container's first process was given the same limits.
+  const parent = process.ppid || 1;
+  if (readTextIfAny(`/proc/${parent}/comm`) === "systemd\n") return readUnitFileLimit(parent);
+  const text = readTextIfAny(`/proc/${parent}/limits`) ?? "";
   return toLimit(text.slice(text.indexOf(FILE_LIMIT_LINE) + FILE_LIMIT_LINE.length));
 }
 
 const FILE_LIMIT_LINE = "Max open files";
 const FILE_LIMIT_PROPERTY = "LimitNOFILESoft";
-/** systemd's DefaultLimitNOFILE= where nobody has set another: systemd-system.conf(5). */
+/** systemd's built-in DefaultLimitNOFILE=: systemd-system.conf(5). */
 const SYSTEMD_DEFAULT_FILE_LIMIT = 1024n;
 
-/** A systemd that hangs must not hold us up, in ms. */
-const SYSTEMD_PATIENCE_MS = 5_000;
+/** How long we wait for systemd, in ms: one that hangs must not block us. */
+const SYSTEMD_TIMEOUT_MS = 5_000;
 
-/** What systemd has set for the unit that we are in. */
+/** Returns the limit that systemd has set for our unit. */
 function readUnitFileLimit(manager: number): bigint {
   const unit = unitOf(readControlGroup("self")) ?? "";
   const option = manager === 1 ? "--system" : "--user";
-  const limit = showUnit(option, unit, FILE_LIMIT_PROPERTY, SYSTEMD_PATIENCE_MS)?.get(FILE_LIMIT_PROPERTY);
+  const limit = showUnit(option, unit, FILE_LIMIT_PROPERTY, SYSTEMD_TIMEOUT_MS)?.get(FILE_LIMIT_PROPERTY);
   return toLimit(limit ?? "") ?? SYSTEMD_DEFAULT_FILE_LIMIT;
 }
 

@@ -1,4 +1,4 @@
-/** Which unit's end would end the worker as well: services, login sessions (logind.conf(5)) and user managers. */
+/** Finds the unit whose end would end the worker, too: a service, a login session (logind.conf(5)) or a user manager. */
 import { unitOf } from "../linux/control-group.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { readTextIfAny } from "../linux/file.ts";
@@ -9,9 +9,9 @@ import { SERVICE_OF_USER } from "./systemctl.ts";
 const SESSION = /\/user-(\d+)\.slice\/(session-[^/]+\.scope)(?=\/|$)/;
 
 /**
- * The unit that will one day take the worker with it, if it stays in this group: the service that we are in, the login
- * session where logind kills the processes of its user, or somebody's service manager. Undefined: nobody will.
- * `supervised`: the caller waits for the job's end, so a service that ends the job with the caller is what it is for.
+ * Returns the unit that will end the worker if it stays in this group: our service, the login session if logind kills the
+ * processes of its user, or a user's service manager. Undefined: none will. `supervised`: the caller waits for the job's end,
+ * so its service is meant to end the job as well.
  */
 export function findWhatKills(group: string, supervised: boolean): string | undefined {
   if (!isSystemd()) return undefined;
@@ -20,17 +20,17 @@ export function findWhatKills(group: string, supervised: boolean): string | unde
   const session = SESSION.exec(group);
   if (session !== null) return killsUserProcesses(Number(session[1])) ? session[2] : undefined;
   const user = SERVICE_OF_USER.exec(group)?.[1];
-  // A scope of a user's service manager lives as long as that does; see findEnd.
+  // A scope of a user's service manager lives as long as the manager; see findEnd.
   return user !== undefined && isRoot() && !supervised ? `user@${user}.service` : undefined;
 }
 
-/** Where the processes of a user's service manager end before the job may: why, for people; undefined where they do not. */
+/** Explains to the user that the job ends with the user's service manager; undefined if it does not. */
 export function findEnd(group: string): string | undefined {
   const uid = Number(SERVICE_OF_USER.exec(group)?.[1]);
   if (!isSystemd() || Number.isNaN(uid) || isRoot()) return undefined;
   const name = nameOf(uid);
   if (statPath(`/var/lib/systemd/linger/${name}`) !== undefined) return undefined;
-  return `the job ends with the last login session of ${name}, who does not linger; to let it go on: loginctl enable-linger ${name}`;
+  return `the job ends with the last login session of ${name}, because lingering is off; to let it go on: loginctl enable-linger ${name}`;
 }
 
 export function nameOf(uid: number): string {
@@ -41,14 +41,14 @@ export function isRoot(): boolean {
   return libc.geteuid() === 0;
 }
 
-/** Whether systemd is the first process here, so that its process numbers are ours, too. */
+/** Whether systemd is the first process of our PID namespace, so that its pids are ours, too. */
 export function isSystemd(): boolean {
-  // Where /proc hides it (hidepid=), its directory must do: sd_booted(3).
+  // If /proc hides that process (hidepid=), systemd's directory must do: sd_booted(3).
   const first = readTextIfAny("/proc/1/comm");
   return first === undefined ? isInReach() : first === "systemd\n";
 }
 
-/** Whether logind ends what a user has left behind at the end of a session: logind.conf(5). */
+/** Whether logind kills the processes of this user at the end of a session: logind.conf(5). */
 function killsUserProcesses(uid: number): boolean {
   const settings = readLogindSettings();
   if (!/^(1|y|yes|t|true|on)$/i.test(settings.get("KillUserProcesses") ?? "")) return false;
@@ -63,7 +63,7 @@ function readLogindSettings(): ReadonlyMap<string, string> {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   const settings = new Map<string, string>();
   const main = CONFIGURATION.map((place) => readTextIfAny(`${place}/systemd/logind.conf`));
-  // The file as it was delivered has the settings that were built in as comments.
+  // The file as shipped has the built-in settings as comments.
   const text = main.find((each) => each !== undefined) ?? "";
   addSettings(settings, text.replace(/^[#;](?=\w+=)/gm, ""));
   addSettings(settings, text);
@@ -87,7 +87,7 @@ function addSettings(settings: Map<string, string>, text: string): void {
     settings.set(name!, value!);
 }
 
-/** Whether we see its files: not in a service with a root directory of its own. */
+/** Whether systemd's files are visible: they are not in a service with a root directory of its own. */
 export function isInReach(): boolean {
   return statPath("/run/systemd/system") !== undefined;
 }
@@ -95,9 +95,9 @@ export function isInReach(): boolean {
 export const CONFIGURATION = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
 
 /**
- * The units of the mounts that a directory may be on. A scope that is ordered after them is stopped before they are: at a
- * shutdown the result can still be written. Ordered only, so that none is mounted for it. Names that would have to be escaped
- * are left out.
+ * Returns the mount units that a directory may be on. systemd stops a scope that is ordered after them before it unmounts
+ * them: at a shutdown the result can still be written. The order alone mounts nothing. Names that would have to be escaped are
+ * left out.
  */
 export function mountsOf(directory: string): readonly string[] {
   const parts = directory.split("/").slice(1);

@@ -1,4 +1,4 @@
-/** Where a job's processes live: with what started them, or in a scope of their own that outlives it. */
+/** Decides where a job's processes live: in the unit of their caller, or in a scope of their own that outlives it. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { NewJob } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
@@ -8,23 +8,23 @@ import type { Context } from "../state/context.ts";
 export interface Placement {
   /** The scope that the worker is in. */
   readonly unit: string | null;
-  /** What the caller should know about the job's life, for people. */
+  /** What the user should know about the lifetime of the job. */
   readonly warnings: readonly string[];
 }
 
 export interface Move {
-  /** Somebody asked for the scope: without it the job must not be. */
+  /** The caller asked for a scope: without one the job must not start. */
   readonly demanded: boolean;
-  /** Throws OrchesjobError where it is demanded and cannot be. */
+  /** Rejects with OrchesjobError if a demanded scope cannot be created. */
   readonly done: Promise<Placement>;
 }
 
-const AT_HOME: Placement = { unit: null, warnings: [] };
-const NO_MOVE: Move = { demanded: false, done: Promise.resolve(AT_HOME) };
+const NOT_MOVED: Placement = { unit: null, warnings: [] };
+const NO_MOVE: Move = { demanded: false, done: Promise.resolve(NOT_MOVED) };
 
 /**
- * Begins to move a worker that waits for its release into a scope of its own, where it needs one. Where it does not (no
- * unit of systemd's around us), this costs one file of /proc. `supervised`: the caller waits for the job's end.
+ * Begins to move a worker that waits for its release into a scope of its own, if it needs one. If we are in no unit of
+ * systemd, this only reads one file of /proc. `supervised`: the caller waits for the job's end.
  */
 export async function beginMoveIntoScope(
   context: Context,
@@ -56,7 +56,7 @@ export async function beginMoveIntoScope(
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (demanded) throw refusal(why, error);
-      if (killer === undefined || !(await endsWithUnit(killer, group))) return AT_HOME;
+      if (killer === undefined || !(await endsWithUnit(killer, group))) return NOT_MOVED;
       return { unit: null, warnings: [`the job stays in ${killer} and ends with it: ${why}`] };
     }
     const end = findEnd(readControlGroup(worker));
@@ -69,6 +69,6 @@ function refusal(why: string, error: unknown): OrchesjobError {
   const isRefused = error instanceof Error && "kind" in error && error.kind === "refused";
   return new OrchesjobError(
     isRefused ? "usage" : "general",
-    `cannot make a scope for the job: ${why}; nothing was started`,
+    `cannot create a scope for the job: ${why}; nothing was started`,
   );
 }

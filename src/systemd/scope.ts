@@ -1,6 +1,6 @@
 /**
- * Moving a worker into a scope of its own, a unit of systemd that nothing but its own end ends. Loaded only where there is a
- * systemd that would end the worker, or where a scope was asked for. Everything that systemd is asked has a limit of time.
+ * Moves a worker into a scope of its own: a systemd unit that ends only when its processes have ended. Loaded only if systemd
+ * would end the worker, or the caller asked for a scope. Every request to systemd has a time limit.
  */
 import { hasController, isInUnit } from "../linux/control-group.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -16,7 +16,7 @@ import {
   toProperties,
 } from "./systemctl.ts";
 
-/** Why there is no scope: the message is for people, without a full stop. */
+/** Why there is no scope. The message is for the user, without a full stop. */
 export class ScopeError extends Error {
   override readonly name = "ScopeError";
 
@@ -30,26 +30,29 @@ export class ScopeError extends Error {
 }
 
 /** How long systemd may take for a scope, in ms. */
-const PATIENCE_MS = 5_000;
-/** For an answer that only makes a word more exact, in ms. */
-const SHORT_PATIENCE_MS = 2_000;
+const TIMEOUT_MS = 5_000;
+/** How long systemd may take for an answer that only makes a message more exact, in ms. */
+const SHORT_TIMEOUT_MS = 2_000;
 
 export interface ScopeRequest {
   readonly unit: string;
-  /** For people who look at the units. */
+  /** Shown to people who list the units. */
   readonly description: string;
   readonly pid: number;
   /** NAME=VALUE, as systemd-run takes them. */
   readonly properties: readonly string[];
-  /** A directory that must be there as long as the scope: at a shutdown its file system goes after the scope. */
+  /** A directory that the scope needs: at a shutdown systemd unmounts its file system after the scope has stopped. */
   readonly directory: string;
 }
 
-/** Returns when the process is in its scope, with all that was asked for in force. Throws ScopeError. */
+/**
+ * Resolves when the process is in its scope and all requested properties are in force, or when it has ended. Throws
+ * ScopeError.
+ */
 export async function moveToScope(request: ScopeRequest): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + TIMEOUT_MS;
   const manager = findManager();
-  // systemd before 253 does not know it of scopes; then nothing but the kernel acts when the memory is out.
+  // systemd before 253 refuses OOMPolicy= for scopes; then only the kernel's OOM killer acts.
   const own: Setting[] = [["OOMPolicy", "continue"]];
   const mounts = isRoot() ? mountsOf(request.directory) : [];
   if (mounts.length > 0) own.push(["After", mounts]);
@@ -68,7 +71,7 @@ export async function moveToScope(request: ScopeRequest): Promise<void> {
   for (const property of request.properties) checkController(property, request);
 }
 
-/** Why nobody would make a scope for us, for people; undefined: somebody would. Nothing is made. */
+/** Explains to the user why no scope can be created for us; undefined: one can. Creates nothing. */
 export function findObstacle(): string | undefined {
   try {
     const { env } = findManager();
@@ -81,8 +84,8 @@ export function findObstacle(): string | undefined {
 }
 
 /**
- * What systemd does at the end of a service with what is left of it: systemd.kill(5), KillMode=. Undefined: it does not say.
- * `group`: ours, which the service is around.
+ * Returns KillMode= of a unit: systemd.kill(5). Undefined if systemd does not say. `group`: our control group, which is in
+ * that unit.
  */
 export async function readKillMode(unit: string, group: string): Promise<string | undefined> {
   const manager = SERVICE_OF_USER.test(group) && !unit.startsWith("user@") ? "--user" : "--system";
@@ -94,7 +97,7 @@ export async function readKillMode(unit: string, group: string): Promise<string 
       stdout: "pipe",
       stderr: "ignore",
     });
-    const alarm = setTimeout(() => child.kill("SIGKILL"), SHORT_PATIENCE_MS);
+    const alarm = setTimeout(() => child.kill("SIGKILL"), SHORT_TIMEOUT_MS);
     const said = await new Response(child.stdout).text();
     clearTimeout(alarm);
     return toProperties(said).get("KillMode") || undefined;
@@ -103,7 +106,7 @@ export async function readKillMode(unit: string, group: string): Promise<string 
   }
 }
 
-/** Whether a unit's end is the end of what is in it: not with KillMode=process, as cron and sshd often have it. */
+/** Whether a unit's end ends the processes in it: not with KillMode=process, which cron and sshd often have. */
 export async function endsWithUnit(unit: string, group: string): Promise<boolean> {
   const killMode = unit.endsWith(".service") ? await readKillMode(unit, group) : undefined;
   return killMode !== "process" && killMode !== "none";
@@ -114,16 +117,19 @@ interface Manager {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Who may make a scope for us: the system's manager for root, one's own for anybody else. Throws ScopeError. */
+/**
+ * Returns the manager that can create a scope for us: the system's for root, the user's own for anybody else. Throws
+ * ScopeError.
+ */
 function findManager(): Manager {
-  if (!isSystemd()) throw new ScopeError("systemd does not run here");
-  if (!isInReach()) throw new ScopeError("systemd is out of reach: there is no /run/systemd/system");
+  if (!isSystemd()) throw new ScopeError("systemd is not running here");
+  if (!isInReach()) throw new ScopeError("systemd cannot be reached: there is no /run/systemd/system");
   if (isRoot()) return { option: "--system", env: managerEnvironment() };
   const uid = libc.geteuid();
   if (statPath(`${runtimeDirectory(uid)}/systemd/private`) === undefined) {
     const name = nameOf(uid);
     throw new ScopeError(
-      `${name} has no service manager of its own running; to have one always: loginctl enable-linger ${name}`,
+      `user ${name} has no running service manager; to keep one running: loginctl enable-linger ${name}`,
     );
   }
   return { option: "--user", env: managerEnvironment() };
@@ -137,7 +143,7 @@ const MANAGER_OBJECT = [
   "org.freedesktop.systemd1.Manager",
 ];
 
-/** What systemd has to say against it; empty: nothing. */
+/** Asks systemd for the scope. Resolves to systemd's error message; empty on success. */
 function ask(
   manager: Manager,
   request: ScopeRequest,
@@ -159,8 +165,8 @@ function ask(
     const arguments_ = ["StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", count, ...words, "0"];
     return execute([...call, ...arguments_], manager, deadline);
   }
-  // Properties in systemd's own notation only systemd-run understands, and it moves nobody but itself. So the first process
-  // of the scope is a call that lets the worker in, which has to be a delegated one for that; no controller is.
+  // Only systemd-run understands properties in systemd's own notation, and it moves only itself. So the first process of the
+  // scope is a call that attaches the worker. Only a delegated scope allows that; it is delegated with no controllers.
   const attach = [...call, "AttachProcessesToUnit", "ssau", unit, "", "1", `${pid}`];
   const defaults = own.map(
     ([name, value]) => `${name}=${typeof value === "string" ? value : value.join(" ")}`,
@@ -176,7 +182,10 @@ function ask(
   );
 }
 
-/** What a program says that fails; empty where it does not. Throws ScopeError where it takes too long, or is not there. */
+/**
+ * Runs a program. Resolves to its error message if it fails; empty on success. Throws ScopeError if it takes too long, or does
+ * not exist.
+ */
 async function execute(command: readonly string[], manager: Manager, deadline: number): Promise<string> {
   let child: Bun.Subprocess<"ignore", "ignore", "pipe">;
   try {
@@ -205,10 +214,10 @@ async function execute(command: readonly string[], manager: Manager, deadline: n
 }
 
 function tooSlow(): ScopeError {
-  return new ScopeError(`systemd did not answer within ${PATIENCE_MS / 1000} seconds`);
+  return new ScopeError(`systemd did not answer within ${TIMEOUT_MS / 1000} seconds`);
 }
 
-/** Failures that have nothing to do with what was asked for. */
+/** Failures that have nothing to do with the requested properties. */
 const OUT_OF_REACH = /\bbus\b|connect|^Call failed|denied|Permission|authenti|not permitted|Too many/i;
 
 function explain(answer: string, { properties }: ScopeRequest): ScopeError {
@@ -217,7 +226,7 @@ function explain(answer: string, { properties }: ScopeRequest): ScopeError {
   return new ScopeError(words, isRefusal ? "refused" : "impossible");
 }
 
-/** What a property needs of the kernel, by the first words of its name: systemd.resource-control(5). */
+/** The kernel controller that a property needs, by the beginning of its name: systemd.resource-control(5). */
 const CONTROLLERS: readonly (readonly [prefix: RegExp, controller: string])[] = [
   [/^(Startup)?Memory/, "memory"],
   [/^(Startup)?CPU(Weight|Shares|Quota)/, "cpu"],
@@ -226,7 +235,7 @@ const CONTROLLERS: readonly (readonly [prefix: RegExp, controller: string])[] = 
   [/^TasksMax/, "pids"],
 ];
 
-/** A limit that systemd has noted and nobody enforces would be a false word. */
+/** Throws ScopeError if the kernel cannot enforce the property: systemd accepts such a limit all the same. */
 function checkController(property: string, { pid, unit }: ScopeRequest): void {
   const controller = CONTROLLERS.find(([prefix]) => prefix.test(property))?.[1];
   if (controller === undefined || hasController(pid, unit, controller)) return;

@@ -1,17 +1,20 @@
-/** Asking systemd about a unit, through systemctl(1). */
+/** Asks systemd about a unit, through systemctl(1). */
 import { libc } from "../linux/ffi/libc.ts";
 
 /** Which of the two managers a unit belongs to. */
 export type ManagerOption = "--system" | "--user";
 
-/** A group below it is of a unit of that user's own service manager. */
+/** Matches the control group of a unit of a user's own service manager. */
 export const SERVICE_OF_USER = /\/user@(\d+)\.service(?=\/)/;
 
 export function runtimeDirectory(uid: number): string {
   return `/run/user/${uid}`;
 }
 
-/** Nothing of the caller's environment: it may lead to another bus, or to another program of that name (law 9). */
+/**
+ * The environment for systemd's programs: nothing of the caller's, which may point to another bus, or another program of that
+ * name.
+ */
 export function managerEnvironment(): Readonly<Record<string, string>> {
   const own = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin", LC_ALL: "C" };
   const uid = libc.geteuid();
@@ -24,12 +27,14 @@ export function showCommand(manager: ManagerOption, unit: string, properties: st
   return ["systemctl", manager, "show", `--property=${properties}`, "--", unit];
 }
 
-/** Properties (their names, with commas) of a unit; undefined where systemd does not answer in time (ms), or is not there. */
+/**
+ * Returns properties (names, separated by commas) of a unit; undefined if systemctl is missing, fails, or takes too long (ms).
+ */
 export function showUnit(
   manager: ManagerOption,
   unit: string,
   properties: string,
-  busyTimeoutMs: number,
+  timeoutMs: number,
 ): ReadonlyMap<string, string> | undefined {
   try {
     const { exitCode, stdout } = Bun.spawnSync([...showCommand(manager, unit, properties)], {
@@ -37,7 +42,7 @@ export function showUnit(
       cwd: "/",
       stdin: "ignore",
       stderr: "ignore",
-      timeout: busyTimeoutMs,
+      timeout: timeoutMs,
       killSignal: "SIGKILL",
     });
     return exitCode === 0 ? toProperties(stdout.toString()) : undefined;
@@ -47,7 +52,7 @@ export function showUnit(
   }
 }
 
-/** From lines of NAME=VALUE. */
+/** Parses lines of NAME=VALUE. */
 export function toProperties(text: string): ReadonlyMap<string, string> {
   const lines = text.trim().split("\n");
   return new Map(lines.map((line) => [line.replace(/=.*/, ""), line.replace(/^[^=]*=/, "")]));

@@ -1,4 +1,4 @@
-/** The unit of systemd that we are in, by systemd's own word. Loaded and asked only when a signal has come. */
+/** Asks systemd about the unit that we are in. Loaded only when a signal has come. */
 import { isInUnit, readControlGroup, unitOf } from "../linux/control-group.ts";
 import { getVariable } from "../linux/ffi/environment.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -8,29 +8,29 @@ import { type ManagerOption, SERVICE_OF_USER, showUnit } from "./systemctl.ts";
 
 export interface Unit {
   readonly name: string;
-  /** We are the process that the unit stands for. */
+  /** We are the main or control process of the unit. */
   readonly isOurs: boolean;
-  /** systemd is stopping the unit, and has sent the signal to every process of it, not to the main one only. */
+  /** systemd is stopping the unit, and has signalled every process in it, not only the main one. */
   readonly signalsAll: boolean;
-  /** Seconds since its state changed: where it is being stopped, since that began. */
+  /** Seconds since its state changed; if systemd is stopping it, since the stop began. */
   readonly stateAge: number;
-  /** How long after the signal systemd kills what is left of the unit, in ms; infinite where it will not, or does not say. */
+  /** How long after the signal systemd kills what is left of the unit, in ms; infinite if it will not, or does not say. */
   readonly killsAfterMs: number;
 }
 
-/** For systemd's answer, in ms. */
-const PATIENCE_MS = 2_000;
+/** How long we wait for systemd's answer, in ms. */
+const TIMEOUT_MS = 2_000;
 
-/** Another try: the first systemctl may have been hit by the stop of the unit that it is in. */
+/** The stop of the unit may have hit the first systemctl, which is in that unit. */
 const TRIES = 2;
 
-/** Undefined where we are in no unit. */
+/** Undefined if we are in no unit. */
 export function askUnit(): Unit | undefined {
   const group = readControlGroup("self");
   const name = unitOf(group);
   if (name === undefined) return undefined;
   const facts = show(name, SERVICE_OF_USER.test(group) ? "--user" : "--system");
-  // Without an answer (no D-Bus in reach) what systemd gave its process must do: systemd.exec(5), since version 248.
+  // Without an answer (no D-Bus) the variable that systemd sets for its process must do: systemd.exec(5), since version 248.
   if (facts === undefined) {
     const isOurs = getVariable("SYSTEMD_EXEC_PID") === String(process.pid);
     return { name, isOurs, signalsAll: false, stateAge: 0, killsAfterMs: Number.POSITIVE_INFINITY };
@@ -45,10 +45,10 @@ export function askUnit(): Unit | undefined {
   };
 }
 
-/** In seconds: a process that began just when systemd went through those of the unit may have been left out. */
+/** In seconds. systemd may have missed a process that started just while it signalled those of the unit. */
 const BORN_BEFORE_S = 0.05;
 
-/** Whether a signal of systemd that came to us has come to that process as well, as it does to all of a unit that is stopped. */
+/** Whether systemd has sent the signal that came to us to that process as well, as it does when it stops a unit. */
 export function isHeardBy(process: ProcessStat): boolean {
   const unit = askUnit();
   return (
@@ -63,15 +63,15 @@ const FACTS = "MainPID,ControlPID,ActiveState,StateChangeTimestampMonotonic,Kill
 
 function show(unit: string, manager: ManagerOption): ReadonlyMap<string, string> | undefined {
   for (let tried = 0; tried < TRIES; tried++) {
-    const facts = showUnit(manager, unit, FACTS, PATIENCE_MS);
+    const facts = showUnit(manager, unit, FACTS, TIMEOUT_MS);
     if (facts !== undefined) return facts;
   }
   return undefined;
 }
 
-/** Ends us by a signal that would end anybody. */
+/** Ends this process by a signal with its default action. */
 export function dieOf(signal: number): void {
-  // SIG_DFL.
+  // null is SIG_DFL.
   libc.signal(signal, null);
   libc.kill(process.pid, signal);
 }
@@ -97,7 +97,7 @@ const MS: Readonly<Record<string, number>> = {
   y: 365.25 * 86_400_000,
 };
 
-/** From systemd's way to write a time: `1min 30s`, `infinity`. See systemd.time(7). */
+/** Parses a time in systemd's notation, `1min 30s` or `infinity`, into ms; infinite if there is none. See systemd.time(7). */
 function toMs(text: string | undefined): number {
   const parts = [...(text ?? "").matchAll(/([\d.]+)([a-z]+)/g)];
   const sum = parts.reduce((total, [, count, unit]) => total + Number(count) * (MS[unit!] ?? Number.NaN), 0);

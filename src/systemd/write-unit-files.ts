@@ -1,4 +1,6 @@
-/** `systemd`: writes units into a directory, and never over what somebody has changed. Loaded by that command only. */
+/**
+ * Writes the units of `orchesjob systemd` into a directory; replaces changed ones only if forced. Loaded by that command only.
+ */
 import { OrchesjobError } from "../job/errors.ts";
 import { callersLimits } from "../linux/caller.ts";
 import { withUmask } from "../linux/file.ts";
@@ -8,13 +10,13 @@ import { systemdUnits, type UnitPlace } from "./unit-files.ts";
 
 export interface WrittenUnits {
   readonly written: readonly string[];
-  /** Those that were there already, just so. */
+  /** Units that were there already, with the same text. */
   readonly unchanged: readonly string[];
 }
 
 /**
- * Directories that are missing are made with the caller's umask, and the units are for all to read. Throws `conflict`,
- * and has written nothing then, where a file is there that is another, unless `force`; `general` where one is a directory.
+ * Creates missing directories with the caller's umask; everybody may read the units. Throws `conflict` if a file differs,
+ * unless `force`, and `general` if one is a directory. Then nothing has been written.
  */
 export function writeUnits(directory: string, place: UnitPlace, force: boolean): WrittenUnits {
   const units = Object.entries(systemdUnits(place)).map(([name, text]) => {
@@ -29,8 +31,8 @@ export function writeUnits(directory: string, place: UnitPlace, force: boolean):
   if (changed.length > 0 && !force) {
     throw new OrchesjobError(
       "conflict",
-      `${changed.join(" and ")} ${changed.length === 1 ? "is" : "are"} not what would be written`,
-      "nothing was changed. To replace what is there: --force. To keep changes, put them into drop-ins: systemctl edit",
+      `${changed.join(" and ")} ${changed.length === 1 ? "differs from the unit" : "differ from the units"} of this orchesjob`,
+      "nothing was changed. To overwrite: --force. To keep changes, put them into drop-ins: systemctl edit",
     );
   }
   withUmask(callersLimits().umask, () => stale.forEach(({ path, text }) => replaceFile(path, text)));
@@ -44,7 +46,7 @@ function isDirectory(path: string): boolean {
   try {
     return statPath(path)?.kind === "directory";
   } catch {
-    // Why it cannot be looked at, whoever reads it says.
+    // The code that reads the file reports why it cannot be accessed.
     return false;
   }
 }

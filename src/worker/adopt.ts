@@ -1,4 +1,4 @@
-/** What a worker does where an older state of the store has come back: its own job is true, whatever the store says of it. */
+/** Puts a worker's job back into the store after somebody restored an older backup: the worker is right about its own job. */
 import type { Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { EVENTS, isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
@@ -9,8 +9,8 @@ import type { Context } from "../state/context.ts";
 export type Settle = (context: Context, store: JobStore, job: Job) => Promise<unknown>;
 
 /**
- * The job as the store has it; one that it does not know is put back. `known`: as its worker has it, RUNNING. Where it cannot
- * be put back yet, because another job of its key runs, it is returned as it is known.
+ * Returns the job as the store has it, and puts it back if the store does not know it. `known`: the job as its worker knows
+ * it, RUNNING. Returns `known` if the job cannot be put back yet, because another job of its key is active.
  */
 export async function findOrAdopt(
   context: Context,
@@ -19,12 +19,12 @@ export async function findOrAdopt(
   settle: Settle,
 ): Promise<Job> {
   const found = await store.find(known.jobId);
-  // The backup was made before the claim.
+  // The backup is older than the worker's claim.
   if (found?.status === "STARTING") return (await claimAgain(store, known)) ?? found;
   if (found !== undefined) return found;
   const adopted = await store.adopt(known);
   if (adopted !== undefined) return adopted;
-  // What ran when the backup was made has most often ended since.
+  // A job that was active when the backup was made has usually ended since.
   for (const job of await store.history(known.runKey))
     if (isActive(job.status)) await settle(context, store, job);
   return (await store.adopt(known)) ?? known;
@@ -39,7 +39,10 @@ export interface Ended {
   readonly leftBehind: readonly ProcessIdentity[] | null;
 }
 
-/** Records the end of a job where the store has refused it. Where somebody else has decided that stands. */
+/**
+ * Records the end of a job if `finish` was refused because the store does not know the job, or its claim. A final status that
+ * another process has recorded stands.
+ */
 export async function finishUnknown(store: JobStore, known: Job, ended: Ended): Promise<void> {
   const { event, outcome, target, endedAt, leftBehind } = ended;
   const found = await store.find(known.jobId);

@@ -1,7 +1,7 @@
 /**
- * How a worker ends the processes of its own job before their time, and what it does about those that it cannot end. It is the
- * subreaper of all of them: one whose parent is gone becomes its child. So it can say for certain that none is left, and
- * catches those that come and go faster than anybody can look through /proc.
+ * How a worker ends its job's processes early, and how it waits for those that it cannot end. It is the subreaper of all of
+ * them: a process whose parent has ended becomes its child. So it knows for certain when none is left, and it catches
+ * processes that come and go faster than anybody can look through /proc.
  */
 import type { Job } from "../job/job.ts";
 import { killChild, nextEnd, reap } from "../linux/children.ts";
@@ -11,16 +11,16 @@ import { ProcessTable } from "../processes/table.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { SIGKILL } from "../linux/signals.ts";
 import { findChildren, findProcesses } from "../processes/job-processes.ts";
-import { type Hunt, JobHunt, KILL_PATIENCE_MS } from "../processes/terminate.ts";
+import { type Hunt, JobHunt, KILL_TIMEOUT_MS } from "../processes/terminate.ts";
 
-/** How long it runs after its children without a pause, and without a new one, in ms. */
+/** How long `chase` looks for new children without a pause, and how long it goes on after the last new one, in ms. */
 const CHASE_MS = 30;
 const CHASE_QUIET_MS = 5;
 
 export class WorkerHunt extends JobHunt implements Hunt {
-  /** Those of our children that are of the job, as the kernel counts them. */
+  /** Returns the worker's children that belong to the job, as the kernel lists them. */
   override missed(): readonly ProcessStat[] {
-    // Nobody that has ever come from the command lives.
+    // We have no child left, so no descendant of the command lives.
     if (!reap()) return [];
     return findChildren(this.context, this.job, process.pid) ?? super.missed();
   }
@@ -55,8 +55,9 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 60_000;
 
 /**
- * Stays until no process of the job lives, though its end is recorded: so that none of them gets lost to those who look for
- * them. What can be killed meanwhile is killed from `killAt` on (on the clock of performance.now()).
+ * Waits until no process of the job lives, though the job's end is recorded: as long as the worker lives, other commands
+ * recognize its children as the job's. From `killAt` on (on the clock of performance.now()), kills the processes that it may
+ * kill.
  */
 export async function outlast(hunt: WorkerHunt, { unit }: Job, killAt: number): Promise<void> {
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
@@ -66,10 +67,10 @@ export async function outlast(hunt: WorkerHunt, { unit }: Job, killAt: number): 
     if (rest <= 0) {
       for (const entry of left) signalProcess(entry, SIGKILL);
       hunt.chase();
-      // It ends us as well, who have nothing more to say.
-      if (rest <= -KILL_PATIENCE_MS && unit !== null) killControlGroup(unit);
+      // This ends the worker, too. The end of the job is recorded.
+      if (rest <= -KILL_TIMEOUT_MS && unit !== null) killControlGroup(unit);
     }
-    // At once where a child ends, but not for each of thousands.
+    // Look again as soon as a child ends, but not once for each of thousands.
     await nextEnd(rest > 0 ? Math.min(pause, rest) : pause);
     await Bun.sleep(SHORTEST_PAUSE_MS);
   }

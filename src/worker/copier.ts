@@ -1,4 +1,4 @@
-/** The process that copies the output of jobs whose workers were killed, until nobody writes any more. */
+/** The process that copies the output of jobs whose workers were killed, until no process has that output open. */
 import { nameProcess } from "../linux/caller.ts";
 import { releaseMemory } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";

@@ -1,4 +1,4 @@
-/** One execution of a job's command by its worker, from the launch to its end, and what ended it. */
+/** Executes a job's command, from the launch to its end, and finds out what ended it. */
 import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
@@ -22,10 +22,12 @@ import { Stopper } from "./stopper.ts";
 import type { TargetSettings } from "./target.ts";
 import { WakeUps } from "./wake-ups.ts";
 
-/** A command that has not ended by then takes long: from there on the worker only waits, in as little memory as it can. */
+/**
+ * A command that runs longer than this (ms) is a long one: from then on the worker only waits, in as little memory as it can.
+ */
 const SETTLED_MS = 1_000;
 
-/** Returns when no process of a job lives that had to be left. */
+/** Resolves when no survivor of the job lives any more. */
 export type Aftermath = () => Promise<void>;
 
 interface Execution {
@@ -33,7 +35,7 @@ interface Execution {
   readonly retryingStore: RetryingStore;
   readonly signals: SignalRelay;
   readonly wakeUps: WakeUps;
-  /** The job as it was last known, should the store forget it. */
+  /** The job as last known, in case the store does not have it any more. */
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
   readonly piped: PipedOutput | undefined;
@@ -45,9 +47,9 @@ interface Ending {
   readonly outcome: Outcome;
   readonly target: ProcessIdentity | null;
   readonly endedAt: Instant;
-  /** Where the job was ended before its time: what lives of it all the same. Otherwise nobody asks. */
+  /** The survivors of a job that was ended early; null if the command ended by itself. */
   readonly leftBehind: readonly ProcessIdentity[] | null;
-  /** Where somebody is left. */
+  /** Set if there are survivors. */
   readonly aftermath?: Aftermath | undefined;
 }
 
@@ -75,7 +77,8 @@ export async function execute({
   }
   signals.relayTo(pid);
   piped?.begin();
-  // Only now, because the command would inherit it. What kills it for want of memory must leave somebody to tell.
+  // After the launch, because the command would inherit the score. The OOM killer must spare the worker, which records what
+  // happened.
   if (job.unit !== null) becomeLastToKill();
   const target = identify(pid);
   memory.job = { ...job, target };
@@ -89,7 +92,7 @@ export async function execute({
   const stopper = new Stopper(context, { ...job, target }, () => end !== undefined);
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
-  // An older backup may have been put in the place of the database in which the job was accepted.
+  // Somebody may have replaced the database in which the job was accepted by an older backup.
   const recall = async () => {
     const { findOrAdopt } = await import("./adopt.ts");
     return retryingStore.write((store) => findOrAdopt(context, store, memory.job, settleOther));
@@ -123,7 +126,7 @@ export async function execute({
   }
   const stopped = await stopper.finished();
   piped?.drain();
-  // How a command ended that lives on is for the aftermath to tell.
+  // If the command still lives, the aftermath records how it ends.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
   if (stopped === undefined) {
     const ending = { target, endedAt, leftBehind: null } as const;
@@ -145,7 +148,10 @@ export async function execute({
   return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
 }
 
-/** What a failed command may owe to the memory limit of its scope; nothing where none of the job's processes was killed for it. */
+/**
+ * Returns error and failure for a command that failed after the kernel killed processes of its scope for lack of memory;
+ * nothing if it killed none.
+ */
 function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outcome> {
   if (job.unit === null || killsBefore === undefined) return {};
   const kills = (readMemoryKills(job.unit) ?? 0) - killsBefore;
@@ -154,12 +160,14 @@ function findMemoryKill(job: Job, killsBefore: number | undefined): Partial<Outc
   const limit = limits.length === 0 ? "" : ` (${limits.join(", ")})`;
   const killed = kills === 1 ? "a process" : `${kills} processes`;
   return {
-    error: `out of memory${limit}: the kernel has killed ${killed} of the job`,
+    error: `out of memory${limit}: the kernel killed ${killed} of the job`,
     failure: "out_of_memory",
   };
 }
 
-/** Where somebody deleted the lock file no poke reaches us, and who asked for the end has brought it about himself. */
+/**
+ * Finds a cancel request that could not wake us, because somebody deleted the lock file: its caller ended the command itself.
+ */
 async function findUnheardCancel(
   retryingStore: RetryingStore,
   job: Job,

@@ -1,4 +1,4 @@
-/** Launching a job's command, and saying for a person why it could not be. */
+/** Launches a job's command, and explains to the user why it could not be launched. */
 import type { Failure, Job, Outcome } from "../job/job.ts";
 import { shellWord } from "../job/shell-word.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -13,7 +13,7 @@ import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
 import { findCommand, type FoundCommand, spawnTarget, type TargetSettings } from "./target.ts";
 
-/** A launch that failed; its outcome is the job's. */
+/** A launch that failed. Its `outcome` is the job's. */
 export class LaunchError extends Error {
   override readonly name = "LaunchError";
 
@@ -29,7 +29,10 @@ export class LaunchError extends Error {
   }
 }
 
-/** Opens the logs, or makes the pipes into them, and executes the command with them as its output; returns its pid. Throws LaunchError. */
+/**
+ * Opens the logs, or creates the pipes into them, and executes the command with them as its output. Returns its pid. Throws
+ * LaunchError.
+ */
 export function launch(
   context: Context,
   job: Job,
@@ -56,7 +59,7 @@ function openLogs(context: Context, job: Job): readonly number[] {
     for (const path of [logs.stdout, logs.stderr]) {
       const fd = moveUp(openFile(path, "append"));
       outputs.push(fd);
-      // Held by whatever inherits it, so that a descendant is seen for as long as it has the output open.
+      // A process that inherits the descriptor holds the lock, so we recognize it as long as it has the output open.
       lockDescriptor(fd, path);
     }
     return outputs;
@@ -66,7 +69,7 @@ function openLogs(context: Context, job: Job): readonly number[] {
   }
 }
 
-/** The system's word alone is often about something else than what a person must mend. */
+/** Says what the user must fix: the system's own error text is often about something else. */
 function explain(job: Job, settings: TargetSettings, error: SystemError): LaunchError {
   if (error.action === "enter") {
     const gone = settings.directory === undefined ? "is gone" : "does not exist";
@@ -79,9 +82,7 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
   const shortage = describeShortage(error.errno);
   if (shortage !== undefined) return new LaunchError(`cannot execute ${name}: ${shortage}`);
   if (error.errno === ERRNO.ETXTBSY)
-    return new LaunchError(
-      `cannot execute ${name}: somebody has it open for writing; try again when it is whole`,
-    );
+    return new LaunchError(`cannot execute ${name}: it is open for writing; try again when it is complete`);
   const found = lookAt(file, settings);
   if (error.errno !== ERRNO.ENOENT) {
     const why = reason(file, found?.facts, error.errno);
@@ -89,7 +90,7 @@ function explain(job: Job, settings: TargetSettings, error: SystemError): Launch
   }
   if (found !== undefined) {
     const why = hasCarriageReturn(found.path)
-      ? `its first line ends with a carriage return (CRLF), so the interpreter that it names does not exist; mend it: sed -i 's/\\r$//' ${shellWord(found.name)}`
+      ? `its first line ends with a carriage return (CRLF), so the interpreter that it names does not exist; fix it: sed -i 's/\\r$//' ${shellWord(found.name)}`
       : "the interpreter that its first line names does not exist";
     return new LaunchError(`cannot execute ${name}: ${why}`, "not_found");
   }
@@ -102,7 +103,7 @@ function reason(file: string, facts: FileStat | undefined, errno: number): strin
   if (errno === ERRNO.EACCES && facts?.kind === "directory") return "it is a directory";
   if (errno === ERRNO.EACCES && file.includes("/"))
     return `permission denied; is it executable? chmod +x ${file}`;
-  if (errno === ERRNO.ENOEXEC) return "not a program that this system can run, and no script";
+  if (errno === ERRNO.ENOEXEC) return "it is neither a program for this system nor a script";
   return describeErrno(errno);
 }
 
@@ -110,7 +111,7 @@ function lookAt(file: string, settings: TargetSettings): FoundCommand | undefine
   try {
     return findCommand(file, settings.directory);
   } catch {
-    // The reason of the launch's failure counts, not why we cannot see more of it.
+    // The launch failed for a reason of its own; why we cannot see more of it does not matter.
     return undefined;
   }
 }

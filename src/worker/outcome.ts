@@ -1,9 +1,9 @@
-/** How a command ended, as its job tells it. */
+/** How a command ended, in the fields of its job. */
 import type { Outcome } from "../job/job.ts";
 import type { ExitStatus } from "../linux/children.ts";
 import { signalName } from "../linux/signals.ts";
 
-/** It has not ended yet, or nobody can know how. */
+/** The command has not ended yet, or nobody can know how it ended. */
 export const UNKNOWN: Outcome = { exitCode: null, signal: null, error: null, failure: null };
 
 export function toOutcome(status: ExitStatus): Outcome {

@@ -1,17 +1,17 @@
-/** Any command that comes across a job whose output nobody copies any more starts a process that does. */
+/** Starts a copier for jobs whose output no process copies any more. Commands call it for the jobs that they look at. */
 import type { Job } from "../job/job.ts";
 import { spawnCopier } from "./spawn-copier.ts";
 import type { Context } from "../state/context.ts";
 import { keepAlive } from "../hooks/catch-up.ts";
 import { lacksCopier } from "./output.ts";
 
-/** Jobs of one command at most; the next command sees the rest. */
+/** How many jobs one command takes care of at most; the next command takes the rest. */
 const MOST_JOBS = 200;
 
-/** Those that this process has started somebody for. */
+/** Jobs for which this process has started a copier. */
 const started = new Set<string>();
 
-/** Says nothing where that fails: the next command tries again. */
+/** Reports no failure: the next command tries again. */
 export async function catchUpOutput(context: Context, jobs: readonly Job[]): Promise<void> {
   try {
     const idle = jobs
@@ -29,6 +29,6 @@ export async function catchUpOutput(context: Context, jobs: readonly Job[]): Pro
       "orchesjob: output of jobs without a worker",
     );
   } catch {
-    // Whoever asked about a job gets the answer all the same.
+    // The caller asked about a job, and gets the answer in any case.
   }
 }

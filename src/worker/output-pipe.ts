@@ -1,10 +1,10 @@
 /**
- * The output of a job as a pipe: a FIFO that the command has open for reading and writing, and a copier that moves what comes
- * into the log. Whoever opens the command's /dev/stdout anew opens the FIFO, and truncates nothing. As the command itself could
- * read it, the end of its copier is no SIGPIPE: it waits when the FIFO is full, until another copier comes.
+ * The output of a job as a pipe: a FIFO that the command has open for reading and writing, and a copier that moves its bytes
+ * into the log. A process that opens the command's /dev/stdout again opens the FIFO, and truncates nothing. The command is
+ * itself a reader of the FIFO, so it gets no SIGPIPE when its copier dies: when the FIFO is full, it waits for another copier.
  *
- * splice(2) moves the bytes; they pass through nobody's memory. The kernel tells of new ones by a signal (see `listen`), and
- * under load is not even asked to.
+ * splice(2) moves the bytes without a copy in user memory. The kernel announces new bytes by a signal (see Readiness); under
+ * load the copier does not even ask for it.
  */
 import { ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
@@ -25,35 +25,41 @@ const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
 const F_SETPIPE_SZ = 1031;
 
-/** What one call moves at most. */
+/** Bytes that one call moves at most. */
 const CHUNK_BYTES = 1_048_576;
-/** Copied at once, it shows that a FIFO was about full: it becomes larger then. For one of these an ordinary user has room. */
+/**
+ * A call that copies this many bytes shows that the FIFO was about full: it is enlarged. Every user may have a pipe of the
+ * larger size: pipe(7), pipe-max-size.
+ */
 const MUCH_BYTES = 65_536;
 const LARGE_PIPE_BYTES = 1_048_576;
 const BUFFER_BYTES = 65_536;
 
-/** Between two looks at a FIFO that is written to, in ms: less signals, and less work for a line. */
+/** Pause between two looks at a FIFO that is being written to, in ms: fewer signals, and less work for each line. */
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 16;
-/** Where the log cannot be written (the disk is full, say). */
+/** Pause while the log cannot be written (a full disk, for example), in ms. */
 const TROUBLE_PAUSE_MS = 1_000;
-/** As long as no time is over, the runtime would end for want of anything to wait for. */
+/** Interval of the timer that keeps the runtime alive, in ms. */
 const FOREVER_MS = 3_600_000;
 
-/** Makes a FIFO, and opens it as the command is to have it. Whoever inherits the descriptor holds its lock. Throws SystemError. */
+/**
+ * Creates a FIFO and opens it as the command will have it. Every process that inherits the descriptor holds its lock. Throws
+ * SystemError.
+ */
 export function makeOutputPipe(path: string): number {
   makeFifo(path);
   const fd = moveUp(openFile(path, "both"));
-  // Held by whatever inherits it, so that a descendant is seen for as long as it has the output open.
+  // So we recognize a descendant as long as it has the output open.
   lockDescriptor(fd, path);
   return fd;
 }
 
-/** One FIFO on its way into its log. */
+/** Copies one FIFO into its log. */
 export class PipeCopy {
   readonly #pipe: number;
   readonly #readiness: Readiness;
-  /** Without it the runtime would end for want of anything to wait for. */
+  /** Without a timer the runtime would exit: it has nothing else to wait for. */
   readonly #keepAlive = setInterval(() => this.#look(), FOREVER_MS);
   readonly #ended = Promise.withResolvers<void>();
   #isEnded = false;
@@ -61,12 +67,12 @@ export class PipeCopy {
   #pause = FIRST_PAUSE_MS;
   #isLarge = false;
   #canSplice = true;
-  /** Read, but not written yet, where the kernel does not move it. */
+  /** Bytes that were read but not written yet, if splice(2) cannot move them. */
   #rest = new Uint8Array(0);
 
   /**
-   * `log`: opened for writing, but not for appending, which splice(2) refuses; closed at the end. Throws SystemError ENOENT where
-   * there is no FIFO any more.
+   * `log`: open for writing, but not for appending, which splice(2) refuses; `end` closes it. Throws SystemError ENOENT if the
+   * FIFO does not exist any more.
    */
   constructor(
     readonly path: string,
@@ -76,19 +82,19 @@ export class PipeCopy {
     this.#readiness = new Readiness(this.#pipe, () => this.#look());
   }
 
-  /** Resolves when nobody has the FIFO open for writing any more, and all is in the log. */
+  /** Resolves when no process has the FIFO open for writing any more, and all of it is in the log. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
 
-  /** Copies from now on, whenever something comes. */
+  /** Starts copying; from now on it copies whatever comes. */
   begin(): void {
     this.#look();
   }
 
-  /** Copies all that was written until now. False where the log cannot be written. */
+  /** Copies all that was written until now. Returns false if the log cannot be written. */
   drain(): boolean {
-    // What a daemon writes meanwhile, perhaps without end, is not waited for.
+    // Do not wait for what a daemon writes meanwhile: it may write without end.
     for (let total = 0; total < LARGE_PIPE_BYTES && !this.#isEnded;) {
       const count = this.#copy();
       if (count === undefined) return false;
@@ -98,7 +104,7 @@ export class PipeCopy {
     return true;
   }
 
-  /** Leaves it as it is, or would be: nobody writes to it. */
+  /** Stops copying: closes and removes the FIFO, and closes the log. */
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
@@ -106,10 +112,10 @@ export class PipeCopy {
     this.#readiness.close();
     closeFile(this.#pipe);
     try {
-      // Before the log's lock is given back: whoever takes it then finds nothing to copy.
+      // Remove the FIFO before the log's lock is released: the next holder then finds nothing to copy.
       removeFile(this.path);
     } catch (error) {
-      // It stays for clean.
+      // `clean` deletes it.
       if (!(error instanceof SystemError)) throw error;
     }
     closeFile(this.log);
@@ -123,7 +129,7 @@ export class PipeCopy {
     if (count === undefined) this.#lookAfter(TROUBLE_PAUSE_MS);
     else if (count === 0) {
       this.#pause = FIRST_PAUSE_MS;
-      // What came before the kernel was asked has no signal.
+      // The kernel sends no signal for bytes that came before we asked.
       if (this.#readiness.ask()) this.#lookAfter(0);
     } else {
       const isMuch = count >= MUCH_BYTES;
@@ -142,9 +148,12 @@ export class PipeCopy {
     }, ms);
   }
 
-  /** Returns how many bytes; 0 where there are none for now, or for ever; undefined where the log cannot be written. */
+  /**
+   * Returns the number of bytes copied; 0 if there are none for now, or the FIFO has ended; undefined if the log cannot be
+   * written.
+   */
   #copy(): number | undefined {
-    // Somebody may have truncated it, or written to it.
+    // Another process may have truncated the log, or written to it.
     seekToEnd(this.log);
     if (this.#canSplice) {
       const count = Number(
@@ -158,7 +167,7 @@ export class PipeCopy {
       const errno = lastErrno();
       if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return 0;
       if (errno !== ERRNO.EINVAL) return undefined;
-      // So says a file system that cannot.
+      // The file system of the log does not support splice(2).
       this.#canSplice = false;
     }
     return this.#copyByHand();
@@ -188,7 +197,7 @@ export class PipeCopy {
     }
   }
 
-  /** Refused where the user has many of them already: it was only about speed. */
+  /** Enlarges the FIFO. If the user has many large pipes already, the kernel refuses, which only costs speed. */
   #enlarge(): void {
     if (this.#isLarge) return;
     this.#isLarge = true;

@@ -1,7 +1,7 @@
 /**
- * Output by way of pipes: who copies it into the logs. That is the worker, until the last process that has the job's output
- * open is gone, daemons included; and where it was killed a process that the next look at the job starts. The locks on
- * the logs see to it that never two copy: they would mix up what they share.
+ * Copies a job's output from its pipes into its logs: in the worker, until the last process that has the output open is gone,
+ * daemons included; if the worker was killed, in a process that the next look at the job starts. A lock on each log keeps two
+ * processes from copying the same stream, whose bytes they would mix up.
  */
 import type { Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
@@ -20,7 +20,10 @@ export class PipedOutput {
     readonly jobId: string,
   ) {}
 
-  /** Makes the FIFOs; returns the command's stdout and stderr, which the caller closes once it has started it. Throws SystemError. */
+  /**
+   * Creates the FIFOs. Returns the command's stdout and stderr, which the caller closes once it has started the command.
+   * Throws SystemError.
+   */
   open(): readonly number[] {
     makeDirectory(this.home.logs);
     makeDirectory(this.home.pipes);
@@ -35,7 +38,7 @@ export class PipedOutput {
     });
   }
 
-  /** Becomes the copier of a job that has none. False where another is, or nothing is left to copy. */
+  /** Becomes the copier of a job that has none. Returns false if another process is its copier, or nothing is left to copy. */
   take(): boolean {
     const logs = logFiles(this.home, this.jobId);
     const pipes = pipeFiles(this.home, this.jobId);
@@ -45,42 +48,42 @@ export class PipedOutput {
       try {
         if (!lockUnlessOwned(log, logs[stream])) {
           closeFile(log);
-          // Another copier began with the first stream, too, and takes the second.
+          // Another copier started with the first stream, too, and takes the second.
           break;
         }
         this.#copies.push(new PipeCopy(pipes[stream], log));
       } catch (error) {
         closeFile(log);
-        // It has come to its end just now.
+        // The FIFO has come to its end just now.
         if (!(error instanceof SystemError)) throw error;
       }
     }
     return this.#copies.length > 0;
   }
 
-  /** To be called once the command has the output. */
+  /** Call it once the command has the output. */
   begin(): void {
     for (const copy of this.#copies) copy.begin();
   }
 
-  /** Brings what was written until now into the logs, as far as they can be written. */
+  /** Copies what was written until now into the logs, as far as they can be written. */
   drain(): void {
     for (const copy of this.#copies) copy.drain();
   }
 
-  /** The command was not started. */
+  /** Removes the FIFOs of a command that was not started. */
   drop(): void {
     for (const copy of this.#copies) copy.end();
     for (const path of Object.values(pipeFiles(this.home, this.jobId))) removeFile(path);
   }
 
-  /** Resolves when nobody has the output open any more, and all of it is in the logs. */
+  /** Resolves when no process has the output open any more, and all of it is in the logs. */
   async outlast(): Promise<void> {
     for (const copy of this.#copies) await copy.ended;
   }
 }
 
-/** Whether a job that has no worker any more has output that nobody copies. */
+/** Whether a job without a worker has output that no process copies. */
 export function lacksCopier(home: Home, { jobId, output }: Job): boolean {
   if (output !== "pipe") return false;
   const logs = logFiles(home, jobId);

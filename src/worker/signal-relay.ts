@@ -1,12 +1,12 @@
-/** Signals that come to the worker are the command's. */
+/** Passes the signals that the worker receives on to the command. */
 import { readProcess } from "../linux/self.ts";
 import { FORWARDED_SIGNALS, signalGroup } from "../linux/signals.ts";
 import { unblock } from "../linux/spawn.ts";
 
-/** systemd signals every thread of ours: what comes in so many ms is one. */
+/** systemd signals every thread of the worker: signals within this time count as one, in ms. */
 const ONE_SIGNAL_MS = 5;
 
-/** Passes signals on to the target's group; one that came before there was a target is delivered then. */
+/** Passes signals on to the target's process group. Those that come before there is a target are delivered then. */
 export class SignalRelay {
   #group: number | undefined;
   #early: number[] = [];
@@ -22,7 +22,10 @@ export class SignalRelay {
     unblock(Object.values(FORWARDED_SIGNALS));
   }
 
-  /** But for what systemd has sent to the target itself: some programs take a second TERM for a wish to end at once. */
+  /**
+   * Passes a signal on, unless systemd has sent it to the target as well: some programs take a second TERM as a request to end
+   * at once.
+   */
   async #passOn(signal: number): Promise<void> {
     if (this.#asking.has(signal)) return;
     this.#asking.add(signal);
@@ -40,7 +43,7 @@ export class SignalRelay {
     this.#early = [];
   }
 
-  /** The command has ended: its group's number may soon be another's. */
+  /** Stops passing signals on: the command has ended, and the number of its group may be reused soon. */
   end(): void {
     this.#group = undefined;
   }

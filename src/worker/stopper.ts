@@ -1,4 +1,4 @@
-/** Ends a job before its time. */
+/** Ends a job early: on cancel or timeout. */
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
 import { callerProcesses } from "../processes/proc.ts";
@@ -13,7 +13,7 @@ interface Stopped {
   readonly killAt: number;
 }
 
-/** Ends the target before its time, for the first reason that comes, unless it has ended by itself. */
+/** Ends the job's processes, for the first reason that comes, unless the target has ended by itself. */
 export class Stopper {
   #deadline: Deadline | undefined;
   #done: Promise<Stopped> | undefined;
@@ -22,7 +22,7 @@ export class Stopper {
   constructor(
     readonly context: Context,
     readonly job: Job,
-    /** Whether we have taken leave of the target already. */
+    /** Whether the worker has reaped the target. */
     readonly hasEnded: () => boolean,
   ) {}
 
@@ -30,12 +30,15 @@ export class Stopper {
     return this.#done !== undefined;
   }
 
-  /** Settles when somebody is left whom we cannot end. */
+  /** Resolves when there are survivors that the worker cannot end. */
   get gaveUp(): Promise<void> {
     return this.#surrender.promise;
   }
 
-  /** `isOver`: somebody has ended the target for this reason. */
+  /**
+   * Starts to end the processes; a later call can only shorten `graceMs`. `isOver`: another process has ended the target for
+   * this reason already.
+   */
   stop(reason: Stopped["reason"], graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);
     const { target } = this.job;
@@ -66,7 +69,7 @@ export class Stopper {
     this.stop("cancel", request.graceMs, callerProcesses(request.pid), isOver);
   }
 
-  /** Once everything that was to end has ended, or will not; undefined where nothing was to. */
+  /** Resolves once the processes have ended, or cannot be ended; to undefined if the job was not stopped. */
   async finished(): Promise<Stopped | undefined> {
     return this.#done;
   }

@@ -27,7 +27,7 @@ export interface WorkerRequest {
   readonly settle: Settle;
 }
 
-/** How long a worker tries to record that it begins, in ms. Then it ends without having run anything, and the key is free. */
+/** How long a worker tries to record its claim, in ms. Then it ends without having run anything, and the key is free. */
 const CLAIM_PATIENCE_MS = 120_000;
 
 export async function runWorker(
@@ -40,13 +40,13 @@ export async function runWorker(
   const retryingStore = new RetryingStore(context);
   waitForRelease();
   const worker = readIdentity(process.pid);
-  // The launcher may have died before it knew whether we are there; the kernel knows.
+  // Ask the kernel: the launcher may have died before it knew whether the move into the scope worked.
   const unit = isInUnit("self", scopeName(jobId)) ? scopeName(jobId) : null;
   let attempts = 0;
-  // Law 2: without the claim nothing is executed.
+  // Without the claim the worker executes nothing, so that no command runs twice.
   const job = await retryingStore.write(async (store) => {
     attempts += 1;
-    // Where writing fails it may have failed for the launcher, too: without a job there is nothing to wait for.
+    // If writing fails, it may have failed for the launcher, too: without a job there is nothing to wait for.
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
@@ -67,7 +67,7 @@ export async function runWorker(
       piped,
       settle,
     });
-    // Held before anybody can know that the hook is due: nobody else starts it then.
+    // Take the lock before anybody can see that the hook is due: then nobody else starts it.
     if (job.onExit !== null) hookLock = (await import("../hooks/runner.ts")).takeHookLock(context, jobId);
     const { event, outcome, target, endedAt, leftBehind } = ending;
     const recorded = await retryingStore.write((store) =>
@@ -81,11 +81,11 @@ export async function runWorker(
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
-  // Only now: those who waited for the job know its end already, and its key is free.
+  // The hook comes last: those who wait for the job know its end by now, and its key is free.
   if (hookLock !== undefined) {
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
     const { runHook } = await import("../hooks/run.ts");
-    // There is nothing to tell any more, and the hook would inherit it.
+    // The result is recorded, and the hook would inherit the score.
     becomeOrdinary();
     await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
@@ -99,7 +99,7 @@ export async function runWorker(
   if (piped !== undefined) await copyForDaemons(piped);
 }
 
-/** What a command has left behind may go on writing, and is our child once its parent is gone. */
+/** Copies the output of processes that the command left behind. They become our children when their parents end. */
 async function copyForDaemons(piped: PipedOutput): Promise<void> {
   process.on("SIGCHLD", reap);
   reap();

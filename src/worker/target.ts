@@ -1,4 +1,4 @@
-/** The target: the job's command as a process of its own, as the caller would have started it. */
+/** Starts the target: the job's command as a process of its own, as the caller would have started it. */
 import type { Job } from "../job/job.ts";
 import { callersLimits, openNothing } from "../linux/caller.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -16,7 +16,7 @@ import {
 } from "../processes/variables.ts";
 import { WORKER_DIRECTORY_FD, WORKER_INPUT_FD } from "./spawn.ts";
 
-/** What the target finds of ours in its environment, whatever was asked for. */
+/** Variables of the target that orchesjob sets; requested values for them are ignored. */
 const OWN_VARIABLES: readonly string[] = [
   JOB_ID_VARIABLE,
   TOKEN_VARIABLE,
@@ -25,18 +25,20 @@ const OWN_VARIABLES: readonly string[] = [
   ANCESTORS_VARIABLE,
 ];
 
-/** By anybody. */
+/** Executable by owner, group or others. */
 const EXECUTABLE = 0o111;
 
 export interface TargetSettings {
   /** The caller's soft limit of open files; undefined: unknown. */
   readonly fileLimit: bigint | undefined;
-  /** The directory that was asked for; undefined: the one that the caller was in. */
+  /** The requested directory; undefined: the one that the caller was in. */
   readonly directory: string | undefined;
 }
 
-/** Launches the target of a job: the worker's own environment, with what was asked for, is the target's. Returns its pid;
- *  throws SystemError. */
+/**
+ * Launches the target of a job, with the worker's environment and the requested variables. Returns its pid. Throws
+ * SystemError.
+ */
 export function spawnTarget(
   { command, env, stdin }: Pick<Job, "command" | "env" | "stdin">,
   [stdout, stderr]: readonly number[],
@@ -47,13 +49,13 @@ export function spawnTarget(
     const [name, value] = splitVariable(text);
     if (OWN_VARIABLES.includes(name)) continue;
     asked.push([name, value]);
-    // The command is looked up by ours.
+    // posix_spawnp(3) looks the command up in our PATH.
     if (name === "PATH") setVariable(name, value);
   }
   const nothing = openNothing();
   const entered = directory === undefined ? WORKER_DIRECTORY_FD : openDirectory(directory);
   try {
-    // One can enter a directory that was deleted, but no caller means that.
+    // A process can enter a deleted directory, but no caller means that.
     if (statFd(entered)?.links === 0)
       throw new SystemError("cannot enter the working directory", ERRNO.ENOENT, "enter");
     const execute = (file: string, argv: readonly string[]) =>
@@ -83,14 +85,17 @@ export function spawnTarget(
 }
 
 export interface FoundCommand {
-  /** As the command itself would name it, in its directory. */
+  /** The path as seen from the command's directory. */
   readonly name: string;
-  /** As we can open it, who are in another directory. */
+  /** The path as the worker, which is in another directory, can open it. */
   readonly path: string;
   readonly facts: FileStat;
 }
 
-/** What the target's command names, by its slash or the first in PATH that may be executed; else the first that is there. */
+/**
+ * Finds the file that a command names: the path if there is a slash in it, else the first file in PATH that may be executed,
+ * else the first that is there.
+ */
 export function findCommand(file: string, directory: TargetSettings["directory"]): FoundCommand | undefined {
   const base = directory ?? `/proc/self/fd/${WORKER_DIRECTORY_FD}`;
   const names = file.includes("/")

@@ -1,8 +1,11 @@
-/** How others reach a worker. */
+/** Wakes the worker when another process writes to its lock file. */
 import { onWritten } from "../linux/signals.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
 
-/** Somebody wrote to our lock file: there is a cancel request in the store. A poke before we listen is not lost. */
+/**
+ * Calls back when another process writes to our lock file: the store has news for us, such as a cancel request. A wake-up
+ * before `hear` is not lost.
+ */
 export class WakeUps {
   #listener: (() => void) | undefined;
   #missed = false;

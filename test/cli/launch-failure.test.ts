@@ -39,11 +39,11 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   [
     "a script with the line ends of Windows",
     "$TOOLS/windows",
-    /^cannot execute "(\S+)\/windows": its first line ends with a carriage return \(CRLF\), so the interpreter that it names does not exist; mend it: sed -i 's\/\\r\$\/\/' \1\/windows$/,
+    /^cannot execute "(\S+)\/windows": its first line ends with a carriage return \(CRLF\), so the interpreter that it names does not exist; fix it: sed -i 's\/\\r\$\/\/' \1\/windows$/,
   ],
-  ["the same, relative", "tools/windows", /; mend it: sed -i 's\/\\r\$\/\/' tools\/windows$/],
+  ["the same, relative", "tools/windows", /; fix it: sed -i 's\/\\r\$\/\/' tools\/windows$/],
   ["the same, by PATH", "windows", /\(CRLF\).* sed -i 's\/\\r\$\/\/' \S+\/tools\/windows$/],
-  ["a damaged program", "tools/garbage", /not a program/],
+  ["a damaged program", "tools/garbage", /neither a program/],
   ["a path through a file", "tools/plain/x", /not a directory$/],
   ["a link to itself", "tools/loop", /symbolic link/],
 ];

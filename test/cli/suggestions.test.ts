@@ -108,12 +108,12 @@ describe("a job id may be shortened", () => {
 });
 
 test.each([
-  [["echo hello world"], "leave out the quotes, or: sh -c 'echo hello world'"],
-  [["./backup.sh --full"], "leave out the quotes, or: sh -c './backup.sh --full'"],
-  [["echo it's"], "or: sh -c 'echo it'\\''s'"],
-  [["cd", "/tmp"], "it is a command of the shell: sh -c 'cd /tmp'"],
-  [["export", "A=1"], "it is a command of the shell: sh -c 'export A=1'"],
-  [["source", "profile"], "it is a command of the shell: sh -c 'source profile'"],
+  [["echo hello world"], "leave out the quotes, or run: sh -c 'echo hello world'"],
+  [["./backup.sh --full"], "leave out the quotes, or run: sh -c './backup.sh --full'"],
+  [["echo it's"], "or run: sh -c 'echo it'\\''s'"],
+  [["cd", "/tmp"], "it is a shell command, not a program; run: sh -c 'cd /tmp'"],
+  [["export", "A=1"], "it is a shell command, not a program; run: sh -c 'export A=1'"],
+  [["source", "profile"], "it is a shell command, not a program; run: sh -c 'source profile'"],
   [["no-such-command"], /is in no directory of PATH\n$/],
   [["no such command", "with words"], /is in no directory of PATH\n$/],
 ])("run -- %j is told what to type", async (command, message) => {

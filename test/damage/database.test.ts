@@ -106,7 +106,7 @@ test("a newer schema", async () => {
   const database = new Database(pathOf(box));
   database.run("pragma user_version = 999");
   database.close();
-  await expectRefused(box, /has schema 999, .* newer version; use that one/, [4]);
+  await expectRefused(box, /has schema 999, .* newer version; use that version/, [4]);
 });
 
 const FOREIGN: Readonly<Record<string, string>> = {

@@ -19,7 +19,7 @@ const COMMANDS = [
 ];
 
 const OPEN_PLACE =
-  /^orchesjob: (\S+\/open), on the way to the state directory \S+, may be written by anyone \(owner \S+, mode 777\), who could put something else there; run: chmod \+t \1, or set ORCHESJOB_HOME/;
+  /^orchesjob: (\S+\/open), on the path to the state directory \S+, is writable by anyone \(owner \S+, mode 777\), who could put something else there; run: chmod \+t \1, or set ORCHESJOB_HOME/;
 
 /** Every command refuses with exit 4 and the way out; nothing below `place` is made, changed or deleted. */
 async function expectRefused(box: Sandbox, place: string, wayOut: RegExp, home = box.home): Promise<void> {
@@ -50,7 +50,7 @@ for (const mode of [0o770, 0o707, 0o777, 0o1777]) {
   test(`a state directory that others may write (mode ${mode.toString(8)})`, async () => {
     await using box = await used();
     chmodSync(box.home, mode);
-    await expectRefused(box, box.home, /may be written by others \(mode \d+\).*; run: chmod 700 /);
+    await expectRefused(box, box.home, /is writable by others \(mode \d+\).*; run: chmod 700 /);
   });
 }
 
@@ -66,7 +66,7 @@ test("a symlink to a directory that others may write", async () => {
   mkdirSync(target);
   chmodSync(target, 0o777);
   symlinkSync(target, box.home);
-  await expectRefused(box, target, /may be written by others/);
+  await expectRefused(box, target, /is writable by others/);
 });
 
 test("a symlink to a directory in a place where anyone may replace it", async () => {

@@ -32,7 +32,7 @@ const at = (home: string) => ({ env: { ORCHESJOB_HOME: home } });
 function expectRisk(result: Finished, part: string, why: RegExp, wayOut: RegExp): void {
   expect(result).toMatchObject({ code: 4, stdout: "" });
   const [, named, reason, advice] =
-    /^orchesjob: (\S+), on the way to [^,]+, (.*), who could put something else there; (.*)\n$/.exec(
+    /^orchesjob: (\S+), on the path to [^,]+, (.*), who could put something else there; (.*)\n$/.exec(
       result.stderr,
     ) ?? [];
   expect(named).toBe(part);
@@ -79,7 +79,7 @@ describe("below another user's directory", () => {
       const told = judge(await box.run(["doctor", "--fix"], at(home))).of("state_directory");
       expect(told).toMatchObject({ status: "problem", fixed: null });
       expect(told.message).toStartWith(
-        `${first}, on the way to the state directory ${home}, belongs to user 54321`,
+        `${first}, on the path to the state directory ${home}, belongs to user 54321`,
       );
     });
   }
@@ -111,7 +111,7 @@ describe("below a directory that others may write to", () => {
       expectRisk(
         await box.run(START, at(home)),
         first,
-        /^may be written by anyone \(owner \S+, mode 777\)$/,
+        /^is writable by anyone \(owner \S+, mode 777\)$/,
         /^run: chmod \+t /,
       );
       chmodSync(first, 0o1777);
@@ -136,7 +136,7 @@ describe("below a directory that others may write to", () => {
       expectRisk(
         await inside(words),
         volume,
-        /^may be written by anyone \(owner root, mode 777\)$/,
+        /^is writable by anyone \(owner root, mode 777\)$/,
         /^run: chmod \+t /,
       );
       expect((await inside(`chmod +t ${volume} && ${words}`)).code).toBe(0);
@@ -157,7 +157,7 @@ describe("below a directory that others may write to", () => {
       const result = await box.run(START, at(home));
       if (stranger === undefined) expect(result).toMatchObject({ code: 0, stderr: "" });
       else {
-        const why = /^may be written by group mail, e\.g\. by mail \(owner root, mode 2775\)$/;
+        const why = /^is writable by group mail, e\.g\. by mail \(owner root, mode 2775\)$/;
         expectRisk(result, join(box.directory, "shared"), why, /^run: chmod \+t /);
       }
     });
@@ -186,7 +186,7 @@ describe("below a directory that others may write to", () => {
     // A file system without such lists has no such risk.
     if (code !== 0) return expect(stderr).toContain("not supported");
     const result = await box.run(START, at(join(place, "jobs")));
-    expectRisk(result, place, /^may be written by those in its access list/, /^run: chmod \+t /);
+    expectRisk(result, place, /^is writable by those in its access list/, /^run: chmod \+t /);
   });
 });
 
@@ -280,7 +280,7 @@ describe("what is in the directory", () => {
       for (const words of [LOOK, START]) {
         const { code, stdout, stderr } = await box.run(words);
         expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
-        expect(stderr).toContain(`${name} may be written by others (mode ${mode.toString(8)})`);
+        expect(stderr).toContain(`${name} is writable by others (mode ${mode.toString(8)})`);
         expect(stderr).toEndWith(`; run: ${mend.replace("HOME", box.home)}\n`);
       }
       expect(judge(await box.run(["doctor"])).of("permissions").status).toBe("problem");
@@ -310,14 +310,14 @@ describe("what is in the directory", () => {
       for (const words of [LOOK, START]) expect(await box.run(words)).toMatchObject({ code: 0, stderr: "" });
       chmodSync(disk, 0o777);
       const result = await box.run(LOOK);
-      expectRisk(result, disk, /^may be written by anyone/, /^run: chmod \+t /);
-      expect(result.stderr).toContain(`on the way to what ${box.home}/${name} leads to`);
+      expectRisk(result, disk, /^is writable by anyone/, /^run: chmod \+t /);
+      expect(result.stderr).toContain(`on the path to the target of ${box.home}/${name}`);
       const told = judge(await box.run(["doctor", "--fix"])).of("permissions");
       expect(told).toMatchObject({ status: "problem", fixed: null });
       chmodSync(disk, 0o755);
       const ends = join(disk, name);
       chmodSync(ends, name === "logs" ? 0o770 : 0o660);
-      expect((await box.run(LOOK)).stderr).toContain("may be written by others");
+      expect((await box.run(LOOK)).stderr).toContain("is writable by others");
       chmodSync(ends, name === "logs" ? 0o700 : 0o600);
     }
   });
@@ -337,7 +337,7 @@ describe("what is in the directory", () => {
       const { code, stderr } = await box.run(LOOK);
       expect(code).toBe(4);
       expect(stderr).toBe(
-        `orchesjob: ${box.home}/${name}, a link to ${shared}, may be written by others (mode ${mode.toString(8)}), who could change what jobs do and say; move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${box.home}/${name}\n`,
+        `orchesjob: ${box.home}/${name}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could change what jobs do and report; move orchesjob's files there to a directory of their own (mode 700), and point the link to it: ln -sfn DIRECTORY ${box.home}/${name}\n`,
       );
       const told = await box.run(["doctor", "--fix"]);
       expect(judge(told).of("permissions")).toMatchObject({ status: "problem", fixed: null });
@@ -366,7 +366,7 @@ describe("what is in the directory", () => {
     ] as const) {
       chmodSync(shared, mode);
       expect((await box.run(START)).stderr).toBe(
-        `orchesjob: the state directory ${box.home}, a link to ${shared}, may be written by others (mode ${mode.toString(8)}), who could run commands in your name; ${wayOut}\n`,
+        `orchesjob: the state directory ${box.home}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could run commands in your name; ${wayOut}\n`,
       );
     }
   });
@@ -405,7 +405,7 @@ test("a way that becomes unsafe while a job runs: its result is recorded all the
   expectRisk(
     await box.run(["status", "--run-key", "k"], where),
     place,
-    /^may be written by anyone/,
+    /^is writable by anyone/,
     /^run: chmod \+t /,
   );
   chmodSync(place, 0o755);

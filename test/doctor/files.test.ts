@@ -139,7 +139,7 @@ describe("modes", () => {
     const alone = (await diagnose(box, ["--fix"])).of("permissions");
     expect(alone).toMatchObject({ status: "warning", fixed: null });
     expect(alone.way_out).toBe(
-      `move what orchesjob has there to a directory of its own (mode 700), and let the link lead to that: ln -sfn DIRECTORY ${box.home}/logs`,
+      `move orchesjob's files there to a directory of their own (mode 700), and point the link to it: ln -sfn DIRECTORY ${box.home}/logs`,
     );
     chmodSync(elsewhere, 0o700);
     const named = (await diagnose(box, ["--fix"])).of("permissions");
@@ -217,7 +217,7 @@ test("a place that anyone may write is a problem that --fix leaves alone", async
   const env = { ORCHESJOB_HOME: join(place, "home") };
   const found = judge(await box.run(["doctor", "--fix"], { env }));
   expect(found.of("state_directory")).toMatchObject({ status: "problem", fixed: null });
-  expect(found.of("state_directory").message).toMatch(/\/open, on the way to .* may be written by anyone/);
+  expect(found.of("state_directory").message).toMatch(/\/open, on the path to .* is writable by anyone/);
   expect(found.of("state_directory").way_out).toStartWith(`run: chmod +t ${place}, or set ORCHESJOB_HOME`);
   expect(modeOf(place)).toBe(0o777);
 });

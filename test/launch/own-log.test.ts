@@ -24,7 +24,7 @@ testWith(["root"], "the log that has filled the disk is named, and emptying it l
     const refused = await box.run(["start", "--run-key", "other", "--", "true"], { env });
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     const advice =
-      /^orchesjob: the largest log, \S+ MiB, is of job (\S+), which runs; .*: (truncate -s 0 '.+')$/m.exec(
+      /^orchesjob: the largest log, \S+ MiB, is that of job (\S+), which still runs; .*: (truncate -s 0 '.+')$/m.exec(
         refused.stderr,
       );
     expect(advice?.[1]).toBe(job.job_id);

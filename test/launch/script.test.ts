@@ -51,7 +51,7 @@ test("what has a NUL byte in its first line is no script", async () => {
     status: "FAILED",
     exit_code: -1,
     failure: "not_executable",
-    error: 'cannot execute "./garbage": not a program that this system can run, and no script',
+    error: 'cannot execute "./garbage": it is neither a program for this system nor a script',
   });
 });
 

@@ -90,7 +90,7 @@ describe("limits that are too small for orchesjob itself", () => {
     expect(result).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: `orchesjob: the limit of open files is ${limit}, and orchesjob needs 40; raise the hard limit (ulimit -n, LimitNOFILE=)\n`,
+      stderr: `orchesjob: the open file limit is ${limit}, but orchesjob needs 40; raise the hard limit (ulimit -n, LimitNOFILE=)\n`,
     });
   });
 
@@ -100,7 +100,7 @@ describe("limits that are too small for orchesjob itself", () => {
     const result = await shell(box, `ulimit -f ${blocks}; exec "$0" run --run-key k -- true`);
     expect(result).toMatchObject({ code: 125, stdout: "" });
     expect(result.stderr).toMatch(
-      /^orchesjob: the limit of file sizes is \d+ bytes, .* \(ulimit -f, LimitFSIZE=\)\n$/,
+      /^orchesjob: the file size limit is \d+ bytes, .* \(ulimit -f, LimitFSIZE=\)\n$/,
     );
     expect(await box.json(["list"])).toHaveLength(1);
   });

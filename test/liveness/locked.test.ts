@@ -9,7 +9,7 @@ import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const LOCKED = /^orchesjob: .*orchesjob\.db is locked by another process .*try again[^\n]*\n$/;
+const LOCKED = /^orchesjob: .*orchesjob\.db has been locked by another process for .*try again[^\n]*\n$/;
 
 function succeeds(action: () => unknown): boolean {
   try {

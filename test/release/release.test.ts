@@ -129,7 +129,9 @@ describe("a release", () => {
     await box.execute(["cp", "-R", join(ROOT, "scripts"), join(ROOT, "package.json"), "copy"]);
     await box.execute(["git", "init", "-q", "copy"]);
     expect(await release()).toMatchObject({ code: 1, stdout: "" });
-    expect((await release()).stderr).toStartWith("release: commit or remove first what is not committed:\n");
+    expect((await release()).stderr).toStartWith(
+      "release: there are uncommitted changes; commit or remove them first:\n",
+    );
     const other = await release("--commit", "x", "--targets", "linux-x64,plan9-mips");
     expect(other).toMatchObject({ code: 1, stdout: "" });
     expect(other.stderr).toStartWith('release: there is no target "plan9-mips"; there are: linux-x64, ');
@@ -214,7 +216,7 @@ describe("the install script", () => {
     const first = await install(box, ["--prefix", prefix, "--target", NAME, server.url]);
     expect(first).toMatchObject({ code: 0, stderr: "" });
     expect(first.stdout).toMatch(
-      /^installed orchesjob \S+ \(commit test, .*\nas .*\/a prefix\/bin\/orchesjob\nput it into your PATH: /,
+      /^installed orchesjob \S+ \(commit test, .*\nas .*\/a prefix\/bin\/orchesjob\nadd it to your PATH: /,
     );
     const program = join(prefix, "bin/orchesjob");
     expect((await box.execute([program, "run", "--run-key", "k", "--", "echo", "done"])).stdout).toBe(
@@ -244,9 +246,9 @@ describe("the install script", () => {
     [
       "an archive with one byte changed",
       "tampered",
-      / is not what SHA256SUMS says: it has \w{64}, and should have \w{64}; nothing was installed\n$/,
+      / does not match SHA256SUMS: its checksum is \w{64}, not \w{64}; nothing was installed\n$/,
     ],
-    ["an archive that is shorter, and says so", "shorter", / is not what SHA256SUMS says/],
+    ["an archive that is shorter, and says so", "shorter", / does not match SHA256SUMS/],
     ["a download that breaks off", "broken-off", /cannot get http/],
     ["checksums without a line for the archive", "no-line", /SHA256SUMS has no line for linux-/],
     ["checksums with two archives", "two-lines", /SHA256SUMS has more than one archive for linux-/],
@@ -348,7 +350,7 @@ describe("the install script", () => {
       expect(await install(box, ["--prefix=prefix", ...words, release])).toMatchObject({
         code: 2,
         stdout: "",
-        stderr: `install.sh: a target has lower-case letters, digits and -, e.g. linux-x64-musl, not '${target}'\n`,
+        stderr: `install.sh: a target consists of lower-case letters, digits and -, e.g. linux-x64-musl, not '${target}'\n`,
       });
     expect(readdirSync(box.directory)).toEqual([]);
   });

@@ -36,7 +36,7 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
   expect(await inService(jobs, `User=${TESTER.name}`)).toMatchObject({
     status: "warning",
     message: expect.stringMatching(
-      /started from here ends with run-\S+\.service .*no service manager of its own/,
+      /started from here ends with run-\S+\.service .*no running service manager/,
     ),
     way_out: `loginctl enable-linger ${TESTER.name}`,
   });

@@ -70,7 +70,7 @@ testWith(["unshare"], "where there is no systemd, a scope that is asked for is r
     expectFailure(
       result,
       1,
-      /^orchesjob: cannot make a scope for the job: systemd does not run here; nothing/,
+      /^orchesjob: cannot create a scope for the job: systemd is not running here; nothing/,
     );
   }
   expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);

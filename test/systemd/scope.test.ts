@@ -266,7 +266,7 @@ describe("properties", () => {
     for (const [index, { code, stdout, stderr }] of results.entries()) {
       const [property, expected, words] = refused[index]!;
       expect({ property, code, stdout }).toEqual({ property, code: expected, stdout: "" });
-      expect(stderr).toMatch(/^orchesjob: cannot make a scope for the job: [^\n]*; nothing was started\n$/);
+      expect(stderr).toMatch(/^orchesjob: cannot create a scope for the job: [^\n]*; nothing was started\n$/);
       expect(stderr).toMatch(words);
       expect((await machine.run([PROGRAM, "status", "--run-key", `refused-${index}`])).code).toBe(3);
     }
@@ -320,7 +320,7 @@ describe("memory", () => {
         const limited = ["run", "--run-key", key, "--property", "MemoryMax=64M"];
         const result = await machine.run([PROGRAM, ...limited, "--", "sh", "-c", script]);
         expect(result.code).toBe(code);
-        const words = "out of memory (MemoryMax=64M): the kernel has killed a process of the job";
+        const words = "out of memory (MemoryMax=64M): the kernel killed a process of the job";
         expect(result.stderr).toEndWith(`: ${words}\n`);
         const expected = { status: "FAILED", error: words, failure: "out_of_memory", ...fields };
         expect(await job(key)).toMatchObject(expected);
@@ -406,7 +406,7 @@ describe("a user who is not root", () => {
     await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
     await machine.must(["systemctl", "start", "ending.service"]);
     expect(await machine.journal("ending.service")).toContain(
-      `"the job ends with the last login session of tester, who does not linger; to let it go on: loginctl enable-linger tester"`,
+      `"the job ends with the last login session of tester, because lingering is off; to let it go on: loginctl enable-linger tester"`,
     );
     await machine.json(["cancel", "--run-key", "ending"], asTester);
 
@@ -414,7 +414,7 @@ describe("a user who is not root", () => {
     await machine.must(["rm", "-rf", `/run/user/${TESTER.uid}/systemd`]);
     await machine.must(["systemctl", "start", "ending.service"]);
     expect(await machine.journal("ending.service")).toContain(
-      `"the job stays in ending.service and ends with it: tester has no service manager of its own running; to have one always: loginctl enable-linger tester"`,
+      `"the job stays in ending.service and ends with it: user tester has no running service manager; to keep one running: loginctl enable-linger tester"`,
     );
     // As cron and sshd are: what they have started goes on, so there is nothing to warn of.
     await machine.units({
@@ -437,7 +437,7 @@ describe("a user who is not root", () => {
       asTester,
     );
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toContain("tester has no service manager of its own running");
+    expect(refused.stderr).toContain("user tester has no running service manager");
     await machine.must(["systemctl", "start", "systemd-logind.service"]);
   });
 });

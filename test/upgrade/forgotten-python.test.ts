@@ -108,7 +108,7 @@ async function expectTold(box: Sandbox): Promise<void> {
     const result = await box.run(words);
     expect([words, result]).toMatchObject([words, { code: 4, stdout: "" }]);
     expect(result.stderr).toMatch(
-      /^orchesjob: \S+ was changed by the Python orchesjob 1\.1, .*run: orchesjob doctor --fix .*\n$/,
+      /^orchesjob: \S+ was changed by the Python orchesjob 1\.1: .*run: orchesjob doctor --fix .*\n$/,
     );
     expect(result.stderr).not.toMatch(/move it away|Invalid/);
   }

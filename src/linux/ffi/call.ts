@@ -1,8 +1,8 @@
-/** Calling the C library: texts and buffers in, errno out as a SystemError. */
+/** Calls the C library: text and buffers in, errno out as a SystemError. */
 import { type Pointer, ptr, read } from "bun:ffi";
 import { libc } from "./libc.ts";
 
-/** An enum, because its numbers are put where they are used when it is built. */
+/** An enum, because the build puts its numbers where they are used. */
 export enum ERRNO {
   EPERM = 1,
   ENOENT = 2,
@@ -28,22 +28,22 @@ export enum ERRNO {
   ELOOP = 40,
 }
 
-/** A call of the C library that failed. `message` is for a person: the action, the path, the system's own words. */
+/** A call of the C library that failed. `message` is for the user: the action, the path, the system's own words. */
 export class SystemError extends Error {
   override readonly name = "SystemError";
 
   constructor(
-    /** What was tried, for a person: `cannot open /x`. */
+    /** What was tried, for the user: `cannot open /x`. */
     what: string,
     readonly errno: number,
-    /** What was tried, for a program, where one cares. */
+    /** What was tried, for callers that need to know. */
     readonly action: "execute" | "enter" | "other" = "other",
   ) {
     super(`${what}: ${describeErrno(errno)}`);
   }
 }
 
-/** The reason of the last call that returned -1; valid only directly after it. */
+/** The error of the last call that returned -1; valid only directly after it. */
 export function lastErrno(): number {
   return read.i32(libc.__errno_location() as Pointer, 0);
 }
@@ -61,18 +61,18 @@ export function prctl(option: number, argument: Uint8Array | number): void {
   libc.prctl(option, argument as Uint8Array, 0n, 0n, 0n);
 }
 
-/** Where memory of ours is, for calls that take numbers. The memory must stay referenced until the call is over. */
+/** The address of memory of ours, for calls that take numbers. The memory must stay referenced until the call is over. */
 export function addressOf(memory: NodeJS.TypedArray): number {
   return ptr(memory);
 }
 
-/** A text as a C string. Throws `SystemError` EINVAL where it has a NUL, which C would take for its end. */
+/** A text as a C string. Throws `SystemError` EINVAL if it contains a NUL, which C would take for its end. */
 export function cstring(text: string): Uint8Array {
   if (text.includes("\0")) throw new SystemError(JSON.stringify(text), ERRNO.EINVAL);
   return encoder.encode(text + "\0");
 }
 
-/** Runs a call until no signal interrupts it; returns its result, or throws `SystemError` with the action. */
+/** Repeats a call as long as signals interrupt it. Returns its result; throws `SystemError` with the action. */
 export function retryCall(action: string, call: () => number): number {
   for (;;) {
     const result = call();

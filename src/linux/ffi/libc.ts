@@ -1,13 +1,13 @@
 /**
- * The C library, through bun:ffi: what Bun has no call for (flock, poll, posix_spawn with a raw environment), and
- * the few file calls of the hot path. Measured on Bun 1.4.5: this costs 0.2 ms of a process's start, importing
- * node:fs 0.8 ms, touching process.stdout 7 ms; an empty executable takes 3.3 ms.
+ * The C library, through bun:ffi: what Bun has no call for (flock, poll, posix_spawn with a raw environment), and the few file
+ * calls of the hot path. Measured on Bun 1.4.5: it costs 0.2 ms of a process's start; importing node:fs costs 0.8 ms, touching
+ * process.stdout 7 ms. An empty executable takes 3.3 ms.
  */
 import { dlopen } from "bun:ffi";
 import { EXIT_CODES } from "../../job/errors.ts";
 import { OWN_FAILURE } from "../../job/exit-status.ts";
 
-/** What nearly every process uses. */
+/** Functions that nearly every process uses. */
 const COMMON = {
   statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
   umask: { args: ["u32"], returns: "u32" },
@@ -21,7 +21,10 @@ const COMMON = {
   _exit: { args: ["i32"], returns: "void" },
 } as const;
 
-/** What those use who handle files. This table and the next are functions: to make them takes 150,000 instructions. */
+/**
+ * Functions for processes that handle files. This table and the next are made only when needed, because that takes 150,000
+ * instructions.
+ */
 const forFiles = () =>
   ({
     __errno_location: { args: [], returns: "ptr" },
@@ -73,8 +76,8 @@ const others = () =>
   }) as const;
 
 /**
- * Where the C library is: glibc on Debian's and on others' systems, musl. Absolute, because Bun looks for any other name in
- * the current directory as well (law 9).
+ * Where the C library is: glibc on Debian and elsewhere, musl. Absolute, because Bun looks for any other name in the caller's
+ * directory as well (docs/guarantees.md, 9).
  */
 const PLACES = [
   "/lib/x86_64-linux-gnu/libc.so.6",
@@ -90,7 +93,7 @@ type Others = ReturnType<typeof forFiles> & ReturnType<typeof others>;
 type Library = ReturnType<typeof dlopen<Symbols>>["symbols"];
 type Bound = { -readonly [Name in keyof Library]?: Library[Name] };
 
-/** What was bound, which must not be collected while its functions are in use. */
+/** Libraries that must not be collected while their functions are in use. */
 const opened: unknown[] = [];
 
 function bind(place: string, symbols: Partial<Symbols>): Bound {
@@ -104,7 +107,7 @@ const { path: libraryPath, bound } = findLibrary();
 export { libraryPath };
 
 function findLibrary(): { readonly path: string; readonly bound: Bound } {
-  // Decided when it is built: Bun knows what it builds for.
+  // The build decides this: Bun knows the target.
   if (process.platform !== "linux")
     return stop(`this executable is for ${process.platform}, where orchesjob cannot run yet: it needs Linux`);
   for (const path of PLACES) {
@@ -130,7 +133,7 @@ function findMapped(): string {
   return found[0];
 }
 
-/** Without the C library nothing of ours can run, not even what would report it. */
+/** Without the C library nothing of ours can run, not even the usual error report. */
 function leave(error: unknown): never {
   const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
   return stop(
@@ -140,7 +143,7 @@ function leave(error: unknown): never {
 
 function stop(message: string): never {
   console.error(`orchesjob: ${message}`);
-  // Nothing is parsed yet, and it must not look like the exit code of a command.
+  // The options are not parsed yet, and our failure must not look like the exit code of a command.
   const passesExitCode = process.argv[2] === "run" || process.argv.includes("--exit-status");
   process.exit(passesExitCode ? OWN_FAILURE : EXIT_CODES.general);
 }
@@ -154,7 +157,9 @@ function bindCommon(path: string): Bound {
   }
 }
 
-/** glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), which kernels had before. */
+/**
+ * glibc before 2.28 and musl before 1.2.5 (Alpine before 3.20) have no function for statx(2), though the kernel has the call.
+ */
 function bindStatx(path: string): Library["statx"] {
   const { args, returns } = COMMON.statx;
   const library = dlopen(path, { syscall: { args: ["i64", ...args], returns } });
@@ -164,8 +169,8 @@ function bindStatx(path: string): Library["statx"] {
 }
 
 /**
- * Its functions. To bind one takes 30,000 instructions, or 16,000 where several are bound at once, and no process uses them
- * all: so the common ones are bound at the start, and each other one when it is first used, and asked of the prototype.
+ * The functions of the C library. Binding one takes 30,000 instructions, or 16,000 if several are bound at once, and no
+ * process uses them all. So the common ones are bound at the start, and the prototype binds each other one at its first use.
  */
 export const libc = Object.setPrototypeOf(
   bound,

@@ -3,7 +3,7 @@ import { CString, type Pointer, read } from "bun:ffi";
 import { readTextIfAny } from "../file.ts";
 import { libc } from "./libc.ts";
 
-/** Undefined where the number has no name. */
+/** The name of a user; undefined if the number has none. */
 export function userName(uid: number): string | undefined {
   const entry = libc.getpwuid(uid);
   // struct passwd begins with the name.
@@ -11,8 +11,8 @@ export function userName(uid: number): string | undefined {
 }
 
 /**
- * Somebody in a group who is neither root nor this user; undefined where there is nobody, or where the group has no name:
- * then only who starts processes with its number can have put one into it.
+ * Returns a member of a group who is neither root nor this user. Undefined if there is none, or if the group has no name: then
+ * only those who start processes with its number are in it.
  */
 export function strangerInGroup(
   gid: number,
@@ -28,7 +28,8 @@ export function strangerInGroup(
     const user = textAt(members, offset);
     if (!known.includes(user)) return { group, user };
   }
-  // Whose first group it is needs not be in its list. Only those of this machine: a directory service may have thousands.
+  // Users whose primary group it is need not be in its list. Look only at users of this machine: a directory service may have
+  // thousands.
   for (const line of (readTextIfAny("/etc/passwd") ?? "").split("\n")) {
     const [user = "", , owner, first] = line.split(":");
     if (Number(first) === gid && owner !== "0" && Number(owner) !== uid) return { group, user };

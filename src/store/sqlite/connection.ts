@@ -1,4 +1,4 @@
-/** Opening the database: the checks before anything is trusted, the schema, and SQLite's errors in our words. */
+/** Opens the database: checks whose it is, and brings its schema up to date. */
 import { Database } from "bun:sqlite";
 import { isError, notOurs, translateErrors } from "./errors.ts";
 import {
@@ -14,17 +14,17 @@ import {
 
 export interface OpenOptions {
   readonly create: boolean;
-  /** How long to wait while another process is in the way, in ms. */
+  /** How long to wait while another process has locked the database, in ms. */
   readonly busyTimeoutMs: number;
-  /** Go on where a newer version has migrated the database: for a worker, which was there before, and has a result to tell. */
+  /** Accept a database that a newer version has migrated: for a worker that was there before, and has a result to record. */
   readonly acceptNewer: boolean;
-  /** False: a database of an older version is left as it is, as if there were none. Default: true. */
+  /** False: treats a database of an older version as if there were none, and leaves it as it is. Default: true. */
   readonly upgrades?: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
 
-/** Opens the database; undefined where there is none yet and `create` is false. */
+/** Opens the database; undefined if there is none and `create` is false. Throws OrchesjobError. */
 export function openDatabase(path: string, options: OpenOptions): Database | undefined {
   return translateErrors(path, options.busyTimeoutMs, () => {
     const database = openFile(path, options.create);
@@ -45,13 +45,13 @@ function openFile(path: string, create: boolean): Database | undefined {
     return open();
   } catch (error) {
     if (create || !isError(error, "SQLITE_CANTOPEN")) throw error;
-    // The file is looked for only now, after SQLite did not find it: the common case pays nothing. If it is there, another
-    // process has just made it.
+    // Look for the file only now that SQLite did not find it: the common case pays nothing. If it exists, another process has
+    // just created it.
     return Bun.file(path).size ? open() : undefined;
   }
 }
 
-/** True where the schema is ours now. Whatever is not ours is left as it is. */
+/** True if the schema is ours now. Leaves a database that is not ours as it is. */
 function prepareSchema(database: Database, path: string, options: OpenOptions): boolean {
   const { create, acceptNewer, upgrades = true, upgrade } = options;
   const version = readVersion(database);
@@ -65,7 +65,7 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   if (version > 0) {
     if (!isOurs(database)) throw notOurs(path);
     transact(database, () => {
-      // Not where another process has just migrated it: table jobs is a view then.
+      // Not if another process has just migrated it: table jobs is a view then.
       if (readVersion(database) < SCHEMA_VERSION && findRebuilt(database) !== undefined) throw rebuilt(path);
       migrate(database);
     });
@@ -80,14 +80,14 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   }
   if (tables.length > 0) throw notOurs(path);
   if (!create) return false;
-  // Has an effect only before the first table: space that clean frees can be given back (see shrink).
+  // Works only before the first table exists. It lets `vacuum` return the space that clean frees.
   database.run("pragma auto_vacuum = incremental");
   database.run("pragma journal_mode = wal");
   transact(database, () => migrate(database));
   return true;
 }
 
-/** One immediate transaction: taken at once, so that what is read in it is still true when it is written. */
+/** Runs `body` in one immediate transaction: it takes the lock at once, so that what it reads is still true when it writes. */
 export function transact<T>(database: Database, body: () => T): T {
   database.run("begin immediate");
   let result: T;

@@ -1,4 +1,4 @@
-/** What SQLite says, as the program's own errors. */
+/** Translates SQLite's errors into the program's own. */
 import { SQLiteError } from "bun:sqlite";
 import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
 
@@ -17,9 +17,9 @@ export function isError(error: unknown, ...codes: string[]): boolean {
 const PAUSE_MS = 20;
 
 /**
- * Runs a piece of database work. Where another process is in the way it is tried again until the patience (ms) is over
- * (SQLite's own busy_timeout does not cover every case, recovery for one); then, and for every other failure of
- * SQLite, an OrchesjobError is thrown.
+ * Runs a piece of database work. If another process has locked the database, tries again until the timeout (ms) is over:
+ * SQLite's own busy_timeout does not cover every case, such as recovery. Then, and for every other failure of SQLite, throws
+ * an OrchesjobError.
  */
 export function translateErrors<T>(path: string, busyTimeoutMs: number, work: () => T): T {
   // Not performance.now(): its first call takes 50,000 instructions.
@@ -42,7 +42,7 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
   if (isError(error, "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")) {
     return new OrchesjobError(
       "locked",
-      `${path} is locked by another process for more than ${busyTimeoutMs / 1000} s`,
+      `${path} has been locked by another process for ${busyTimeoutMs / 1000} s`,
       `try again, or see who has it open: fuser -v ${path}`,
     );
   }
@@ -66,7 +66,7 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
     return new OrchesjobError(
       "general",
       `cannot open ${path}`,
-      "check that it and its directory can be read and written by you",
+      "check that you may read and write it and its directory",
     );
   }
   if (isError(error, "SQLITE_IOERR_SHM"))

@@ -1,4 +1,4 @@
-/** A look at a database, read-only: nothing is migrated, upgraded or made. */
+/** Examines a database, read-only: it migrates, upgrades and creates nothing. */
 import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
@@ -7,9 +7,9 @@ import { notOurs, translateErrors } from "./errors.ts";
 import type { Reporter } from "./legacy/python-upgrade.ts";
 import { newerError, findRebuilt, isOurs, isPython, readVersion, rebuilt, SCHEMA_VERSION } from "./schema.ts";
 
-/** Up to this size every index is compared with its table: `pragma integrity_check` takes about 10 s for each GB. */
+/** Up to this size (bytes) every index is compared with its table: `pragma integrity_check` takes about 10 s for each GB. */
 const THOROUGH_BYTES = 1024 ** 3;
-/** Faults that are told of. */
+/** How many faults are reported at most. */
 const MOST_FAULTS = 5;
 
 export function examineDatabase(
@@ -29,8 +29,8 @@ export function examineDatabase(
     pendingBytes: Bun.file(`${path}-wal`).size,
     open,
     async fix(isHeld: (jobId: string) => boolean) {
-      const { mendRebuilt } = await import("./legacy/restore.ts");
-      return mendRebuilt(path, busyTimeoutMs, reporter, isHeld);
+      const { repairRebuilt } = await import("./legacy/restore.ts");
+      return repairRebuilt(path, busyTimeoutMs, reporter, isHeld);
     },
   };
   if (bytes === 0) return { ...base, kind: "missing" };
@@ -53,9 +53,9 @@ export function examineDatabase(
   }
 }
 
-/** Whether a file is a database of the Python orchesjob by its head and its tables; false where it cannot be read. Quick. */
+/** Whether a file is a database of the Python orchesjob, by its header and its tables; false if it cannot be read. Quick. */
 export function looksLikePython(path: string): boolean {
-  // Nobody writes a copy, and without `immutable` SQLite could leave side files beside it.
+  // Nobody writes to a copy, and without `immutable` SQLite could leave side files beside it.
   const uri = `file:${path.split("/").map(encodeURIComponent).join("/")}?immutable=1`;
   try {
     const database = new Database(uri, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
@@ -85,7 +85,7 @@ function classify(database: Database, path: string, version: number): Pick<Exami
 function findDamage(database: Database, thorough: boolean): readonly string[] {
   const pragma = thorough ? "integrity_check" : "quick_check";
   const rows = database.query<Record<string, string>, []>(`pragma ${pragma}(${MOST_FAULTS})`).all();
-  // One word may have many lines, the first of which only names the database.
+  // One message may have many lines, the first of which only names the database.
   const words = rows.flatMap((row) => Object.values(row)).flatMap((word) => word.split("\n"));
   return words.filter((word) => word !== "ok" && !word.startsWith("***")).slice(0, MOST_FAULTS);
 }

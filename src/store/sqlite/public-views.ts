@@ -1,54 +1,54 @@
 /**
- * What others than this version of the program find under the names that a database of orchesjob always had: people, who
- * query `jobs` by hand; the Python orchesjob, which takes what it finds there for its own and rebuilds it; and processes of an
- * older version of ours, or a Python worker in a directory that was upgraded, that still live and have a result to tell.
+ * The views under the names that databases of orchesjob always had, for others than this version of the program: people who
+ * query `jobs` by hand; the Python orchesjob, which rebuilds a table of that name as its own; and processes of our older
+ * versions, and Python workers of an upgraded directory, that still live and have a result to record.
  *
- * They are views. What creates, alters, drops, fills or changes a table of that name fails in SQLite before anything changes.
- * Triggers let through what such a worker writes, and nothing else. Each process that opens the database reads them: so they
- * are there only as long as somebody may need them.
+ * A statement that creates, alters, drops, fills or changes a table of that name fails in SQLite before anything changes.
+ * Triggers accept what such workers write, and nothing else. Each process that opens the database must read them, so they
+ * exist only as long as somebody may need them.
  */
 import type { Database } from "bun:sqlite";
 import { ACTIVE } from "../../job/status.ts";
 import { SMALLEST_MICROSECONDS } from "./rows.ts";
 
-/** Makes the views anew, from the columns that the table has now. Runs inside the transaction of a migration. */
+/** Creates the views anew, from the columns that the table has now. Call it inside the transaction of a migration. */
 export function makePublicViews(database: Database): void {
   const selected = columnsOf(database).map(({ name }) =>
-    // Which has the type that the Python orchesjob looks for.
+    // It has the type that the Python orchesjob looks for.
     name === "finished_at" ? "finished_at_integer as finished_at" : name,
   );
   const views = {
-    // What 1.1 calls otherwise than we do.
+    // Version 1.1 has other names for these.
     jobs: `select ${selected.filter((name) => name !== "finished_at_integer").join(", ")},
       iif(status = 'CANCELLED', finished_at_integer, null) as aborted_at, cancel_reason as abort_reason from job_records`,
     run_keys: "select run_key, job_id, max(started_at) as created_at from job_records group by run_key",
     strict_overrides: "select * from unlocks",
-    // Empty: a Python orchesjob that notes its version here is refused.
+    // Empty, so that a Python orchesjob that wants to record its version here fails.
     schema_meta: "select 1 as key, 1 as value where false",
   };
   for (const [name, select] of Object.entries(views)) {
-    // A view takes its triggers along.
+    // Dropping a view drops its triggers, too.
     database.run(`drop view if exists ${name}`);
     database.run(`create view ${name} as ${select}`);
   }
 }
 
-/** Names of the triggers, for whom they are. */
+/** The triggers, named after the programs that need them. */
 const TRIGGERS = ["jobs_older_update", "jobs_older_insert", "jobs_python_update"];
 
-/** What is there still when a migration begins: somebody of before may have to tell how it ended. */
+/** Whether a job is active, or a hook has yet to run: an older process may still record how it ended. */
 function isAnythingDue(database: Database): boolean {
   const statement = `select 1 from job_records where status ${isActive()} or on_exit is not null and on_exit_finished_at is null limit 1`;
   return database.query(statement).get() !== null;
 }
 
 /**
- * Lets processes of an older version of ours go on: a start that is on its way, and workers. What they write has its time in
- * their form, but for the end of a hook; LOST is no word of theirs.
+ * Lets processes of our older versions go on: a start that is on its way, and workers. Checks that the times they write are
+ * microseconds, except for the end of a hook. They never write LOST.
  */
 export function acceptOlder(database: Database): void {
   const columns = columnsOf(database)
-    // What is hidden is computed.
+    // Hidden columns are computed.
     .filter(({ hidden }) => hidden === 0)
     .map(({ name }) => name);
   database.run(`create trigger jobs_older_insert instead of insert on jobs when new.boot_id is not null begin
@@ -68,12 +68,12 @@ export function acceptOlder(database: Database): void {
 }
 
 /**
- * A Python worker that still runs will write its result in its own form (ISO text, or seconds); it is put into ours. Law 4:
- * what we have decided meanwhile (the job was cancelled, say) stands.
+ * Lets a Python worker that still runs record its result, and converts its times (ISO text, or seconds) into ours. A final
+ * status that we have recorded meanwhile (the job was cancelled, for example) stands.
  */
 export function acceptPythonResults(database: Database): void {
   if (!isAnythingDue(database)) return;
-  // SQLite's clock knows milliseconds only: the six decimals, which Python leaves out where they are zero, are ours to add.
+  // SQLite's date functions know only milliseconds, so we add the six decimals, which Python leaves out if they are zero.
   const instantOf = (time: string) => `case
     when ${time} is null or typeof(${time}) = 'integer' and ${time} >= ${SMALLEST_MICROSECONDS} then ${time}
     when typeof(${time}) <> 'text' then cast(${time} * 1000000 as integer)
@@ -92,8 +92,8 @@ export function acceptPythonResults(database: Database): void {
   end`);
 }
 
-/** Takes the triggers away where nobody is left who needs them. */
-export function dropTriggersOfThePast(database: Database): void {
+/** Drops the triggers that nobody needs any more. */
+export function dropObsoleteTriggers(database: Database): void {
   const names = TRIGGERS.map((name) => `'${name}'`).join(", ");
   const found = database
     .query<{ name: string }, []>(
@@ -108,7 +108,7 @@ function isActive(): string {
   return `in (${ACTIVE.map((status) => `'${status}'`).join(", ")})`;
 }
 
-/** Of a job, these never change. */
+/** Columns of a job that never change. */
 const FIXED: readonly string[] = ["seq", "job_id", "run_key", "attempt_no", "command", "started_at"];
 
 function assign(columns: readonly string[], special: Readonly<Record<string, string>> = {}): string {

@@ -1,4 +1,4 @@
-/** The statements on jobs: the only file that has any. */
+/** The named statements on jobs. Only `list`, the metrics and the upgrades have statements of their own. */
 import { ACTIVE, EVENTS, type JobEvent } from "../../job/status.ts";
 
 export const quote = (values: readonly string[]) => `'${values.join("', '")}'`;
@@ -13,18 +13,21 @@ const HOOK_STATE =
   "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
-/** What nearly every process asks. */
+/** Statements that nearly every process needs. */
 const COMMON = {
   find: "select * from job_records where job_id = $jobId",
-  // With the plus SQLite does not ask whether the value could make a partial index of use, for which it would prepare the
-  // statement anew with every value: that takes 160,000 instructions.
+  // The plus keeps SQLite from asking whether the value makes a partial index usable: it would prepare the statement again for
+  // every value, which takes 160,000 instructions.
   latest: "select * from job_records where run_key = +$runKey order by attempt_no desc limit 1",
   history: "select * from job_records where run_key = +$runKey order by attempt_no desc",
   active: `select * from job_records where ${IS_ACTIVE} order by run_key`,
   anyActive: `select seq from job_records where ${IS_ACTIVE} limit 1`,
 };
 
-/** All others. A function, because to make their texts takes 60,000 instructions, and who only looks needs none of them. */
+/**
+ * All other statements. A function, because making their texts takes 60,000 instructions, and a process that only reads needs
+ * none of them.
+ */
 const others = () =>
   ({
     finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
@@ -64,7 +67,7 @@ const others = () =>
     recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure = 'timed_out'))`,
-    // The next key is looked up behind each: a long history costs no more than a short one.
+    // It looks each key up after the one before, so a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
       union all
@@ -86,7 +89,7 @@ const others = () =>
 
 export type Query = keyof typeof COMMON | keyof ReturnType<typeof others>;
 
-/** All of them. */
+/** All statements. */
 export const queries = (): Readonly<Record<Query, string>> => ({ ...COMMON, ...others() });
 
 let all: ReturnType<typeof queries> | undefined;
@@ -95,13 +98,13 @@ export function textOf(query: Query): string {
   return (COMMON as Partial<Record<Query, string>>)[query] ?? (all ??= queries())[query];
 }
 
-/** The guarded statement for an event of the state machine. */
+/** Returns the guarded statement for an event of the state machine. */
 function onEvent(event: JobEvent, columns: string): string {
   return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
 }
 
-/** Inserts a row that has a value for each of these columns. */
+/** Returns the statement that inserts a row with a value for each of these columns. */
 export function insertStatement(columns: readonly string[]): string {
   return `insert into job_records (${columns.join(", ")}) values ($${columns.join(", $")}) returning *`;
 }

@@ -1,4 +1,4 @@
-/** What can be asked of the store. Reads need no transaction. */
+/** The verbs of the store that only read. They need no transaction. */
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
 import type { ListFilter, Size, Statistics, StatisticsRequest, Strictness } from "../store.ts";
@@ -6,7 +6,7 @@ import { quote, textOf } from "./queries.ts";
 import { type JobRow, toJobs } from "./rows.ts";
 import { type Bindings, Session } from "./session.ts";
 
-/** Sorts behind every text that begins with the prefix. */
+/** Returns a text that sorts after every text with the prefix. */
 function endOf(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }
@@ -38,13 +38,13 @@ export abstract class JobReader extends Session {
   }
 
   async active(): Promise<readonly Job[]> {
-    // Most often there is none, and a statement for whole rows takes 140,000 instructions more to prepare.
+    // Usually there is none, and a statement for whole rows takes 140,000 more instructions to prepare.
     if (this.attempt(() => this.row("anyActive", {})) === undefined) return [];
     return toJobs(this.all("active", {}).sort((a, b) => a.seq - b.seq));
   }
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    // A condition that is not asked for is left out, so that SQLite can choose the index that serves the others.
+    // Conditions that are not needed are left out, so that SQLite can choose the index that serves the others.
     const { statuses, runKeyPrefix: prefix, since, until, limit } = filter;
     const conditions: string[] = [];
     const bindings: Bindings = { limit };
@@ -71,7 +71,7 @@ export abstract class JobReader extends Session {
   }
 
   async statistics(request: StatisticsRequest): Promise<Statistics> {
-    // Its statements are of use to nobody else, so they are loaded here.
+    // Only metrics need its statements, so they are loaded here.
     const { readStatistics } = await import("./statistics.ts");
     return this.attempt(() => readStatistics(this.database, request));
   }

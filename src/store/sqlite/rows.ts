@@ -1,4 +1,4 @@
-/** A row of table jobs, and the job that it means. */
+/** Converts between rows of `job_records` and jobs. */
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
 import { isScopeMode } from "../../job/scope.ts";
@@ -9,7 +9,7 @@ export type JobRow = { readonly seq: number; readonly finished_at: number | stri
   Omit<ReturnType<typeof toColumns>, "finished_at">
 >;
 
-/** A job as the columns of its row: the opposite of toJob. The statement that inserts a row is made from their names. */
+/** The columns of a job's row: the opposite of toJob. The statement that inserts a row is made from their names. */
 export function toColumns(job: Job) {
   const { cancelRequest, onExit, origin, worker, target } = job;
   return {
@@ -64,7 +64,7 @@ function listOrNull(words: readonly string[]): string | null {
   return words.length === 0 ? null : JSON.stringify(words);
 }
 
-/** As much of a row as clean needs. */
+/** The part of a row that clean needs. */
 export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" | "attempt_no" | "status"> {
   readonly ended_at: number;
   readonly hook: CleanCandidate["hook"];
@@ -123,7 +123,9 @@ export function toJobs(rows: readonly JobRow[]): readonly Job[] {
   return jobs;
 }
 
-/** What a hand has written into the row is taken as it is meant, or left out; it must not keep the others from being read. */
+/**
+ * Parses JSON that somebody may have edited by hand; what it cannot use is left out, so that the rest of the job can be read.
+ */
 function parse<T, U = T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: U): T | U {
   if (text === null) return otherwise;
   try {
@@ -174,7 +176,7 @@ function toIdentity(
   return pid === null ? null : { pid, startTicks: startTicks ?? 0, ...(inode !== null && { inode }) };
 }
 
-/** A process as column left_behind has it. */
+/** A process in column left_behind. */
 interface Left {
   readonly pid: number;
   readonly start: number;
@@ -191,7 +193,7 @@ function toProcesses(left: readonly Left[] | null): readonly ProcessIdentity[] |
   return left && left.map(({ pid, start, inode }) => ({ pid, startTicks: start, inode }));
 }
 
-/** Column left_behind. */
+/** The value of column left_behind. */
 export function toLeft(processes: readonly ProcessIdentity[] | null): string | null {
   if (processes === null) return null;
   return JSON.stringify(
@@ -199,12 +201,12 @@ export function toLeft(processes: readonly ProcessIdentity[] | null): string | n
   );
 }
 
-/** What is below may be seconds: in microseconds it would be the first hours of 1970. */
+/** A smaller number may be seconds: as microseconds it would be in the first hours of 1970. */
 export const SMALLEST_MICROSECONDS = 100_000_000_000;
 
 /**
- * A time in any form that a Python version has written (ISO text, seconds), or that we have made of it (microseconds). `since`:
- * an instant that was before it, which tells the first hours of 1970 from seconds of today.
+ * Converts a time in any form that a Python version has written (ISO text, seconds), or that we have made of it
+ * (microseconds). `since`: an earlier instant, which distinguishes the first hours of 1970 from seconds of today.
  */
 export function toInstant(value: number | string, since = Number.POSITIVE_INFINITY): Instant {
   if (typeof value === "string") {

@@ -1,4 +1,4 @@
-/** The schema of the database, and whose it is. */
+/** The schema of the database: its migrations, and how to recognize whose it is. */
 import { Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import jobs from "./migrations/0001-jobs.sql" with { type: "text" };
@@ -13,13 +13,13 @@ import { acceptOlder, makePublicViews } from "./public-views.ts";
 const APPLICATION_ID = 0x6f6a6f62;
 
 /**
- * The schema's history; `pragma user_version` counts how much of it a database has. A migration only adds to what older
+ * The migrations, in order; `pragma user_version` counts how many a database has had. A migration only adds to what older
  * versions see (columns with a default, tables, indexes; see public-views.ts), because their workers may still run and write.
  */
 const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
-/** Brings the schema up to date, or leaves it where another process has been first. Runs inside a transaction. */
+/** Brings the schema up to date, unless another process has been faster. Call it inside a transaction. */
 export function migrate(database: Database): void {
   const version = readVersion(database);
   if (version >= SCHEMA_VERSION) return;
@@ -31,9 +31,9 @@ export function migrate(database: Database): void {
 }
 
 /**
- * A database of ours, of a schema in which `jobs` was a table, may have been taken for its own by the Python orchesjob 1.1,
- * which makes a table of its own columns, copies them, drops ours, and renames. Returns the table that the jobs are in now;
- * undefined where nothing of it has happened.
+ * Finds out whether the Python orchesjob 1.1 has rebuilt a database of ours as its own. With a schema in which `jobs` was a
+ * table, it creates a table with its own columns, copies them, drops ours, and renames. Returns the table that has the jobs
+ * now; undefined if that has not happened.
  */
 export function findRebuilt(database: Database): string | undefined {
   const jobs = columnsOf(database, "jobs");
@@ -51,8 +51,8 @@ export function findRebuilt(database: Database): string | undefined {
 export function rebuilt(path: string): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} was changed by the Python orchesjob 1.1, which was called on this directory and has rebuilt the table of jobs as its own`,
-    "leave it where it is, remove that call, and run: orchesjob doctor --fix (it keeps a copy, and puts the history back from what is left)",
+    `${path} was changed by the Python orchesjob 1.1: somebody called it on this directory, and it rebuilt the table of jobs as its own`,
+    "leave it where it is, remove that call, and run: orchesjob doctor --fix (it keeps a copy, and restores the history from what is left)",
   );
 }
 
@@ -78,7 +78,7 @@ export function isPython(database: Database, table = "jobs"): boolean {
   ].every((name) => names.includes(name));
 }
 
-/** Whether the database says of itself that it is orchesjob's, not the Python one. */
+/** Whether the database is marked as ours; the Python orchesjob's is not. */
 export function isOurs(database: Database): boolean {
   const row = database.query<{ application_id: number }, []>("pragma application_id").get()!;
   return row.application_id === APPLICATION_ID;
@@ -87,8 +87,8 @@ export function isOurs(database: Database): boolean {
 export function newerError(path: string, version: number): OrchesjobError {
   return new OrchesjobError(
     "conflict",
-    `${path} has schema ${version}, and this orchesjob knows ${SCHEMA_VERSION}: it was written by a newer version`,
-    "use that one",
+    `${path} has schema ${version}, but this orchesjob knows only ${SCHEMA_VERSION}: it was written by a newer version`,
+    "use that version",
   );
 }
 

@@ -1,4 +1,4 @@
-/** One connection to the database for as long as it is the right one, and how a statement is executed on it. */
+/** Keeps one connection to the database as long as it is the right one, and executes statements on it. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
@@ -7,13 +7,13 @@ import { translateErrors } from "./errors.ts";
 import { type Query, textOf } from "./queries.ts";
 import { type JobRow, toJob } from "./rows.ts";
 
-/** SQLITE_FCNTL_HAS_MOVED: whether the database's name is that of another file now, or of none. */
+/** SQLITE_FCNTL_HAS_MOVED: whether the database's name now belongs to another file, or to none. */
 const HAS_MOVED = 20;
 
 export type Bindings = Record<string, string | number | null>;
 
 export abstract class Session {
-  /** Undefined while it rests. */
+  /** Undefined while closed. */
   #connection: Database | undefined;
   protected readonly path: string;
   readonly #busyTimeoutMs: number;
@@ -31,12 +31,12 @@ export abstract class Session {
     this.#connection = undefined;
   }
 
-  /** See #attempt. */
+  /** Use it inside `attempt` only. */
   protected get database(): Database {
     return this.#connection!;
   }
 
-  /** There is a connection afterwards, to the file that has the database's name. */
+  /** Ensures that there is a connection, to the file that now has the database's name. */
   #connect(): void {
     const open = this.#connection;
     if (open !== undefined) {
@@ -44,15 +44,15 @@ export abstract class Session {
       const moved = new Int32Array(2);
       open.fileControl(HAS_MOVED, moved);
       if (moved[0] === 0) return;
-      // Somebody has put another database there, an older one perhaps: what is written to the file of before nobody reads.
+      // Somebody has put another database there, perhaps an older one: nobody would read what we write to the former file.
       this.close();
     }
     this.#connection = this.#reopen();
     if (this.#connection === undefined)
-      throw new OrchesjobError("conflict", `${this.path} is gone`, "put it back, and try again");
+      throw new OrchesjobError("conflict", `${this.path} is gone`, "put it back and try again");
   }
 
-  /** Every verb works in here: with the connection that is right at that moment. */
+  /** Runs the work of a verb, with the connection that is right at that moment. Throws OrchesjobError. */
   protected attempt<T>(work: () => T): T {
     this.#connect();
     return translateErrors(this.path, this.#busyTimeoutMs, work);
@@ -63,7 +63,7 @@ export abstract class Session {
   }
 
   protected unsynced<T>(work: () => T): T {
-    // A pragma may have to read the schema, so it can fail as any statement can.
+    // A pragma may have to read the schema, so it can fail like any statement.
     this.attempt(() => this.database.run("pragma synchronous = normal"));
     try {
       return work();
@@ -86,7 +86,7 @@ export abstract class Session {
     return row === undefined ? undefined : toJob(row);
   }
 
-  /** A change is stepped to its end, so that a commit that fails is reported: `get` would stop at the first row. */
+  /** Steps the statement to its end, so that a failed commit is reported: `get` would stop at the first row. */
   protected change(query: Query, bindings: Bindings): Job | undefined {
     const row = this.all(query, bindings)[0];
     return row === undefined ? undefined : toJob(row);

@@ -1,4 +1,4 @@
-/** The verbs of the store, on SQLite. The only file with statements on jobs; reads need no transaction, every change is one. */
+/** The verbs of the store, on SQLite: those that change it, and those for clean. Every change is one transaction. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import {
   acceptedJob,
@@ -15,22 +15,22 @@ import { isActive } from "../../job/status.ts";
 import type { ClaimTerms, CleanCandidate, JobStore } from "../store.ts";
 import { openDatabase, type OpenOptions } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
-import { dropTriggersOfThePast } from "./public-views.ts";
+import { dropObsoleteTriggers } from "./public-views.ts";
 import { insertStatement, textOf } from "./queries.ts";
 import { JobReader } from "./reader.ts";
 import { type CandidateRow, type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
 import type { Bindings } from "./session.ts";
 
-/** A write-ahead log this small is read in no time by the next process that opens the database. */
-const TIDY_WAL_BYTES = 400_000;
+/** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
+const SMALL_WAL_BYTES = 400_000;
 
-/** Pages that are moved at a time: a few ms. */
+/** Pages that `vacuum` moves at a time: a few ms. */
 const SHRINK_PAGES = 1_000;
 
-/** Deleting thousands of jobs touches pages all over the index of run keys; with 2 MB (SQLite's default) they come and go. */
+/** Deleting jobs touches pages all over the index of run keys; SQLite's default cache (2 MB) would read them repeatedly. */
 const REMOVE_CACHE_KIB = 32_000;
 
-/** Opens the store in a database file; undefined where there is none and `create` is false. */
+/** Opens the store in a database file; undefined if there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
   options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
@@ -39,12 +39,12 @@ export function openSqliteStore(
   const upgrade = (database: Database) => upgradePython(database, path, options);
   const database = openDatabase(path, { create, busyTimeoutMs, acceptNewer, upgrades, upgrade });
   if (database === undefined) return undefined;
-  // A newer version may have come meanwhile: it goes on for who has been there before, as with a connection that stays.
+  // A newer version may have migrated it meanwhile. A process that was there before accepts that.
   const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
   return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again));
 }
 
-/** What the jobs of a run key leave to one that is put among them. */
+/** What matters of a run key's jobs for one that is put among them. */
 interface Place {
   readonly highest: number | null;
   readonly taken: number;
@@ -79,7 +79,7 @@ class SqliteStore extends JobReader implements JobStore {
         .get({ runKey, attemptNo: job.attemptNo })!;
       const next = (place.highest ?? 0) + 1;
       if (isActive(job.status) && place.active > 0) return undefined;
-      // Who looks for a key's active job looks at its newest.
+      // The active job of a key must be its newest: that is where others look for it.
       const attemptNo = isActive(job.status)
         ? Math.max(job.attemptNo, next)
         : place.taken > 0
@@ -113,7 +113,7 @@ class SqliteStore extends JobReader implements JobStore {
     { origin, unit }: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
   ): Promise<Job | undefined> {
-    // Not synced: if the power fails now, the job is lost either way, and the accept before it was synced.
+    // Not synced: if the power fails now, the job is lost in any case, and its acceptance was synced before.
     return this.unsynced(() =>
       this.change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, unit, at }),
     );
@@ -149,7 +149,7 @@ class SqliteStore extends JobReader implements JobStore {
     leftBehind: readonly ProcessIdentity[],
     end: Pick<Outcome, "exitCode" | "signal"> | null,
   ): Promise<void> {
-    // Not synced: if the power fails now, nothing lives any more.
+    // Not synced: if the power fails now, no survivor lives any more.
     this.unsynced(() =>
       this.attempt(() =>
         this.execute("recordLeft", {
@@ -163,7 +163,7 @@ class SqliteStore extends JobReader implements JobStore {
   }
 
   async recordHook(jobId: string, result: HookResult): Promise<void> {
-    // Not synced: if the power fails now the hook runs again, which it must be able to bear.
+    // Not synced: if the power fails now, the hook runs again, which hooks must tolerate.
     this.unsynced(() => this.attempt(() => this.execute("recordHook", { jobId, ...result })));
   }
 
@@ -228,7 +228,8 @@ class SqliteStore extends JobReader implements JobStore {
     const pages = () =>
       this.database.query<{ freelist_count: number }, []>("pragma freelist_count").get()!.freelist_count;
     this.attempt(() => {
-      // In steps, so that others get in between; it ends where a database cannot shrink (one of the Python orchesjob).
+      // In steps, so that other processes get in between. It ends if a database cannot shrink (one made by the Python
+      // orchesjob).
       for (let free = pages(), before = free + 1; free > 0 && free < before; before = free, free = pages()) {
         this.database.query(`pragma incremental_vacuum(${SHRINK_PAGES})`).all();
       }
@@ -237,8 +238,8 @@ class SqliteStore extends JobReader implements JobStore {
   }
 
   async checkpoint(): Promise<void> {
-    this.attempt(() => dropTriggersOfThePast(this.database));
-    if (Bun.file(`${this.path}-wal`).size < TIDY_WAL_BYTES) return;
+    this.attempt(() => dropObsoleteTriggers(this.database));
+    if (Bun.file(`${this.path}-wal`).size < SMALL_WAL_BYTES) return;
     this.attempt(() => this.database.run("pragma wal_checkpoint(truncate)"));
   }
 

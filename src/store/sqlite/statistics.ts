@@ -1,18 +1,18 @@
 /**
- * Figures about all jobs, for metrics. They are counted from the rows each time, a pass over the table: an index, or
- * counters that are kept up to date, would make every start pay for them.
+ * Collects metrics of all jobs. It counts the rows each time, in a pass over the table: an index, or counters that are kept up
+ * to date, would cost every start.
  */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { ACTIVE, type JobStatus } from "../../job/status.ts";
 import type { JobGroup, RunKeySummary, Statistics, StatisticsRequest } from "../store.ts";
 import { type JobRow, SMALLEST_MICROSECONDS, toJob } from "./rows.ts";
 
-/** When a job ended, in µs, in whatever form its worker has written it (see rows.ts, toJob). */
+/** When a job ended, in µs, whatever form its worker wrote it in (see toJob in rows.ts). */
 const ENDED = `case when boot_id is not null then finished_at else case typeof(finished_at)
   when 'integer' then iif(finished_at < min(${SMALLEST_MICROSECONDS}, started_at), finished_at * 1000000, finished_at)
   when 'text' then cast(round(unixepoch(finished_at, 'subsec') * 1000000) as integer) end end`;
 
-/** Null for a job that has not ended, and for a lost one: its end is not known. A clock that was set back makes it 0. */
+/** Null for a job that has not ended, and for a lost one, whose end is not known. 0 if the clock was set back meanwhile. */
 const DURATION = `case when status not in ('LOST', ${ACTIVE.map((status) => `'${status}'`).join(", ")})
   then max(0, ${ENDED} - started_at) end`;
 
@@ -36,7 +36,7 @@ interface RunKeyRow extends JobRow {
 }
 
 export function readStatistics(database: Database, request: StatisticsRequest): Statistics {
-  // One transaction, so that a job that ends meanwhile is counted once.
+  // One transaction, so that a job that ends meanwhile is counted only once.
   return database.transaction(() => {
     const rows = database.query<RunKeyRow, SQLQueryBindings>(RUN_KEYS).all({ limit: request.limit });
     return {
@@ -69,7 +69,7 @@ function readGroups(
   { durationBounds, labels, limit }: StatisticsRequest,
 ): Pick<Statistics, "groups" | "mergedLabelValues"> {
   const classes = durationBounds.map((bound, index) => `when duration <= ${bound} then ${index}`).join(" ");
-  // A label that a hand has made something else than a text counts as none.
+  // A label that somebody has changed by hand into something other than a text counts as none.
   const values = labels.map(
     (_, index) => `iif(json_valid(labels) and json_type(labels, $path${index}) = 'text',
       labels ->> $path${index}, '')`,
@@ -98,13 +98,13 @@ interface Counting {
   totalDuration: number;
 }
 
-/** What has the same labels' values. */
+/** Jobs with the same label values. */
 interface Family {
   readonly labelValues: string | undefined;
   readonly groups: Map<JobStatus, Counting>;
 }
 
-/** Keeps the combinations of labels' values that most jobs have, and puts all others together. */
+/** Keeps the combinations of label values that most jobs have, and merges all others. */
 class LimitedGroups {
   readonly #limit: number;
   readonly #classes: number;
@@ -117,11 +117,11 @@ class LimitedGroups {
     this.#classes = classes;
   }
 
-  /** Rows of the same values come one after the other. */
+  /** Call it with rows of the same values one after the other. */
   add(row: GroupRow): void {
     let family = this.#families.at(-1);
     if (family?.labelValues !== row.label_values) {
-      // Who is not among the most frequent so far will not be among those of all.
+      // A combination that is not among the most frequent so far will not be among those of all.
       if (this.#families.length >= 2 * this.#limit) this.#prune();
       family = { labelValues: row.label_values, groups: new Map() };
       this.#families.push(family);

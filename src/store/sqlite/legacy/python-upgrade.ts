@@ -1,7 +1,7 @@
 /**
- * The database of the Python orchesjob (1.0.x, 1.1.x), made ours: in one transaction, in place, so that a kill at any
- * point leaves the old one whole, and a Python worker that still runs finds its row where it was. A copy of the old
- * database is kept beside it.
+ * Upgrades a database of the Python orchesjob (1.0.x, 1.1.x): in one transaction, in place, so that a kill at any point leaves
+ * the old one intact, and a Python worker that still runs finds its row where it was. It keeps a copy of the old database
+ * beside it.
  */
 import type { Database } from "bun:sqlite";
 import type { Instant } from "../../../job/job.ts";
@@ -11,10 +11,10 @@ import { acceptPythonResults } from "../public-views.ts";
 import { toInstant } from "../rows.ts";
 import { migrate, readVersion } from "../schema.ts";
 
-/** Name of the copy, behind the database's own. */
+/** Suffix of the copy, after the database's name. */
 export const PYTHON_COPY_SUFFIX = ".python";
 
-/** Where a person is told what happens. */
+/** Reports to the user what happens. */
 export interface Reporter {
   notify(message: string): void;
   /** Shown on a terminal only. */
@@ -41,7 +41,7 @@ interface PythonRow {
 
 const PROGRESS_STEP = 50_000;
 
-/** Upgrades, or returns at once where another process has just done it. */
+/** Upgrades, or returns at once if another process has just done it. */
 export function upgradePython(database: Database, path: string, reporter: Reporter): void {
   let upgraded = 0;
   transact(database, () => {
@@ -63,12 +63,12 @@ export function upgradePython(database: Database, path: string, reporter: Report
   });
   if (upgraded > 0) {
     reporter.notify(
-      `upgraded ${upgraded} jobs of the Python orchesjob; the old database is kept as ${path}${PYTHON_COPY_SUFFIX} until you delete it or run: orchesjob clean`,
+      `upgraded ${upgraded} ${upgraded === 1 ? "job" : "jobs"} of the Python orchesjob; the old database is kept as ${path}${PYTHON_COPY_SUFFIX} until you delete it or run: orchesjob clean`,
     );
   }
 }
 
-/** Writes the database as it is to another file, whole or not at all: a later reader of the same file never sees half. */
+/** Writes the database as it is to another file, as a whole or not at all. */
 export function keepCopy(database: Database, path: string): void {
   const bytes = database.serialize();
   const { writeFileSync, renameSync } = process.getBuiltinModule("node:fs");
@@ -81,7 +81,10 @@ function hasTable(database: Database, name: string): boolean {
   return database.query("select 1 from sqlite_schema where type = 'table' and name = ?").get(name) !== null;
 }
 
-/** Copies `python_jobs` into our table. `isHeld`: whether a job's worker lives for certain, whatever the row says. */
+/**
+ * Copies `python_jobs` into our table and returns the number of jobs. `isHeld`: whether a job's worker lives for certain,
+ * whatever the row says.
+ */
 export function copyJobs(database: Database, reporter: Reporter, isHeld = (_jobId: string) => false): number {
   const total = database.query<{ count: number }, []>("select count(*) as count from python_jobs").get()!
     .count;
@@ -91,7 +94,7 @@ export function copyJobs(database: Database, reporter: Reporter, isHeld = (_jobI
      values ($seq, $jobId, $runKey, $attemptNo, $status, $command, '', $workerPid, $targetPid, $exitCode, $lostReason,
        $startedAt, $finishedAt, $updatedAt, $cancelReason, $rerunOf, $rerunReason, '')`,
   );
-  // ISO texts of one writer sort as their instants do, but for a change of offset; so they are compared as instants.
+  // ISO texts sort as their instants do unless the offset changes; so compare the instants.
   const order = database
     .query<{ position: number; job_id: string; started_at: string | number | null }, []>(
       "select rowid as position, job_id, started_at from python_jobs",
@@ -108,7 +111,7 @@ export function copyJobs(database: Database, reporter: Reporter, isHeld = (_jobI
   order.forEach(({ position, startedAt }, index) => {
     const row = fetch.get(position)!;
     const runKey = row.run_key ?? row.job_id;
-    // 1.0 has no numbers and 1.1 may have repeated ones: the order of starts counts, and a larger number is kept.
+    // 1.0 has no numbers, and 1.1 may have repeated some: number the starts in their order, but keep a larger number.
     const attemptNo = Math.max((attempts.get(runKey) ?? 0) + 1, row.attempt_no ?? 1);
     attempts.set(runKey, attemptNo);
     const status =
@@ -136,7 +139,10 @@ export function copyJobs(database: Database, reporter: Reporter, isHeld = (_jobI
   return total;
 }
 
-/** The Python versions could let two jobs of a key be active; law 1 keeps the newest of them, or one whose worker lives. */
+/**
+ * Finds the job of each key that stays active: the newest, or one whose worker lives. The Python versions could let two jobs
+ * of a key be active; ours may not.
+ */
 function findNewestActive(
   database: Database,
   order: readonly { position: number }[],
@@ -163,7 +169,7 @@ function toStatus(status: string): JobStatus {
   return STATUSES.find((name) => name === status) ?? "LOST";
 }
 
-/** A LOST one whose worker lives was never lost. */
+/** A LOST job whose worker lives was never lost. */
 function toActive(status: string): JobStatus {
   return status === "STARTING" ? "STARTING" : "RUNNING";
 }
@@ -172,7 +178,7 @@ function toInactive(status: JobStatus): JobStatus {
   return isActive(status) ? "LOST" : status;
 }
 
-/** A time in any form; null where nobody could say what it means. */
+/** Reads a time in any form; null if nobody can say what it means. */
 function readInstant(value: string | number | null): Instant | null {
   if (value === null || value === "") return null;
   const number = Number(value);
@@ -184,13 +190,13 @@ function readInstant(value: string | number | null): Instant | null {
   }
 }
 
-/** When an id of ours was made, which is a UUID of version 7: it begins with the ms since 1970. */
+/** When an id of ours was created: it is a UUID of version 7, which begins with the ms since 1970. */
 function instantInId(jobId: string): Instant | undefined {
   const ms = /^([0-9a-f]{8})-([0-9a-f]{4})-7/.exec(jobId);
   return ms === null ? undefined : Number.parseInt(`${ms[1]}${ms[2]}`, 16) * 1000;
 }
 
-/** The command as a JSON array of strings, whatever a hand may have written there. */
+/** The command as a JSON array of strings, whatever somebody may have written there by hand. */
 function toCommand(text: string): string {
   try {
     const value: unknown = JSON.parse(text);

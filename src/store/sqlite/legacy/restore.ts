@@ -1,4 +1,4 @@
-/** A database of ours that the Python orchesjob 1.1 has rebuilt (see findRebuilt), made ours again from what is left of it. */
+/** Repairs a database of ours that the Python orchesjob 1.1 has rebuilt (see findRebuilt), from what is left of it. */
 import { Database } from "bun:sqlite";
 import { transact } from "../connection.ts";
 import { translateErrors } from "../errors.ts";
@@ -6,28 +6,28 @@ import { acceptOlder } from "../public-views.ts";
 import { findRebuilt, migrate } from "../schema.ts";
 import { copyJobs, keepCopy, type Reporter } from "./python-upgrade.ts";
 
-export interface Mended {
+export interface Repaired {
   readonly jobs: number;
   /** The database as it was. */
   readonly copy: string;
 }
 
-/** Anything that was put aside while the tables are made anew. */
+/** Prefix of tables that are put aside while ours are created anew. */
 const ASIDE = "aside_";
 
-/** Tables that have another name since, and their times, which the Python orchesjob writes as seconds. */
+/** The table that has been renamed since. The Python orchesjob writes its times as seconds. */
 const OVERRIDES = "strict_overrides";
 
 /**
- * In one transaction; undefined where another process has just done it. `isHeld`: whether a job's worker lives for certain,
- * though the Python orchesjob may have called it lost.
+ * Repairs the database in one transaction, and keeps a copy; undefined if another process has just done it. `isHeld`: whether
+ * a job's worker lives for certain, though the Python orchesjob may have called it lost.
  */
-export function mendRebuilt(
+export function repairRebuilt(
   path: string,
   busyTimeoutMs: number,
   reporter: Reporter,
   isHeld: (jobId: string) => boolean,
-): Mended | undefined {
+): Repaired | undefined {
   return translateErrors(path, busyTimeoutMs, () => {
     const database = new Database(path, { readwrite: true, create: false, strict: true });
     try {
@@ -70,7 +70,7 @@ function fix(
   return jobs;
 }
 
-/** What another table held, as far as there is such a one. */
+/** Copies the rows of a table that was put aside into the new one, if there is one, and drops it. */
 function putBack(database: Database, name: string): void {
   const aside = quoteName(ASIDE + name);
   const target = name === OVERRIDES ? "unlocks" : name;

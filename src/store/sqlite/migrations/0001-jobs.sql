@@ -38,7 +38,7 @@ create table jobs (
 
 create unique index jobs_attempts on jobs (run_key, attempt_no);
 
--- Law 1: for a run key at most one job is active.
+-- The database itself allows only one active job of a run key.
 create unique index jobs_active on jobs (run_key) where status in ('STARTING', 'RUNNING');
 
 create index jobs_finished on jobs (coalesce(finished_at, started_at), seq) where status not in ('STARTING', 'RUNNING');
@@ -46,7 +46,7 @@ create index jobs_finished on jobs (coalesce(finished_at, started_at), seq) wher
 -- For `list --status`: the statuses that are rare in a long history.
 create index jobs_unsuccessful on jobs (status, seq) where status in ('FAILED', 'LOST', 'CANCELLED');
 
--- A caller's retry token and the job that it stands for, whatever became of it since.
+-- A caller's retry token and the job that it belongs to, whatever became of that since.
 create table requests (
   run_key text not null,
   request_id text not null,
@@ -60,7 +60,7 @@ create table strict_runs (
   job_id text not null
 ) strict, without rowid;
 
--- What `unlock` has allowed: one more run of a strict key.
+-- The run of a strict key that `unlock` has allowed.
 create table strict_overrides (
   run_key text primary key,
   allowed_at integer not null,
