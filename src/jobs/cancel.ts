@@ -1,5 +1,6 @@
 /** `cancel`: ends a job, and proves that nothing of it is left. */
 import { mayHoldKey } from "../job/ending.ts";
+import { formatExactly } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Job, ProcessIdentity } from "../job/job.ts";
@@ -15,6 +16,7 @@ import { findChildren, findProcesses } from "../processes/job-processes.ts";
 import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { wakeOwner } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
@@ -76,6 +78,7 @@ async function findSurvivors(context: Context, store: JobStore, job: Job): Promi
     } catch (error) {
       // The next who asks looks again.
       if (!(error instanceof OrchesjobError)) throw error;
+      debug?.note("cannot record that no process is left", error);
     }
   }
   return survivors;
@@ -94,6 +97,12 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   }
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
   const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
+  debug?.about(job.jobId);
+  debug?.note(
+    isReached
+      ? `asked the worker to cancel, with ${formatExactly(order.graceMs)} for TERM`
+      : "wrote down the wish to cancel; nobody reads the lock file",
+  );
   const busyTimeoutMs = isReached ? order.graceMs + WORKER_PATIENCE_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, busyTimeoutMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
@@ -141,6 +150,7 @@ async function cancelInstead(
   }
   // It has done all that we could do, and cannot write it down. Without it nobody would ever.
   if (isReached && keeper !== undefined && job.token !== null && isWell(context, job, keeper)) return job;
+  debug?.note("the worker does not answer: stops it, and ends the job in its place");
   if (keeper !== undefined) signalProcess(keeper, SIGSTOP);
   let isOver = false;
   try {

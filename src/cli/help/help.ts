@@ -7,6 +7,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
   ["TZ", "Zone of the times that are printed and read"],
   ["NO_COLOR", "Not empty: no colours in tables on a terminal"],
+  ["ORCHESJOB_DEBUG", "A file to which orchesjob appends what it does"],
 ];
 
 const MEANINGS: Record<ErrorCode, string> = {
