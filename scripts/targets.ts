@@ -1,4 +1,7 @@
-/** The targets of a release. scripts/install.sh chooses between these names; docs/releases.md says what was run on each. */
+/**
+ * The targets of a release: Linux, because nothing is released that cannot run. scripts/install.sh chooses between these names;
+ * docs/releases.md says what was run on each.
+ */
 
 export interface Target {
   /** As in `orchesjob-VERSION-NAME.tar.gz`. */
@@ -16,8 +19,6 @@ export const TARGETS: readonly Target[] = [
   { name: "linux-x64-musl", bun: "bun-linux-x64-musl" },
   { name: "linux-arm64", bun: "bun-linux-arm64", debian: "arm64" },
   { name: "linux-arm64-musl", bun: "bun-linux-arm64-musl" },
-  { name: "darwin-arm64", bun: "bun-darwin-arm64" },
-  { name: "darwin-x64", bun: "bun-darwin-x64" },
 ];
 
 /** Returns the targets of these names, in the table's order. Throws if a name is not in the table, or there are none. */

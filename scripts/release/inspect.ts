@@ -3,12 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Returns the platform that the file itself names: `linux-x64`, `linux-arm64-musl`, `darwin-arm64`, …. */
+/** Returns the platform that the file itself names: `linux-x64`, `linux-arm64-musl`, …. */
 export function readPlatform(executable: Uint8Array): string {
   const view = new DataView(executable.buffer, executable.byteOffset, 4096);
-  // Mach-O of 64 bits: magic, then the processor.
-  if (view.getUint32(0, true) === 0xfeedfacf)
-    return `darwin-${{ 0x0100000c: "arm64", 0x01000007: "x64" }[view.getUint32(4, true)] ?? "unknown"}`;
   // ELF: magic; the machine at 18; the loader's path, which names the C library, in the first page.
   if (view.getUint32(0, false) !== 0x7f454c46) return "unknown";
   const machine = { 62: "x64", 183: "arm64" }[view.getUint16(18, true)] ?? "unknown";

@@ -8,8 +8,10 @@ import { DiskFullError, OrchesjobError } from "../job/errors.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { endProcess, findInvalidArgument } from "../linux/self.ts";
+import { debug, type DebugFile, setDebug } from "../state/debug.ts";
 import { resolveHome } from "../state/paths.ts";
 import { composeContext } from "./compose.ts";
+import type { DebugOrder } from "./debug-file.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** How long a command waits for the database, in ms. */
@@ -24,6 +26,8 @@ export interface Streams {
   columns(): number | undefined;
   /** Rows of the terminal; undefined if stdout is none. */
   rows(): number | undefined;
+  /** Loads what writes the debug file, a piece of the program that all roots share; undefined where the file cannot be opened. */
+  openDebug(order: DebugOrder): Promise<DebugFile | undefined>;
 }
 
 /** The `main` of each file in entrypoints/. */
@@ -54,18 +58,23 @@ export async function runCommand(
       return 0;
     }
     passesExitCode = command.passesExitCode?.(parsed.options) ?? false;
-    return await command.run({
+    const context = composeContext({
+      home: resolveHome(),
+      busyTimeoutMs: command.peeks === true ? PEEK_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
+      upgrades: command.peeks !== true,
+      diagnostics,
+    });
+    if (process.env["ORCHESJOB_DEBUG"]) setDebug(await streams.openDebug({ command: command.name, context }));
+    const code = await command.run({
       ...parsed,
-      context: composeContext({
-        home: resolveHome(),
-        busyTimeoutMs: command.peeks === true ? PEEK_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
-        upgrades: command.peeks !== true,
-        diagnostics,
-      }),
+      context,
       output,
       program: { commands, version: VERSION, commit: COMMIT },
     });
+    debug?.note(`ends with exit code ${code}`);
+    return code;
   } catch (error) {
+    debug?.note("fails", error);
     const code = report(error, diagnostics.descriptor);
     if (isDiskFull(error)) await reportLargestLog(diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;

@@ -7,6 +7,7 @@ import type { Job } from "../job/job.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { hookFiles } from "../state/paths.ts";
 import { spawnHookRunner } from "./spawn.ts";
 
@@ -29,6 +30,7 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
     for (let lane = 0; lane < Math.min(LANES, idle.length); lane++) {
       const jobIds = idle.filter((_, index) => index % LANES === lane);
       const runner = spawnHookRunner(context.home, jobIds);
+      debug?.note(`spawned hook runner ${runner.pid} for jobs ${jobIds.join(", ")}`);
       try {
         const unit = `orchesjob-hook-${jobIds[0]}.scope`;
         await keepAlive(context, runner.pid, unit, "orchesjob: overdue hooks");
@@ -36,7 +38,8 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
         runner.release();
       }
     }
-  } catch {
+  } catch (error) {
+    debug?.note("cannot start a hook runner", error);
     // The caller asked about a job, and gets the answer in any case.
   }
 }
@@ -58,7 +61,8 @@ export async function keepAlive(
   const { moveToScope } = await import("../systemd/scope.ts");
   try {
     await moveToScope({ unit, pid, description, properties: [], directory: context.home.path });
-  } catch {
+  } catch (error) {
+    debug?.note(`cannot move process ${pid} into ${unit}`, error);
     // The process may end with the service; then the next command tries again.
   }
 }

@@ -28,6 +28,7 @@ import { statFd } from "../linux/stat.ts";
 import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { hookFiles } from "../state/paths.ts";
 import type { RetryingStore } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
@@ -59,12 +60,16 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
       const output = openOutput(context, files.log);
       try {
         // If a process of an earlier run lives and cannot be ended from here, the hook stays due.
-        if (!(await outlast(stage, job, files.log, output))) return;
+        if (!(await outlast(stage, job, files.log, output))) {
+          debug?.note("the hook stays due: processes of an earlier run live, and cannot be ended");
+          return;
+        }
         // The earlier run may have been recorded meanwhile: if somebody deleted the lock file, its runner may live.
         job = await look();
         if (job?.onExit != null && isHookDue(job)) {
           const result = await execute(stage, job, job.onExit, files.log, output);
           await retryingStore.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
+          debug?.note("recorded the result of the hook");
         }
       } finally {
         closeFile(output);
@@ -84,8 +89,9 @@ function openOutput(context: Context, path: string): number {
     makeDirectory(context.home.logs);
     return moveUp(openFile(path, "append"));
   } catch (error) {
-    if (error instanceof SystemError) return openNothing();
-    throw error;
+    if (!(error instanceof SystemError)) throw error;
+    debug?.note("the hook runs without a log", error);
+    return openNothing();
   }
 }
 
@@ -121,8 +127,10 @@ async function execute(
   let pid: number;
   try {
     pid = spawnHook(stage.context.home, job, hook.command, { input, output }, stage.settings);
+    debug?.note(`started hook ${pid}`);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
+    debug?.note("cannot start the hook", error);
     return { exitCode: -1, error: error.message, finishedAt: now() };
   } finally {
     closeFile(input);
@@ -130,6 +138,7 @@ async function execute(
   const ended = new Promise<ExitStatus>((resolve) => onExit(pid, resolve));
   const tooLong = new Promise<undefined>((resolve) => after(hook.timeoutMs, () => resolve(undefined)));
   const status = await Promise.race([ended, tooLong]);
+  debug?.note(status === undefined ? "the time of the hook is over: ends it" : `hook ${describeEnd(status)}`);
   if (status !== undefined) return toResult(status, lastWords(log, begin));
   await endProcesses(stage.context, job, log);
   // It has ended by now, unless the kernel holds it.
@@ -152,8 +161,12 @@ async function endProcesses(context: Context, job: Job, log: string): Promise<vo
 
 function toResult(status: ExitStatus, words: string): HookResult {
   const exitCode = toExitCode(status);
-  const why = "code" in status ? `exit code ${status.code}` : `ended by ${signalName(status.signal)}`;
+  const why = "code" in status ? `exit code ${status.code}` : describeEnd(status);
   return { exitCode, error: exitCode === 0 ? null : withWords(why, words), finishedAt: now() };
+}
+
+function describeEnd(status: ExitStatus): string {
+  return "code" in status ? `ended with exit code ${status.code}` : `ended by ${signalName(status.signal)}`;
 }
 
 function toExitCode(status: ExitStatus): number {

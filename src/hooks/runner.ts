@@ -3,6 +3,7 @@ import { nameProcess } from "../linux/caller.ts";
 import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { hookFiles } from "../state/paths.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import { type HookStage, runHook } from "./run.ts";
@@ -27,6 +28,7 @@ export async function runOverdueHooks(
   });
   const retryingStore = new RetryingStore(context);
   for (const { jobId, lock } of taken) {
+    debug?.about(jobId);
     const job = await retryingStore.write((store) => store.find(jobId));
     const directory = job === undefined || job.cwd === "" ? "/" : job.cwd;
     await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, lock);
@@ -40,8 +42,11 @@ export async function runOverdueHooks(
 export function takeHookLock(context: Context, jobId: string): number | undefined {
   try {
     makeDirectory(context.home.locks);
-    return takeLock(hookFiles(context.home, jobId).lock);
-  } catch {
+    const lock = takeLock(hookFiles(context.home, jobId).lock);
+    debug?.note(`${lock === undefined ? "somebody else has" : "took"} the lock of the hook of job ${jobId}`);
+    return lock;
+  } catch (error) {
+    debug?.note(`cannot take the lock of the hook of job ${jobId}`, error);
     // The worker must record its result, whatever becomes of the hook.
     return undefined;
   }

@@ -15,6 +15,7 @@ import {
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
 } from "../processes/variables.ts";
+import { debugWords } from "../state/debug.ts";
 import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
@@ -48,7 +49,7 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunn
       file: "/proc/self/exe",
       argv: [
         ...ownCommand(),
-        ...["_hook", "--home", home.path, ...settings],
+        ...["_hook", "--home", home.path, ...settings, ...debugWords()],
         ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
       ],
       descriptors: [nothing, nothing, nothing, closed],

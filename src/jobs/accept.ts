@@ -2,6 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Placement } from "../systemd/placement.ts";
 import { Input } from "./input.ts";
@@ -36,6 +37,10 @@ export async function acceptJob(
   for (;;) {
     const found = await resolve(context, store, request);
     if (found.existing !== undefined) {
+      debug?.about(found.existing.jobId);
+      debug?.note(
+        `gives back this job of run key ${JSON.stringify(request.runKey)}: it is ${found.existing.status}`,
+      );
       input?.close();
       return { existing: true, job: found.existing, warnings: [] };
     }
@@ -49,8 +54,10 @@ export async function acceptJob(
     const prepared = await prepare(context, request, found.latest, input, supervised);
     const accepted = await claim(store, prepared, found);
     const { unit, warnings } = await release(prepared);
-    // Another start was faster: resolve again.
-    if (accepted === undefined) continue;
+    if (accepted === undefined) {
+      debug?.note("another start was faster: resolves again");
+      continue;
+    }
     input?.close();
     return {
       existing: false,
@@ -72,6 +79,10 @@ async function claim(
 ): Promise<Job | undefined> {
   const accepted = await store.claim(prepared.job, { expected: latest?.jobId, strict, useOverride }, now());
   if (accepted === undefined) prepared.discard();
+  else
+    debug?.note(
+      `accepted the job: attempt ${accepted.attemptNo} of run key ${JSON.stringify(accepted.runKey)}`,
+    );
   return accepted;
 }
 
@@ -79,6 +90,7 @@ async function claim(
 async function release({ worker, placement }: PreparedJob): Promise<Placement> {
   const placed = await placement;
   worker.release();
+  debug?.note("released the worker");
   return placed;
 }
 

@@ -1,5 +1,6 @@
 /** `cancel`: ends a job and all its processes, and reports those that it could not end. */
 import { mayHoldKey } from "../job/ending.ts";
+import { formatExactly } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Job, ProcessIdentity } from "../job/job.ts";
@@ -15,6 +16,7 @@ import { findChildren, findProcesses } from "../processes/job-processes.ts";
 import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { wakeOwner } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
@@ -76,6 +78,7 @@ async function findSurvivors(context: Context, store: JobStore, job: Job): Promi
     } catch (error) {
       // Not essential: the next command that asks will look again.
       if (!(error instanceof OrchesjobError)) throw error;
+      debug?.note("cannot record that no process is left", error);
     }
   }
   return survivors;
@@ -94,6 +97,12 @@ async function endActive(context: Context, store: JobStore, job: Job, order: Can
   }
   if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
   const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
+  debug?.about(job.jobId);
+  debug?.note(
+    isReached
+      ? `asked the worker to cancel, with ${formatExactly(order.graceMs)} for TERM`
+      : "recorded the cancel request; nobody reads the lock file",
+  );
   const busyTimeoutMs = isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0;
   const asked = await waitForJob(context, store, requested, isFinished, busyTimeoutMs);
   return isFinished(asked) ? asked : cancelInstead(context, store, asked, order, isReached);
@@ -143,6 +152,7 @@ async function cancelInstead(
   // A healthy worker has ended everything, but cannot record it. Leave it alone: it keeps trying.
   if (isReached && workerProcess !== undefined && job.token !== null && isWell(context, job, workerProcess))
     return job;
+  debug?.note("the worker does not answer: stops it, and ends the job in its place");
   if (workerProcess !== undefined) signalProcess(workerProcess, SIGSTOP);
   let isOver = false;
   try {

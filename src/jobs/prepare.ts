@@ -2,6 +2,7 @@
 import type { Job, NewJob } from "../job/job.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { createLock } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import { beginMoveIntoScope, type Placement } from "../systemd/placement.ts";
@@ -40,11 +41,13 @@ export async function prepare(
     origin: context.origin,
   };
   const { jobId } = identity;
+  debug?.about(jobId);
   const lockFile = lockFilePath(context.home, jobId);
   const given = input?.placeFor(jobId);
   let worker: PreparedWorker;
   try {
     worker = spawnWorker(context.home, identity, createLock(lockFile), directory, given);
+    debug?.note(`spawned worker ${worker.identity.pid}`);
   } catch (error) {
     input?.dropFor(jobId);
     throw error;

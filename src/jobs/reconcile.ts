@@ -10,6 +10,7 @@ import { findProcesses, type JobProcesses } from "../processes/job-processes.ts"
 import { isOwnerGone } from "../processes/liveness.ts";
 import { ProcessTable } from "../processes/table.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
@@ -78,10 +79,13 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
     const lost = await store.lose(job.jobId, lostReason(last, context.origin), now());
     // Another process has just recorded the loss.
     if (lost === undefined) return (await store.find(job.jobId)) ?? last;
+    debug?.about(job.jobId);
+    debug?.note(`recorded LOST (${lost.lostReason})`);
     removeFile(lockFile);
     return lost;
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;
+    debug?.note(`cannot record that job ${job.jobId} is LOST`, error);
     // No finishedAt until the loss is recorded: each call would return another time.
     return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: null };
   }

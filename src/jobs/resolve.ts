@@ -6,6 +6,7 @@ import { commandLine, optionWords } from "../job/shell-word.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import type { JobStore } from "../store/store.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
@@ -40,6 +41,9 @@ export async function resolve(
   }
   const key = await resolveLatest(context, store, request);
   const { latest, strict, useOverride } = key;
+  debug?.note(
+    `run key ${JSON.stringify(request.runKey)} has ${latest === undefined ? "no job yet" : `job ${latest.jobId}, which is ${latest.status}`}`,
+  );
   if (latest === undefined) return key;
   const isAnswer =
     isActive(latest.status) || answerFor(latest.status, { ...request.policy, strict }) === "return";

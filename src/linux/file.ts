@@ -6,6 +6,7 @@ import { pollFor, POLLOUT } from "./poll.ts";
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
 const O_CREAT = 0o100;
+const O_NOCTTY = 0o400;
 const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
 /** Differs by architecture: asm/fcntl.h. */
@@ -19,6 +20,8 @@ const OPEN_FLAGS = {
   make: O_WRONLY | O_CREAT,
   /** Created if missing; every write goes to the end, whoever else writes. */
   append: O_WRONLY | O_CREAT | O_APPEND,
+  /** As append, but opening never blocks, at a FIFO for example; a terminal does not become ours. */
+  debug: O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY,
   /** A file that must exist, such as those of the kernel. */
   write: O_WRONLY,
   /** A FIFO as its reader and writer at once: opening never blocks, and keeps it open. */

@@ -5,6 +5,7 @@ import { ProcessTable } from "./table.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { SIGCONT, SIGKILL, SIGTERM } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { findProcesses } from "./job-processes.ts";
 
 export const DEFAULT_GRACE_MS = 5_000;
@@ -85,6 +86,7 @@ export class JobHunt implements Hunt {
  */
 export async function endAll(hunt: Hunt, deadline: Deadline): Promise<readonly ProcessStat[]> {
   const deliveries = new Map<string, Delivery>();
+  const killed = new Set<number>();
   for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LONGEST_LOOK_MS)) {
     const alive = hunt.look();
     const missed = alive.length === 0 ? (hunt.missed?.() ?? []) : [];
@@ -96,9 +98,15 @@ export async function endAll(hunt: Hunt, deadline: Deadline): Promise<readonly P
     let inReach = alive.length === 0;
     for (const entry of alive) {
       const key = `${entry.pid} ${entry.startTicks}`;
-      if (time >= killAt) deliveries.set(key, signalProcess(entry, SIGKILL));
-      else if (!deliveries.has(key)) {
+      if (time >= killAt) {
+        deliveries.set(key, signalProcess(entry, SIGKILL));
+        if (debug !== undefined && !killed.has(entry.pid)) {
+          killed.add(entry.pid);
+          debug.note(`KILL to process ${entry.pid}: ${deliveries.get(key)}`);
+        }
+      } else if (!deliveries.has(key)) {
         deliveries.set(key, signalProcess(entry, SIGTERM));
+        debug?.note(`TERM to process ${entry.pid}: ${deliveries.get(key)}`);
         // A stopped process handles TERM only when it continues.
         signalProcess(entry, SIGCONT);
       }

@@ -7,6 +7,7 @@ import { SystemError } from "../linux/ffi/call.ts";
 import { statPath } from "../linux/stat.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "./context.ts";
+import { debug } from "./debug.ts";
 
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
@@ -37,10 +38,12 @@ export class RetryingStore {
           this.#missingSince = undefined;
           return await verb(this.#store);
         }
+        debug?.note("the database is not there");
         if (timeoutMs < Number.POSITIVE_INFINITY || !this.#mayComeBack()) return undefined;
       } catch (error) {
         const known = error instanceof OrchesjobError || error instanceof SystemError;
         if (!known || performance.now() > deadline) throw error;
+        debug?.note(`cannot record: ${error.message}; trying again`);
         if (error instanceof OrchesjobError && error.code === "locked") {
           // SQLite has waited already: try again soon.
           pause = FIRST_PAUSE_MS;
@@ -73,8 +76,9 @@ export class RetryingStore {
   #reset(): void {
     try {
       this.#store?.close();
-    } catch {
+    } catch (error) {
       // We give it up anyway.
+      debug?.note("cannot close the database", error);
     }
     this.#store = undefined;
   }

@@ -4,6 +4,7 @@ import type { NewJob } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
 import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 
 export interface Placement {
   /** The scope that the worker is in. */
@@ -55,10 +56,12 @@ export async function beginMoveIntoScope(
       });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
+      debug?.note(`cannot move the worker into ${unit}`, error);
       if (demanded) throw refusal(why, error);
       if (killer === undefined || !(await endsWithUnit(killer, group))) return NOT_MOVED;
       return { unit: null, warnings: [`the job stays in ${killer} and ends with it: ${why}`] };
     }
+    debug?.note(`moved the worker into ${unit}`);
     const end = findEnd(readControlGroup(worker));
     return { unit, warnings: end === undefined ? [] : [end] };
   };

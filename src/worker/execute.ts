@@ -10,11 +10,12 @@ import { identify } from "../linux/pidfd.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { announceRunning } from "../state/job-lock.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { launch, LaunchError } from "./launch.ts";
-import { toOutcome, UNKNOWN } from "./outcome.ts";
+import { describeEnd, toOutcome, UNKNOWN } from "./outcome.ts";
 import type { PipedOutput } from "./output.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
@@ -65,6 +66,7 @@ export async function execute({
 }: Execution): Promise<Ending> {
   const { job } = memory;
   if (job.cancelRequest !== null) {
+    debug?.note("launches nothing: the job is cancelled already");
     return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
@@ -86,6 +88,7 @@ export async function execute({
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   onExit(pid, (status) => {
     end = { outcome: toOutcome(status), endedAt: now() };
+    debug?.note(`target ${describeEnd(end.outcome)}`);
     signals.end();
     resolve();
   });
@@ -94,6 +97,7 @@ export async function execute({
 
   // Somebody may have replaced the database in which the job was accepted by an older backup.
   const recall = async () => {
+    debug?.note("the database does not know that the job runs: puts the job back");
     const { findOrAdopt } = await import("./adopt.ts");
     return retryingStore.write((store) => findOrAdopt(context, store, memory.job, settleOther));
   };
@@ -101,6 +105,7 @@ export async function execute({
     .write((store) => store.recordTarget(job.jobId, target, now()))
     .then(async (isKnown) => {
       if (isKnown === false && end === undefined) await recall();
+      if (isKnown === true) debug?.note("recorded the target");
       if (end === undefined) announceRunning(WORKER_LOCK_FD);
     });
   let isSettled = false;
@@ -110,6 +115,7 @@ export async function execute({
     releaseMemory();
   };
   wakeUps.hear(async () => {
+    debug?.note("woken by a write to the lock file: looks into the database");
     let found = await retryingStore.write((store) => store.find(job.jobId));
     if (end === undefined && (found === undefined || found.status === "STARTING")) found = await recall();
     if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };

@@ -8,6 +8,7 @@ import { hasCarriageReturn } from "../linux/shell-script.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
 import type { FileStat } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
+import { debug, firstWord } from "../state/debug.ts";
 import { logFiles } from "../state/paths.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
@@ -42,8 +43,14 @@ export function launch(
   const outputs: number[] = [];
   try {
     outputs.push(...(piped?.open() ?? openLogs(context, job)));
-    return spawnTarget(job, outputs, settings);
+    const pid = spawnTarget(job, outputs, settings);
+    debug?.note(`launched target ${pid}: ${firstWord(job.command)}`);
+    return pid;
   } catch (error) {
+    // What the user is told may have more of the command in it.
+    if (error instanceof SystemError && error.action === "execute")
+      debug?.note(`cannot launch ${firstWord(job.command)}: ${describeErrno(error.errno)}`);
+    else debug?.note(`cannot launch ${firstWord(job.command)}`, error);
     piped?.drop();
     throw error instanceof SystemError ? explain(job, settings, error) : error;
   } finally {

@@ -10,3 +10,8 @@ export function toOutcome(status: ExitStatus): Outcome {
   if ("code" in status) return { ...UNKNOWN, exitCode: status.code };
   return { ...UNKNOWN, exitCode: -status.signal, signal: signalName(status.signal) };
 }
+
+/** `ended with exit code 7`, `ended by SIGTERM`. */
+export function describeEnd({ exitCode, signal }: Pick<Outcome, "exitCode" | "signal">): string {
+  return signal === null ? `ended with exit code ${exitCode}` : `ended by ${signal}`;
+}

@@ -2,6 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { spawnCopier } from "./spawn-copier.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { keepAlive } from "../hooks/catch-up.ts";
 import { lacksCopier } from "./output.ts";
 
@@ -22,13 +23,15 @@ export async function catchUpOutput(context: Context, jobs: readonly Job[]): Pro
     if (first === undefined) return;
     for (const jobId of idle) started.add(jobId);
     const pid = spawnCopier(context.home, idle);
+    debug?.note(`spawned copier ${pid} for jobs ${idle.join(", ")}`);
     await keepAlive(
       context,
       pid,
       `orchesjob-copy-${first}.scope`,
       "orchesjob: output of jobs without a worker",
     );
-  } catch {
+  } catch (error) {
+    debug?.note("cannot start a copier", error);
     // The caller asked about a job, and gets the answer in any case.
   }
 }

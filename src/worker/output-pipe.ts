@@ -20,6 +20,7 @@ import {
   writeSome,
 } from "../linux/file.ts";
 import { Readiness } from "../linux/signals.ts";
+import { debug } from "../state/debug.ts";
 
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
@@ -117,6 +118,7 @@ export class PipeCopy {
     } catch (error) {
       // `clean` deletes it.
       if (!(error instanceof SystemError)) throw error;
+      debug?.note("leaves a FIFO behind", error);
     }
     closeFile(this.log);
     this.#ended.resolve();
@@ -126,8 +128,10 @@ export class PipeCopy {
     if (this.#isEnded || this.#isPausing) return;
     const count = this.#copy();
     if (this.#isEnded) return;
-    if (count === undefined) this.#lookAfter(TROUBLE_PAUSE_MS);
-    else if (count === 0) {
+    if (count === undefined) {
+      debug?.note("cannot write a log; trying again");
+      this.#lookAfter(TROUBLE_PAUSE_MS);
+    } else if (count === 0) {
       this.#pause = FIRST_PAUSE_MS;
       // The kernel sends no signal for bytes that came before we asked.
       if (this.#readiness.ask()) this.#lookAfter(0);

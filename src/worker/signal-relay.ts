@@ -1,7 +1,8 @@
 /** Passes the signals that the worker receives on to the command. */
 import { readProcess } from "../linux/self.ts";
-import { FORWARDED_SIGNALS, signalGroup } from "../linux/signals.ts";
+import { FORWARDED_SIGNALS, signalGroup, signalName } from "../linux/signals.ts";
 import { unblock } from "../linux/spawn.ts";
+import { debug } from "../state/debug.ts";
 
 /** systemd signals every thread of the worker: signals within this time count as one, in ms. */
 const ONE_SIGNAL_MS = 5;
@@ -15,6 +16,7 @@ export class SignalRelay {
   constructor() {
     for (const [name, number] of Object.entries(FORWARDED_SIGNALS)) {
       process.on(name, () => {
+        debug?.note(`signal ${name} came`);
         if (this.#group === undefined) this.#early.push(number);
         else void this.#passOn(number);
       });
@@ -34,12 +36,19 @@ export class SignalRelay {
     const target = this.#group === undefined ? undefined : readProcess(this.#group);
     const isHeard = target !== undefined && isHeardBy(target);
     this.#asking.delete(signal);
-    if (this.#group !== undefined && !isHeard) signalGroup(this.#group, signal);
+    if (this.#group === undefined) return;
+    if (!isHeard) signalGroup(this.#group, signal);
+    debug?.note(
+      `signal ${signalName(signal)} ${isHeard ? "not passed on: systemd has sent it to the target, too" : "passed on"}`,
+    );
   }
 
   relayTo(group: number): void {
     this.#group = group;
-    for (const number of this.#early) signalGroup(group, number);
+    for (const number of this.#early) {
+      signalGroup(group, number);
+      debug?.note(`signal ${signalName(number)} passed on`);
+    }
     this.#early = [];
   }
 

@@ -3,6 +3,7 @@ import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "..
 import { environmentForWorker } from "../linux/ffi/environment.ts";
 import { closeAll, spawnProcess } from "../linux/spawn.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/variables.ts";
+import { debugWords } from "../state/debug.ts";
 import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
@@ -11,7 +12,7 @@ export function spawnCopier(home: Home, jobIds: readonly string[]): number {
   // Spawning takes us to the root.
   keepCallersDirectory();
   const nothing = openNothing();
-  const words = ["_copy", "--home", home.path];
+  const words = ["_copy", "--home", home.path, ...debugWords()];
   for (const jobId of jobIds) words.push("--job-id", jobId);
   try {
     return spawnProcess({

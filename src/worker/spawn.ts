@@ -24,6 +24,7 @@ import {
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
 } from "../processes/variables.ts";
+import { debugWords } from "../state/debug.ts";
 import { type Home, homeAt } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
@@ -58,6 +59,7 @@ export function spawnWorker(
   const settings = [
     ...(fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)]),
     ...(directory === undefined ? [] : ["--directory", directory]),
+    ...debugWords(),
   ];
   const gate = makePipe();
   const nothing = openNothing();

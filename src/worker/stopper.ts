@@ -1,9 +1,11 @@
 /** Ends a job early: on cancel or timeout. */
+import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
 import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import type { WorkerHunt } from "./aftermath.ts";
 
 interface Stopped {
@@ -44,6 +46,7 @@ export class Stopper {
     const { target } = this.job;
     if (this.#done !== undefined || target === null) return;
     if (!isOver && (this.hasEnded() || !lives(target))) return;
+    debug?.note(`ends all processes of the job (${reason}), with ${formatExactly(graceMs)} for TERM`);
     this.#deadline = new Deadline(graceMs);
     this.#done = this.#end(reason, this.#deadline, excludedPids);
   }
@@ -56,7 +59,10 @@ export class Stopper {
     const { WorkerHunt } = await import("./aftermath.ts");
     const hunt = new WorkerHunt(this.context, this.job, excludedPids);
     const left = await endAll(hunt, deadline);
-    if (left.length > 0) this.#surrender.resolve();
+    if (left.length > 0) {
+      debug?.note(`cannot end these processes: ${left.map(({ pid }) => pid).join(", ")}`);
+      this.#surrender.resolve();
+    }
     const leftBehind = left.map(({ pid, startTicks }) => ({
       pid,
       startTicks,

@@ -1,6 +1,7 @@
 /** The worker: the one process that executes a job's command. It owns the job from the claim to the result. */
 import type { Job } from "../job/job.ts";
 import { scopeName } from "../job/scope.ts";
+import { EVENTS } from "../job/status.ts";
 import { reap } from "../linux/children.ts";
 import { now } from "../linux/clock.ts";
 import { isInUnit } from "../linux/control-group.ts";
@@ -8,6 +9,7 @@ import { closeFile, removeFile } from "../linux/file.ts";
 import { becomeOrdinary } from "../linux/oom-score.ts";
 import { readIdentity, releaseMemory } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
 import { markClaimed } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
@@ -39,6 +41,7 @@ export async function runWorker(
   const wakeUps = new WakeUps();
   const retryingStore = new RetryingStore(context);
   waitForRelease();
+  debug?.note("was released");
   const worker = readIdentity(process.pid);
   // Ask the kernel: the launcher may have died before it knew whether the move into the scope worked.
   const unit = isInUnit("self", scopeName(jobId)) ? scopeName(jobId) : null;
@@ -51,6 +54,11 @@ export async function runWorker(
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
   }, CLAIM_PATIENCE_MS);
   if (job !== undefined) markClaimed(WORKER_LOCK_FD);
+  debug?.note(
+    job === undefined
+      ? "executes nothing: the job was not accepted, or is claimed already"
+      : "claimed the job",
+  );
   let hookLock: number | undefined;
   let aftermath: Aftermath | undefined;
   const piped =
@@ -73,7 +81,9 @@ export async function runWorker(
     const recorded = await retryingStore.write((store) =>
       store.finish(jobId, event, outcome, target, endedAt, leftBehind),
     );
-    if (recorded === undefined) {
+    if (recorded !== undefined) debug?.note(`recorded ${EVENTS[event].to}`);
+    else {
+      debug?.note("the result was refused: the job is not known, or has an end already; looks");
       const { finishUnknown } = await import("./adopt.ts");
       await retryingStore.write((store) => finishUnknown(store, memory.job, ending));
     }
@@ -81,6 +91,7 @@ export async function runWorker(
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
+  debug?.note("gave the lock back");
   // The hook comes last: those who wait for the job know its end by now, and its key is free.
   if (hookLock !== undefined) {
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
@@ -90,6 +101,7 @@ export async function runWorker(
     await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
   if (aftermath !== undefined) {
+    debug?.note("stays until no process of the job lives");
     retryingStore.disconnect();
     releaseMemory();
     await aftermath();
@@ -101,6 +113,7 @@ export async function runWorker(
 
 /** Copies the output of processes that the command left behind. They become our children when their parents end. */
 async function copyForDaemons(piped: PipedOutput): Promise<void> {
+  debug?.note("copies output until nobody has it open any more");
   process.on("SIGCHLD", reap);
   reap();
   releaseMemory();

@@ -15,7 +15,7 @@ import { basename, dirname, join } from "node:path";
 import manifest from "../../package.json";
 import { ar, gzip, tar, textFile } from "../../scripts/release/archive.ts";
 import { makeRelease } from "../../scripts/release/make.ts";
-import type { Target } from "../../scripts/targets.ts";
+import { type Target, TARGETS } from "../../scripts/targets.ts";
 import { testWith } from "../support/needs.ts";
 import { serveRelease } from "../support/release.ts";
 import { type Finished, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -48,6 +48,10 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(() => own[Symbol.asyncDispose]());
+
+test("nothing is released that cannot run: each target is Linux", () => {
+  expect(TARGETS.filter(({ name, bun }) => !name.startsWith("linux-") || bun !== `bun-${name}`)).toEqual([]);
+});
 
 describe("the containers", () => {
   const FILES = [

@@ -97,7 +97,8 @@ const MASKS: readonly [RegExp, string][] = [
   [/\b(?:\d+[smhd])+( ago|;|$)/g, "AGE$1"],
   [/( ago +)(?:\d+[smhd])+/g, "$1AGE"],
   [/("host": )"[^"]*"/g, '$1"HOST"'],
-  [/\(commit \w+, bun [\d.]+\)/g, "(BUILD)"],
+  [/\b(worker|target|hook) \d+/g, "$1 PID"],
+  [/\(commit \w+(?:, bun [\d.]+)?\)/g, "(BUILD)"],
   [/\b\d+ +(orchesjob\.db|logs)/g, "SIZE $1"],
   [/ {2,}/g, "  "],
 ];

@@ -1,4 +1,4 @@
-import { defineCommand, repeated, required } from "../command.ts";
+import { defineCommand, optional, repeated, required } from "../command.ts";
 
 /** Internal: a command that finds output that nobody copies starts it, detached. */
 export const copy = defineCommand({
@@ -7,6 +7,7 @@ export const copy = defineCommand({
   options: {
     jobIds: repeated("--job-id", "ID", "A job", (text) => text),
     home: required("--home", "DIR", "The state directory", (text) => text),
+    debug: optional("--debug", "FILE", "Where to append what it does", (text) => text),
   },
   examples: [],
   async run({ options: { jobIds }, context }) {

@@ -9,6 +9,7 @@ export const hook = defineCommand({
   options: {
     jobIds: repeated("--job-id", "ID", "A job", (text) => text),
     home: required("--home", "DIR", "The state directory", (text) => text),
+    debug: optional("--debug", "FILE", "Where to append what it does", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
   },
   examples: [],

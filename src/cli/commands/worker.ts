@@ -11,6 +11,7 @@ export const worker = defineCommand({
   options: {
     jobId: required("--job-id", "ID", "The job", (text) => text),
     home: required("--home", "DIR", "The state directory", (text) => text),
+    debug: optional("--debug", "FILE", "Where to append what it does", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
     directory: optional("--directory", "DIR", "Working directory of the command", (text) => text),
   },

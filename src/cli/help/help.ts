@@ -7,6 +7,7 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
   ["TZ", "Time zone of the times that are printed and read"],
   ["NO_COLOR", "If not empty, tables on a terminal have no colours"],
+  ["ORCHESJOB_DEBUG", "A file to which orchesjob appends what it does"],
 ];
 
 const MEANINGS: Record<ErrorCode, string> = {

@@ -8,6 +8,7 @@ export enum ERRNO {
   ENOENT = 2,
   ESRCH = 3,
   EINTR = 4,
+  ENXIO = 6,
   E2BIG = 7,
   ENOEXEC = 8,
   ECHILD = 10,
