@@ -30,10 +30,10 @@ export function callersLimits(): CallersLimits {
   return callers;
 }
 
-/** Opened before the first spawn, which takes us to the root: a second try must find it as well. */
+/** Stays open: a second try must find it as well. */
 let callersDirectory: number | undefined;
 
-/** To be called before anything else is spawned by a process that may yet spawn a worker. */
+/** The directory that we were in at the first call; to be called before anything takes us to the root. */
 export function keepCallersDirectory(): number {
   return (callersDirectory ??= moveUp(openFile(".", "directory")));
 }
