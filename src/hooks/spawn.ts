@@ -1,11 +1,12 @@
 /** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
 import type { Job } from "../job/job.ts";
-import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "../linux/caller.ts";
+import { callersLimits } from "../linux/caller.ts";
 import { SystemError } from "../linux/ffi/call.ts";
-import { environmentForCommand, environmentForWorker, splitVariable } from "../linux/ffi/environment.ts";
+import { environmentForCommand, splitVariable } from "../linux/ffi/environment.ts";
 import { closeFile, makePipe, moveUp, openFile, readInto } from "../linux/file.ts";
+import { spawnOwn } from "../linux/own-process.ts";
 import { SHELL } from "../linux/shell-script.ts";
-import { closeAll, spawnProcess } from "../linux/spawn.ts";
+import { spawnProcess } from "../linux/spawn.ts";
 import { statFd } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
@@ -38,38 +39,29 @@ export function waitAtHookGate(): void {
 export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunner {
   const fileLimit = readCallerFileLimit();
   const settings = fileLimit === undefined ? [] : ["--file-limit", String(fileLimit)];
-  // Spawning takes us to the root.
-  keepCallersDirectory();
-  const nothing = openNothing();
   const gate = makePipe();
   const closed = moveUp(gate.read);
   const first = jobIds[0]!;
   try {
-    const pid = spawnProcess({
-      file: "/proc/self/exe",
-      argv: [
-        ...ownCommand(),
+    const pid = spawnOwn({
+      words: [
         ...["_hook", "--home", home.path, ...settings, ...debugWords()],
         ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
       ],
-      descriptors: [nothing, nothing, nothing, closed],
-      ...callersLimits(),
-      fileLimit,
-      blocked: [],
-      directory: "/",
+      descriptors: [closed],
       // We may be part of another job's command, which this process is not.
-      environment: environmentForWorker([
+      variables: [
         [JOB_ID_VARIABLE, first],
         [HOOK_VARIABLE, first],
         [ANCESTORS_VARIABLE, ""],
-      ]),
+      ],
     });
     return { pid, release: () => closeFile(gate.write) };
   } catch (error) {
     closeFile(gate.write);
     throw error;
   } finally {
-    closeAll([nothing, closed]);
+    closeFile(closed);
   }
 }
 

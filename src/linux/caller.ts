@@ -30,10 +30,10 @@ export function callersLimits(): CallersLimits {
   return callers;
 }
 
-/** Opened before the first spawn, which changes our directory to the root: a second attempt must find the caller's, too. */
+/** Stays open: a second attempt must find it as well. */
 let callersDirectory: number | undefined;
 
-/** Opens the caller's directory. A process that may spawn a worker calls this before it spawns anything. */
+/** The directory that we were in at the first call. A process that may spawn a worker calls this before it changes its directory. */
 export function keepCallersDirectory(): number {
   return (callersDirectory ??= moveUp(openFile(".", "directory")));
 }

@@ -1,7 +1,7 @@
 /**
- * Starting processes with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it at
- * the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
- * descriptors given.
+ * Starting commands and hooks, with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it
+ * at the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
+ * descriptors given. Processes of this program: see own-process.ts.
  */
 import { addressOf, cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { environment, type Environment, pointerVector } from "./ffi/environment.ts";
@@ -97,30 +97,52 @@ function signalSet(signals: readonly number[]): Uint8Array {
 }
 
 const SIG_UNBLOCK = 1;
+const SIG_SETMASK = 2;
 
 /** Lets signals in that our parent has blocked for us; those that came meanwhile arrive now. */
 export function unblock(signals: readonly number[]): void {
   libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }
 
+/** What is spawned meanwhile has exactly these signals blocked. */
+export function withBlocked<T>(signals: readonly number[], spawn: () => T): T {
+  const before = new Uint8Array(SIGSET_BYTES);
+  libc.sigprocmask(SIG_SETMASK, signalSet(signals), before);
+  try {
+    return spawn();
+  } finally {
+    libc.sigprocmask(SIG_SETMASK, before, null);
+  }
+}
+
 const ROOT = cstring("/");
 
-/** What a child can only inherit is set on ourselves for the moment of the spawn. */
 function withAttributes(request: SpawnRequest, spawn: () => number): number {
   const { directory } = request;
   if ((directory === "/" ? libc.chdir(ROOT) : libc.fchdir(directory)) !== 0) {
     throw new SystemError("cannot enter the working directory", lastErrno(), "enter");
   }
-  const ownUmask = libc.umask(request.umask);
-  const restoreFiles = setSoftLimit(RLIMIT_NOFILE, request.fileLimit);
-  const restoreSize = setSoftLimit(RLIMIT_FSIZE, request.fileSizeLimit);
+  try {
+    return withLimits(request, spawn);
+  } finally {
+    libc.chdir(ROOT);
+  }
+}
+
+/** What a child can only inherit is set on ourselves for the moment of the spawn. */
+export function withLimits<T>(
+  { umask, fileLimit, fileSizeLimit }: Pick<SpawnRequest, "umask" | "fileLimit" | "fileSizeLimit">,
+  spawn: () => T,
+): T {
+  const ownUmask = libc.umask(umask);
+  const restoreFiles = setSoftLimit(RLIMIT_NOFILE, fileLimit);
+  const restoreSize = setSoftLimit(RLIMIT_FSIZE, fileSizeLimit);
   try {
     return spawn();
   } finally {
     restoreSize();
     restoreFiles();
     libc.umask(ownUmask);
-    libc.chdir(ROOT);
   }
 }
 

@@ -1,20 +1,15 @@
 /** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { NewJob, ProcessIdentity } from "../job/job.ts";
-import {
-  callersLimits,
-  keepCallersDirectory,
-  nameProcess,
-  openNothing,
-  ownCommand,
-} from "../linux/caller.ts";
+import { keepCallersDirectory, nameProcess } from "../linux/caller.ts";
 import { prctl, SystemError } from "../linux/ffi/call.ts";
-import { environmentForWorker, type Variables } from "../linux/ffi/environment.ts";
+import type { Variables } from "../linux/ffi/environment.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { closeFile, makePipe, moveUp, readInto, readLink } from "../linux/file.ts";
+import { spawnOwn } from "../linux/own-process.ts";
 import { readIdentity } from "../linux/self.ts";
 import { FORWARDED_SIGNALS } from "../linux/signals.ts";
-import { closeAll, describeShortage, spawnProcess } from "../linux/spawn.ts";
+import { closeAll, describeShortage } from "../linux/spawn.ts";
 import { statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
@@ -62,31 +57,22 @@ export function spawnWorker(
     ...debugWords(),
   ];
   const gate = makePipe();
-  const nothing = openNothing();
   const callersDirectory = keepCallersDirectory();
   const closed = moveUp(gate.read);
   let pid: number;
   try {
-    pid = spawnProcess({
-      // Ourselves, even where the file was moved or replaced meanwhile.
-      file: "/proc/self/exe",
-      argv: [...ownCommand(), "_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
-      descriptors: [
-        ...[nothing, nothing, nothing, lock, callersDirectory, closed],
-        ...(input === undefined ? [] : [input]),
-      ],
-      ...callersLimits(),
-      fileLimit,
+    pid = spawnOwn({
+      words: ["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
+      descriptors: [lock, callersDirectory, closed, ...(input === undefined ? [] : [input])],
       // A signal that comes before the worker can pass it on waits, and does not end the worker.
       blocked: Object.values(FORWARDED_SIGNALS),
-      directory: "/",
-      environment: environmentForWorker(jobVariables(job)),
+      variables: jobVariables(job),
     });
   } catch (error) {
     closeFile(gate.write);
     throw explainSpawn(error);
   } finally {
-    closeAll([nothing, closed, lock]);
+    closeAll([closed, lock]);
   }
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }

@@ -43,10 +43,13 @@ test("a debugger's address, which only one process can have, does not cost the j
   });
 });
 
-test("the command has every such variable, in its place and byte for byte", async () => {
+test.each([
+  ["byte for byte", "$(printf 'a\\377\\376z')", "a\xff\xfez"],
+  ["also where all of them are text", "$(printf 'a\\303\\251z')", "a\xc3\xa9z"],
+])("the command has every such variable, in its place, %s", async (_, written, value) => {
   await using box = new Sandbox();
   const script = `
-    exec env -i "ORCHESJOB_HOME=$ORCHESJOB_HOME" A=1 "BUN_RAW=$(printf 'a\\377\\376z')" B=2 NODE_ENV=x NODENAME=y \\
+    exec env -i "ORCHESJOB_HOME=$ORCHESJOB_HOME" A=1 "BUN_RAW=${written}" B=2 NODE_ENV=x NODENAME=y \\
       BUN_CONFIG_VERBOSE_FETCH= mimalloc_verbose=0 C=3 "$@"`;
   const direct = await shell(box, `${script} >direct`, { words: ["cat", "/proc/self/environ"] });
   expect(direct).toMatchObject({ code: 0, stderr: "" });
@@ -55,7 +58,7 @@ test("the command has every such variable, in its place and byte for byte", asyn
   expect(started).toMatchObject({ code: 0, stderr: "" });
   const given = entriesOf(join(box.directory, "direct"));
   const got = entriesOf((JSON.parse(started.stdout) as JobAnswer).stdout_file);
-  expect(given).toContain("BUN_RAW=a\xff\xfez");
+  expect(given).toContain(`BUN_RAW=${value}`);
   expect(got.slice(0, given.length)).toEqual(given);
   expect(got.slice(given.length).filter((entry) => !entry.startsWith("ORCHESJOB_"))).toEqual([]);
 });

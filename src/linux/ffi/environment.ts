@@ -2,7 +2,7 @@
  * The environment as the C library holds it: bytes that we pass on without looking at them. `process.env` cannot serve,
  * because it is text, and a value that is not UTF-8 would change on its way.
  */
-import { dlopen, type Pointer, ptr, read } from "bun:ffi";
+import { CString, dlopen, type Pointer, ptr, read } from "bun:ffi";
 import { cstring } from "./call.ts";
 import { libc, libraryPath } from "./libc.ts";
 
@@ -65,7 +65,8 @@ const STEERING = [
 ];
 
 /** Put before such a name where the variable must reach a command, but not the runtime of who starts it. */
-const HIDDEN = new TextEncoder().encode("ORCHESJOB_HIDDEN_");
+const HIDDEN_PREFIX = "ORCHESJOB_HIDDEN_";
+const HIDDEN = new TextEncoder().encode(HIDDEN_PREFIX);
 
 const EQUALS = 61;
 
@@ -87,6 +88,41 @@ export function environmentForWorker(variables: Variables): Environment {
   return build([...variables, ...RUNTIME_SETTINGS], (entry, start) =>
     STEERING.includes(start) ? hide(entry) : entry,
   );
+}
+
+/** Where it is set, the kernel ends what Bun.spawn has started when we end. */
+const ENDS_CHILDREN = "BUN_FEATURE_FLAG_NO_ORPHANS";
+
+/**
+ * As environmentForWorker, for Bun.spawn. Undefined where Bun.spawn would not pass on exactly that, or would not let the
+ * process outlive us.
+ */
+export function textForWorker(variables: Variables): Record<string, string> | undefined {
+  const added = new Map([...variables, ...RUNTIME_SETTINGS]);
+  const env: Record<string, string> = {};
+  const own = environment();
+  for (let offset = 0; ; offset += 8) {
+    const address = read.ptr(own, offset) as Pointer;
+    if (!address) break;
+    const entry = String(new CString(address));
+    const equals = entry.indexOf("=");
+    const given = entry.slice(0, equals);
+    const name = STEERING.includes(startOf(given)) ? HIDDEN_PREFIX + given : given;
+    const isText = !entry.includes("\uFFFD");
+    // An object has each name once, some of its own, and numbers first.
+    const isKept = equals > 0 && !(name in env) && !/^\d+$/.test(name);
+    if (!isText || !isKept || given === ENDS_CHILDREN) return undefined;
+    env[name] = added.get(name) ?? entry.slice(equals + 1);
+  }
+  for (const [name, value] of added) env[name] = value;
+  return env;
+}
+
+/** As the numbers of STEERING. */
+function startOf(name: string): number {
+  let start = 0;
+  for (let index = 3; index >= 0; index--) start = start * 256 + name.charCodeAt(index);
+  return start;
 }
 
 /** The environment of such a process as it was before it was made for it, with some variables set: the command's. */
