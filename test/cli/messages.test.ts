@@ -1,4 +1,7 @@
-/** What comes from outside does nothing to the terminal of who reads a message: no control character, no turned direction. */
+/**
+ * Text from outside cannot affect the terminal of a person who reads a message: no control characters, no
+ * bidirectional overrides.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -6,11 +9,11 @@ import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** CSI, in one character and in two; what turns the direction of writing; what ends a line. */
+/** CSI in its one- and two-character forms, bidirectional controls, and line separators. */
 const HOSTILE = "\u009b31m\u001b[2J\u202eabc\u2066\u061c\u200f\u2028\u0085\u007f";
 const HARMFUL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
-/** One line, or more, of ours, in which something stands for each of them. */
+/** Expects orchesjob's own lines, with a replacement for each of these characters. */
 function expectHarmless(stderr: string): void {
   expect(stderr).toMatch(/^(orchesjob: [^\n]+\n)+$/);
   expect(stderr).not.toMatch(HARMFUL);
@@ -18,7 +21,7 @@ function expectHarmless(stderr: string): void {
 }
 
 test.each([
-  ["a command that is none", [HOSTILE]],
+  ["an unknown command with hostile characters is shown sanitized", [HOSTILE]],
   ["an option that is none", ["list", `--${HOSTILE}`]],
   ["a value that is none", ["list", "--status", HOSTILE]],
   ["a run key that is not allowed", ["start", "--run-key", HOSTILE, "--", "true"]],
@@ -33,7 +36,7 @@ test.each([
   expectHarmless(stderr);
 });
 
-test("a state directory of such a name, and doctor's table of it", async () => {
+test("a state directory with a hostile name is shown sanitized, also in doctor's table", async () => {
   await using box = new Sandbox();
   const home = join(box.directory, HOSTILE);
   mkdirSync(home);
@@ -45,7 +48,7 @@ test("a state directory of such a name, and doctor's table of it", async () => {
   expect(stdout).not.toMatch(HARMFUL);
 });
 
-test("what is told besides: of a dry run, of a job that is left, of a reason", async () => {
+test("dry runs, jobs that are left alone and reasons are shown sanitized", async () => {
   await using box = new Sandbox();
   const key = "a\u202eb\u2066";
   await box.json(["start", "--run-key", key, "--sync", "--", "true"]);
@@ -54,7 +57,7 @@ test("what is told besides: of a dry run, of a job that is left, of a reason", a
   expect(dry.stderr).toContain("(a·b·, SUCCEEDED)");
 });
 
-test("JSON on stdout has it as it is", async () => {
+test("JSON on stdout has the characters as they are", async () => {
   await using box = new Sandbox();
   const command = ["echo", "\u009b\u202e\u001b"];
   await box.json(["start", "--run-key", "k", "--sync", "--", ...command]);

@@ -1,4 +1,4 @@
-/** The command line: what is understood, and what is refused with exit 2 and a sentence that helps. */
+/** The command line: what it accepts, and what it refuses with exit 2 and a helpful sentence. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
@@ -81,14 +81,14 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["clean with no time", ["clean", "--before", ""], "not a date or time"],
 ];
 
-describe("refused with exit 2, one line, and nothing done", () => {
+describe("refused with exit 2 and one line, and nothing is done", () => {
   test.each(REFUSED)("%s", async (_, words, message) => {
     await using box = new Sandbox();
     expectFailure(await box.run(words), 2, message);
     expect(existsSync(box.home)).toBe(false);
   });
 
-  test("no words at all: the help goes to stderr", async () => {
+  test("without words the help goes to stderr", async () => {
     await using box = new Sandbox();
     const result = await box.run([]);
     expect(result).toMatchObject({ code: 2, stdout: "" });
@@ -134,7 +134,7 @@ describe("understood", () => {
     expect(await box.json(["status", `--run-key=${key}`])).toMatchObject({ run_key: key });
   });
 
-  test("run keys that differ by a blank or by case are two", async () => {
+  test("run keys that differ by a blank or by case are different", async () => {
     await using box = new Sandbox();
     const ids = new Set<string>();
     for (const key of ["k", "K", "k ", " k"])
