@@ -1,6 +1,6 @@
 /**
- * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here share;
- * each has units, run keys and users of its own.
+ * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here
+ * share; each has its own units, run keys and users.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
 import type { HookedJob } from "../support/hooks.ts";
@@ -31,7 +31,7 @@ function inSystemd(name: string, body: () => Promise<void>): void {
   testWith(["systemd"], name, body, TEST_TIMEOUT_MS);
 }
 
-/** The service's own ExecStart lines, each a call of orchesjob. */
+/** The service's ExecStart lines, each a call of orchesjob. */
 function service(type: string, calls: readonly string[], settings: readonly string[] = []): string {
   const lines = calls.map((call) => `ExecStart=${PROGRAM} ${call}`);
   return ["[Service]", `Type=${type}`, ...lines, ...settings, ""].join("\n");
@@ -41,7 +41,7 @@ function job(key: string): Promise<JobAnswer> {
   return machine.json(["status", "--run-key", key]);
 }
 
-/** The newest job of the key, which must run; its unit. */
+/** Expects the newest job of the key to run; returns its unit. */
 async function runningUnit(key: string): Promise<string | null> {
   const { status, unit, worker_pid, target_pid } = await job(key);
   expect(status).toBe("RUNNING");
@@ -53,7 +53,7 @@ function cancel(...keys: readonly string[]): Promise<unknown> {
   return Promise.all(keys.map((key) => machine.json(["cancel", "--run-key", key])));
 }
 
-/** Where a process is in systemd's tree. */
+/** The control group of a process. */
 async function groupOf(pid: number | null): Promise<string> {
   return (await machine.must(["grep", "^0::", `/proc/${pid}/cgroup`])).trim().slice("0::".length);
 }
@@ -149,7 +149,7 @@ describe("an asynchronous start", () => {
       "the trap is set",
       async () => (await machine.must([PROGRAM, "logs", "--run-key", "disk"], there)) === "ready\n",
     );
-    // As at a shutdown: all that has to go, in one transaction.
+    // As at a shutdown: stops everything concerned in one transaction.
     await machine.units({ "end.target": `[Unit]\nConflicts=srv-jobs.mount ${unit}\n` });
     await machine.must(["systemctl", "start", "end.target"]);
     await until("both are stopped", async () => {
@@ -206,7 +206,7 @@ describe("a caller that waits", () => {
         signal: "SIGTERM",
         unit: null,
       });
-    // run is the command to its unit, wherever that lives; start is only somebody who waits.
+    // run stands for the command in its unit, wherever the command lives; start only waits.
     expect(await machine.json(["wait", "--run-key", "inside"])).toMatchObject({
       status: "FAILED",
       signal: "SIGTERM",
@@ -218,7 +218,7 @@ describe("a caller that waits", () => {
 });
 
 describe("properties", () => {
-  inSystemd("are in force for the command, and again in a rerun, until others are given", async () => {
+  inSystemd("apply to the command, and again in a rerun, until others are given", async () => {
     const show = `cat /proc/self/cgroup; sleep 600`;
     const limited = await machine.json([
       ...["start", "--run-key", "limited", "--property", "MemoryMax=200M", "--property=Slice=batch.slice"],
@@ -252,7 +252,7 @@ describe("properties", () => {
       ["MemoryMax=64Q", 2, /Failed to parse MemoryMax=64Q/],
       ["LimitNOFILE=3", 2, /Unknown assignment: LimitNOFILE=3/],
       ["Slice=no/slice", 2, /slice/i],
-      // So small that not even its first process fits.
+      // Too small even for the scope's first process.
       ["MemoryMax=100K", 2, /is a limit too small/],
     ];
     const results = await Promise.all(
@@ -294,7 +294,7 @@ describe("properties", () => {
   inSystemd("no limit is noted that nobody would keep", async () => {
     await machine.startUserManager();
     const home = { ORCHESJOB_HOME: `${TESTER.home}/limits` };
-    // A user's manager is given no controller for devices.
+    // A user's manager gets no controller for devices.
     const result = await machine.run(
       [PROGRAM, "start", "--run-key", "io", "--property", "IOWeight=50", "--", "sleep", "600"],
       { asTester: true, env: home },
@@ -331,7 +331,7 @@ describe("memory", () => {
 
   testWith(
     ["systemd", "python3"],
-    "a command that bears the loss of a child has succeeded",
+    "a command that survives the loss of a child has succeeded",
     async () => {
       const script = `${HOG}; true`;
       const limited = ["run", "--run-key", "bears", "--property", "MemoryMax=64M", "--", "sh", "-c", script];
@@ -354,7 +354,7 @@ describe("memory", () => {
     await machine.must(["systemctl", "start", "score.service"]);
     const { worker_pid } = await job("score");
     expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
-    // Only who may lower it can: a machine may lack the right (CAP_SYS_RESOURCE).
+    // Lowering it takes a right that a machine may lack (CAP_SYS_RESOURCE).
     const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
     if (!mayLower) console.error("not seen, for want of CAP_SYS_RESOURCE: the worker's score");
     const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
@@ -401,7 +401,7 @@ describe("a user who is not root", () => {
     await machine.units({
       "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),
     });
-    // Who would soon stop a manager that nobody needs.
+    // logind would soon stop a manager that no session needs.
     await machine.must(["systemctl", "stop", "systemd-logind.service"]);
     await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
     await machine.must(["systemctl", "start", "ending.service"]);
@@ -416,7 +416,7 @@ describe("a user who is not root", () => {
     expect(await machine.journal("ending.service")).toContain(
       `"the job stays in ending.service and ends with it: user tester has no running service manager; to keep one running: loginctl enable-linger tester"`,
     );
-    // As cron and sshd are: what they have started goes on, so there is nothing to warn of.
+    // Like cron and sshd: what they have started continues, so there is nothing to warn about.
     await machine.units({
       "going.service": service(
         "oneshot",
@@ -443,12 +443,12 @@ describe("a user who is not root", () => {
 });
 
 describe("a login session", () => {
-  /** An exit code of nobody else's. */
+  /** An exit code that nothing else has. */
   const NO_SESSION = 99;
 
   /**
-   * What a login runs, over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. PAM lets one in where
-   * logind does not answer in time, but then there is no session, and nothing to see.
+   * Runs a command in a login over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. If
+   * logind does not answer in time, PAM lets the user in without a session, which would test nothing.
    */
   async function login(command: string): Promise<string> {
     const quiet = [
@@ -486,7 +486,7 @@ describe("a login session", () => {
     await machine.startUserManager();
   }
 
-  /** Nobody is logged in. A session that has processes left stays, as one that is closing. */
+  /** Waits until nobody is logged in. A session with remaining processes stays, in the state closing. */
   async function everybodyLeft(): Promise<void> {
     const states =
       "loginctl list-sessions --no-legend | while read -r id _; do loginctl show-session -p State $id; done";
@@ -498,7 +498,7 @@ describe("a login session", () => {
 
   testWith(
     ["systemd", "sshd", "pam_systemd"],
-    "whose processes logind kills does not take the job with it, and another leaves it where it is",
+    "whose processes logind kills does not take the job with it; in any other session the job stays",
     async () => {
       await prepare();
       const start = `ORCHESJOB_HOME=$HOME/logins ${PROGRAM} start --run-key`;
@@ -509,7 +509,7 @@ describe("a login session", () => {
         });
       const where = "sh -c 'grep ^0:: /proc/self/cgroup >&2; exec sleep 600'";
 
-      // The default of most distributions: nobody is killed.
+      // The default of most distributions: logind kills nothing.
       const stays = JSON.parse(await login(`${start} stays -- ${where}`)) as JobAnswer;
       await everybodyLeft();
       expect(stays).toMatchObject({ unit: null, warnings: [] });
@@ -522,7 +522,7 @@ describe("a login session", () => {
       const watched = JSON.parse(await login(`sleep 599 >/dev/null 2>&1 & ${start} watched --sync -- true`));
       expect(watched).toMatchObject({ unit: `orchesjob-${(watched as JobAnswer).job_id}.scope` });
       await everybodyLeft();
-      // What was left behind beside it shows that the session was really swept.
+      // What was left behind beside it shows that logind has killed the session's processes.
       await until(
         "the others are dead",
         async () => (await machine.run(["pgrep", "-fx", "sleep 599"])).code === 1,
@@ -531,7 +531,7 @@ describe("a login session", () => {
       expect((await status("moved")).status).toBe("RUNNING");
       await machine.must(["test", "-e", `/proc/${moved.target_pid}`]);
 
-      // Others are spared by name.
+      // Other users are excluded by name.
       machine.writeFile(
         "/run/systemd/logind.conf.d/only.conf",
         `[Login]\nKillOnlyUsers=root daemon\n# KillOnlyUsers=${TESTER.name}\n`,

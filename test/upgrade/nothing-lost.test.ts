@@ -1,4 +1,4 @@
-/** A directory of either Python version opens by whichever command comes first, and nothing of it is lost. */
+/** Any command can be the first to open a directory of either Python version, and nothing of it is lost. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, rmSync, statSync } from "node:fs";
@@ -81,7 +81,7 @@ for (const version of PYTHON_VERSIONS) {
     expect(lost).toMatchObject({ status: "LOST", lost_reason: "unknown", finished_at_detected: true });
   });
 
-  test(`${version}: the old database is kept, whole and the owner's alone, until clean`, async () => {
+  test(`${version}: the old database is kept, whole and readable for its owner alone, until clean`, async () => {
     await using box = new Sandbox();
     const old = unpackPython(box, version);
     await box.run(["status", "--run-key", "missing"]);
@@ -121,7 +121,7 @@ test("1.1.0: a job of the first hours of 1970 (a machine without a clock) keeps 
   expect(stdout).toContain('orchesjob_last_success_timestamp_seconds{run_key="nightly-backup"} 7200\n');
 });
 
-test("a job of ours keeps the first hours of 1970, too", async () => {
+test("a job of ours also keeps times in the first hours of 1970", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   edit(box, "update job_records set started_at = 1000000, finished_at = 2500000");
