@@ -38,7 +38,7 @@ test.each([
   { LC_ALL: "C.ISO-8859-1", LANG: "de_DE.UTF-8" },
   // A glibc locale without a charset means ISO-8859-1.
   { LANG: "de_DE" },
-])("in ASCII: %j", async (locale) => {
+])("JSON is in ASCII with %j", async (locale) => {
   await using box = new Sandbox();
   for (const text of await answers(box, locale)) {
     expect(text).toMatch(/^[\0-\x7f]*$/);
@@ -57,7 +57,7 @@ test.each([
   { LC_ALL: "C.UTF-8" },
   { LC_CTYPE: "ja_JP.utf8", LANG: "ja_JP.EUC-JP" },
   { LC_ALL: "", LC_CTYPE: "", LANG: "de_DE.UTF-8@euro" },
-])("as they are: %j", async (locale) => {
+])("JSON has the characters as they are with %j", async (locale) => {
   await using box = new Sandbox();
   for (const text of await answers(box, locale)) {
     for (const word of WORDS) expect(text).toContain(word);

@@ -12,7 +12,7 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 setDefaultTimeout(TIMEOUT_MS);
 
 /** Makes the commands in `tools`, which is in PATH; the working directory is its parent. */
-function furnish(box: Sandbox): Record<string, string> {
+function makeTools(box: Sandbox): Record<string, string> {
   const tools = join(box.directory, "tools");
   mkdirSync(join(tools, "folder"), { recursive: true });
   writeFileSync(join(tools, "plain"), "not for running\n", { mode: 0o644 });
@@ -54,7 +54,7 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
 describe("the job is FAILED with exit_code -1 and the reason", () => {
   test.each(FAILURES)("%s", async (_, command, error) => {
     await using box = new Sandbox();
-    const env = furnish(box);
+    const env = makeTools(box);
     const file = command.replace("$TOOLS", join(box.directory, "tools"));
     for (const mode of [[], ["--sync"]]) {
       const { stdout, stderr, code } = await box.run(["start", "--run-key", "k", ...mode, "--", file, "x"], {
@@ -116,7 +116,7 @@ test("a command's own exit code of 255 or 127 is not a launch failure", async ()
 
 test("a command is found in PATH behind entries of the same name that cannot be executed", async () => {
   await using box = new Sandbox();
-  const env = furnish(box);
+  const env = makeTools(box);
   const better = join(box.directory, "better");
   mkdirSync(better);
   writeFileSync(join(better, "plain"), "#!/bin/sh\necho better\n", { mode: 0o755 });

@@ -14,7 +14,7 @@ const HOSTILE = "\u009b31m\u001b[2J\u202eabc\u2066\u061c\u200f\u2028\u0085\u007f
 const HARMFUL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 /** Expects orchesjob's own lines, with a replacement for each of these characters. */
-function expectHarmless(stderr: string): void {
+function expectSanitized(stderr: string): void {
   expect(stderr).toMatch(/^(orchesjob: [^\n]+\n)+$/);
   expect(stderr).not.toMatch(HARMFUL);
   expect(stderr).toContain("·");
@@ -33,7 +33,7 @@ test.each([
   await using box = new Sandbox();
   const { code, stderr } = await box.run(words);
   expect(code).toBeGreaterThan(0);
-  expectHarmless(stderr);
+  expectSanitized(stderr);
 });
 
 test("a state directory with a hostile name is shown sanitized, also in doctor's table", async () => {
@@ -42,7 +42,7 @@ test("a state directory with a hostile name is shown sanitized, also in doctor's
   mkdirSync(home);
   chmodSync(home, 0o777);
   const env = { ORCHESJOB_HOME: home };
-  expectHarmless((await box.run(["list"], { env })).stderr);
+  expectSanitized((await box.run(["list"], { env })).stderr);
   const { stdout } = await box.run(["doctor", "--format", "table"], { env });
   expect(stdout).toContain("·");
   expect(stdout).not.toMatch(HARMFUL);
@@ -53,7 +53,7 @@ test("dry runs, jobs that are left alone and reasons are shown sanitized", async
   const key = "a\u202eb\u2066";
   await box.json(["start", "--run-key", key, "--sync", "--", "true"]);
   const dry = await box.run(["clean", "--keep", "0", "--dry-run"]);
-  expectHarmless(dry.stderr);
+  expectSanitized(dry.stderr);
   expect(dry.stderr).toContain("(a·b·, SUCCEEDED)");
 });
 

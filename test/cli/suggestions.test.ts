@@ -113,7 +113,7 @@ test.each([
   [["source", "profile"], "it is a shell command, not a program; run: sh -c 'source profile'"],
   [["no-such-command"], /is in no directory of PATH\n$/],
   [["no such command", "with words"], /is in no directory of PATH\n$/],
-])("run -- %j is told what to type", async (command, message) => {
+])("run -- %j prints what to type", async (command, message) => {
   await using box = new Sandbox();
   expectFailure(await box.run(["run", "--run-key", "k", "--", ...command]), 127, message);
 });

@@ -87,7 +87,7 @@ testWith(
 
 for (const version of PYTHON_VERSIONS) {
   test(`a directory of Python ${version} under that umask: one chmod, or doctor --fix, and everything is there`, async () => {
-    for (const mend of ["chmod", "doctor"]) {
+    for (const by of ["chmod", "doctor"]) {
       await using box = new Sandbox();
       const { jobs } = unpackPython(box, version);
       writeFileSync(join(box.home, "reservations.db"), "a client's");
@@ -96,7 +96,7 @@ for (const version of PYTHON_VERSIONS) {
         chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o775 : 0o664);
       chmodSync(box.home, 0o775);
       expect((await box.run(START)).stderr).toEndWith(`; run: chmod 700 ${box.home}\n`);
-      if (mend === "chmod") chmodSync(box.home, 0o700);
+      if (by === "chmod") chmodSync(box.home, 0o700);
       else {
         const fixed = judge(await box.run(["doctor", "--fix"]));
         expect(fixed.of("state_directory").fixed).toBe(`chmod 700 ${box.home}`);

@@ -103,7 +103,7 @@ test.each([
   ["text", "TEXT=1"],
   ["not text", String.raw`"RAW=$(printf '\377')"`],
 ])(
-  "a worker that a job starts names its own job to whoever looks, in an environment that is %s",
+  "the environment of a worker started by a job names the worker's own job, if it is %s",
   async (_, entry) => {
     await using box = new Sandbox();
     const script = `exec env ${entry} "$0" start --run-key inner --sync -- sh -c 'cat /proc/$PPID/environ'`;

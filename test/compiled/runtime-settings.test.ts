@@ -52,7 +52,7 @@ test.each([
   ["one that is no text", ["BUN_GC_TIMER_DISABLE=%ff%01%fe"]],
   ["one without a value", ["BUN_GC_TIMER_DISABLE"]],
   ["names that only begin so", ["BUN_GC_TIMER_DISABLED=1", "BUN_GC_TIMER_DISABLE.old=1"]],
-] as const)("what the caller has set is the command's: %s", async (_, entries) => {
+] as const)("the command gets what the caller has set: %s", async (_, entries) => {
   await using box = new Sandbox();
   const expected = entries
     .filter((entry) => !entry.startsWith("OTHER"))

@@ -8,7 +8,7 @@ import { type HookedJob, lineIn } from "../support/hooks.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
 import { type JobAnswer, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { type Fault, strike, strikeWorker } from "../support/strace.ts";
-import { readTestimony, untilQuiet, witness } from "../support/witness.ts";
+import { readExecutions, untilQuiet, witness } from "../support/witness.ts";
 import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ async function judgeHook(scene: Scene): Promise<void> {
     return history.every((job) => job.on_exit_finished_at !== null) && history;
   });
   await untilQuiet(scene);
-  const { started, ended, overlapping } = readTestimony(scene, "k");
+  const { started, ended, overlapping } = readExecutions(scene, "k");
   expect(overlapping).toEqual([]);
   // A job whose start was interrupted has a hook too; a start that accepted no job has none.
   for (const { job_id } of jobs) expect(ended).toContain(job_id);

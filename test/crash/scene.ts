@@ -6,7 +6,7 @@ import { expect } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { type Finished, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { type Hit } from "../support/strace.ts";
-import { readTestimony, untilQuiet, witness } from "../support/witness.ts";
+import { readExecutions, untilQuiet, witness } from "../support/witness.ts";
 
 export class Scene extends Sandbox {
   readonly gate: Gate;
@@ -89,7 +89,7 @@ export function checkNothingLost(before: readonly JobAnswer[], after: readonly J
 
 /** Checks the whole history of a key without active jobs against what the executions recorded. */
 export function checkHistory(history: readonly JobAnswer[], box: Sandbox, runKey = "k"): void {
-  const { started } = readTestimony(box, runKey);
+  const { started } = readExecutions(box, runKey);
   expect(history.map((job) => job.attempt_no)).toEqual(history.map((_, index) => history.length - index));
   const known = history.map((job) => job.job_id);
   expect(started.filter((id) => !known.includes(id))).toEqual([]);
@@ -98,7 +98,7 @@ export function checkHistory(history: readonly JobAnswer[], box: Sandbox, runKey
 
 /** The same for some jobs of a key that are not active. */
 export function checkExecutions(jobs: readonly JobAnswer[], box: Sandbox, runKey: string): void {
-  const { started, ended, overlapping } = readTestimony(box, runKey);
+  const { started, ended, overlapping } = readExecutions(box, runKey);
   expect(overlapping).toEqual([]);
   expect(new Set(started).size).toBe(started.length);
   for (const job of jobs) {

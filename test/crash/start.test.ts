@@ -6,7 +6,7 @@ import { setDefaultTimeout } from "bun:test";
 import { openDatabase } from "../support/database.ts";
 import { findProcesses } from "../support/processes.ts";
 import { TIMEOUT_MS, until } from "../support/sandbox.ts";
-import { readTestimony } from "../support/witness.ts";
+import { readExecutions } from "../support/witness.ts";
 import { strikeCommand, usedDirectory } from "./acts.ts";
 import { testSweep } from "./sweep.ts";
 
@@ -54,7 +54,7 @@ testSweep(
       await START(scene, fault);
       await until(
         "the worker has run the command, or found no job",
-        () => readTestimony(scene, "k").started.length > 1 || findProcesses(scene, "_worker").length === 0,
+        () => readExecutions(scene, "k").started.length > 1 || findProcesses(scene, "_worker").length === 0,
       );
     },
     long: true,

@@ -9,7 +9,7 @@ import { has } from "../support/needs.ts";
 import { BINARY, isAlive, type JobAnswer, TIMEOUT_MS } from "../support/sandbox.ts";
 import { type Fault, strike, strikeWorker } from "../support/strace.ts";
 import { openToAll, OUT_OF_REACH, WITHOUT_KILL } from "../support/unending.ts";
-import { readTestimony, witness } from "../support/witness.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
 
@@ -28,8 +28,8 @@ function startWords(scene: Scene): string[] {
 
 /** The pid of the command, if it lives. */
 function livingCommand(scene: Scene): number | undefined {
-  if (readTestimony(scene, "k").started.length === 0) return undefined;
-  const text = readFileSync(join(scene.directory, "testimony.k"), "utf8");
+  if (readExecutions(scene, "k").started.length === 0) return undefined;
+  const text = readFileSync(join(scene.directory, "executions.k"), "utf8");
   const pid = Number(/^start \S+ (\d+)$/m.exec(text)?.[1]);
   return isAlive(pid) ? pid : undefined;
 }

@@ -6,7 +6,7 @@ import { expect, setDefaultTimeout } from "bun:test";
 import type { JobAnswer } from "../support/sandbox.ts";
 import { type Fault, strikeWorker } from "../support/strace.ts";
 import { checkManners, judge, type Scene } from "./scene.ts";
-import { readTestimony } from "../support/witness.ts";
+import { readExecutions } from "../support/witness.ts";
 import { testSweep } from "./sweep.ts";
 import { TIMEOUT_MS } from "../support/sandbox.ts";
 
@@ -40,7 +40,7 @@ testSweep("a worker whose calls fail records the true result", "failing", {
   strike: strikeWorkerAnd((scene) => scene.gate.open()),
   async judge(scene) {
     const [job] = await scene.history();
-    if (readTestimony(scene, "k").ended.length > 0) expect(job).toMatchObject({ status: "SUCCEEDED" });
+    if (readExecutions(scene, "k").ended.length > 0) expect(job).toMatchObject({ status: "SUCCEEDED" });
     await judge(scene);
   },
 });

@@ -34,7 +34,7 @@ const SENTENCE = /^orchesjob: [^\n]+\n$/;
 const TRACE = /\bat [\w./]+[:(]|SQLiteError|Error:|node:|bunfs/;
 
 /** Every command refuses; the database is unchanged; nothing runs. */
-async function expectRefused(box: Sandbox, wayOut: RegExp, codes: readonly number[] = [1, 4]): Promise<void> {
+async function expectRefused(box: Sandbox, hint: RegExp, codes: readonly number[] = [1, 4]): Promise<void> {
   const before = readFileSync(pathOf(box));
   for (const command of COMMANDS) {
     const result = await box.run(command);
@@ -42,7 +42,7 @@ async function expectRefused(box: Sandbox, wayOut: RegExp, codes: readonly numbe
     expect(result.stdout).toBe("");
     expect(result.stderr).toMatch(SENTENCE);
     expect(result.stderr).not.toMatch(TRACE);
-    expect(result.stderr).toMatch(wayOut);
+    expect(result.stderr).toMatch(hint);
   }
   expect(readFileSync(pathOf(box)).equals(before)).toBe(true);
   await until("no worker is left", () => findProcesses(box, "_worker").length === 0);

@@ -25,13 +25,13 @@ const OPEN_PLACE =
   /^orchesjob: (\S+\/open), on the path to the state directory \S+, is writable by anyone \(owner \S+, mode 777\), who could put something else there; run: chmod \+t \1, or set ORCHESJOB_HOME/;
 
 /** Every command refuses with exit 4 and the hint; nothing below `place` is made, changed or deleted. */
-async function expectRefused(box: Sandbox, place: string, wayOut: RegExp, home = box.home): Promise<void> {
+async function expectRefused(box: Sandbox, place: string, hint: RegExp, home = box.home): Promise<void> {
   const before = snapshot(place);
   for (const command of COMMANDS) {
     const result = await box.run(command, { env: { ORCHESJOB_HOME: home } });
     expect(result).toMatchObject({ code: 4, stdout: "" });
     expect(result.stderr).toMatch(/^orchesjob: [^\n]+\n$/);
-    expect(result.stderr).toMatch(wayOut);
+    expect(result.stderr).toMatch(hint);
   }
   expect(snapshot(place)).toEqual(before);
 }

@@ -218,8 +218,8 @@ test("while a job's worker is stopped, nothing starts and every look-up says why
   expect(existsSync(join(box.home, "locks", job.job_id))).toBe(true);
 
   process.kill(job.worker_pid!, "SIGCONT");
-  const mended = (await diagnose(box, ["--fix"])).of("workers");
-  expect(mended).toMatchObject({ status: "ok", message: "1 active, each with its worker" });
+  const repaired = (await diagnose(box, ["--fix"])).of("workers");
+  expect(repaired).toMatchObject({ status: "ok", message: "1 active, each with its worker" });
   expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({ existing: true });
   gate.open();
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 5 });

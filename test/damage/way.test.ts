@@ -32,7 +32,7 @@ const WWW_DATA = 33;
 const at = (home: string) => ({ env: { ORCHESJOB_HOME: home } });
 
 /** Expects a refusal because of `part`, which the message names with its owner and mode. */
-function expectRisk(result: Finished, part: string, why: RegExp, wayOut: RegExp): void {
+function expectRisk(result: Finished, part: string, why: RegExp, hint: RegExp): void {
   expect(result).toMatchObject({ code: 4, stdout: "" });
   const [, named, reason, advice] =
     /^orchesjob: (\S+), on the path to [^,]+, (.*), who could put something else there; (.*)\n$/.exec(
@@ -40,7 +40,7 @@ function expectRisk(result: Finished, part: string, why: RegExp, wayOut: RegExp)
     ) ?? [];
   expect(named).toBe(part);
   expect(reason).toMatch(why);
-  expect(advice).toMatch(wayOut);
+  expect(advice).toMatch(hint);
 }
 
 /** Makes nested directories; the first has this owner, group and mode, and the others root's usual ones. */
@@ -286,7 +286,7 @@ describe("what is in the directory", () => {
 
   const LOOK = ["status", "--run-key", "k"];
 
-  for (const [name, mode, above, mend] of [
+  for (const [name, mode, above, fix] of [
     ["orchesjob.db", 0o666, 0o700, "chmod 600 HOME/orchesjob.db*"],
     ["orchesjob.db", 0o664, 0o755, "chmod 600 HOME/orchesjob.db*"],
     ["logs", 0o777, 0o700, "chmod 700 HOME/logs"],
@@ -301,7 +301,7 @@ describe("what is in the directory", () => {
         const { code, stdout, stderr } = await box.run(words);
         expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
         expect(stderr).toContain(`${name} is writable by others (mode ${mode.toString(8)})`);
-        expect(stderr).toEndWith(`; run: ${mend.replace("HOME", box.home)}\n`);
+        expect(stderr).toEndWith(`; run: ${fix.replace("HOME", box.home)}\n`);
       }
       expect(judge(await box.run(["doctor"])).of("permissions").status).toBe("problem");
       expect(judge(await box.run(["doctor", "--fix"])).of("permissions")).toMatchObject({
@@ -380,13 +380,13 @@ describe("what is in the directory", () => {
     const shared = join(box.directory, "shared");
     mkdirSync(shared);
     symlinkSync(shared, box.home);
-    for (const [mode, wayOut] of [
+    for (const [mode, hint] of [
       [0o1777, "set ORCHESJOB_HOME to a directory of its own"],
       [0o777, `run: chmod 700 ${shared}`],
     ] as const) {
       chmodSync(shared, mode);
       expect((await box.run(START)).stderr).toBe(
-        `orchesjob: the state directory ${box.home}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could run commands in your name; ${wayOut}\n`,
+        `orchesjob: the state directory ${box.home}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could run commands in your name; ${hint}\n`,
       );
     }
   });

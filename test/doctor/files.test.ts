@@ -148,8 +148,8 @@ describe("modes", () => {
     expect(named.way_out).toStartWith(`${box.job.stdout_file} has a second name`);
     chmodSync(elsewhere, 0o755);
     chmodSync(box.job.stderr_file, 0o644);
-    const mended = (await diagnose(box, ["--fix"])).of("permissions");
-    expect(mended).toMatchObject({
+    const repaired = (await diagnose(box, ["--fix"])).of("permissions");
+    expect(repaired).toMatchObject({
       status: "warning",
       fixed: `set modes: 0600 ${box.job.stderr_file}`,
     });

@@ -13,10 +13,10 @@ setDefaultTimeout(TIMEOUT_MS);
 const START = ["start", "--run-key", "pay", "--sync", "--", "true"] as const;
 
 /** The refusal must name root's living processes, with the command to end them. */
-function expectRefused(refused: Finished, why: RegExp, wayOut: RegExp): void {
+function expectRefused(refused: Finished, why: RegExp, hint: RegExp): void {
   expect(refused).toMatchObject({ code: 4, stdout: "" });
   expect(refused.stderr).toMatch(why);
-  expect(refused.stderr).toMatch(wayOut);
+  expect(refused.stderr).toMatch(hint);
   expect(refused.stderr).not.toContain("another container");
 }
 
@@ -25,13 +25,13 @@ async function expectGuarded(
   user: Sudoer,
   why: RegExp,
   ended: Partial<JobAnswer>,
-  wayOut = /sudo kill \d+/,
+  hint = /sudo kill \d+/,
 ): Promise<void> {
   const job = await user.status();
   expect(job).toMatchObject(ended);
   expect(job.orphan_pids).not.toEqual([]);
   expect(job.orphan_pids.filter((pid) => !isAlive(pid))).toEqual([]);
-  expectRefused(await user.run(...START), why, wayOut);
+  expectRefused(await user.run(...START), why, hint);
   const kept = await user.run("clean", "--keep", "0");
   expect(JSON.parse(kept.stdout)).toMatchObject({ deleted: 0 });
   expect(kept.stderr).toContain(`job ${job.job_id} is kept: its command still runs`);

@@ -16,7 +16,7 @@ import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { findProcesses, killAndWait, killWorker, stop } from "../support/processes.ts";
 import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
-import { readTestimony, witness } from "../support/witness.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -46,7 +46,7 @@ test.each([
   ["run", (key: string) => ["run", "--run-key", key, "--", "true"]],
   ["rerun", (key: string) => ["rerun", "--sync", "--run-key", key]],
   ["clean", () => ["clean", "--before", "2999-01-01"]],
-])("%s has an overdue hook run, and says nothing of it", async (_, args) => {
+])("%s starts an overdue hook, without a message", async (_, args) => {
   await using box = new Sandbox();
   const { job_id } = await jobWithDeadHook(box, "k", "pwd; echo again");
   const result = await box.run(args("k"));
@@ -93,11 +93,11 @@ test("a hook that outlived its runner ends before the hook runs again: never two
   });
   // The runner waits as long as the first run; a second runner waits for it.
   await box.run(["list"]);
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k").started).toHaveLength(1);
   expect(isAlive(runner!)).toBe(true);
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
-  const { started, ended, overlapping } = readTestimony(box, "k");
+  const { started, ended, overlapping } = readExecutions(box, "k");
   expect({ started: started.length, ended: ended.length, overlapping }).toEqual({
     ...{ started: 2, ended: 2, overlapping: [] },
   });
@@ -136,10 +136,10 @@ test("a hook that outlived its runner is waited for even if its output goes else
   await until("the runner has begun", () => openFiles(runner).includes(log));
   const before = sleepsOf(runner);
   await until("the runner has looked some times", () => sleepsOf(runner) > before + 4);
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k").started).toHaveLength(1);
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
-  expect(readTestimony(box, "k").overlapping).toEqual([]);
+  expect(readExecutions(box, "k").overlapping).toEqual([]);
 });
 
 test("a hook whose runner dies while it begins still reads the whole job", async () => {
@@ -232,8 +232,8 @@ test("deleting a hook's lock file does not cause a second run", async () => {
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
   await until("nobody is left", () => box.processes().length === 0);
-  expect(readTestimony(box, "k")).toMatchObject({ overlapping: [] });
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k")).toMatchObject({ overlapping: [] });
+  expect(readExecutions(box, "k").started).toHaveLength(1);
 });
 
 test("a cancel in place of a worker that cannot respond also runs the hook", async () => {

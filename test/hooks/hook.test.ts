@@ -10,7 +10,7 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const TELL = 'echo "$ORCHESJOB_STATUS,$ORCHESJOB_EXIT_CODE"';
+const PRINT_RESULT = 'echo "$ORCHESJOB_STATUS,$ORCHESJOB_EXIT_CODE"';
 
 /** What the hook has written. */
 function words(job: HookedJob): string {
@@ -24,12 +24,12 @@ test.each([
   ["FAILED,-1", ["--", "./no-such-file"]],
   ["FAILED,-1", ["--cwd", "/no/such/directory", "--", "true"]],
   ["FAILED,-15", ["--timeout", "1", "--", "sleep", "60"]],
-])("a hook is told how the job has ended: %s, of %j", async (told, args) => {
+])("a hook gets the job's status and exit code: %s, of %j", async (told, args) => {
   await using box = new Sandbox();
-  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", TELL, ...args]);
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", PRINT_RESULT, ...args]);
   const job = await hookedJob(box, "k");
   expect(words(job)).toBe(`${told}\n`);
-  expect(job).toMatchObject({ on_exit: TELL, on_exit_code: 0, on_exit_error: null });
+  expect(job).toMatchObject({ on_exit: PRINT_RESULT, on_exit_code: 0, on_exit_error: null });
 });
 
 test("a hook that is just starting is not a survivor of a cancelled job", async () => {
@@ -43,7 +43,7 @@ test("a hook that is just starting is not a survivor of a cancelled job", async 
 test("a hook reads that the job was cancelled, and is not one of its survivors", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  const hook = `${TELL}; ${gate.wait}`;
+  const hook = `${PRINT_RESULT}; ${gate.wait}`;
   await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", "sleep", "600"]);
   const cancelled = await box.json<JobAnswer & { survivors: number[] }>(["cancel", "--run-key", "k"]);
   expect(cancelled).toMatchObject({ status: "CANCELLED", survivors: [] });
@@ -54,7 +54,7 @@ test("a hook reads that the job was cancelled, and is not one of its survivors",
 test("the command that finds a loss starts the lost job's hook, which gets no exit code", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  await box.json(["start", "--run-key", "k", "--on-exit", TELL, "--", ...gate.command]);
+  await box.json(["start", "--run-key", "k", "--on-exit", PRINT_RESULT, "--", ...gate.command]);
   await killWorker(await statusOf(box, "k"));
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ status: "LOST", on_exit_code: 0 });
@@ -250,7 +250,7 @@ test.each([
   [["--on-exit", "x".repeat(32_769)], "--on-exit has 32769 bytes"],
   [["--on-exit-timeout", "5m"], "--on-exit-timeout needs --on-exit"],
   [["--on-exit", "true", "--on-exit-timeout", "0"], "--on-exit-timeout must be a duration"],
-])("a hook that cannot be meant is refused: %p", async (options, message) => {
+])("a bad value of the hook options is refused: %p", async (options, message) => {
   await using box = new Sandbox();
   const refused = await box.run(["start", "--run-key", "k", ...options, "--", "true"]);
   expect(refused).toMatchObject({ code: 2, stdout: "" });

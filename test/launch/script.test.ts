@@ -10,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
  * Makes `tools/bare` in the working directory; in PATH, `tools` comes after a directory with a file of the same name
  * that is not executable.
  */
-function furnish(box: Sandbox): { readonly PATH: string } {
+function makeTools(box: Sandbox): { readonly PATH: string } {
   for (const name of ["tools", "first"]) mkdirSync(join(box.directory, name));
   const script = `for word; do echo "$word"; done\necho "in $PWD by $0"\nexit 3\n`;
   writeFileSync(join(box.directory, "tools/bare"), script, { mode: 0o755 });
@@ -28,7 +28,7 @@ test.each([
   ["by PATH", () => "bare", () => "tools/bare"],
 ] as const)("%s", async (_, file, name) => {
   await using box = new Sandbox();
-  const env = furnish(box);
+  const env = makeTools(box);
   const command = [file(box), "two words", "-x", ""];
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", ...command], { env });
   expect(job).toMatchObject({ status: "FAILED", exit_code: 3, error: null, command });

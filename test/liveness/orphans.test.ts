@@ -68,7 +68,7 @@ async function expectGuardedOnce(box: Sandbox, pid: number): Promise<void> {
 }
 
 /** Ways for a process to leave its job, as shell scripts. $ME is the descendant to be found: it waits at $GATE. */
-const WAYS_OUT: Readonly<Record<string, string>> = {
+const ESCAPES: Readonly<Record<string, string>> = {
   "a descendant in a session of its own": "setsid $ME &",
   "a daemon (double fork, session of its own, root directory)": `(setsid sh -c "cd /; $ME & exit" &)`,
   "a descendant with another name": `setsid bash -c "exec -a kworker/0 $ME" &`,
@@ -79,7 +79,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   "a descendant with a cleared environment that closed its output": `env -i sh -c "exec > /dev/null 2>&1; exec $ME" &`,
 };
 
-for (const [name, script] of Object.entries(WAYS_OUT)) {
+for (const [name, script] of Object.entries(ESCAPES)) {
   test(`${name} is found`, async () => {
     await using box = new Sandbox();
     const leader = new Gate(box, "leader");

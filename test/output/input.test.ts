@@ -18,7 +18,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const TOLD = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
+const WARNING = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
 
 function copies(box: Sandbox): string[] {
   return readdirSync(join(box.home, "logs")).filter((name) => name.endsWith(".stdin"));
@@ -32,10 +32,10 @@ test("start warns about input on stdin that does not reach the command", async (
       `echo data | "$0" ${verb} --run-key k -- cat`,
       `"$0" ${verb} --run-key k -- cat <input`,
     ])
-      expect((await shell(box, script)).stderr).toBe(TOLD);
+      expect((await shell(box, script)).stderr).toBe(WARNING);
   }
   const late = `{ sleep 0.3; echo data; } | "$0" run --run-key late -- sleep 1`;
-  expect((await shell(box, late)).stderr).toBe(TOLD);
+  expect((await shell(box, late)).stderr).toBe(WARNING);
 });
 
 test("an empty pipe, a closed stdin, no terminal and a file that another process reads cause no warning", async () => {

@@ -295,7 +295,7 @@ describe("the install script", () => {
     ["share/man/man1/orchesjob.1", "share/man/man1/orchesjob.1/kept", "is a directory"],
     ["bin", "bin", "is not a directory"],
     ["share/doc/orchesjob", "share/doc/orchesjob", "is not a directory"],
-  ])("changes nothing where %s is in the way", async (place, kept, what) => {
+  ])("changes nothing if %s is in the way", async (place, kept, what) => {
     await using box = new Sandbox();
     const prefix = join(box.directory, "prefix");
     mkdirSync(dirname(join(prefix, kept)), { recursive: true });
@@ -351,7 +351,7 @@ describe("the install script", () => {
     }
   });
 
-  test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("takes no target %j", async (target) => {
+  test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("refuses the target %j", async (target) => {
     await using box = new Sandbox();
     for (const words of [["--target", target], [`--target=${target}`]])
       expect(await install(box, ["--prefix=prefix", ...words, release])).toMatchObject({
@@ -377,7 +377,7 @@ describe("the install script", () => {
     ["tar", "tar is needed"],
     ["gzip", "gzip is needed"],
     ["sha256sum", "sha256sum or shasum is needed"],
-  ])("says before anything that it has no %s", async (missing, sentence) => {
+  ])("says before it does anything that %s is missing", async (missing, sentence) => {
     await using box = new Sandbox();
     mkdirSync(join(box.directory, "tools"));
     const tools =

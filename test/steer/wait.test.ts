@@ -34,7 +34,7 @@ describe("--exit-status", () => {
     expect((await box.run(["wait", "--run-key", "k"])).code).toBe(0);
   });
 
-  test("LOST: 125, for nobody knows", async () => {
+  test("LOST: 125, because the command's code is unknown", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const job = await startWaiting(box, "k", gate);

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import type { Sandbox } from "./sandbox.ts";
 
-export interface Told {
+export interface Finding {
   readonly check: string;
   readonly status: "ok" | "warning" | "problem";
   readonly message: string;
@@ -14,11 +14,11 @@ export interface Diagnosis {
   readonly summary: Readonly<Record<"ok" | "warning" | "problem" | "fixed", number>> & {
     readonly status: string;
   };
-  readonly checks: readonly Told[];
+  readonly checks: readonly Finding[];
   /** The finding of a check. */
-  of(check: string): Told;
+  of(check: string): Finding;
   /** All findings that are not ok. */
-  readonly complaints: readonly Told[];
+  readonly complaints: readonly Finding[];
 }
 
 export const CHECKS =

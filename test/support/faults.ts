@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Sandbox, until } from "./sandbox.ts";
 
-const HEAL_PATIENCE_MS = 2_000;
+const HEAL_TIMEOUT_MS = 2_000;
 
 export interface Faults {
   /** How many calls strace has tampered with so far. */
@@ -29,7 +29,7 @@ export async function injectFaults(box: Sandbox, pid: number, inject: string): P
     async heal() {
       tracer.kill("SIGTERM");
       // strace may wait forever for a thread if the traced process has just ended.
-      await Promise.race([tracer.exited, Bun.sleep(HEAL_PATIENCE_MS)]);
+      await Promise.race([tracer.exited, Bun.sleep(HEAL_TIMEOUT_MS)]);
       tracer.kill("SIGKILL");
       await box.finished(tracer);
     },

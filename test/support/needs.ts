@@ -85,13 +85,13 @@ export function testWith(
 ): void {
   const missing = needs.filter((need) => !has(need));
   if (missing.length > 0) console.error(`skipped, for want of ${missing.join(" and ")}: ${name}`);
-  test.skipIf(missing.length > 0)(name, () => body().catch(tellBoth), timeoutMs);
+  test.skipIf(missing.length > 0)(name, () => body().catch(printBoth), timeoutMs);
 }
 
 /**
  * Prints both errors if a failed test also left processes behind: Bun shows only the second one, without its message.
  */
-function tellBoth(error: unknown): never {
+function printBoth(error: unknown): never {
   if (error instanceof SuppressedError) console.error(error.suppressed, error.error);
   throw error;
 }

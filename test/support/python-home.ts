@@ -101,7 +101,7 @@ export function editPython(box: Sandbox, sql: string): void {
 }
 
 /** The jobs of each key, newest first, as orchesjob answers them. */
-export async function toldHistory(
+export async function readHistory(
   box: Sandbox,
   runKey: string,
 ): Promise<readonly (JobAnswer & PythonExtras)[]> {

@@ -4,16 +4,16 @@ import { join } from "node:path";
 import { type Sandbox, until } from "./sandbox.ts";
 
 /** The kernel holds the lock of the key until the last process of the execution ends, however it ends. */
-const TESTIMONY = (middle: string) => `
+const RECORD = (middle: string) => `
   exec 9>>"witness.$ORCHESJOB_RUN_KEY"
-  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"
-  echo "start $ORCHESJOB_JOB_ID $$" >>"testimony.$ORCHESJOB_RUN_KEY"
+  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>"executions.$ORCHESJOB_RUN_KEY"
+  echo "start $ORCHESJOB_JOB_ID $$" >>"executions.$ORCHESJOB_RUN_KEY"
   ${middle}
-  echo "end $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"`;
+  echo "end $ORCHESJOB_JOB_ID" >>"executions.$ORCHESJOB_RUN_KEY"`;
 
 /** The files that the command writes. */
 export function witnessFiles(box: Sandbox, runKey: string): readonly string[] {
-  return ["witness", "testimony"].map((name) => join(box.directory, `${name}.${runKey}`));
+  return ["witness", "executions"].map((name) => join(box.directory, `${name}.${runKey}`));
 }
 
 /**
@@ -21,10 +21,10 @@ export function witnessFiles(box: Sandbox, runKey: string): readonly string[] {
  * sh.
  */
 export function witness(middle: string): string[] {
-  return ["sh", "-c", TESTIMONY(middle)];
+  return ["sh", "-c", RECORD(middle)];
 }
 
-export interface Testimony {
+export interface Executions {
   /** Job ids, one for each execution that began. */
   readonly started: readonly string[];
   readonly ended: readonly string[];
@@ -33,8 +33,8 @@ export interface Testimony {
 }
 
 /** All executions of a run key, in order. */
-export function readTestimony(box: Sandbox, runKey: string): Testimony {
-  const lines = readIfAny(join(box.directory, `testimony.${runKey}`)).split("\n");
+export function readExecutions(box: Sandbox, runKey: string): Executions {
+  const lines = readIfAny(join(box.directory, `executions.${runKey}`)).split("\n");
   const words = (event: string) =>
     lines.filter((line) => line.startsWith(`${event} `)).map((line) => line.split(" ")[1]!);
   return { started: words("start"), ended: words("end"), overlapping: words("overlap") };

@@ -1,6 +1,6 @@
 /** What doctor says about the unit that it runs in, in a real systemd. */
 import { expect, setDefaultTimeout } from "bun:test";
-import { judge, type Told } from "../support/doctor.ts";
+import { judge, type Finding } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -11,7 +11,7 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
   await using box = new Sandbox();
   await using machine = await SystemdMachine.boot(box);
   /** Runs doctor in a service with these properties; the state directory does not exist, and may be made. */
-  const inService = async (home: string, ...properties: string[]): Promise<Told> => {
+  const inService = async (home: string, ...properties: string[]): Promise<Finding> => {
     const words = [...properties, `Environment=ORCHESJOB_HOME=${home}`].map((each) => `--property=${each}`);
     const service = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...words, "--"];
     return judge(await machine.run([...service, PROGRAM, "doctor"])).of("systemd");

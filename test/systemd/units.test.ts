@@ -207,11 +207,11 @@ testWith(["systemd"], "their exposure level is the one that docs/systemd.md stat
   expect(said).not.toBeNull();
   if (version !== said![1]) return;
   const units = ["orchesjob-clean", "orchesjob@greet", "orchesjob@strict"];
-  const figures = units.map(async (unit) => {
+  const levels = units.map(async (unit) => {
     const { stdout } = await machine.run(["systemd-analyze", "security", "--no-pager", `${unit}.service`]);
     return /exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1] ?? "";
   });
-  expect(said!.slice(2)).toEqual(await Promise.all(figures));
+  expect(said!.slice(2)).toEqual(await Promise.all(levels));
 });
 
 testWith(["systemd"], "a user's own units work in that user's service manager", async () => {

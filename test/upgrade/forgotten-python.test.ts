@@ -98,7 +98,7 @@ test("the table jobs can be queried under the column names of either Python vers
 });
 
 /** Every command is refused in one sentence that says what happened and what to do; nothing changes. */
-async function expectTold(box: Sandbox): Promise<void> {
+async function expectReported(box: Sandbox): Promise<void> {
   const before = dump(box);
   for (const words of [
     ["status", "--run-key", "k"],
@@ -144,11 +144,11 @@ for (const conversion of ["as they are", "by strftime"] as const) {
       );
       python.commit();
     }
-    await expectTold(box);
-    const mended = (await diagnose(box, ["--fix"])).of("database");
+    await expectReported(box);
+    const repaired = (await diagnose(box, ["--fix"])).of("database");
     const copy = join(box.home, "orchesjob.db.rebuilt");
-    expect(mended).toMatchObject({ status: "ok" });
-    expect(mended.fixed).toBe(`restored 7 jobs from what was left; the old database is kept as ${copy}`);
+    expect(repaired).toMatchObject({ status: "ok" });
+    expect(repaired.fixed).toBe(`restored 7 jobs from what was left; the old database is kept as ${copy}`);
     expect(existsSync(copy)).toBe(true);
     expect(await diagnose(box, ["--fix"])).toMatchObject({ summary: { fixed: 0 } });
 
@@ -214,7 +214,7 @@ test("if our first command comes while 1.1 rebuilds, it waits for the end, and s
   python.rebuildWithin();
   python[Symbol.dispose]();
   expect(await box.finished(status)).toMatchObject({ code: 4 });
-  await expectTold(box);
+  await expectReported(box);
 });
 
 /** The exact statements of a worker of an older orchesjob, which may still live when the database is migrated. */
