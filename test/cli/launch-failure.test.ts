@@ -32,15 +32,11 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   ["a file that is not executable, by PATH", "plain", /"plain": permission denied/],
   ["a directory", "$TOOLS/folder", /it is a directory$/],
   ["a directory, relative", "./tools/folder", /it is a directory$/],
-  [
-    "an interpreter that is not there",
-    "$TOOLS/orphaned",
-    /interpreter that its first line names does not exist$/,
-  ],
+  ["a missing interpreter", "$TOOLS/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, relative", "tools/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, by PATH", "orphaned", /interpreter that its first line names does not exist$/],
   [
-    "a script with the line ends of Windows",
+    "a script with Windows line ends",
     "$TOOLS/windows",
     /^cannot execute "(\S+)\/windows": its first line ends with a carriage return \(CRLF\), so the interpreter that it names does not exist; fix it: sed -i 's\/\\r\$\/\/' \1\/windows$/,
   ],

@@ -21,15 +21,15 @@ function expectSanitized(stderr: string): void {
 }
 
 test.each([
-  ["an unknown command with hostile characters is shown sanitized", [HOSTILE]],
-  ["an option that is none", ["list", `--${HOSTILE}`]],
-  ["a value that is none", ["list", "--status", HOSTILE]],
-  ["a run key that is not allowed", ["start", "--run-key", HOSTILE, "--", "true"]],
-  ["a run key that is not there", ["status", "--run-key", "a\u202eb"]],
-  ["an id that is not there", ["status", "--job-id", HOSTILE]],
-  ["a program that is not there", ["run", "--run-key", "k", "--", `/${HOSTILE}`]],
-  ["a directory that is not there", ["run", "--run-key", "k", "--cwd", `/${HOSTILE}`, "--", "true"]],
-] as const)("%s", async (_, words) => {
+  ["an unknown command", [HOSTILE]],
+  ["an unknown option", ["list", `--${HOSTILE}`]],
+  ["an invalid value", ["list", "--status", HOSTILE]],
+  ["an invalid run key", ["start", "--run-key", HOSTILE, "--", "true"]],
+  ["a run key without jobs", ["status", "--run-key", "a\u202eb"]],
+  ["an unknown job id", ["status", "--job-id", HOSTILE]],
+  ["a missing program", ["run", "--run-key", "k", "--", `/${HOSTILE}`]],
+  ["a missing directory", ["run", "--run-key", "k", "--cwd", `/${HOSTILE}`, "--", "true"]],
+] as const)("hostile characters are shown sanitized: %s", async (_, words) => {
   await using box = new Sandbox();
   const { code, stderr } = await box.run(words);
   expect(code).toBeGreaterThan(0);

@@ -13,10 +13,10 @@ setDefaultTimeout(TIMEOUT_MS);
 describe("names", () => {
   test.each([
     ["relative", "here", "here"],
-    ["ORCHESJOB_HOME may be relative and deep, and missing parents are made", "a/b/../c/d", "a/b/../c/d"],
-    ["with slashes at its end", "slashes///", "slashes"],
+    ["relative and deep, with missing parents", "a/b/../c/d", "a/b/../c/d"],
+    ["with trailing slashes", "slashes///", "slashes"],
     ["with blanks, quotes and a newline", "a 'b' \"c\"\nd", "a 'b' \"c\"\nd"],
-    ["that would be a URI's to SQLite", "q?mode=ro&x=#frag%41", "q?mode=ro&x=#frag%41"],
+    ["that SQLite could read as a URI", "q?mode=ro&x=#frag%41", "q?mode=ro&x=#frag%41"],
     ["in another script", "状態 🎉", "状態 🎉"],
   ])("%s", async (_, name, clean) => {
     await using box = new Sandbox();

@@ -35,7 +35,7 @@ const WAYS: Readonly<Record<string, (box: Sandbox) => void>> = {
     removeSideFiles(box);
     renameSync(`${pathOf(box)}.new`, pathOf(box));
   },
-  "removed, and copied anew": (box) => {
+  "removed, and copied again": (box) => {
     removeSideFiles(box);
     rmSync(pathOf(box));
     copyFileSync(backupOf(box), pathOf(box));
@@ -174,7 +174,7 @@ test("a command that waits for the job meanwhile reports its end", async () => {
   ].map((words) => box.spawn([BINARY, ...words]));
   await untilResting(job);
   for (const { pid } of waiting)
-    await until("who waits rests as well", () => {
+    await until("the waiting command rests as well", () => {
       const open = openFiles(pid);
       return (
         open.some((path) => path.endsWith(job.job_id)) && open.every((path) => !path.includes("orchesjob.db"))

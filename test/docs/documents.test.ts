@@ -43,8 +43,7 @@ describe.each(DOCUMENTS)("%s", (name) => {
     await using box = new Sandbox();
     const all = readSteps(text);
     const steps = all.filter((step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "));
-    if (steps.length < all.length)
-      console.error(`not typed, for want of sqlite3: ${all.length - steps.length}`);
+    if (steps.length < all.length) console.error(`not typed without sqlite3: ${all.length - steps.length}`);
     const typed = await typeSteps(box, steps);
     const wrong = typed.map((step, index) => findDifference(step, typed[index + 1]));
     expect(wrong.filter((difference) => difference !== undefined).join("\n\n")).toBe("");

@@ -107,7 +107,7 @@ testWith(
     const mails = async () => (await machine.run(["sh", "-c", "cat /tmp/mail-*"])).stdout;
 
     await night();
-    await until("the failure is told", async () => (await mails()).includes("no input yet\n"));
+    await until("the failure is mailed", async () => (await mails()).includes("no input yet\n"));
     expect(came()).toBe(1);
     await machine.must(["sh", "-c", "rm /tmp/mail-*"]);
     await machine.must(["touch", `${TESTER.home}/input`]);

@@ -20,13 +20,13 @@ function makeTools(box: Sandbox): { readonly PATH: string } {
 
 test.each([
   [
-    "a script without #! runs by its path",
+    "by an absolute path",
     (box: Sandbox) => join(box.directory, "tools/bare"),
     (box: Sandbox) => join(box.directory, "tools/bare"),
   ],
   ["by a relative path", () => "tools/bare", () => "tools/bare"],
   ["by PATH", () => "bare", () => "tools/bare"],
-] as const)("%s", async (_, file, name) => {
+] as const)("a script without #! runs %s", async (_, file, name) => {
   await using box = new Sandbox();
   const env = makeTools(box);
   const command = [file(box), "two words", "-x", ""];

@@ -19,7 +19,7 @@ const SHORTAGES = [
 ] as const;
 
 for (const [what, inject, reason] of SHORTAGES) {
-  const name = `a job that could not be launched for want of ${what} is FAILED, and its code is not that of a bad program`;
+  const name = `a job that could not be launched for lack of ${what} is FAILED, and its code is not that of a bad program`;
   testWith(["strace"], name, async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);

@@ -17,7 +17,7 @@ function failing(calls: string, error: string): readonly string[] {
 
 const MISSING = [
   ["locks", failing("flock", "ENOLCK")],
-  ["locks, said in other words", failing("flock", "EOPNOTSUPP")],
+  ["locks (EOPNOTSUPP)", failing("flock", "EOPNOTSUPP")],
   ["FIFOs", failing("?mknod,mknodat", "EPERM")],
 ] as const;
 

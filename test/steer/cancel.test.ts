@@ -28,7 +28,7 @@ describe("after a cancel no process of the job is alive", () => {
   const sleeper = "sleep 600";
   const FAMILIES: readonly [what: string, script: string][] = [
     ["a child in the background", `${sleeper} & echo ready; wait`],
-    ["a child in a session of its own", `setsid ${sleeper} & echo ready; wait`],
+    ["a child in its own session", `setsid ${sleeper} & echo ready; wait`],
     [
       "a daemon: another session, and its parent is gone",
       `(setsid sh -c "${sleeper} &" &); echo ready; ${sleeper}`,
@@ -41,12 +41,12 @@ describe("after a cancel no process of the job is alive", () => {
       `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} &" &); echo ready; ${sleeper}`,
     ],
     [
-      "a daemon that shed every witness but the worker's care: environment, session, output, parent",
+      "a daemon that shed environment, session, output and parent, and has only the worker as its subreaper",
       `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} >/dev/null 2>&1 &" &); echo ready; ${sleeper}`,
     ],
     ["a new child for each that ends", `echo ready; while :; do sleep 600; done`],
     [
-      "what starts another when it is told to end",
+      "a process that starts another on TERM",
       `trap '${sleeper} & exit 0' TERM; echo ready; while :; do sleep 1; done`,
     ],
   ];
@@ -136,7 +136,7 @@ test("a second cancel with a shorter grace period takes effect at once", async (
   await using box = new Sandbox();
   await startReady(box, "k", `trap '' TERM; echo ready; while :; do sleep 0.05; done`);
   const patient = box.spawn([BINARY, "cancel", "--run-key", "k", "--grace-seconds", "3600"]);
-  await until("the first is heard", async () => {
+  await until("the first request is recorded", async () => {
     using database = openDatabase(box);
     return database.query("select 1 from jobs where cancel_requested_at is not null").get();
   });

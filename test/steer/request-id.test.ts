@@ -85,7 +85,7 @@ test("an id that came while the key was active means that job from then on", asy
   const first = await box.json(["start", "--run-key", "k", ...command]);
   const attached = ["start", "--run-key", "k", "--request-id", "r", "--sync", ...command];
   const waiting = box.spawn([BINARY, ...attached]);
-  await until("the id is noted", () => {
+  await until("the id is recorded", () => {
     using database = openDatabase(box);
     return database.query("select 1 from requests where request_id = 'r'").get();
   });

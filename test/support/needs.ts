@@ -84,7 +84,8 @@ export function testWith(
   timeoutMs?: number,
 ): void {
   const missing = needs.filter((need) => !has(need));
-  if (missing.length > 0) console.error(`skipped, for want of ${missing.join(" and ")}: ${name}`);
+  if (missing.length > 0)
+    console.error(`skipped, because the machine lacks ${missing.join(" and ")}: ${name}`);
   test.skipIf(missing.length > 0)(name, () => body().catch(printBoth), timeoutMs);
 }
 

@@ -127,7 +127,7 @@ export class Sudoer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.finish();
-    await until("nobody pays any more", () => !this.payers().some(isAlive));
+    await until("the payment has ended", () => !this.payers().some(isAlive));
     await killAndWait(this.#keeper.pid);
     await this.box.finished(this.#keeper);
   }

@@ -302,7 +302,7 @@ testWith(
     await start("reload");
     await ready("reload");
     await machine.must(["systemctl", "reload", "reload"]);
-    await until("it has heard", async () => (await machine.journal("reload")).includes("heard HUP\n"));
+    await until("it has received HUP", async () => (await machine.journal("reload")).includes("heard HUP\n"));
     expect(await machine.property("reload", "ActiveState")).toBe("active");
     await stop("reload");
     expect(written((await jobs("reload"))[0]!)).toBe("ready\nheard HUP\nheard TERM\n");

@@ -63,7 +63,7 @@ function isActive(unit: string): Promise<string> {
 }
 
 describe("an asynchronous start", () => {
-  inSystemd("outlives a oneshot unit, in a scope that goes when the job ends", async () => {
+  inSystemd("outlives a oneshot unit, in a scope that ends with the job", async () => {
     await machine.units({ "one.service": service("oneshot", ["start --run-key one -- sleep 600"]) });
     await machine.must(["systemctl", "start", "one.service"]);
     expect(await isActive("one.service")).toBe("inactive");
@@ -121,7 +121,7 @@ describe("an asynchronous start", () => {
     },
   );
 
-  inSystemd("ends with the unit where no scope is wanted", async () => {
+  inSystemd("ends with the unit if no scope is wanted", async () => {
     await machine.units({
       "never.service": service("oneshot", ["start --run-key never --scope never -- sleep 600"]),
     });
@@ -133,7 +133,7 @@ describe("an asynchronous start", () => {
     });
   });
 
-  inSystemd("writes its result before the file system goes that the state directory is on", async () => {
+  inSystemd("writes its result before the state directory's file system is unmounted", async () => {
     await machine.must(["mkdir", "-p", "-m", "700", "/root/disk", "/srv/jobs"]);
     await machine.units({
       "srv-jobs.mount": "[Mount]\nWhat=/root/disk\nWhere=/srv/jobs\nOptions=bind\n",
@@ -162,7 +162,7 @@ describe("an asynchronous start", () => {
     ).toMatchObject({ status: "FAILED", exit_code: 3 });
   });
 
-  inSystemd("of root's within a user's service manager gets a scope of the system", async () => {
+  inSystemd("by root within a user's service manager gets a scope of the system manager", async () => {
     await machine.startUserManager();
     const group = `user.slice/user-${TESTER.uid}.slice/user@${TESTER.uid}.service/app.slice/terminal.scope`;
     const enter = `cd /sys/fs/cgroup; [ -e cgroup.procs ] || cd unified; mkdir -p ${group}; echo $$ > ${group}/cgroup.procs`;
@@ -174,7 +174,7 @@ describe("an asynchronous start", () => {
     await cancel("sudo");
   });
 
-  inSystemd("tells the truth when its scope is stopped", async () => {
+  inSystemd("records the signal when its scope is stopped", async () => {
     const { unit } = await machine.json([
       ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
     ]);
@@ -246,7 +246,7 @@ describe("properties", () => {
     await cancel("limited");
   });
 
-  inSystemd("that systemd does not take are refused before anything runs", async () => {
+  inSystemd("that systemd does not accept are refused before anything runs", async () => {
     const refused: readonly (readonly [property: string, code: number, words: RegExp])[] = [
       ["MemryMax=64M", 2, /Unknown assignment: MemryMax=64M/],
       ["MemoryMax=64Q", 2, /Failed to parse MemoryMax=64Q/],
@@ -291,10 +291,10 @@ describe("properties", () => {
     await machine.must(["systemctl", "daemon-reload"]);
   });
 
-  inSystemd("no limit is noted that nobody would keep", async () => {
+  inSystemd("limits that nothing would enforce are refused", async () => {
     await machine.startUserManager();
     const home = { ORCHESJOB_HOME: `${TESTER.home}/limits` };
-    // A user's manager gets no controller for devices.
+    // A user's manager gets no io controller.
     const result = await machine.run(
       [PROGRAM, "start", "--run-key", "io", "--property", "IOWeight=50", "--", "sleep", "600"],
       { asTester: true, env: home },
@@ -341,38 +341,41 @@ describe("memory", () => {
     TEST_TIMEOUT_MS,
   );
 
-  inSystemd("the worker goes last, the command and the hook as soon as their caller would", async () => {
-    await machine.units({
-      "score.service": service(
-        "oneshot",
-        [
-          `start --run-key score --on-exit "cat /proc/self/oom_score_adj" -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`,
-        ],
-        ["OOMScoreAdjust=123"],
-      ),
-    });
-    await machine.must(["systemctl", "start", "score.service"]);
-    const { worker_pid } = await job("score");
-    expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
-    // Lowering it takes a right that a machine may lack (CAP_SYS_RESOURCE).
-    const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
-    if (!mayLower) console.error("not seen, for want of CAP_SYS_RESOURCE: the worker's score");
-    const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
-    expect(score).toBe(mayLower ? "-900\n" : "123\n");
-    await cancel("score");
-    const log = await until("the hook has run", async () => {
-      const { on_exit_file, on_exit_code } = (await job("score")) as HookedJob;
-      return on_exit_code === 0 && on_exit_file;
-    });
-    expect(await machine.must(["cat", log])).toBe("123\n");
-  });
+  inSystemd(
+    "the worker has oom_score_adj -900, and the command and the hook have that of their caller",
+    async () => {
+      await machine.units({
+        "score.service": service(
+          "oneshot",
+          [
+            `start --run-key score --on-exit "cat /proc/self/oom_score_adj" -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`,
+          ],
+          ["OOMScoreAdjust=123"],
+        ),
+      });
+      await machine.must(["systemctl", "start", "score.service"]);
+      const { worker_pid } = await job("score");
+      expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
+      // Lowering it takes a right that a machine may lack (CAP_SYS_RESOURCE).
+      const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
+      if (!mayLower) console.error("not checked without CAP_SYS_RESOURCE: the worker's score");
+      const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
+      expect(score).toBe(mayLower ? "-900\n" : "123\n");
+      await cancel("score");
+      const log = await until("the hook has run", async () => {
+        const { on_exit_file, on_exit_code } = (await job("score")) as HookedJob;
+        return on_exit_code === 0 && on_exit_file;
+      });
+      expect(await machine.must(["cat", log])).toBe("123\n");
+    },
+  );
 });
 
 describe("a user who is not root", () => {
   const asTester = { asTester: true, env: { ORCHESJOB_HOME: `${TESTER.home}/jobs` } };
   const settings = ["User=tester", `Environment=ORCHESJOB_HOME=${TESTER.home}/jobs`];
 
-  inSystemd("gets a scope from the user's own manager, also out of a service of the system", async () => {
+  inSystemd("gets a scope from the user's own manager, also from within a system service", async () => {
     await machine.startUserManager();
     await machine.units({
       "user.service": service("oneshot", ["start --run-key user -- sleep 600"], settings),
@@ -396,7 +399,7 @@ describe("a user who is not root", () => {
     for (const key of ["user", "own"]) await machine.json(["cancel", "--run-key", key], asTester);
   });
 
-  inSystemd("is told where the user's manager ends before the job does, or is not there", async () => {
+  inSystemd("gets a warning if the user's manager may end before the job, or does not run", async () => {
     await machine.startUserManager();
     await machine.units({
       "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),

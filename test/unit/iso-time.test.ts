@@ -77,7 +77,7 @@ const PYTHONS_OWN: readonly [what: string, pattern: RegExp][] = [
   ],
   ["a fraction without its mark", /[T ]\d{7,}|[+-]\d{7,}$/],
   ["more than 59 minutes or seconds of an offset", /[+-]\d\d:?(\d\d:?)?[6-9]\d/],
-  ["anything behind six digits of a fraction", /[.,]\d{6,}[^\dZ+-].*[Z+-]/],
+  ["anything after six digits of a fraction", /[.,]\d{6,}[^\dZ+-].*[Z+-]/],
 ];
 
 /** Drops the character in front of an offset; Python accepts any. */
