@@ -26,7 +26,7 @@ export async function compileExecutable({ source, outfile, target, define = {} }
       bytecode: true,
       // Modules that are imported only when needed stay in files of their own.
       splitting: true,
-      plugins: [copyForEachRoot(dirname(dirname(source)))],
+      plugins: [copyForEachEntryPoint(dirname(dirname(source)))],
       define,
       compile: {
         outfile,
@@ -47,21 +47,21 @@ export async function compileExecutable({ source, outfile, target, define = {} }
 }
 
 /**
- * Gives each file of src/entrypoints/ its own copy of all modules that it imports. Bun would put a module that several roots
- * share into a file that each of them loads, with all that any of them uses. So each root is in one piece, with only what it
- * needs. A process loads only one root.
+ * Gives each file of src/entrypoints/ its own copy of all modules that it imports. Bun would put a module that several entry
+ * points share into a file that each of them loads, with all that any of them uses. So each entry point is in one piece, with
+ * only what it needs. A process loads only one. What that saves is in docs/architecture.md.
  */
-const copyForEachRoot = (checkout: string): BunPlugin => ({
-  name: "copy-for-each-root",
+const copyForEachEntryPoint = (checkout: string): BunPlugin => ({
+  name: "copy-for-each-entry-point",
   setup(build) {
-    // A module's path is followed by `?` and its root. It is relative, so that another checkout gives the same bytes.
+    // A module's path is followed by `?` and its entry point. It is relative, so that another checkout gives the same bytes.
     build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
-      const [importing = "", rootOfImporting] = importer.split("?");
+      const [importing = "", importingEntryPoint] = importer.split("?");
       const file = resolve(checkout, dirname(importing), path);
-      const root = rootOfImporting ?? /\/src\/entrypoints\/(\w+)\.ts$/.exec(file)?.[1];
-      return root === undefined
+      const entryPoint = importingEntryPoint ?? /\/src\/entrypoints\/(\w+)\.ts$/.exec(file)?.[1];
+      return entryPoint === undefined
         ? undefined
-        : { path: `${relative(checkout, file)}?${root}`, namespace: "copy" };
+        : { path: `${relative(checkout, file)}?${entryPoint}`, namespace: "copy" };
     });
     const read = (path: string) => Bun.file(resolve(checkout, path.slice(0, path.lastIndexOf("?")))).text();
     build.onLoad({ filter: /\.ts\?/, namespace: "copy" }, async ({ path }) => ({

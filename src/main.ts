@@ -33,5 +33,5 @@ await main(argv, {
   stderr: 2,
   columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
   rows: () => (process.stdout.isTTY ? process.stdout.rows : undefined),
-  openDebug: async (order) => (await import("./app/debug-file.ts")).openDebugFile(order),
+  openDebug: async (order) => (await import("./entrypoints/debug.ts")).openDebugFile(order),
 });

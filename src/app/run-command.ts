@@ -26,7 +26,7 @@ export interface Streams {
   columns(): number | undefined;
   /** Rows of the terminal; undefined if stdout is none. */
   rows(): number | undefined;
-  /** Loads what writes the debug file, a piece of the program that all roots share; undefined where the file cannot be opened. */
+  /** Loads what writes the debug file, a bundle of its own that all entry points share; undefined if the file cannot be opened. */
   openDebug(order: DebugOrder): Promise<DebugFile | undefined>;
 }
 

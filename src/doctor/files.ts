@@ -5,7 +5,7 @@ import { mayWrite, readFileSystem, setMode } from "../linux/file-system.ts";
 import { makeDirectory, readLink } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 import { createHome } from "../state/create-home.ts";
-import { checkContents, checkPlace, checkWay, ownerName, ownTarget } from "../state/home.ts";
+import { checkContents, checkPlace, checkWay, chownName, ownerName, ownTarget } from "../state/home.ts";
 import { jobOfLog, readNames, statLog } from "../state/log-directory.ts";
 import { databaseFiles } from "../state/paths.ts";
 import { isOfOthersToo, OWN_DIRECTORY } from "../state/shared-directory.ts";
@@ -95,10 +95,9 @@ export function checkPermissions(checkContext: CheckContext): Finding {
   const mismatches = [...findMismatches(checkContext)];
   const foreign = mismatches.filter(({ uid }) => uid !== libc.geteuid());
   if (foreign.length > 0) {
-    const owner = ownerName(libc.geteuid());
     return problem(
       `owned by another user: ${listText(foreign.map(({ path, uid }) => `${path} (${ownerName(uid)})`))}`,
-      `as root: chown ${owner} ${foreign[0]!.path}`,
+      `as root: chown ${chownName(libc.geteuid())} ${foreign[0]!.path}`,
     );
   }
   const refusal = findRefusal(checkContext);

@@ -34,7 +34,7 @@ import type { RetryingStore } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
 
 /** How long the runner tries to record the result, in ms. After that the hook will run again, which hooks must tolerate. */
-const RECORD_PATIENCE_MS = 600_000;
+const RECORD_TIMEOUT_MS = 600_000;
 /** Pause between two checks whether a hook that outlived its runner has ended, in ms. */
 const LOOK_MS = 50;
 /** How much of the hook's last line is recorded, in bytes. */
@@ -53,7 +53,7 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
   const { context, retryingStore } = stage;
   const files = hookFiles(context.home, jobId);
   const look = async () =>
-    (await retryingStore.write(async (store) => ({ job: await store.find(jobId) }), RECORD_PATIENCE_MS))?.job;
+    (await retryingStore.write(async (store) => ({ job: await store.find(jobId) }), RECORD_TIMEOUT_MS))?.job;
   try {
     let job = await look();
     if (job !== undefined && isHookDue(job)) {
@@ -68,7 +68,7 @@ export async function runHook(stage: HookStage, jobId: string, lock: number): Pr
         job = await look();
         if (job?.onExit != null && isHookDue(job)) {
           const result = await execute(stage, job, job.onExit, files.log, output);
-          await retryingStore.write((store) => store.recordHook(jobId, result), RECORD_PATIENCE_MS);
+          await retryingStore.write((store) => store.recordHook(jobId, result), RECORD_TIMEOUT_MS);
           debug?.note("recorded the result of the hook");
         }
       } finally {

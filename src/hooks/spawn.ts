@@ -1,4 +1,4 @@
-/** The hook of a job as a process: the shell that executes it, and who is started to run one that is overdue. */
+/** Starts the shell that executes a hook, and the process that runs overdue hooks. */
 import type { Job } from "../job/job.ts";
 import { callersLimits } from "../linux/caller.ts";
 import { SystemError } from "../linux/ffi/call.ts";
@@ -20,16 +20,16 @@ import { debugWords } from "../state/debug.ts";
 import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
-/** What a runner finds at its start beside /dev/null at 0, 1 and 2. */
+/** The descriptor of a hook runner, beside /dev/null at 0, 1 and 2. */
 const HOOK_GATE_FD = 3;
 
 export interface HookRunner {
   readonly pid: number;
-  /** Lets it begin. Our own death does the same. */
+  /** Lets it begin. Our own end does the same. */
   release(): void;
 }
 
-/** Called first by a runner: blocks until its starter has released it, or is gone. */
+/** The first call of a hook runner: blocks until the process that started it releases it, or ends. */
 export function waitAtHookGate(): void {
   readInto(HOOK_GATE_FD, new Uint8Array(1));
   closeFile(HOOK_GATE_FD);
@@ -49,7 +49,7 @@ export function spawnHookRunner(home: Home, jobIds: readonly string[]): HookRunn
         ...jobIds.flatMap((jobId) => ["--job-id", jobId]),
       ],
       descriptors: [closed],
-      // We may be part of another job's command, which this process is not.
+      // We may belong to another job's command; the runner does not.
       variables: [
         [JOB_ID_VARIABLE, first],
         [HOOK_VARIABLE, first],

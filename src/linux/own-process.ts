@@ -1,12 +1,12 @@
 /**
  * Starts processes of this program: workers, hook runners, copiers. Each is detached: it leads a session of its own, begins in
- * the root directory, has /dev/null as 0, 1 and 2, every signal at its default, and only the descriptors given.
+ * the root directory, has /dev/null as 0, 1 and 2, the default action for every signal, and only the descriptors given.
  *
  * Bun.spawn starts them. In two cases it cannot, and posix_spawn does:
- * - Our environment is not UTF-8, or has entries that an object would change (a name twice, a number as a name). Bun.spawn could
- *   pass it on only as it is. Then the child would name the job that we are a part of (and be ended with it), and a debugger's
- *   address (BUN_INSPECT) would stop its runtime.
- * - BUN_FEATURE_FLAG_NO_ORPHANS is set: Bun.spawn has the kernel kill the child when we end, `detached` or not.
+ * - Our environment is not UTF-8, or an object would change it (a name that occurs twice, a number as a name). Bun.spawn could
+ *   only pass it on unchanged. The child would then count as a process of the job that we belong to, and end with it, and a
+ *   debugger's address (BUN_INSPECT) would stop its runtime.
+ * - BUN_FEATURE_FLAG_NO_ORPHANS is set: with it Bun.spawn makes the kernel kill the child when we end, even if it is detached.
  */
 import { callersLimits, keepCallersDirectory, openNothing, ownCommand } from "./caller.ts";
 import { SystemError } from "./ffi/call.ts";
@@ -14,29 +14,29 @@ import { environmentForWorker, textForWorker, type Variables } from "./ffi/envir
 import { closeFile } from "./file.ts";
 import { spawnProcess, type SpawnRequest, withBlocked, withLimits } from "./spawn.ts";
 
-/** Ourselves, even where the file was moved or replaced meanwhile. */
+/** This program, even if its file was moved or replaced meanwhile. */
 const OWN_FILE = "/proc/self/exe";
 
 export interface OwnProcess {
-  /** Its command line behind the program's name. */
+  /** The words of its command line, without the name of the program. */
   readonly words: readonly string[];
   /** The child's descriptors 3, 4, …; each number here must be above them all (see moveUp). */
   readonly descriptors?: readonly number[];
   /** Signals that wait until the child unblocks them (see unblock). */
   readonly blocked?: readonly number[];
-  /** Set in its environment; the rest is ours. */
+  /** Variables to set in its environment, which is ours otherwise. */
   readonly variables: Variables;
 }
 
-/** Returns the pid. Throws SystemError. We may be in the root directory afterwards. */
+/** Starts it; returns its pid. Throws SystemError. Afterwards our own directory may be the root. */
 export function spawnOwn({ words, descriptors = [], blocked = [], variables }: OwnProcess): number {
   const nothing = openNothing();
   const request = {
     argv: [...ownCommand(), ...words],
-    // Not `ignore`: Bun would make a missing /dev/null.
+    // Not `ignore`: with it Bun creates /dev/null if that is missing.
     descriptors: [nothing, nothing, nothing, ...descriptors],
     ...callersLimits(),
-    // The child's runtime raises it, as ours has.
+    // The runtime of the child raises it anyway, as ours did.
     fileLimit: undefined,
     blocked,
   };

@@ -1,6 +1,4 @@
-/**
- * Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and those that a FIFO sends.
- */
+/** Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and being woken by a FIFO. */
 import { ERRNO, lastErrno } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { readLink, readTextIfAny } from "./file.ts";

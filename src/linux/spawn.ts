@@ -1,7 +1,7 @@
 /**
- * Starting commands and hooks, with posix_spawn, because Bun.spawn cannot pass on an environment byte for byte and change it
- * at the same time. A child gets our environment, leads a session of its own, has every signal at its default, and only the
- * descriptors given. Processes of this program: see own-process.ts.
+ * Starts commands and hooks by posix_spawn, because Bun.spawn cannot change an environment and pass on the rest of it byte for
+ * byte. A child leads a session of its own, has the default action for every signal, and gets only the descriptors given. For
+ * processes of this program, see own-process.ts.
  */
 import { addressOf, cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { environment, type Environment, pointerVector } from "./ffi/environment.ts";
@@ -10,21 +10,21 @@ import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 
 export interface SpawnRequest {
-  /** Looked up in PATH where it has no slash. */
+  /** Looked up in PATH if it has no slash. */
   readonly file: string;
   readonly argv: readonly string[];
   /** The child's descriptors 0, 1, 2, …; each number here must be above them all (see moveUp). */
   readonly descriptors: readonly number[];
   readonly umask: number;
-  /** Soft limit of open files; undefined: as ours. */
+  /** Soft limit of open files; undefined: the same as ours. */
   readonly fileLimit: bigint | undefined;
   /** Soft limit of the size of files. */
   readonly fileSizeLimit: bigint;
-  /** Signals that wait until the child unblocks them (see unblock); all others have their default effect at once. */
+  /** Signals that are blocked until the child unblocks them (see unblock); all others have their default effect at once. */
   readonly blocked: readonly number[];
-  /** Undefined: ours. */
+  /** Undefined: our environment. */
   readonly environment?: Environment;
-  /** Where the child begins: a directory's descriptor, or the root. We ourselves are in the root afterwards. */
+  /** The child's working directory: a descriptor, or the root. Afterwards our own is the root. */
   readonly directory: number | "/";
 }
 
@@ -35,7 +35,7 @@ const POSIX_SPAWN_SETSID = 0x80;
 const OPAQUE_BYTES = 512;
 const SIGSET_BYTES = 128;
 
-/** Returns the pid. Throws SystemError with the reason why the file could not be executed. */
+/** Starts a child; returns its pid. Throws SystemError with the reason why the file could not be executed. */
 export function spawnProcess(request: SpawnRequest): number {
   const attributes = new Uint8Array(OPAQUE_BYTES);
   libc.posix_spawnattr_init(attributes);
@@ -70,8 +70,8 @@ export function spawnProcess(request: SpawnRequest): number {
 }
 
 /**
- * Why no process could be made, with the way out, where that has nothing to do with the file to be executed; undefined
- * where it has. See fork(2) and execve(2).
+ * Says which resource was missing for another process, and what to do; undefined if the error is about the file to be
+ * executed. See fork(2) and execve(2).
  */
 export function describeShortage(errno: number): string | undefined {
   switch (errno) {
@@ -99,12 +99,12 @@ function signalSet(signals: readonly number[]): Uint8Array {
 const SIG_UNBLOCK = 1;
 const SIG_SETMASK = 2;
 
-/** Lets signals in that our parent has blocked for us; those that came meanwhile arrive now. */
+/** Unblocks signals that our parent has blocked for us; those that came meanwhile arrive now. */
 export function unblock(signals: readonly number[]): void {
   libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }
 
-/** What is spawned meanwhile has exactly these signals blocked. */
+/** Runs `spawn`, whose child has exactly these signals blocked. */
 export function withBlocked<T>(signals: readonly number[], spawn: () => T): T {
   const before = new Uint8Array(SIGSET_BYTES);
   libc.sigprocmask(SIG_SETMASK, signalSet(signals), before);
@@ -129,7 +129,7 @@ function withAttributes(request: SpawnRequest, spawn: () => number): number {
   }
 }
 
-/** What a child can only inherit is set on ourselves for the moment of the spawn. */
+/** Sets what a child can only inherit on ourselves while `spawn` runs. */
 export function withLimits<T>(
   { umask, fileLimit, fileSizeLimit }: Pick<SpawnRequest, "umask" | "fileLimit" | "fileSizeLimit">,
   spawn: () => T,

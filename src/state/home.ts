@@ -90,7 +90,7 @@ export function checkFolder(home: Home, path: string, parent: FileStat): boolean
   if (facts.uid !== 0 && facts.uid !== libc.geteuid()) {
     const target = targetOf(path);
     const hint =
-      target === undefined ? `run as root: chown ${ownerName(libc.geteuid())} ${path}` : ownTarget(path);
+      target === undefined ? `run as root: chown ${chownName(libc.geteuid())} ${path}` : ownTarget(path);
     throw new OrchesjobError(
       "conflict",
       `${named(path, target)} belongs to user ${ownerName(facts.uid)}, who could change what is in it`,
@@ -205,4 +205,9 @@ function isOfSystem(path: string, { uid, kind }: FileStat): boolean {
 /** A user's name; without a name, the number as sudo(8) takes it. */
 export function ownerName(uid: number): string {
   return userName(uid) ?? `'#${uid}'`;
+}
+
+/** A user's name; without a name, the number as chown(1) takes it. */
+export function chownName(uid: number): string {
+  return userName(uid) ?? String(uid);
 }

@@ -19,7 +19,7 @@ export interface Unit {
 }
 
 /** How long we wait for systemd's answer, in ms. */
-const TIMEOUT_MS = 2_000;
+const TIMEOUT_MS = 5_000;
 
 /** The stop of the unit may have hit the first systemctl, which is in that unit. */
 const TRIES = 2;

@@ -1,4 +1,4 @@
-/** The worker as a process: how it is started, what it inherits, and how it launches the target in turn. */
+/** Starts the worker, and defines what it inherits. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { NewJob, ProcessIdentity } from "../job/job.ts";
 import { keepCallersDirectory, nameProcess } from "../linux/caller.ts";
@@ -23,11 +23,11 @@ import { debugWords } from "../state/debug.ts";
 import { type Home, homeAt } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
-/** What a worker finds at its start, beside /dev/null at 0, 1 and 2. */
+/** The descriptors of a worker, beside /dev/null at 0, 1 and 2. */
 export const WORKER_LOCK_FD = 3;
 export const WORKER_DIRECTORY_FD = 4;
 const WORKER_GATE_FD = 5;
-/** Where the job has an input. */
+/** Only if the job has an input. */
 export const WORKER_INPUT_FD = 6;
 const PR_SET_CHILD_SUBREAPER = 36;
 const F_SETFD = 2;
@@ -35,13 +35,13 @@ const FD_CLOEXEC = 1;
 
 export interface PreparedWorker {
   readonly identity: ProcessIdentity;
-  /** Lets the worker go on: what it is to execute is in the store now, or never will be. Our own death does the same. */
+  /** Lets the worker continue: its job is in the store now, or never will be. Our own end does the same. */
   release(): void;
 }
 
 /**
- * Starts the detached worker of a job; it owns the lock from here on. It waits for its release before it looks for the
- * job, so that it can get ready while the job is being accepted. Throws SystemError.
+ * Starts the detached worker of a job, which owns the lock from here on. It waits for its release before it looks for the job,
+ * so that it starts up while the job is being accepted. Throws SystemError, or OrchesjobError if a resource is missing.
  */
 export function spawnWorker(
   home: Home,
@@ -64,7 +64,7 @@ export function spawnWorker(
     pid = spawnOwn({
       words: ["_worker", "--job-id", job.jobId, "--home", home.path, ...settings],
       descriptors: [lock, callersDirectory, closed, ...(input === undefined ? [] : [input])],
-      // A signal that comes before the worker can pass it on waits, and does not end the worker.
+      // Until the worker can forward them, so that an early signal does not kill it.
       blocked: Object.values(FORWARDED_SIGNALS),
       variables: jobVariables(job),
     });
@@ -77,7 +77,7 @@ export function spawnWorker(
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
 }
 
-/** A worker is this same program, so whatever failed, the program was not it. */
+/** Explains a failed spawn. The worker is this same program, so the file itself is not the reason. */
 function explainSpawn(error: unknown): unknown {
   const shortage = error instanceof SystemError ? describeShortage(error.errno) : undefined;
   if (shortage === undefined) return error;
@@ -86,7 +86,7 @@ function explainSpawn(error: unknown): unknown {
 
 type JobWords = Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">;
 
-/** Here and not in the words of its command line, which everybody can read. */
+/** The variables of the job. The token must not be in the command line, which everybody can read. */
 function jobVariables({ jobId, token, runKey, attemptNo }: JobWords): Variables {
   const ancestors = enclosingJobs();
   return [
@@ -98,12 +98,12 @@ function jobVariables({ jobId, token, runKey, attemptNo }: JobWords): Variables 
   ];
 }
 
-/** Called first by a worker: what it has inherited is its own, and not its target's; and it has a name. */
+/** The first call of a worker: keeps its descriptors from its target, sets its name, and becomes a subreaper. */
 export function becomeWorker(): void {
   for (const fd of [WORKER_LOCK_FD, WORKER_DIRECTORY_FD, WORKER_INPUT_FD])
     libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
   nameProcess();
-  // Descendants of the target whose parent dies become our children, and so stay known as the job's, daemons included.
+  // Descendants of the target become our children when their parents end, daemons included, and so stay known as the job's.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 

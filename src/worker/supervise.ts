@@ -30,7 +30,7 @@ export interface WorkerRequest {
 }
 
 /** How long a worker tries to record its claim, in ms. Then it ends without having run anything, and the key is free. */
-const CLAIM_PATIENCE_MS = 120_000;
+const CLAIM_TIMEOUT_MS = 120_000;
 
 export async function runWorker(
   context: Context,
@@ -52,7 +52,7 @@ export async function runWorker(
     // If writing fails, it may have failed for the launcher, too: without a job there is nothing to wait for.
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
     return store.run(jobId, worker, { origin: context.origin, unit }, now());
-  }, CLAIM_PATIENCE_MS);
+  }, CLAIM_TIMEOUT_MS);
   if (job !== undefined) markClaimed(WORKER_LOCK_FD);
   debug?.note(
     job === undefined

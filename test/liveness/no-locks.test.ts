@@ -29,7 +29,7 @@ for (const [what, strace] of MISSING) {
     const refused = await box.execute([...strace, BINARY, ...start]);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toMatch(
-      /^orchesjob: cannot (lock|make) .*: [a-z ]+; the file system must support flock\(2\) and FIFOs: set ORCHESJOB_HOME to [^\n]*\n$/,
+      /^orchesjob: cannot (lock|create) .*: [a-z ]+; the file system must support flock\(2\) and FIFOs: set ORCHESJOB_HOME to [^\n]*\n$/,
     );
     expect(readdirSync(join(box.home, "locks"))).toEqual([]);
     expect(readdirSync(join(box.home, "logs"))).toEqual([]);

@@ -9,7 +9,7 @@ import { libc, libraryPath } from "./libc.ts";
 /** Address of the variable `environ`; looked up by those who start something. */
 let address: Pointer | undefined;
 
-/** `dlsym` is in the C library since glibc 2.34, and in a file beside it before. */
+/** Since glibc 2.34 `dlsym` is in the C library itself; before, it is in a file beside it. */
 function findVariable(name: string): Pointer {
   const beside = `${libraryPath.slice(0, libraryPath.lastIndexOf("/"))}/libdl.so.2`;
   const lookup = { dlsym: { args: ["ptr", "ptr"], returns: "ptr" } } as const;
@@ -27,21 +27,21 @@ export function environment(): Pointer {
   return read.ptr(address, 0) as Pointer;
 }
 
-/** Sets a variable for whatever we start from now on. `process.env` does not see it. */
+/** Sets a variable for the processes that we start from now on. `process.env` does not see it. */
 export function setVariable(name: string, value: string): void {
   libc.setenv(cstring(name), cstring(value), 1);
 }
 
-/** The value of a variable as it would be for whatever we start now; empty where there is none. */
+/** The value of a variable that a process started now would inherit; empty if there is none. */
 export function getVariable(name: string): string {
   return String(libc.getenv(cstring(name)) ?? "");
 }
 
-/** An environment of its own for one child. */
+/** The environment of one child. */
 export interface Environment {
   /** As execve(2) takes it. */
   readonly pointers: Uint32Array;
-  /** What the pointers point to beside our own environment; must stay referenced while they are used. */
+  /** The memory behind pointers to entries that are not our own; keep it referenced while the pointers are used. */
   readonly strings: readonly Uint8Array[];
 }
 
@@ -64,15 +64,15 @@ const STEERING = [
   0x44_4d_49_53, // SIMD(UTF_FORCE_IMPLEMENTATION)
 ];
 
-/** Put before such a name where the variable must reach a command, but not the runtime of who starts it. */
+/** Precedes such a name if the variable must reach the command, but not the runtime of the worker that starts it. */
 const HIDDEN_PREFIX = "ORCHESJOB_HIDDEN_";
 const HIDDEN = new TextEncoder().encode(HIDDEN_PREFIX);
 
 const EQUALS = 61;
 
 /**
- * What our own process needs: a look every second for what could be collected takes 30 ms of processor a minute, and half a
- * megabyte of heap is made ready for a program that will need it. A worker finds nothing to collect, and needs no such heap.
+ * Settings for the runtime of our own processes. By default it looks for garbage every second, which takes 30 ms of processor
+ * time a minute, and prepares half a megabyte of heap. A worker has no garbage to collect, and needs no such heap.
  */
 const RUNTIME_SETTINGS: Variables = [
   ["BUN_GC_TIMER_DISABLE", "1"],
@@ -80,9 +80,9 @@ const RUNTIME_SETTINGS: Variables = [
 ];
 
 /**
- * Our environment for a process of ours that will start a command: with some variables set, and the settings of its runtime.
- * What would steer that runtime (BUN_INSPECT would let it wait for a debugger) has another name in it, so that the command can
- * be given it as it was: see environmentForCommand.
+ * Makes the environment of a worker from ours: sets some variables and the settings of its runtime. Renames variables that
+ * would steer that runtime (BUN_INSPECT would make it wait for a debugger); environmentForCommand renames them back, so that
+ * the command gets them as they were.
  */
 export function environmentForWorker(variables: Variables): Environment {
   return build([...variables, ...RUNTIME_SETTINGS], (entry, start) =>
@@ -90,12 +90,12 @@ export function environmentForWorker(variables: Variables): Environment {
   );
 }
 
-/** Where it is set, the kernel ends what Bun.spawn has started when we end. */
+/** If this variable is set, the kernel kills the children of Bun.spawn when we end. */
 const ENDS_CHILDREN = "BUN_FEATURE_FLAG_NO_ORPHANS";
 
 /**
- * As environmentForWorker, for Bun.spawn. Undefined where Bun.spawn would not pass on exactly that, or would not let the
- * process outlive us.
+ * As environmentForWorker, for Bun.spawn. Undefined if Bun.spawn would not pass on exactly this environment, or would not let
+ * the process outlive us.
  */
 export function textForWorker(variables: Variables): Record<string, string> | undefined {
   const added = new Map([...variables, ...RUNTIME_SETTINGS]);
@@ -109,7 +109,7 @@ export function textForWorker(variables: Variables): Record<string, string> | un
     const given = entry.slice(0, equals);
     const name = STEERING.includes(startOf(given)) ? HIDDEN_PREFIX + given : given;
     const isText = !entry.includes("\uFFFD");
-    // An object has each name once, some of its own, and numbers first.
+    // An object cannot hold a name twice, inherits some names, and puts numbers first.
     const isKept = equals > 0 && !(name in env) && !/^\d+$/.test(name);
     if (!isText || !isKept || given === ENDS_CHILDREN) return undefined;
     env[name] = added.get(name) ?? entry.slice(equals + 1);
@@ -118,25 +118,25 @@ export function textForWorker(variables: Variables): Record<string, string> | un
   return env;
 }
 
-/** As the numbers of STEERING. */
+/** The first four characters of a name, as a number of STEERING. */
 function startOf(name: string): number {
   let start = 0;
   for (let index = 3; index >= 0; index--) start = start * 256 + name.charCodeAt(index);
   return start;
 }
 
-/** The environment of such a process as it was before it was made for it, with some variables set: the command's. */
+/** Makes the environment of a command from a worker's: undoes what environmentForWorker did, and sets some variables. */
 export function environmentForCommand(variables: Variables): Environment {
   return build(variables, (entry, start) => {
     if (beginsWith(entry, HIDDEN)) return (entry + HIDDEN.length) as Pointer;
-    // All that the caller had of them is hidden, so it is the runtime's.
+    // The caller's variables of this kind are all renamed, so this one is a setting of our runtime.
     return STEERING.includes(start) ? undefined : entry;
   });
 }
 
 /**
- * The entries of our environment, each as `pass` gives it on, in their order; and some variables, in place of those that have
- * their names, or behind. The last of a name counts.
+ * Builds an environment from the entries of ours, in their order. `pass` keeps an entry, replaces it, or drops it (undefined).
+ * `variables` replace entries of the same name, or follow at the end; the last value of a name counts.
  */
 function build(
   variables: Variables,
@@ -168,9 +168,9 @@ function build(
   return { pointers: pointerVector(addresses), strings };
 }
 
-/** A variable that is set. */
+/** A variable to set. */
 interface Own {
-  /** With the `=` behind it. */
+  /** The name, followed by `=`. */
   readonly name: Uint8Array;
   /** Its first two bytes. */
   readonly start: number;
@@ -192,7 +192,7 @@ function addOwn(ours: Own[], name: string, value: string, strings: Uint8Array[])
   ours.push({ name: bytes, start: read.u16(address, 0), address, isPlaced: false });
 }
 
-/** The same entry under the name that hides it. */
+/** A copy of an entry under the name that hides it from the runtime. */
 function hide(entry: Pointer): Uint8Array {
   let length = 0;
   while (read.u8(entry, length) !== 0) length += 1;
@@ -208,8 +208,8 @@ function beginsWith(text: Pointer, bytes: Uint8Array): boolean {
 }
 
 /**
- * A NULL-terminated array of pointers. In halves, the low one first: to fill its first BigUint64Array costs a process 0.7 M
- * instructions.
+ * A NULL-terminated array of pointers, in halves of 32 bits, the low one first: the first use of a BigUint64Array costs a
+ * process 0.7 M instructions.
  */
 export function pointerVector(addresses: readonly number[]): Uint32Array {
   const halves = new Uint32Array(2 * (addresses.length + 1));

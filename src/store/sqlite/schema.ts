@@ -31,9 +31,9 @@ export function migrate(database: Database): void {
 }
 
 /**
- * Finds out whether the Python orchesjob 1.1 has rebuilt a database of ours as its own. With a schema in which `jobs` was a
- * table, it creates a table with its own columns, copies them, drops ours, and renames. Returns the table that has the jobs
- * now; undefined if that has not happened.
+ * Finds out whether the Python orchesjob 1.1 has rebuilt a database of ours as its own. It does that if `jobs` is a table:
+ * creates one with its own columns, copies them, drops ours, and renames. Returns the table that has the jobs now; undefined
+ * if that has not happened.
  */
 export function findRebuilt(database: Database): string | undefined {
   const jobs = columnsOf(database, "jobs");
