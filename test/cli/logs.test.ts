@@ -34,7 +34,7 @@ test("logs prints the newest job of a run key, and an older one by its id", asyn
 test("every byte arrives as it was written", async () => {
   await using box = new Sandbox();
   const bytes = new Uint8Array(3_000_017);
-  // All byte values, including NUL, CR and invalid UTF-8, in a pattern whose length no chunk size is a multiple of.
+  // All byte values, including NUL, CR and invalid UTF-8, in a pattern that does not repeat at any chunk size.
   for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31 + (index >> 8)) & 0xff;
   const input = join(box.directory, "input");
   writeFileSync(input, bytes);

@@ -1,4 +1,4 @@
-/** Typing errors, and words of other programs: the message says what to type, and the command exits 2. */
+/** Typing errors, and words known from other programs: the message says what to type, and the command exits 2. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";

@@ -1,6 +1,6 @@
 /**
- * An existing client: cron, which mails whatever comes on stderr. orchesjob is silent if all is well, and says a word
- * if not.
+ * An existing client: cron, which mails whatever comes on stderr. orchesjob is silent there if all is well, and
+ * reports failures.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { BINARY, type Finished, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";

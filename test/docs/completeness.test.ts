@@ -1,6 +1,6 @@
 /**
- * The documents name everything that the program can say, check and measure, and every part of the sources they
- * should, and nothing else.
+ * The documents name every check, metric and variable of the program, and only messages, files and functions that
+ * exist.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** The recipes for hooks report failures to whom they should, and nothing else. */
+/** The recipes for hooks report failures, and nothing else. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
