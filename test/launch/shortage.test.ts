@@ -23,7 +23,7 @@ for (const [what, inject, reason] of SHORTAGES) {
   testWith(["strace"], name, async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
-    // While the database is locked the launcher cannot claim, so the worker waits, and its limits can be changed.
+    // While the database is locked the launcher cannot claim, so the worker waits, and faults can be injected.
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run("begin immediate");
     const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
