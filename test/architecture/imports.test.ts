@@ -1,4 +1,4 @@
-/** The law of the house, as docs/architecture.md tells it: rooms, the direction of imports, and what may stand where. */
+/** The architecture rules of docs/architecture.md: the rooms, the direction of imports, and what may be used where. */
 import { expect, test } from "bun:test";
 import { Glob } from "bun";
 import { dirname, join, relative } from "node:path";
@@ -6,21 +6,21 @@ import { ROOT } from "../support/sandbox.ts";
 
 const SOURCE = join(ROOT, "src");
 
-/** The rooms, from the top of the house to its foundation. A file imports from its own room and from those below it. */
+/** The rooms, from top to bottom. A file imports from its own room and from the rooms below it. */
 const ROOMS = [
   "main.ts",
   ..."entrypoints app cli doctor jobs worker hooks systemd processes state store linux job".split(" "),
 ];
 
-/** Narrower than that: all that these import from. */
+/** Stricter limits: everything that these rooms and files may import from. */
 const NARROW: Readonly<Record<string, readonly string[]>> = {
-  // Which part of the program it is, is decided without loading any.
+  // main.ts picks the entry point without loading any other part of the program.
   "main.ts": ["entrypoints", "app"],
   // The store knows no files and no processes.
   store: ["job"],
 };
 
-/** Where each module may be used that reaches out of the program, by import or by process.getBuiltinModule. */
+/** Where a module that reaches outside the program may be used, through import or process.getBuiltinModule. */
 const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
   "bun:ffi": ["linux/ffi"],
   "bun:sqlite": ["store/sqlite"],
@@ -39,12 +39,12 @@ const transpiler = new Bun.Transpiler({ loader: "ts" });
 
 function importsOf(file: string): string[] {
   const text = texts.get(file)!;
-  // The transpiler leaves out imports of types; the text does not.
+  // The transpiler drops type imports, so they are read from the text.
   const types = [...text.matchAll(/import type .*? from "([^"]+)"/gs)].map((match) => match[1]!);
   return [...transpiler.scanImports(text).map((found) => found.path), ...types];
 }
 
-/** The files of ours that a file imports. */
+/** The project's own files that a file imports. */
 function neighboursOf(file: string): string[] {
   return importsOf(file)
     .filter((path) => path.startsWith("."))
@@ -55,7 +55,7 @@ function roomOf(file: string): string {
   return file.split("/")[0]!;
 }
 
-test("imports point down", () => {
+test("imports point downwards", () => {
   const wrong = files.flatMap((file) => {
     const room = roomOf(file);
     const allowed = [room, ...(NARROW[room] ?? ROOMS.slice(ROOMS.indexOf(room) + 1))];
@@ -67,11 +67,11 @@ test("imports point down", () => {
   expect(wrong).toEqual([]);
 });
 
-test("every file is in a room", () => {
+test("every file belongs to a room", () => {
   expect(files.filter((file) => !ROOMS.includes(roomOf(file)))).toEqual([]);
 });
 
-test("no file imports itself by way of others", () => {
+test("there are no import cycles", () => {
   const neighbours = new Map(files.map((file) => [file, neighboursOf(file)]));
   const reaches = (from: string, goal: string, seen = new Set<string>()): boolean =>
     (neighbours.get(from) ?? []).some((next) => {
@@ -83,12 +83,12 @@ test("no file imports itself by way of others", () => {
   expect(files.filter((file) => reaches(file, file))).toEqual([]);
 });
 
-test("every file is imported", () => {
+test("every file is imported by another", () => {
   const imported = new Set(files.flatMap(neighboursOf));
   expect(files.filter((file) => !imported.has(file))).toEqual(["main.ts"]);
 });
 
-test("what reaches out of the program stands where the list says", () => {
+test("modules that reach outside the program are used only where the list allows it", () => {
   const outside = files.flatMap((file) => {
     const loaded = [...texts.get(file)!.matchAll(/getBuiltinModule\("([^"]+)"\)/g)].map((match) => match[1]!);
     const modules = [...importsOf(file), ...loaded].filter((path) => !path.startsWith("."));
@@ -116,7 +116,7 @@ test(`no file has more than ${MOST_LINES} lines`, () => {
   expect(long).toEqual([]);
 });
 
-test("docs/architecture.md has the tree as it is", async () => {
+test("docs/architecture.md shows the tree as it is", async () => {
   const document = await Bun.file(join(ROOT, "docs/architecture.md")).text();
   const tree = /^```\nsrc\/\n([\s\S]*?)^```/m.exec(document)![1]!;
   const drawn: string[] = [];

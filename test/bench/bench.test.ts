@@ -1,11 +1,11 @@
-/** Every part of the bench measures something, in sizes whose figures mean nothing. */
+/** Every section of the benchmark runs and measures something, in sizes too small for the numbers to mean anything. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("each section of the bench has its figures, and none is left out", async () => {
+test("each section of the benchmark prints its numbers, and none is left out", async () => {
   await using box = new Sandbox();
   const sections = ["growth", "throughput", "memory", "rest", "output"];
   const bench = [process.execPath, join(ROOT, "scripts/bench/main.ts"), "--tiny", ...sections];

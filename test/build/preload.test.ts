@@ -6,7 +6,7 @@ import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** A checkout with one test, which prints what the executable says of itself. */
+/** A checkout with one test, which prints what the executable says about itself. */
 function makeCheckout(box: Sandbox): string {
   const checkout = join(box.directory, "checkout");
   for (const name of ["src", "scripts", "test/support", "package.json", "bunfig.toml", "tsconfig.json"])
@@ -16,7 +16,7 @@ function makeCheckout(box: Sandbox): string {
     join(checkout, "test/one/one.test.ts"),
     `import { expect, test } from "bun:test";
 import { BINARY } from "../support/sandbox.ts";
-test("it is built", () => {
+test("bun test builds the executable if there is none", () => {
   const { stdout, exitCode } = Bun.spawnSync([BINARY, "--version"]);
   expect(exitCode).toBe(0);
   console.log("tested:", stdout.toString());
@@ -26,7 +26,7 @@ test("it is built", () => {
   return checkout;
 }
 
-test("the executable is built once for all that start together, and again when a source has changed", async () => {
+test("processes that start together build once, and again after a source has changed", async () => {
   await using box = new Sandbox();
   const checkout = makeCheckout(box);
   const options = { cwd: checkout, env: { ORCHESJOB_BINARY: undefined } };

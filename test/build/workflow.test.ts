@@ -1,4 +1,4 @@
-/** CI on GitHub runs what a developer runs, with the Bun that the project is made for. */
+/** The GitHub workflow runs what a developer runs, with the Bun version that the project requires. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const workflow = Bun.YAML.parse(readFileSync(join(ROOT, ".github/workflows/ci.ym
 };
 const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
 
-test("what it uses is pinned by version, and Bun's is the project's own", () => {
+test("actions are pinned by version, and Bun has the project's version", () => {
   const used = steps.flatMap(({ uses }) => (uses === undefined ? [] : [uses]));
   expect(used.filter((name) => !/@v\d+\.\d+\.\d+$/.test(name))).toEqual([]);
   const versions = steps.flatMap((step) => step.with?.["bun-version"] ?? []);
@@ -26,7 +26,7 @@ test("what it uses is pinned by version, and Bun's is the project's own", () => 
   expect(versions).not.toEqual([]);
 });
 
-test("every script that it runs is there", () => {
+test("every script that the workflow runs exists", () => {
   const named = steps.flatMap(({ run = "" }) => /^bun run (\S+)/.exec(run)?.[1] ?? []);
   expect(named).toEqual(["release"]);
   for (const name of named) expect(manifest.scripts).toHaveProperty(name);

@@ -33,7 +33,7 @@ const OUR_FIELDS = [
   "host",
 ];
 
-test("start answers with the fields of 1.0.0 in their order, then ours, indented by two", async () => {
+test("start answers with the fields of 1.0.0 in their order, then the newer ones, indented by two", async () => {
   await using box = new Sandbox();
   const result = await box.run(["start", "--run-key", "k", "--sync", "--", "echo", "hello"]);
   const answer = JSON.parse(result.stdout) as JobAnswer;
@@ -59,7 +59,7 @@ test("start answers with the fields of 1.0.0 in their order, then ours, indented
   expect(answer.pid).toBe(answer.target_pid);
 });
 
-test("status answers with the same fields, without start's own", async () => {
+test("status answers with the same fields, without those that only start has", async () => {
   await using box = new Sandbox();
   const started = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   const { accepted, existing, mode, strict, command_matches, command_shortened, warnings, ...job } = started;
@@ -127,7 +127,7 @@ test("start --sync of an active key waits for the existing job's result", async 
   });
 });
 
-test("start --sync exits 0 whatever the job's result, and tells it", async () => {
+test("start --sync exits 0 whatever the job's result, and prints it", async () => {
   await using box = new Sandbox();
   const failed = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "exit 37"]);
   expect(failed).toMatchObject({ status: "FAILED", exit_code: 37, signal: null, error: null });
@@ -136,20 +136,20 @@ test("start --sync exits 0 whatever the job's result, and tells it", async () =>
   expect(killed.job_id).not.toBe(failed.job_id);
 });
 
-test("start --start-timeout 0 answers after the accept, and the job is known from then on", async () => {
+test("start --start-timeout 0 answers once the job is accepted, and status knows it from then on", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const answer = await box.json(["start", "--run-key", "k", "--start-timeout", "0", "--", ...gate.command]);
   expect(answer).toMatchObject({ accepted: true, mode: "async" });
   expect(["STARTING", "RUNNING"]).toContain(answer.status);
-  // The worker's before the command runs.
+  // The worker's pid is known before the command runs.
   expect(answer.worker_pid).toBeGreaterThan(1);
   expect(answer.pid).toBe(answer.target_pid ?? answer.worker_pid);
   expect((await runningJob(box, "k")).worker_pid).toBe(answer.worker_pid);
   expect(await box.json(["status", "--job-id", answer.job_id])).toMatchObject({ job_id: answer.job_id });
 });
 
-test("status --all gives the newest first, also for jobs of one instant", async () => {
+test("status --all prints the newest job first, even if all started at the same instant", async () => {
   await using box = new Sandbox();
   const started: JobAnswer[] = [];
   for (let attempt = 1; attempt <= 4; attempt++)

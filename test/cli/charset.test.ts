@@ -1,4 +1,4 @@
-/** The characters of JSON: as they are, or in ASCII where the caller's locale says that they would not be understood. */
+/** JSON has its characters as they are, or escaped to ASCII where the caller's locale cannot represent them. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { hookedJob, lineIn } from "../support/hooks.ts";
 import { join } from "node:path";
@@ -8,12 +8,12 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const WORDS = ["é", "€", "🎉", "\u007f", "\u0080", "\uffff", "日本"];
 const COMMAND = ["echo", ...WORDS];
-/** As Python's json.dumps has them. */
+/** As Python's json.dumps escapes them. */
 const ESCAPED = ["\\u00e9", "\\u20ac", "\\ud83c\\udf89", "\u007f", "\\u0080", "\\uffff", "\\u65e5\\u672c"];
 
 const NONE = { LC_ALL: undefined, LC_CTYPE: undefined, LANG: undefined };
 
-/** `start`, `status`, `list` and `result` in a locale. */
+/** The answers of `start`, `status`, `list` and `result` in a locale. */
 async function answers(box: Sandbox, locale: Record<string, string>): Promise<string[]> {
   const env = { ...NONE, ...locale };
   const texts: string[] = [];
@@ -36,9 +36,9 @@ test.each([
   { LANG: "de_DE.ISO-8859-15@euro" },
   { LC_ALL: "", LC_CTYPE: "ja_JP.SJIS", LANG: "C.UTF-8" },
   { LC_ALL: "C.ISO-8859-1", LANG: "de_DE.UTF-8" },
-  // glibc's, without a charset: ISO-8859-1.
+  // A glibc locale without a charset means ISO-8859-1.
   { LANG: "de_DE" },
-])("in ASCII: %j", async (locale) => {
+])("JSON is in ASCII with %j", async (locale) => {
   await using box = new Sandbox();
   for (const text of await answers(box, locale)) {
     expect(text).toMatch(/^[\0-\x7f]*$/);
@@ -57,7 +57,7 @@ test.each([
   { LC_ALL: "C.UTF-8" },
   { LC_CTYPE: "ja_JP.utf8", LANG: "ja_JP.EUC-JP" },
   { LC_ALL: "", LC_CTYPE: "", LANG: "de_DE.UTF-8@euro" },
-])("as they are: %j", async (locale) => {
+])("JSON has the characters as they are with %j", async (locale) => {
   await using box = new Sandbox();
   for (const text of await answers(box, locale)) {
     for (const word of WORDS) expect(text).toContain(word);
@@ -65,7 +65,7 @@ test.each([
   }
 });
 
-test("a hook is the caller's, and reads what the caller does", async () => {
+test("a hook gets its JSON in ASCII if the caller's locale is not UTF-8", async () => {
   await using box = new Sandbox();
   const told = join(box.directory, "told");
   const words = ["start", "--run-key", "k", "--on-exit", `cat > ${told}`, "--sync", "--", ...COMMAND];

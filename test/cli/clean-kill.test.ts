@@ -1,4 +1,4 @@
-/** A clean that is killed at any point leaves nothing that the next clean would not finish, and loses no other job. */
+/** A clean that is killed at any point leaves nothing that the next clean does not finish, and loses no other job. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { readdirSync } from "node:fs";
 import { testWith } from "../support/needs.ts";
@@ -9,7 +9,7 @@ setDefaultTimeout(TIMEOUT_MS);
 const CLEAN = ["clean", "--before"];
 
 for (const call of ["unlink", "pwrite64"]) {
-  testWith(["strace"], `killed at every ${call}`, async () => {
+  testWith(["strace"], `clean killed at every ${call}`, async () => {
     let visited = 0;
     for (let survived = false; !survived;) {
       await using box = new Sandbox();
@@ -36,7 +36,7 @@ for (const call of ["unlink", "pwrite64"]) {
       for (const key of ["a", "b"]) expect((await box.run(["status", "--run-key", key])).code).toBe(3);
     }
     console.log(`clean was killed at ${visited} points of ${call}`);
-    // Two logs of two jobs at the least.
+    // At least two logs of two jobs.
     if (call === "unlink") expect(visited).toBeGreaterThanOrEqual(4);
   });
 }

@@ -1,4 +1,4 @@
-/** clean: what it deletes, what it never touches, and that it tells what it could not delete. */
+/** clean: what it deletes, what it never touches, and that it reports what it could not delete. */
 import { Database } from "bun:sqlite";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
@@ -19,7 +19,7 @@ async function runJob(box: Sandbox, key: string, script = "echo out; echo err >&
   return box.json(["start", "--run-key", key, "--sync", "--", "sh", "-c", script]);
 }
 
-test("deletes finished jobs of any status with both logs, and answers with the count", async () => {
+test("clean deletes finished jobs of any status with both logs, and prints how many", async () => {
   await using box = new Sandbox();
   await runJob(box, "good");
   await runJob(box, "bad", "exit 1");
@@ -39,7 +39,7 @@ test("deletes finished jobs of any status with both logs, and answers with the c
   expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
 });
 
-test("deletes only what ended before the time", async () => {
+test("clean --before deletes only jobs that ended before the time", async () => {
   await using box = new Sandbox();
   const first = await runJob(box, "a");
   const second = await runJob(box, "b");
@@ -57,7 +57,7 @@ test("deletes only what ended before the time", async () => {
   expect(await box.json(["status", "--run-key", "b"])).toMatchObject({ job_id: second.job_id });
 });
 
-test("never touches an active job, whose older attempts go", async () => {
+test("clean never touches an active job, but deletes its key's older attempts", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await runJob(box, "k");
@@ -88,11 +88,11 @@ test("--dry-run names each job on stderr, counts them, and deletes nothing", asy
   expect(await box.json(["status", "--run-key", "a"])).toMatchObject({ status: "SUCCEEDED" });
 });
 
-test("a log that cannot be deleted counts as an error, is told, and the next clean finishes it", async () => {
+test("a log that cannot be deleted counts as an error and is reported, and the next clean finishes the job", async () => {
   await using box = new Sandbox();
   const stuck = await runJob(box, "stuck");
   await runJob(box, "easy");
-  // What no user can unlink, root neither.
+  // A directory: unlink(2) fails on it even for root.
   unlinkSync(stuck.stderr_file);
   mkdirSync(stuck.stderr_file);
   const result = await box.run(CLEAN_ALL);
@@ -106,7 +106,7 @@ test("a log that cannot be deleted counts as an error, is told, and the next cle
   expect(existsSync(stuck.stdout_file)).toBe(false);
 });
 
-test("logs that are gone already are no error", async () => {
+test("logs that are already gone are no error", async () => {
   await using box = new Sandbox();
   const job = await runJob(box, "k");
   unlinkSync(job.stdout_file);
@@ -114,7 +114,7 @@ test("logs that are gone already are no error", async () => {
   expect(await box.json<unknown>(CLEAN_ALL)).toEqual({ deleted: 1, errors: 0, stray_files: 0 });
 });
 
-test("after a clean the run key starts anew", async () => {
+test("after a clean the run key starts with attempt 1 again", async () => {
   await using box = new Sandbox();
   const old = await runJob(box, "k");
   await box.json<unknown>(CLEAN_ALL);
@@ -126,7 +126,7 @@ test("after a clean the run key starts anew", async () => {
 describe("many jobs", () => {
   const MANY = 25_000;
 
-  /** A history of jobs whose logs are gone already. */
+  /** Makes a history of jobs whose logs are already gone. */
   async function withHistory(box: Sandbox): Promise<void> {
     await runJob(box, "k");
     using database = new Database(`${box.home}/orchesjob.db`);
@@ -138,7 +138,7 @@ describe("many jobs", () => {
     );
   }
 
-  test("all go, and nothing is said where stderr is no terminal", async () => {
+  test("clean deletes them all, and prints no progress if stderr is not a terminal", async () => {
     await using box = new Sandbox();
     await withHistory(box);
     const result = await box.run(["clean", "--before", "2026-01-01"]);
@@ -147,7 +147,7 @@ describe("many jobs", () => {
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
   });
 
-  testWith(["script"], "a terminal is told how far it is", async () => {
+  testWith(["script"], "clean shows its progress on a terminal", async () => {
     await using box = new Sandbox();
     await withHistory(box);
     const words = ["script", "-qec", `${BINARY} clean --before 2026-01-01 >answer`, "/dev/null"];

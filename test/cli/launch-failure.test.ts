@@ -1,4 +1,7 @@
-/** A command that cannot be launched is FAILED with -1 and a reason for a person, told by start with and without --sync. */
+/**
+ * A command that cannot be launched: its job is FAILED with -1 and a readable reason, in the answer of start with and
+ * without --sync.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -8,8 +11,8 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** `tools` is in PATH, and the working directory is the one above it. */
-function furnish(box: Sandbox): Record<string, string> {
+/** Makes the commands in `tools`, which is in PATH; the working directory is its parent. */
+function makeTools(box: Sandbox): Record<string, string> {
   const tools = join(box.directory, "tools");
   mkdirSync(join(tools, "folder"), { recursive: true });
   writeFileSync(join(tools, "plain"), "not for running\n", { mode: 0o644 });
@@ -29,15 +32,11 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   ["a file that is not executable, by PATH", "plain", /"plain": permission denied/],
   ["a directory", "$TOOLS/folder", /it is a directory$/],
   ["a directory, relative", "./tools/folder", /it is a directory$/],
-  [
-    "an interpreter that is not there",
-    "$TOOLS/orphaned",
-    /interpreter that its first line names does not exist$/,
-  ],
+  ["a missing interpreter", "$TOOLS/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, relative", "tools/orphaned", /interpreter that its first line names does not exist$/],
   ["the same, by PATH", "orphaned", /interpreter that its first line names does not exist$/],
   [
-    "a script with the line ends of Windows",
+    "a script with Windows line ends",
     "$TOOLS/windows",
     /^cannot execute "(\S+)\/windows": its first line ends with a carriage return \(CRLF\), so the interpreter that it names does not exist; fix it: sed -i 's\/\\r\$\/\/' \1\/windows$/,
   ],
@@ -48,17 +47,17 @@ const FAILURES: readonly [what: string, command: string, error: RegExp][] = [
   ["a link to itself", "tools/loop", /symbolic link/],
 ];
 
-describe("FAILED with exit_code -1 and the reason", () => {
+describe("the job is FAILED with exit_code -1 and the reason", () => {
   test.each(FAILURES)("%s", async (_, command, error) => {
     await using box = new Sandbox();
-    const env = furnish(box);
+    const env = makeTools(box);
     const file = command.replace("$TOOLS", join(box.directory, "tools"));
     for (const mode of [[], ["--sync"]]) {
       const { stdout, stderr, code } = await box.run(["start", "--run-key", "k", ...mode, "--", file, "x"], {
         env,
       });
       const answer = JSON.parse(stdout) as JobAnswer;
-      // The answer, and the exit code, are those of a job that failed; a person is told why at once.
+      // The answer and the exit code are those of a failed job; the reason goes to stderr at once.
       expect({ code, stderr }).toEqual({
         code: 0,
         stderr: `orchesjob: job ${answer.job_id} could not be launched: ${answer.error}\n`,
@@ -78,12 +77,12 @@ describe("FAILED with exit_code -1 and the reason", () => {
     expect(await box.run(["logs", "--run-key", "k"])).toMatchObject({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("a working directory that went away before the launch", async () => {
+  test("a job is FAILED if its working directory is removed before the launch", async () => {
     await using box = new Sandbox();
     const cwd = join(box.directory, "short-lived");
     mkdirSync(cwd);
     await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
-    // Nothing can be accepted while somebody else writes, and so the launch comes after the removal.
+    // The locked database delays the claim, so the launch comes after the removal.
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run("begin immediate");
     const start = box.spawn([BINARY, "start", "--run-key", "k", "--", "pwd"], { cwd });
@@ -103,7 +102,7 @@ describe("FAILED with exit_code -1 and the reason", () => {
   });
 });
 
-test("an exit code of 255 or 127 of the command itself is its own, and no launch failure", async () => {
+test("a command's own exit code of 255 or 127 is not a launch failure", async () => {
   await using box = new Sandbox();
   for (const code of [127, 255]) {
     const answer = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", `exit ${code}`]);
@@ -111,9 +110,9 @@ test("an exit code of 255 or 127 of the command itself is its own, and no launch
   }
 });
 
-test("a command found in PATH only behind what cannot be executed is run", async () => {
+test("a command is found in PATH behind entries of the same name that cannot be executed", async () => {
   await using box = new Sandbox();
-  const env = furnish(box);
+  const env = makeTools(box);
   const better = join(box.directory, "better");
   mkdirSync(better);
   writeFileSync(join(better, "plain"), "#!/bin/sh\necho better\n", { mode: 0o755 });

@@ -1,4 +1,4 @@
-/** logs: the bytes that the command wrote, all of them and no others, however many. */
+/** logs prints exactly the bytes that the command wrote, however many. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("stdout is the default, and each stream is its own", async () => {
+test("logs prints stdout by default, and each stream by itself", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "echo o; echo e >&2"]);
   for (const selector of [
@@ -23,7 +23,7 @@ test("stdout is the default, and each stream is its own", async () => {
   }
 });
 
-test("the newest job of a run key speaks, an older one by its id", async () => {
+test("logs prints the newest job of a run key, and an older one by its id", async () => {
   await using box = new Sandbox();
   const first = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "first"]);
   await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "second"]);
@@ -34,7 +34,7 @@ test("the newest job of a run key speaks, an older one by its id", async () => {
 test("every byte arrives as it was written", async () => {
   await using box = new Sandbox();
   const bytes = new Uint8Array(3_000_017);
-  // All values, NUL, CR and invalid UTF-8 included, in a pattern that no chunk size divides.
+  // All byte values, including NUL, CR and invalid UTF-8, in a pattern that does not repeat at any chunk size.
   for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31 + (index >> 8)) & 0xff;
   const input = join(box.directory, "input");
   writeFileSync(input, bytes);
@@ -42,13 +42,13 @@ test("every byte arrives as it was written", async () => {
   const piped = box.spawn([BINARY, "logs", "--run-key", "k"]);
   expect(Bun.hash(await new Response(piped.stdout).bytes())).toBe(Bun.hash(bytes));
   expect(await piped.exited).toBe(0);
-  // Into a file, appended to what is there.
+  // Appends to a file that already has content.
   const output = join(box.directory, "output");
   await shell(box, `printf before >"$1"; "$0" logs --run-key k >>"$1"`, { words: [output] });
   expect(Bun.hash(readFileSync(output))).toBe(Bun.hash(Buffer.concat([Buffer.from("before"), bytes])));
 });
 
-test("200 MB pass in the memory of a few", async () => {
+test("logs prints 200 MB without holding them in memory", async () => {
   await using box = new Sandbox();
   const megabytes = 200;
   const script = `truncate -s ${megabytes}M /proc/self/fd/1; echo end`;
@@ -73,7 +73,7 @@ test("200 MB pass in the memory of a few", async () => {
   expect(large.peak - small.peak).toBeLessThan(32 * 1024 * 1024);
 });
 
-test("a job that still runs shows what it has written so far", async () => {
+test("logs of a running job prints what it has written so far", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const [sh, c, wait, ...words] = gate.command;
@@ -88,7 +88,7 @@ test("a job that still runs shows what it has written so far", async () => {
   expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("early\nlate\n");
 });
 
-test("a log that somebody deleted is told as such, and is not an empty one", async () => {
+test("logs reports a deleted log as an error, not as an empty one", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"]);
   unlinkSync(job.stdout_file);
@@ -107,7 +107,7 @@ describe("the reader", () => {
     },
   );
 
-  test("that is gone before the first byte is no error", async () => {
+  test("that is gone before the first byte causes no error", async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "yes | head -c 300000"]);
     const result = await shell(

@@ -1,10 +1,13 @@
-/** Where stdout takes nothing, the answer is lost, but not that the work was done: exit 1 (125), and a sentence says it. */
+/**
+ * If stdout cannot be written, the answer is lost: the command exits 1 (125 where its exit code is the job's), and
+ * says on stderr that the work was done.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { BINARY, type Finished, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Runs orchesjob with a stdout that takes nothing. */
+/** Runs orchesjob with a stdout that cannot be written. */
 function mute(box: Sandbox, words: readonly string[]): Promise<Finished> {
   return box.execute(["sh", "-c", `exec "$@" >/dev/full`, "sh", BINARY, ...words]);
 }

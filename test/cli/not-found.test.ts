@@ -1,4 +1,4 @@
-/** Looking up what is not there: exit 3, a sentence, and nothing is created. */
+/** Looking up what does not exist: exit 3, a sentence, and nothing is created. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
@@ -75,7 +75,7 @@ describe.each([
     });
   }
 
-  test("in a used directory nothing is said, though there is nothing to tell", async () => {
+  test("in a used directory an empty answer comes without a warning", async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
     await box.json(["clean", "--keep", "0"]);
@@ -85,7 +85,7 @@ describe.each([
   });
 });
 
-test("what a shell asks while somebody types says nothing of it", async () => {
+test("completion queries print no such warning while somebody types", async () => {
   await using box = new Sandbox();
   for (const kind of ["run-key", "job-id"])
     expect(await box.run(["_complete", kind])).toMatchObject({ code: 0, stdout: "", stderr: "" });

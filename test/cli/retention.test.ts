@@ -1,4 +1,4 @@
-/** clean by number, by age and by size: which jobs go, and which files without a job. */
+/** clean by number, by age and by size: which jobs and which orphaned files it deletes. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
@@ -31,7 +31,7 @@ async function runJob(box: Sandbox, key: string, script = "true"): Promise<JobAn
   return box.json(["start", "--run-key", key, "--sync", "--", "sh", "-c", script]);
 }
 
-/** `key 1`, `key 2`, …: what is left, the oldest first. */
+/** `key 1`, `key 2`, …: the remaining jobs, oldest first. */
 function history(box: Sandbox): string[] {
   using database = openDatabase(box);
   return database
@@ -44,7 +44,7 @@ const clean = (box: Sandbox, ...words: string[]) => box.json<Cleaned>(["clean", 
 
 const DAY_MS = 86_400_000;
 
-/** Lets all jobs of a key be older. */
+/** Makes all jobs of a key older. */
 function makeOlder(box: Sandbox, key: string, days: number): void {
   edit(
     box,
@@ -53,7 +53,7 @@ function makeOlder(box: Sandbox, key: string, days: number): void {
 }
 
 describe("--keep", () => {
-  test("leaves the newest finished jobs of each key, whatever the number of keys", async () => {
+  test("--keep keeps the newest finished jobs of each key, however many keys there are", async () => {
     await using box = new Sandbox();
     for (const key of ["a", "b", "a", "a", "c", "b"]) await runJob(box, key);
     expect(await clean(box, "--keep", "2")).toEqual({ deleted: 1, errors: 0, stray_files: 0 });
@@ -64,7 +64,7 @@ describe("--keep", () => {
     expect(readdirSync(join(box.home, "logs"))).toEqual([]);
   });
 
-  test("does not count an active job, and never touches it", async () => {
+  test("--keep does not count an active job, and clean never touches it", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await runJob(box, "k");
@@ -76,7 +76,7 @@ describe("--keep", () => {
     expect(existsSync(active.stdout_file)).toBe(true);
   });
 
-  test("goes by the number of the attempt, not by a clock that was set back", async () => {
+  test("--keep goes by the attempt number, not by a clock that was set back", async () => {
     await using box = new Sandbox();
     await runJob(box, "k");
     await runJob(box, "k");
@@ -85,7 +85,7 @@ describe("--keep", () => {
     expect(history(box)).toEqual(["k 2"]);
   });
 
-  test("a strict key whose last job went stays used", async () => {
+  test("a strict key whose last job was deleted stays used", async () => {
     await using box = new Sandbox();
     const words = ["start", "--run-key", "once", "--strict", "--sync", "--", "true"];
     await box.json(words);
@@ -96,7 +96,7 @@ describe("--keep", () => {
 });
 
 describe("--older-than", () => {
-  test("deletes only what ended longer ago", async () => {
+  test("--older-than deletes only jobs that ended longer ago", async () => {
     await using box = new Sandbox();
     for (const key of ["old", "young"]) await runJob(box, key);
     makeOlder(box, "old", 31);
@@ -105,7 +105,7 @@ describe("--older-than", () => {
     expect(history(box)).toEqual(["young 1"]);
   });
 
-  test("of several limits each must let a job go", async () => {
+  test("with several limits clean deletes only jobs that all of them allow", async () => {
     await using box = new Sandbox();
     for (const key of ["old", "young", "old", "young"]) await runJob(box, key, "echo something");
     makeOlder(box, "old", 31);
@@ -121,7 +121,7 @@ describe("--older-than", () => {
 });
 
 describe("--max-log-bytes", () => {
-  /** 3000, 2000 and 1000 bytes, the oldest first, and a silent one before and between them. */
+  /** Logs of 3000, 2000 and 1000 bytes, oldest first, with jobs without output before and between them. */
   async function withLogs(box: Sandbox): Promise<void> {
     await runJob(box, "silent");
     await runJob(box, "a", "head -c 2000 /dev/zero; head -c 1000 /dev/zero >&2");
@@ -130,7 +130,7 @@ describe("--max-log-bytes", () => {
     await runJob(box, "c", "head -c 1000 /dev/zero");
   }
 
-  test("deletes the oldest until the rest fits, and no job whose end makes no room", async () => {
+  test("--max-log-bytes deletes the oldest jobs until the rest fits, and no job whose deletion frees nothing", async () => {
     await using box = new Sandbox();
     await withLogs(box);
     expect(await clean(box, "--max-log-bytes", "6000")).toEqual({
@@ -146,7 +146,7 @@ describe("--max-log-bytes", () => {
     expect(history(box)).toEqual(["silent 1", "silent 2"]);
   });
 
-  test("finishes what a clean that was killed has begun: a job without any log goes, an empty one stays", async () => {
+  test("clean finishes what a killed clean has begun: it deletes a job without log files, and keeps one with empty logs", async () => {
     await using box = new Sandbox();
     await withLogs(box);
     const begun = await box.json(["status", "--run-key", "a"]);
@@ -156,7 +156,7 @@ describe("--max-log-bytes", () => {
     expect(history(box)).toEqual(["silent 1", "silent 2", "c 1"]);
   });
 
-  test("counts the logs of active jobs, and leaves them", async () => {
+  test("--max-log-bytes counts the logs of active jobs, and keeps them", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await withLogs(box);
@@ -168,7 +168,7 @@ describe("--max-log-bytes", () => {
     expect(history(box)).toEqual(["silent 1", "silent 2", "active 1"]);
   });
 
-  test("a dry run tells what would go, and deletes nothing", async () => {
+  test("a dry run says what would be deleted, and deletes nothing", async () => {
     await using box = new Sandbox();
     await withLogs(box);
     const before = history(box);
@@ -181,7 +181,7 @@ describe("--max-log-bytes", () => {
   });
 });
 
-test("a LOST job of which a process still runs is kept by every limit", async () => {
+test("every limit keeps a LOST job of which a process still runs", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await box.json(["start", "--run-key", "k", "--", "sh", "-c", `echo some; ${gate.wait}`]);
@@ -201,11 +201,12 @@ test("a LOST job of which a process still runs is kept by every limit", async ()
 
 testWith(
   ["strace"],
-  "a job that ends while clean is under way loses its files before its row, too",
+  "clean deletes the files before the row also for a job that ends while clean runs",
   async () => {
     await using box = new Sandbox();
     await runJob(box, "first");
-    // Stopped where it has just listed the folders of locks and logs: two calls each, the last of which find nothing more.
+    // Stops clean when it has just listed the folders of locks and logs: two calls each, the last of which finds
+    // nothing more.
     const inject = "inject=getdents64:signal=SIGSTOP:when=4";
     const trace = join(box.directory, "trace");
     const strace = ["strace", "-qq", "-o", trace, "-e", "trace=getdents64", "-e", inject];
@@ -223,10 +224,10 @@ testWith(
   },
 );
 
-describe("files without a job", () => {
+describe("orphaned files", () => {
   const ID = "01a20fd5-7297-7304-a49c-f362d95bc29b";
 
-  /** A file of that name in a state directory with one job, last written so many days ago. */
+  /** Makes a state directory with one job and a file of that name, last written so many days ago. */
   async function withFile(box: Sandbox, name: string, days: number): Promise<string> {
     if (!existsSync(box.home)) await runJob(box, "k", "echo out");
     const path = join(box.home, name);
@@ -236,7 +237,7 @@ describe("files without a job", () => {
     return path;
   }
 
-  test("logs of a week without a job are deleted and counted; a dry run names them", async () => {
+  test("logs without a job are deleted and counted after a week; a dry run names them", async () => {
     await using box = new Sandbox();
     const paths = [await withFile(box, `logs/${ID}.stdout`, 8), await withFile(box, `logs/${ID}.stderr`, 8)];
     const dry = await box.run(["clean", "--keep", "1", "--older-than", "1d", "--dry-run"]);
@@ -249,7 +250,7 @@ describe("files without a job", () => {
     expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("out\n");
   });
 
-  test("they stay for a week, and as long as a job of their age would", async () => {
+  test("orphaned logs stay for a week, and as long as a job of their age would", async () => {
     await using box = new Sandbox();
     const young = await withFile(box, `logs/${ID}.stdout`, 6);
     const older = await withFile(box, `logs/${ID}.stderr`, 20);
@@ -258,7 +259,7 @@ describe("files without a job", () => {
     expect([young, older].map(existsSync)).toEqual([true, false]);
   });
 
-  test("however old, they stay where nothing says how old is old enough", async () => {
+  test("orphaned logs stay, however old, if no limit is by age", async () => {
     await using box = new Sandbox();
     const path = await withFile(box, `logs/${ID}.stdout`, 1000);
     expect(await clean(box, "--keep", "1")).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
@@ -268,13 +269,13 @@ describe("files without a job", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("their bytes are not those of jobs", async () => {
+  test("the size of orphaned logs does not count for --max-log-bytes", async () => {
     await using box = new Sandbox();
     await withFile(box, `logs/${ID}.stdout`, 1);
     expect(await clean(box, "--max-log-bytes", "4")).toMatchObject({ deleted: 0, log_bytes: 4 });
   });
 
-  test("nothing is deleted whose name is not exactly ours, or that is no file", async () => {
+  test("clean deletes only regular files whose name is exactly one of orchesjob's", async () => {
     await using box = new Sandbox();
     const names = ["notes.stdout", `${ID}.stdout.gz`, `x${ID}.stdout`, `${ID.toUpperCase()}.stdout`, ID];
     const paths: string[] = [];
@@ -287,12 +288,12 @@ describe("files without a job", () => {
     expect(paths.map(existsSync)).toEqual(paths.map(() => true));
   });
 
-  test("a running job's logs stay though the database does not know it", async () => {
+  test("a running job's logs stay even if the database does not know the job", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await runJob(box, "other");
     const job = await startWaiting(box, "k", gate);
-    // As after an older backup was put back.
+    // As after restoring an older backup.
     edit(box, "delete from job_records where run_key = 'k'");
     const logs = [job.stdout_file, job.stderr_file];
     for (const path of logs) utimesSync(path, 1_000_000, 1_000_000);
@@ -301,13 +302,13 @@ describe("files without a job", () => {
     expect(logs.map(existsSync)).toEqual([true, true]);
     gate.open();
     await until("the job ends", () => box.processes().length === 0);
-    // Its worker has put it back.
+    // Its worker has recorded it again.
     expect(await clean(box, "--keep", "1", ...all)).toMatchObject({ stray_files: 0, errors: 0 });
     expect(logs.map(existsSync)).toEqual([true, true]);
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
   });
 
-  testWith(["python3"], "a log that somebody has locked stays", async () => {
+  testWith(["python3"], "a log that another process has locked stays", async () => {
     await using box = new Sandbox();
     const path = await withFile(box, `logs/${ID}.stdout`, 100);
     const script = `import fcntl,sys
@@ -324,7 +325,7 @@ sys.stdin.read()`;
     expect(await clean(box, ...old)).toMatchObject({ stray_files: 1 });
   });
 
-  test("a lock file of an hour that nobody holds is deleted and counted", async () => {
+  test("a lock file that nobody holds is deleted and counted after an hour", async () => {
     await using box = new Sandbox();
     await runJob(box, "k");
     const path = join(box.home, "locks", ID);
@@ -335,7 +336,7 @@ sys.stdin.read()`;
     expect(existsSync(path)).toBe(false);
   });
 
-  test("more log files than are remembered by name are deleted all the same", async () => {
+  test("clean also deletes orphaned logs if there are more than it remembers by name", async () => {
     await using box = new Sandbox();
     await runJob(box, "k");
     edit(

@@ -1,4 +1,4 @@
-/** The state directory: where it is, how it may be named, that it can be moved, and when it is refused. */
+/** The state directory: where it is, how it may be named, that it can be moved, and when orchesjob refuses it. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -13,10 +13,10 @@ setDefaultTimeout(TIMEOUT_MS);
 describe("names", () => {
   test.each([
     ["relative", "here", "here"],
-    ["relative, deep, with parents that are missing", "a/b/../c/d", "a/b/../c/d"],
-    ["with slashes at its end", "slashes///", "slashes"],
+    ["relative and deep, with missing parents", "a/b/../c/d", "a/b/../c/d"],
+    ["with trailing slashes", "slashes///", "slashes"],
     ["with blanks, quotes and a newline", "a 'b' \"c\"\nd", "a 'b' \"c\"\nd"],
-    ["that would be a URI's to SQLite", "q?mode=ro&x=#frag%41", "q?mode=ro&x=#frag%41"],
+    ["that SQLite could read as a URI", "q?mode=ro&x=#frag%41", "q?mode=ro&x=#frag%41"],
     ["in another script", "状態 🎉", "状態 🎉"],
   ])("%s", async (_, name, clean) => {
     await using box = new Sandbox();
@@ -25,14 +25,14 @@ describe("names", () => {
     const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"], { env });
     expect(job.stdout_file).toBe(`${box.directory}/${clean}/logs/${job.job_id}.stdout`);
     expect(existsSync(job.stdout_file)).toBe(true);
-    // The same directory, seen from somewhere else.
+    // The same directory, seen from another working directory.
     const absolute = { cwd: "/", env: { ORCHESJOB_HOME: `${box.directory}/${name}` } };
     expect(await box.json(["status", "--run-key", "k"], absolute)).toMatchObject({ job_id: job.job_id });
     expect((await box.run(["logs", "--run-key", "k"], absolute)).stdout).toBe("x\n");
   });
 });
 
-test("a moved directory is the same one", async () => {
+test("a moved state directory keeps its jobs", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"]);
   const moved = join(box.directory, "moved");
@@ -44,7 +44,7 @@ test("a moved directory is the same one", async () => {
   expect(existsSync(box.home)).toBe(false);
 });
 
-test("two directories know nothing of each other", async () => {
+test("two state directories are independent of each other", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "k", "--", ...gate.command]);
@@ -56,7 +56,7 @@ test("two directories know nothing of each other", async () => {
   });
 });
 
-test("a directory that others may write to is refused, untouched, with the command that mends it", async () => {
+test("a directory that others may write to is refused and left untouched, with the command that fixes it", async () => {
   for (const mode of [0o770, 0o702, 0o777]) {
     await using box = new Sandbox();
     mkdirSync(box.home);
@@ -70,7 +70,7 @@ test("a directory that others may write to is refused, untouched, with the comma
   }
 });
 
-test("a link to a directory that others may write to is refused as well", async () => {
+test("a symbolic link to a directory that others may write to is refused as well", async () => {
   await using box = new Sandbox();
   const open = join(box.directory, "open");
   mkdirSync(open);
@@ -84,21 +84,25 @@ describe("users", () => {
   const asNobody = (box: Sandbox, words: readonly string[], options: RunOptions = {}) =>
     runAs(NOBODY, box, words, options);
 
-  testWith(["root"], "root in a user's directory is refused, and told how to do it", async () => {
-    await using box = new Sandbox();
-    mkdirSync(box.home, { mode: 0o700 });
-    await box.execute(["chown", "65534:65534", box.home]);
-    for (const words of [
-      ["start", "--run-key", "k", "--", "true"],
-      ["status", "--run-key", "k"],
-    ])
-      expectFailure(await box.run(words), 4, /sudo -u (nobody|'#65534') orchesjob/);
-    expect(readdirSync(box.home)).toEqual([]);
-  });
+  testWith(
+    ["root"],
+    "root in a user's directory is refused, and the message says how to run it as the user",
+    async () => {
+      await using box = new Sandbox();
+      mkdirSync(box.home, { mode: 0o700 });
+      await box.execute(["chown", "65534:65534", box.home]);
+      for (const words of [
+        ["start", "--run-key", "k", "--", "true"],
+        ["status", "--run-key", "k"],
+      ])
+        expectFailure(await box.run(words), 4, /sudo -u (nobody|'#65534') orchesjob/);
+      expect(readdirSync(box.home)).toEqual([]);
+    },
+  );
 
   testWith(
     ["root"],
-    "a user has a directory of their own, in a working directory they may not read",
+    "a user can use their own state directory from a working directory they may not read",
     async () => {
       await using box = new Sandbox();
       const cwd = join(box.directory, "closed", "inside");
@@ -113,7 +117,7 @@ describe("users", () => {
     },
   );
 
-  testWith(["root"], "where the directory cannot be made, ORCHESJOB_HOME is named", async () => {
+  testWith(["root"], "if the directory cannot be made, the message names ORCHESJOB_HOME", async () => {
     await using box = new Sandbox();
     const words = ["start", "--run-key", "k", "--", "true"];
     for (const env of [{ ORCHESJOB_HOME: join(box.directory, "no", "way") }, { ORCHESJOB_HOME: "/proc/no" }])
@@ -121,7 +125,7 @@ describe("users", () => {
   });
 });
 
-test("the default directory is /var/lib/orchesjob, and an empty ORCHESJOB_HOME means it", async () => {
+test("the default directory is /var/lib/orchesjob, also if ORCHESJOB_HOME is empty", async () => {
   await using box = new Sandbox();
   for (const home of [undefined, ""]) {
     const result = await box.run(["status", "--job-id", "no-such-job"], { env: { ORCHESJOB_HOME: home } });

@@ -1,4 +1,4 @@
-/** stdout and stderr as a caller may have them: full, closed, slow. Never a false success, never a trace. */
+/** stdout and stderr that are full, closed or slow: never a false success, never a stack trace. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -26,7 +26,7 @@ describe("an answer that cannot be written is an error", () => {
   });
 });
 
-test("start whose answer is lost has started the job all the same", async () => {
+test("start whose answer is lost has still started the job", async () => {
   await using box = new Sandbox();
   expect((await shell(box, `"$0" start --run-key k --sync -- echo done >/dev/full`)).code).toBe(1);
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED", attempt_no: 1 });
@@ -42,7 +42,7 @@ describe("closed descriptors", () => {
       expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
       expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("out\n");
       expect((await box.run(["logs", "--run-key", "k", "--stream", "stderr"])).stdout).toBe("err\n");
-      // Neither our answer nor our message went into a file that happened to get the number 1 or 2.
+      // Neither the answer nor the message went into a file that happened to get descriptor 1 or 2.
       using database = new Database(`${box.home}/orchesjob.db`);
       expect(database.query("pragma integrity_check").get()).toEqual({ integrity_check: "ok" });
     },
@@ -55,11 +55,11 @@ describe("closed descriptors", () => {
   });
 });
 
-test("a long answer to a slow reader on a pipe that does not block arrives whole", async () => {
+test("a long answer arrives whole at a slow reader on a non-blocking pipe", async () => {
   await using box = new Sandbox();
   const words = Array.from({ length: 60 }, (_, index) => String(index).padStart(5000, "x"));
   await box.json(["start", "--run-key", "k", "--sync", "--", "true", ...words]);
-  // The writing end is made non-blocking by dd, as another writer of the same pipe may do.
+  // dd makes the writing end non-blocking, as another writer of the same pipe may.
   const result = await shell(
     box,
     `{ dd oflag=nonblock if=/dev/null status=none; "$0" status --run-key k; } | { sleep 0.2; cat; }`,

@@ -1,4 +1,4 @@
-/** What people type who know other programs, or have mistyped: told what to type, exit 2. */
+/** Typing errors, and words known from other programs: the message says what to type, and the command exits 2. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -42,7 +42,7 @@ test.each([
   expectFailure(await box.run(words), 2, message);
 });
 
-test("every line that is suggested names a command and options that there are", async () => {
+test("every suggested line names an existing command and existing options", async () => {
   await using box = new Sandbox();
   const source = await Bun.file(new URL("../../src/cli/help/elsewhere.ts", import.meta.url)).text();
   const lines = [...source.matchAll(/^ {2}\["([^"]+)", "([^"]+)"\],$/gm)];
@@ -55,7 +55,7 @@ test("every line that is suggested names a command and options that there are", 
   }
 });
 
-test("help with a command's name is that command's help", async () => {
+test("help with a command's name prints that command's help", async () => {
   await using box = new Sandbox();
   for (const name of ["start", "abort", "logs"])
     expect(await box.run(["help", name])).toEqual(await box.run([name, "--help"]));
@@ -65,7 +65,7 @@ test("help with a command's name is that command's help", async () => {
 describe("a job id may be shortened", () => {
   const COMMANDS = ["status", "logs", "result", "wait", "rerun", "cancel"];
 
-  test("to a unique beginning, for every command that takes one", async () => {
+  test("to a unique prefix, for every command that takes one", async () => {
     await using box = new Sandbox();
     const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "said"]);
     for (const command of COMMANDS.slice(0, 4)) {
@@ -86,7 +86,7 @@ describe("a job id may be shortened", () => {
     expect(again.rerun_of_job_id).toBe(job.job_id);
   });
 
-  test("of several none is taken, and they are named", async () => {
+  test("an ambiguous prefix is refused, and the message names the jobs", async () => {
     await using box = new Sandbox();
     const one = await box.json(["start", "--run-key", "one", "--sync", "--", "true"]);
     const two = await box.json(["start", "--run-key", "two", "--sync", "--", "true"]);
@@ -97,14 +97,11 @@ describe("a job id may be shortened", () => {
     expect((await box.json<unknown[]>(["list"])).length).toBe(2);
   });
 
-  test.each(["none", "zzzzzzzz", "%", "_", "01"])(
-    "one that is the beginning of none, %p: exit 3",
-    async (id) => {
-      await using box = new Sandbox();
-      await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-      expectFailure(await box.run(["status", "--job-id", id]), 3, `no job "${id}"`);
-    },
-  );
+  test.each(["none", "zzzzzzzz", "%", "_", "01"])("a prefix of no job, %p: exit 3", async (id) => {
+    await using box = new Sandbox();
+    await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
+    expectFailure(await box.run(["status", "--job-id", id]), 3, `no job "${id}"`);
+  });
 });
 
 test.each([
@@ -116,7 +113,7 @@ test.each([
   [["source", "profile"], "it is a shell command, not a program; run: sh -c 'source profile'"],
   [["no-such-command"], /is in no directory of PATH\n$/],
   [["no such command", "with words"], /is in no directory of PATH\n$/],
-])("run -- %j is told what to type", async (command, message) => {
+])("run -- %j prints what to type", async (command, message) => {
   await using box = new Sandbox();
   expectFailure(await box.run(["run", "--run-key", "k", "--", ...command]), 127, message);
 });

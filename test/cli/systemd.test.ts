@@ -1,4 +1,7 @@
-/** `systemd` writes units, and nothing over what somebody has changed. Whether they work: test/systemd/units.test.ts. */
+/**
+ * `systemd` writes units, and never overwrites one that somebody has changed. test/systemd/units.test.ts checks that
+ * the units work.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -24,7 +27,7 @@ interface Answer {
 const PROGRAM = ["--program", "/usr/local/bin/orchesjob"];
 const PLACED = ["systemd", "--output", "a/b/c", ...PROGRAM];
 
-test("the units come into a directory that is made, for all to read, with the program in them", async () => {
+test("the units are written with the program's path, readable for all, into a directory that is made", async () => {
   await using box = new Sandbox();
   const directory = join(box.directory, "etc/units");
   const result = await box.run(["systemd", "--output", "etc/units/"], {
@@ -43,7 +46,7 @@ test("the units come into a directory that is made, for all to read, with the pr
   }
 });
 
-test("a second time changes nothing; a file that was changed is not overwritten, and then no other is written", async () => {
+test("a second time changes nothing; if a unit was changed, nothing is overwritten and no other unit is written", async () => {
   await using box = new Sandbox();
   const words = ["systemd", "--output", box.directory, ...PROGRAM];
   await box.json<Answer>(words);
@@ -65,7 +68,7 @@ test("a second time changes nothing; a file that was changed is not overwritten,
   expect(readFileSync(changed, "utf8")).not.toContain("# mine");
 });
 
-test("a unit that was masked stays so without --force, and what it pointed to stays with it", async () => {
+test("without --force a masked unit stays masked, and what it points to stays as well", async () => {
   await using box = new Sandbox();
   const target = join(box.directory, "target");
   writeFileSync(target, "");
@@ -77,7 +80,7 @@ test("a unit that was masked stays so without --force, and what it pointed to st
   expect(readFileSync(target, "utf8")).toBe("");
 });
 
-test("what cannot be done is said in a sentence", async () => {
+test("what cannot be done is explained in a sentence", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "file"), "");
   const into = async (...words: string[]) => box.run(["systemd", ...words]);
@@ -99,7 +102,7 @@ test("what cannot be done is said in a sentence", async () => {
   }
 });
 
-test("a user's units have a state directory and jobs of that user's own", async () => {
+test("a user's units have that user's own state directory and jobs", async () => {
   await using box = new Sandbox();
   await box.json(["systemd", "--user", "--output", "units", ...PROGRAM]);
   const texts = NAMES.map((name) => readFileSync(join(box.directory, "units", name), "utf8")).join("\n");
@@ -124,7 +127,7 @@ test.each([
   expect(modeOf("a/b/c/orchesjob@.service")).toBe("644");
 });
 
-test("a directory with the name of a unit is said with its path, and nothing is written", async () => {
+test("a directory with the name of a unit is reported with its path, and nothing is written", async () => {
   await using box = new Sandbox();
   mkdirSync(join(box.directory, "a/b/c/orchesjob@.timer"), { recursive: true });
   for (const words of [PLACED, [...PLACED, "--force"]])

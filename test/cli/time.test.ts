@@ -1,4 +1,4 @@
-/** Times as they are printed, and as `clean --before` reads them: in the caller's zone, whatever form TZ has. */
+/** Times as orchesjob prints them and as `clean --before` reads them: in the caller's zone, in every form of TZ. */
 import { Database } from "bun:sqlite";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
@@ -8,7 +8,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d$/;
 
-test("started_at and finished_at are ISO 8601 with six decimals and an offset, and they are true", async () => {
+test("started_at and finished_at are ISO 8601 with six decimals and an offset, and are true", async () => {
   await using box = new Sandbox();
   const before = Date.now();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"], {
@@ -25,7 +25,7 @@ test("started_at and finished_at are ISO 8601 with six decimals and an offset, a
   expect(finished).toBeLessThanOrEqual(after);
 });
 
-/** A finished job that ended at an instant of the test's choice. */
+/** A finished job that ended at an instant the test chooses. */
 async function finishedAt(box: Sandbox, instant: string): Promise<JobAnswer> {
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   using database = new Database(`${box.home}/orchesjob.db`);
@@ -66,7 +66,7 @@ describe("one instant in many zones", () => {
     await finishedAt(box, END);
     const job = await box.json(["status", "--run-key", "k"], { env: { TZ: zone } });
     expect(job.finished_at).toBe(printed);
-    // Without an offset it is local time, to the microsecond: what ended at that time did not end before it.
+    // Without an offset it is local time, to the microsecond: a job that ended at that time did not end before it.
     expect(await countBefore(box, printed.slice(0, 26), zone)).toBe(0);
     expect(await countBefore(box, later, zone)).toBe(1);
     // With an offset the zone does not matter.
@@ -75,7 +75,7 @@ describe("one instant in many zones", () => {
   });
 });
 
-test("the offset is that of the printed instant, not of today", async () => {
+test("the offset is that of the printed instant, not today's", async () => {
   await using box = new Sandbox();
   const env = { TZ: "Europe/Berlin" };
   for (const [instant, printed, earlier] of [
@@ -127,7 +127,7 @@ test.each(FORMS)("clean --before %j with TZ=%s finds %d of 1", async (form, zone
   expect(await countBefore(box, form, zone)).toBe(count);
 });
 
-/** What a time means whose hour comes twice, or never. */
+/** What a time means if its hour comes twice, or never. */
 const CHANGES: readonly [what: string, zone: string, text: string, instant: string][] = [
   ["set back: the first", "Europe/Berlin", "2026-10-25T02:30", "2026-10-25T00:30:00Z"],
   ["set back: its last moment", "Europe/Berlin", "2026-10-25T02:59:59.999999", "2026-10-25T00:59:59.999999Z"],
@@ -145,7 +145,7 @@ const CHANGES: readonly [what: string, zone: string, text: string, instant: stri
   ["before 1970", "Europe/Berlin", "1949-10-02T02:30", "1949-10-02T00:30:00Z"],
 ];
 
-test.each(CHANGES)("a clock that was changed: %s", async (_, TZ, text, instant) => {
+test.each(CHANGES)("a time at a clock change: %s", async (_, TZ, text, instant) => {
   await using box = new Sandbox();
   const job = await finishedAt(box, instant);
   const found = async (...words: string[]) =>
@@ -160,7 +160,7 @@ test.each(CHANGES)("a clock that was changed: %s", async (_, TZ, text, instant) 
   expect(job.status).toBe("SUCCEEDED");
 });
 
-test("a duration where a time is wanted is that long ago", async () => {
+test("a duration where a time is wanted means that long ago", async () => {
   await using box = new Sandbox();
   const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
   await finishedAt(box, ago(3));

@@ -1,4 +1,4 @@
-/** The command line: what is understood, and what is refused with exit 2 and a sentence that helps. */
+/** The command line: what it accepts, and what it refuses with exit 2 and a helpful sentence. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
@@ -12,11 +12,11 @@ const LONGEST_KEY = "é".repeat(512);
 const REFUSED: readonly [what: string, words: readonly string[], message: RegExp | string][] = [
   ["an unknown command", ["strat", "--run-key", "k"], "did you mean start?"],
   ["the beginning of a command", ["stat"], "did you mean"],
-  ["a command like no other", ["frobnicate-all"], "orchesjob --help"],
+  ["a command unlike any other", ["frobnicate-all"], "orchesjob --help"],
   ["an unknown option", ["start", "--runkey", "k", "--", "true"], "did you mean --run-key?"],
   ["an unknown option with a value", ["status", "--run-kye=k"], "did you mean --run-key?"],
   ["an unknown switch", ["clean", "--before", "2026-01-01", "--dryrun"], "did you mean --dry-run?"],
-  ["an option like no other", ["logs", "--zzzzzzzzzzzz"], "orchesjob logs --help"],
+  ["an option unlike any other", ["logs", "--zzzzzzzzzzzz"], "orchesjob logs --help"],
   ["an option of another command", ["start", "--run-key", "k", "--stream", "stdout"], "no option --stream"],
   ["an option without its value", ["start", "--run-key"], "--run-key needs a value"],
   ["a switch with a value", ["start", "--run-key", "k", "--sync=yes", "true"], "--sync takes no value"],
@@ -28,17 +28,17 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     "orchesjob start --run-key KEY --sync -- sh -c 'echo it'\\''s'",
   ],
   [
-    "-- in the place of a value",
+    "-- in place of a value",
     ["start", "--run-key", "--", "true"],
     'needs a value, but "--" follows it (is a variable empty?); write: orchesjob start --run-key KEY -- true, or --run-key=-- if',
   ],
   [
-    "an option in the place of a value",
+    "an option in place of a value",
     ["start", "--run-key", "--timeout", "5", "--", "true"],
     'but "--timeout" follows it (is a variable empty?); write: orchesjob start --run-key KEY --timeout 5 -- true, or --run-key=--timeout if',
   ],
   [
-    "an option with its value in the place of a value",
+    "an option with its value in place of a value",
     ["start", "--sync", "--run-key", "--timeout=5", "--", "true"],
     "write: orchesjob start --sync --run-key KEY --timeout=5 -- true, or",
   ],
@@ -47,13 +47,9 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     ["start", "--run-key", "-x", "--", "true"],
     'the value "-x" of --run-key begins with "-" like an option; write it after =: orchesjob start --run-key=-x -- true',
   ],
+  ["a lone - as a run key", ["start", "--run-key", "-", "--", "true"], "orchesjob start --run-key=- -- true"],
   [
-    "a lone - where stdin has no meaning",
-    ["start", "--run-key", "-", "--", "true"],
-    "orchesjob start --run-key=- -- true",
-  ],
-  [
-    "a value that begins with - of an optional option",
+    "a value that begins with -, of an optional option",
     ["list", "--limit", "-1"],
     "orchesjob list --limit=-1",
   ],
@@ -66,7 +62,11 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["no command", ["start", "--run-key", "k"], "command is required"],
   ["no command after --", ["start", "--run-key", "k", "--sync", "--"], "command is required"],
   ["an empty command", ["start", "--run-key", "k", "--", ""], "command is empty"],
-  ["a timeout that is no number", ["start", "--run-key", "k", "--start-timeout", "soon", "true"], "duration"],
+  [
+    "a timeout that is not a number",
+    ["start", "--run-key", "k", "--start-timeout", "soon", "true"],
+    "duration",
+  ],
   ["a negative timeout", ["start", "--run-key", "k", "--start-timeout=-1", "true"], "duration"],
   ["no selector", ["status"], "--run-key KEY or --job-id ID is required"],
   ["two selectors", ["status", "--run-key", "k", "--job-id", "j"], "not both"],
@@ -81,14 +81,14 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["clean with no time", ["clean", "--before", ""], "not a date or time"],
 ];
 
-describe("refused with exit 2, one line, and nothing done", () => {
+describe("refused with exit 2 and one line, and nothing is done", () => {
   test.each(REFUSED)("%s", async (_, words, message) => {
     await using box = new Sandbox();
     expectFailure(await box.run(words), 2, message);
     expect(existsSync(box.home)).toBe(false);
   });
 
-  test("no words at all: the help goes to stderr", async () => {
+  test("without words the help goes to stderr", async () => {
     await using box = new Sandbox();
     const result = await box.run([]);
     expect(result).toMatchObject({ code: 2, stdout: "" });
@@ -99,17 +99,21 @@ describe("refused with exit 2, one line, and nothing done", () => {
 const UNDERSTOOD: readonly [what: string, words: readonly string[], command: readonly string[]][] = [
   ["--opt=value", ["--run-key=k", "--sync", "--", "echo", "a"], ["echo", "a"]],
   ["a value with = in it", ["--run-key=k", "--sync", "--start-timeout=1.5", "echo", "x=y"], ["echo", "x=y"]],
-  ["options before a word that is none", ["--sync", "--run-key", "k", "echo", "--sync"], ["echo", "--sync"]],
   [
-    "what looks like ours after the command",
+    "options before a word that is not an option",
+    ["--sync", "--run-key", "k", "echo", "--sync"],
+    ["echo", "--sync"],
+  ],
+  [
+    "options of orchesjob after the command",
     ["--run-key", "k", "--sync", "echo", "--help", "--run-key", "z"],
     ["echo", "--help", "--run-key", "z"],
   ],
   ["a second --", ["--run-key", "k", "--sync", "--", "echo", "--", "b"], ["echo", "--", "b"]],
-  ["a -- that is the command's", ["--run-key", "k", "--sync", "echo", "--", "b"], ["echo", "--", "b"]],
+  ["a -- after the command", ["--run-key", "k", "--sync", "echo", "--", "b"], ["echo", "--", "b"]],
 ];
 
-describe("understood", () => {
+describe("accepted", () => {
   test.each(UNDERSTOOD)("%s", async (_, words, command) => {
     await using box = new Sandbox();
     const answer = await box.json(["start", ...words]);
@@ -134,7 +138,7 @@ describe("understood", () => {
     expect(await box.json(["status", `--run-key=${key}`])).toMatchObject({ run_key: key });
   });
 
-  test("run keys that differ by a blank or by case are two", async () => {
+  test("run keys that differ by a blank or by case are different", async () => {
     await using box = new Sandbox();
     const ids = new Set<string>();
     for (const key of ["k", "K", "k ", " k"])

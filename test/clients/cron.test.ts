@@ -1,10 +1,13 @@
-/** An existing client: cron, which mails whatever comes on stderr. Silence when all is well, and a word when not. */
+/**
+ * An existing client: cron, which mails whatever comes on stderr. orchesjob is silent there if all is well, and
+ * reports failures.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { BINARY, type Finished, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** As cron runs it: next to no environment, and sh. */
+/** Runs a line as cron does: almost no environment, and sh. */
 function fromCron(box: Sandbox, line: string): Promise<Finished> {
   const environment = [
     "HOME=/",
@@ -54,7 +57,7 @@ test("every command is silent on stderr and exits 0 when all is well", async () 
   }
 });
 
-describe("a word when not", () => {
+describe("a failure is reported on stderr", () => {
   test.each([
     ["orchesjob run --run-key k -- no-such-command", 127, "command not found"],
     ["orchesjob start --run-key k", 2, "command is required"],
@@ -68,7 +71,7 @@ describe("a word when not", () => {
     expect(result.stderr).toContain(message);
   });
 
-  test("what the command itself says on stderr is run's as well, and only that", async () => {
+  test("run passes on what the command writes to stderr, and nothing else", async () => {
     await using box = new Sandbox();
     const result = await fromCron(box, "orchesjob run --run-key k -- sh -c 'echo careful >&2; exit 1'");
     expect(result).toMatchObject({ code: 1, stderr: "careful\n" });

@@ -1,6 +1,7 @@
 /**
  * An existing client: an orchestrator's operator starts jobs over SSH and requires exit 0, `job_id`, `status` and
- * `accepted`; its sensor asks every few seconds and knows exactly four ends. The connection may go at any moment.
+ * `accepted`; its sensor polls every few seconds and knows exactly four final states. The connection may break at any
+ * moment.
  */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
@@ -23,7 +24,7 @@ interface Accepted {
   readonly accepted: boolean;
 }
 
-/** The operator: fails where 1.0.0 would not have answered so. */
+/** The operator: throws if the answer is not one that 1.0.0 could have given. */
 async function operate(ssh: Ssh, words: readonly string[]): Promise<Accepted> {
   const { code, stdout, stderr } = await ssh.run(["start", ...words]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -34,7 +35,7 @@ async function operate(ssh: Ssh, words: readonly string[]): Promise<Accepted> {
   return answer;
 }
 
-/** The sensor: polls until one of the ends that it knows. */
+/** The sensor: polls until the job is in one of the final states that it knows. */
 function sense(ssh: Ssh, selector: readonly string[]): Promise<JobAnswer> {
   return until("the sensor sees the end", async () => {
     const { code, stdout, stderr } = await ssh.run(["status", ...selector]);
@@ -50,23 +51,27 @@ function runs(box: Sandbox): number {
   return existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0;
 }
 
-testWith(["sshd"], "operator and sensor see a job through; starting it again gives the same", async () => {
-  await using box = new Sandbox();
-  await using gate = new Gate(box);
-  await using ssh = await Ssh.start(box);
-  const words = ["--run-key", "nightly 'é", "--", "sh", "-c", `${gate.wait}; echo "it's" done; exit 3`];
-  // It answers although the job goes on: nothing of the job holds the connection.
-  const started = await operate(ssh, words);
-  expect(started).toMatchObject({ accepted: true, status: "RUNNING" });
-  expect(await operate(ssh, words)).toMatchObject({ accepted: false, job_id: started.job_id });
-  const sensing = sense(ssh, ["--run-key", "nightly 'é"]);
-  gate.open();
-  expect(await sensing).toMatchObject({ job_id: started.job_id, status: "FAILED", exit_code: 3 });
-  expect(await sense(ssh, ["--job-id", started.job_id])).toMatchObject({ status: "FAILED" });
-  expect((await ssh.run(["logs", "--job-id", started.job_id])).stdout).toBe("it's done\n");
-});
+testWith(
+  ["sshd"],
+  "operator and sensor see a job through; starting it again returns the same job",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    await using ssh = await Ssh.start(box);
+    const words = ["--run-key", "nightly 'é", "--", "sh", "-c", `${gate.wait}; echo "it's" done; exit 3`];
+    // The answer comes although the job continues: nothing of the job holds the connection open.
+    const started = await operate(ssh, words);
+    expect(started).toMatchObject({ accepted: true, status: "RUNNING" });
+    expect(await operate(ssh, words)).toMatchObject({ accepted: false, job_id: started.job_id });
+    const sensing = sense(ssh, ["--run-key", "nightly 'é"]);
+    gate.open();
+    expect(await sensing).toMatchObject({ job_id: started.job_id, status: "FAILED", exit_code: 3 });
+    expect(await sense(ssh, ["--job-id", started.job_id])).toMatchObject({ status: "FAILED" });
+    expect((await ssh.run(["logs", "--job-id", started.job_id])).stdout).toBe("it's done\n");
+  },
+);
 
-testWith(["sshd"], "the ends that a sensor must know: CANCELLED and LOST are told as such", async () => {
+testWith(["sshd"], "the sensor sees jobs that ended as CANCELLED and LOST", async () => {
   await using box = new Sandbox();
   await using ssh = await Ssh.start(box);
   const start = ["--run-key", "k", "--", "sleep", "600"];
@@ -93,7 +98,7 @@ testWith(["sshd"], "an argument of 100 kB: the answer is small, the command whol
 
 testWith(
   ["sshd"],
-  "a connection that is lost at any moment of a start: the retry gets one job, which ran once",
+  "if the connection breaks at any moment of a start, the retry gets one job, which ran once",
   async () => {
     await using box = new Sandbox();
     await using ssh = await Ssh.start(box);
@@ -104,7 +109,7 @@ testWith(
     for (let step = 0; step < steps; step++) {
       const words = ["--run-key", `k${step}`, "--strict", "--", "sh", "-c", `echo ${step} >> runs`];
       const lost = ssh.spawn(["start", ...words]);
-      // From before the command is there until about when it has answered.
+      // From before the command exists until about when it has answered.
       await Bun.sleep(whole * (0.3 + step / steps));
       lost.kill("SIGKILL");
       await box.finished(lost);
@@ -118,7 +123,7 @@ testWith(
   },
 );
 
-testWith(["sshd"], "a start that waits and loses its connection leaves the job alone", async () => {
+testWith(["sshd"], "a start --sync that loses its connection leaves the job alone", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await using ssh = await Ssh.start(box);

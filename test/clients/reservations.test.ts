@@ -1,6 +1,6 @@
 /**
- * An existing client: a reservation daemon keeps the `job_id` of what it started, and later asks for the status and the
- * result by it, or cancels, passing output and exit code on to who reserved.
+ * An existing client: a reservation daemon keeps the `job_id` of what it started. Later it asks for the status and
+ * the result by id, or cancels, and passes output and exit code on to the customer.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
@@ -12,14 +12,14 @@ interface Reservation {
   readonly jobId: string;
 }
 
-/** What who reserved gets to see. */
+/** What the customer gets to see. */
 interface Passed {
   readonly output: string;
   readonly errors: string;
   readonly code: number;
 }
 
-/** The daemon's own code: it knows commands, exit codes and a few fields, and nothing else. */
+/** The daemon's own code, which knows only commands, exit codes and a few fields. */
 class Daemon {
   readonly #box: Sandbox;
 
@@ -60,7 +60,7 @@ class Daemon {
   }
 }
 
-test("it passes output and exit code on, of each reservation its own, however late it asks", async () => {
+test("the daemon passes on each reservation's own output and exit code, however late it asks", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const daemon = new Daemon(box);
@@ -87,12 +87,12 @@ test("it passes output and exit code on, of each reservation its own, however la
       code: number,
     });
   }
-  // The next one of the same room does not hide the first.
+  // The next reservation of the same room does not hide the first.
   await daemon.reserve("room-0", ["true"], ["--sync"]);
   expect((await daemon.collect(reservations[0]!))?.output).toBe("for 0\n");
 });
 
-test("a reservation that is repeated is the same one as long as it goes on", async () => {
+test("a repeated reservation is the same one as long as it runs", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const daemon = new Daemon(box);
@@ -105,7 +105,7 @@ test("a reservation that is repeated is the same one as long as it goes on", asy
   await until("it is done", () => daemon.isDone(first));
 });
 
-test("giving up ends it; what it had written is there; giving up twice is told apart", async () => {
+test("cancelling ends the job and keeps its output; a second cancel has a different exit code", async () => {
   await using box = new Sandbox();
   const daemon = new Daemon(box);
   const reservation = await daemon.reserve("room", ["sh", "-c", "echo begun; sleep 600"]);

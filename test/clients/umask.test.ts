@@ -1,4 +1,7 @@
-/** Clients of the Python program make the state directory first, under a umask of 002, with a database of their own in it. */
+/**
+ * Clients of the Python program make the state directory first, under a umask of 002, and put their own database into
+ * it.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,10 +14,10 @@ import { runAs, STRANGER } from "../support/users.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"];
-/** Debian's, whose group has the same number and name. */
+/** Debian's www-data, whose user and group have the same number and name. */
 const WWW_DATA = 33;
 
-/** What it makes: the directory, and its own database in it. */
+/** What such a client makes: the directory, and its own database in it. */
 function makeByClient(box: Sandbox, mode = 0o775): void {
   mkdirSync(box.home);
   writeFileSync(join(box.home, "reservations.db"), "a client's");
@@ -29,7 +32,7 @@ function giveTo(box: Sandbox, uid: number, gid = uid): void {
   for (const path of [box.home, ...entries.map((name) => join(box.home, name))]) chownSync(path, uid, gid);
 }
 
-test("it is refused with the chmod that mends it, and doctor --fix does it", async () => {
+test("the directory is refused with the chmod that fixes it, and doctor --fix runs it", async () => {
   await using box = new Sandbox();
   makeByClient(box);
   const refused = await box.run(START);
@@ -45,7 +48,7 @@ test("it is refused with the chmod that mends it, and doctor --fix does it", asy
   expect(readdirSync(box.home)).toContain("reservations.db");
 });
 
-testWith(["root"], "so it is for a user with a group of their own", async () => {
+testWith(["root"], "the same holds for a user who has a group of their own", async () => {
   for (const user of [WWW_DATA, STRANGER]) {
     await using box = new Sandbox();
     chmodSync(box.directory, 0o755);
@@ -58,29 +61,33 @@ testWith(["root"], "so it is for a user with a group of their own", async () => 
   }
 });
 
-testWith(["root"], "not where others are in the group, or may write, or have written", async () => {
-  for (const make of [
-    // Debian's group mail has the user mail.
-    (box: Sandbox) => chownSync(box.home, 0, 8),
-    (box: Sandbox) => chmodSync(box.home, 0o777),
-    (box: Sandbox) => chownSync(join(box.home, "reservations.db"), STRANGER, STRANGER),
-  ]) {
-    await using box = new Sandbox();
-    makeByClient(box);
-    make(box);
-    const mode = modeOf(box.home);
-    expect((await box.run(START)).stderr).toEndWith("; set ORCHESJOB_HOME to a directory of its own\n");
-    expect(judge(await box.run(["doctor", "--fix"])).of("state_directory")).toMatchObject({
-      status: "problem",
-      fixed: null,
-    });
-    expect(modeOf(box.home)).toBe(mode);
-  }
-});
+testWith(
+  ["root"],
+  "a directory whose group has other members, or that others may write or have written, is refused and not fixed",
+  async () => {
+    for (const make of [
+      // Debian's group mail has the user mail.
+      (box: Sandbox) => chownSync(box.home, 0, 8),
+      (box: Sandbox) => chmodSync(box.home, 0o777),
+      (box: Sandbox) => chownSync(join(box.home, "reservations.db"), STRANGER, STRANGER),
+    ]) {
+      await using box = new Sandbox();
+      makeByClient(box);
+      make(box);
+      const mode = modeOf(box.home);
+      expect((await box.run(START)).stderr).toEndWith("; set ORCHESJOB_HOME to a directory of its own\n");
+      expect(judge(await box.run(["doctor", "--fix"])).of("state_directory")).toMatchObject({
+        status: "problem",
+        fixed: null,
+      });
+      expect(modeOf(box.home)).toBe(mode);
+    }
+  },
+);
 
 for (const version of PYTHON_VERSIONS) {
-  test(`a directory of Python ${version} under that umask: one chmod, or doctor --fix, and all is there`, async () => {
-    for (const mend of ["chmod", "doctor"]) {
+  test(`a directory of Python ${version} under that umask: one chmod, or doctor --fix, and everything is there`, async () => {
+    for (const by of ["chmod", "doctor"]) {
       await using box = new Sandbox();
       const { jobs } = unpackPython(box, version);
       writeFileSync(join(box.home, "reservations.db"), "a client's");
@@ -89,7 +96,7 @@ for (const version of PYTHON_VERSIONS) {
         chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o775 : 0o664);
       chmodSync(box.home, 0o775);
       expect((await box.run(START)).stderr).toEndWith(`; run: chmod 700 ${box.home}\n`);
-      if (mend === "chmod") chmodSync(box.home, 0o700);
+      if (by === "chmod") chmodSync(box.home, 0o700);
       else {
         const fixed = judge(await box.run(["doctor", "--fix"]));
         expect(fixed.of("state_directory").fixed).toBe(`chmod 700 ${box.home}`);

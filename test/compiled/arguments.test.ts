@@ -1,4 +1,4 @@
-/** Law 8, arguments: the command gets them byte for byte, and what cannot be passed on exactly is refused. */
+/** The command gets its arguments byte for byte, and orchesjob refuses what it cannot pass on exactly. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
@@ -7,7 +7,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Prints its arguments with a NUL after each. */
+/** Prints its arguments, each followed by a NUL. */
 const PRINT = ["sh", "-c", 'for word do printf "%s\\0" "$word"; done', "print"];
 
 const ARGUMENTS: readonly [what: string, words: readonly string[]][] = [
@@ -29,19 +29,19 @@ const ARGUMENTS: readonly [what: string, words: readonly string[]][] = [
   ["20,000 small ones", Array.from({ length: 20_000 }, (_, index) => String(index % 10))],
 ];
 
-describe("arrive as they were given", () => {
+describe("arguments arrive as they were given", () => {
   test.each(ARGUMENTS)("%s", async (_, words) => {
     await using box = new Sandbox();
     const job = await box.json(["start", "--run-key", "k", "--sync", "--", ...PRINT, ...words]);
     expect(job.status).toBe("SUCCEEDED");
-    // start's own answer may be shortened; status never is.
+    // start may shorten the command in its answer; status never does.
     expect((await box.json(["status", "--run-key", "k"])).command).toEqual([...PRINT, ...words]);
     const { stdout } = await box.run(["logs", "--run-key", "k"]);
     expect(stdout).toBe(words.map((word) => `${word}\0`).join(""));
   });
 });
 
-describe("not valid UTF-8 is refused with exit 2, and nothing is started", () => {
+describe("what is not valid UTF-8 is refused with exit 2, and nothing is started", () => {
   test.each([
     ["a lone byte", "\\377"],
     ["a cut sequence", "abc\\303"],

@@ -16,7 +16,7 @@ const USUAL = [
 
 testWith(
   ["root", "unshare"],
-  "a C library at an unusual place is found, also one from before there was a function for statx",
+  "a C library at an unusual path is found, even one too old to have statx",
   async () => {
     await using box = new Sandbox();
     const elsewhere = join(box.directory, "elsewhere");
@@ -24,7 +24,7 @@ testWith(
     const own = /\/\S*\/libc\.so\.6$/m.exec(readFileSync("/proc/self/maps", "utf8"))![0];
     const library = readFileSync(own, "latin1").replace("\0statx\0", "\0-----\0");
     writeFileSync(join(elsewhere, "libc.so.6"), library, "latin1");
-    // Everything in there, the shell too, has the library from elsewhere only.
+    // Everything in there, including the shell, finds the library only at the other path.
     const hidden = USUAL.filter((path) => existsSync(path));
     const script = `for path in ${hidden.join(" ")}; do mount --bind /dev/null $path || exit 9; done; exec "$@"`;
     const answer = await box.execute(
@@ -38,8 +38,8 @@ testWith(
 test("an executable for another system says that it needs Linux", async () => {
   await using box = new Sandbox();
   const program = join(box.directory, "orchesjob");
-  // What Bun puts in for a target; of its bases, only that of this machine can be executed here. Not by scripts/build.ts:
-  // Bun.build does not let its own value be replaced.
+  // What Bun defines for a target; this machine can only execute its own base. Not by scripts/build.ts: Bun.build
+  // does not let its own value be replaced.
   const platform = ["--define", "process.platform='darwin'"];
   const source = join(ROOT, "src/main.ts");
   const built = await box.execute([

@@ -1,4 +1,4 @@
-/** Law 8, environment: the command gets its caller's entries byte for byte and in their order, and some of ours. */
+/** The command gets its caller's environment byte for byte and in order, plus orchesjob's own variables. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -8,13 +8,13 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const TOKEN = /^ORCHESJOB_JOB_TOKEN=[0-9a-f-]{36}$/gm;
 
-/** The entries of a /proc/PID/environ, one character a byte; see ours. */
+/** The entries of a /proc/PID/environ, one character per byte. */
 function entriesOf(path: string): string[] {
   const entries = readFileSync(path, "latin1").split("\0").slice(0, -1);
   return entries.map((entry) => entry.replace(TOKEN, "ORCHESJOB_JOB_TOKEN=?"));
 }
 
-/** The entries that are ours; what nobody can know beforehand is `?`. */
+/** orchesjob's own entries; a value that the test cannot predict is `?`. */
 function ours(job: JobAnswer): string[] {
   return [
     `ORCHESJOB_JOB_ID=${job.job_id}`,
@@ -35,7 +35,7 @@ test.each([
   ["names of an object's own", "__proto__=1 constructor=2", "__proto__=1"],
 ])("%s, odd names, empty and large values arrive as they are", async (_, some, one) => {
   await using box = new Sandbox();
-  // env(1) hands on exactly what it is given, where a shell would drop what is no name to it.
+  // env(1) passes on exactly what it is given; a shell would drop what is not a valid name.
   const script = `
     exec env -i "ORCHESJOB_HOME=$ORCHESJOB_HOME" "PATH=$PATH" \\
       ${some} EMPTY= 'two words=1' 'dotted.name=2' '1st=3' \\
@@ -54,7 +54,7 @@ b' 'EQUALS=a=b=c' "LARGE=$(printf '%0100000d' 7)" BUN_X=1 NODE_ENV=weird lower=1
   expect(entriesOf(job.stdout_file)).toEqual([...given, ...ours(job)]);
 });
 
-test("a raw value can be read by the command", async () => {
+test("the command can read a raw value", async () => {
   await using box = new Sandbox();
   await shell(
     box,
@@ -63,7 +63,7 @@ test("a raw value can be read by the command", async () => {
   expect((await box.run(["logs", "--run-key", "k"])).stdout.trim()).toBe("ff 80 78");
 });
 
-test("our variables replace those of an outer job, and no others", async () => {
+test("orchesjob's variables replace those of an outer job, and no others", async () => {
   await using box = new Sandbox();
   const env = {
     ORCHESJOB_JOB_ID: "outer",
@@ -90,7 +90,7 @@ test("our variables replace those of an outer job, and no others", async () => {
   expect(job.attempt_no).toBe(2);
 });
 
-test("a job that is started by a job has variables of its own", async () => {
+test("a job started by a job has its own variables", async () => {
   await using box = new Sandbox();
   const script =
     '"$0" start --run-key inner --sync -- sh -c \'echo "$ORCHESJOB_RUN_KEY"\'; echo "$ORCHESJOB_RUN_KEY"';
@@ -101,9 +101,9 @@ test("a job that is started by a job has variables of its own", async () => {
 
 test.each([
   ["text", "TEXT=1"],
-  ["no text", String.raw`"RAW=$(printf '\377')"`],
+  ["not text", String.raw`"RAW=$(printf '\377')"`],
 ])(
-  "a worker that a job starts names its own job to whoever looks, in an environment that is %s",
+  "the environment of a worker started by a job names the worker's own job, if it is %s",
   async (_, entry) => {
     await using box = new Sandbox();
     const script = `exec env ${entry} "$0" start --run-key inner --sync -- sh -c 'cat /proc/$PPID/environ'`;
@@ -114,7 +114,7 @@ test.each([
   },
 );
 
-test("no PATH, and no environment but the state directory's, is enough", async () => {
+test("no PATH, and nothing in the environment but the state directory, is enough", async () => {
   await using box = new Sandbox();
   const result = await shell(
     box,

@@ -1,4 +1,4 @@
-/** Law 9: nothing in the caller's working directory is read or executed by us. */
+/** orchesjob reads and executes nothing in the caller's working directory. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -7,7 +7,10 @@ import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** A directory full of what Bun, Node and their tools would read; whatever is executed of it leaves a file `ran`. */
+/**
+ * Makes a directory full of files that Bun, Node and their tools would read; each that is executed leaves a file
+ * `ran`.
+ */
 function plant(box: Sandbox): string {
   const directory = join(box.directory, "hostile");
   const ran = JSON.stringify(join(box.directory, "ran"));
@@ -52,7 +55,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["--version"],
 ];
 
-test("a hostile directory changes no answer, and nothing of it is executed", async () => {
+test("a hostile working directory changes no answer, and nothing in it is executed", async () => {
   await using box = new Sandbox();
   const cwd = plant(box);
   for (const words of COMMANDS)
@@ -66,7 +69,7 @@ test("a hostile directory changes no answer, and nothing of it is executed", asy
   expect(existsSync(join(box.directory, "ran"))).toBe(false);
 });
 
-/** Paths of file calls in a trace of strace, absolute. */
+/** The absolute paths of the file calls in an strace log. */
 function tracedPaths(trace: string, cwd: string): string[] {
   return [...trace.matchAll(/^\d+ +\w+\((?:AT_FDCWD, )?"([^"]*)"/gm)].map((match) => resolve(cwd, match[1]!));
 }

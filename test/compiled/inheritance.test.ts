@@ -1,4 +1,7 @@
-/** Law 8, what a process inherits: umask, limits, niceness, directory, signals; and what it must not: our descriptors. */
+/**
+ * What the command inherits: umask, limits, niceness, directory, signals; and what it must not inherit: orchesjob's
+ * descriptors.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +13,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Runs the same command in the same shell directly and as a job; returns what each of them printed. */
+/** Runs the same command in the same shell directly and as a job; returns what each printed. */
 async function compare(
   box: Sandbox,
   setting: string,
@@ -48,13 +51,13 @@ describe("inherited", () => {
 
   testWith(
     ["root", "unshare"],
-    "limits: those of a container that the caller enters from outside",
+    "a job in a container that the caller enters from outside has the caller's limits",
     async () => {
       await using box = new Sandbox();
       await using gate = new Gate(box);
       const unshare = ["unshare", "--pid", "--fork", "--mount-proc", ...gate.command];
       const container = box.spawn(["sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh", ...unshare]);
-      // It has the name of unshare until the container is furnished.
+      // It is named unshare until the container is set up.
       const first = await until("the container's first process", () =>
         childrenOf(container.pid).find((pid) => readProc(pid, "comm") === "sh\n"),
       );
@@ -83,7 +86,7 @@ describe("inherited", () => {
     expect(job).toBe(direct);
   });
 
-  test("the working directory itself, though it is renamed meanwhile", async () => {
+  test("the working directory itself, even if it is renamed meanwhile", async () => {
     await using box = new Sandbox();
     const before = join(box.directory, "before");
     mkdirSync(before);
@@ -124,25 +127,25 @@ describe("not inherited", () => {
     expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("/dev/null\nend\n");
   });
 
-  test("no descriptor but 0, 1 and 2, neither ours nor the caller's", async () => {
+  test("no descriptor but 0, 1 and 2, neither orchesjob's nor the caller's", async () => {
     await using box = new Sandbox();
     const script = 'exec 7>seven 8<"$0" 9>&1; "$0" start --run-key k --sync -- ls /proc/self/fd';
     expect((await shell(box, script)).code).toBe(0);
-    // The 3 is ls's own, on the directory that it lists.
+    // Descriptor 3 is ls's own, on the directory that it lists.
     expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("0\n1\n2\n3\n");
   });
 
-  test("the caller's pipes close with the caller, though the job goes on", async () => {
+  test("the caller's pipes close with the caller, though the job continues", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
-    // The shell ends, and cat with it, only when nobody has the pipe open any more.
+    // The shell, and cat with it, ends only when no process has the pipe open.
     const script = '{ "$0" start --run-key k -- "$@" 5>&1 6>&2; } | cat';
     const result = await shell(box, script, { words: gate.command });
     expect(JSON.parse(result.stdout)).toMatchObject({ status: "RUNNING" });
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "RUNNING" });
   });
 
-  test("signals that the caller ignores or blocks are as at any program's start", async () => {
+  test("signals that the caller ignores or blocks have their defaults in the command", async () => {
     await using box = new Sandbox();
     const command = "grep -E 'Sig(Blk|Ign)' /proc/self/status";
     await shell(box, `trap '' HUP INT PIPE TERM; "$0" start --run-key k --sync -- ${command}`);
@@ -150,7 +153,7 @@ describe("not inherited", () => {
     expect(stdout.replace(/\s/g, "")).toBe(`SigBlk:${"0".repeat(16)}SigIgn:${"0".repeat(16)}`);
   });
 
-  test("our own umask: the state directory and all in it are the owner's alone", async () => {
+  test("with umask 000 the state directory and everything in it are still the owner's alone", async () => {
     await using box = new Sandbox();
     await shell(box, 'umask 000; "$0" start --run-key k --sync -- sh -c "touch made; mkdir folder"');
     const modes = await box.execute(["find", box.home, "made", "folder", "-printf", "%y%m\\n"]);

@@ -1,4 +1,4 @@
-/** Limits that the caller has set are the target's; ours must not suffer from them, nor lead us astray. */
+/** Resource limits that the caller has set apply to the command; they must neither harm orchesjob nor mislead it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["strace"],
-  "without room for the C library nothing is tried in the current directory, and a sentence says so",
+  "without room for the C library orchesjob tries nothing in the current directory, and says so",
   async () => {
     await using box = new Sandbox();
     for (const name of ["libc.so.6", "libc.musl-x86_64.so.1"])
@@ -26,7 +26,7 @@ testWith(
   },
 );
 
-test("a soft limit of file sizes is the command's, and does not keep its result from being written", async () => {
+test("a soft limit of file sizes applies to the command, and does not keep its result from being written", async () => {
   await using box = new Sandbox();
   // The database outgrows the limit (512-byte blocks) while the command runs.
   await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);

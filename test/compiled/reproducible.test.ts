@@ -1,4 +1,4 @@
-/** Who builds the same source gets the same executable, wherever the checkout is. */
+/** Building the same source gives the same executable, wherever the checkout is. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";

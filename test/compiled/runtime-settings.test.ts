@@ -1,4 +1,4 @@
-/** Law 8 once more: what the worker's runtime is told by its environment is never the command's, and the caller's own is. */
+/** The settings for the worker's own runtime never reach the command, and the caller's values do. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -8,7 +8,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const NAMES = ["BUN_GC_TIMER_DISABLE", "BUN_JSC_useWarmUpMarkedBlocks"] as const;
 
-/** Entries of a /proc/PID/environ with one of the names, one character a byte. */
+/** Entries of a /proc/PID/environ that have one of the names, one character per byte. */
 function settingsIn(path: string): string[] {
   const entries = readFileSync(path, "latin1").split("\0");
   return entries.filter((entry) => NAMES.some((name) => entry.startsWith(name)));
@@ -52,7 +52,7 @@ test.each([
   ["one that is no text", ["BUN_GC_TIMER_DISABLE=%ff%01%fe"]],
   ["one without a value", ["BUN_GC_TIMER_DISABLE"]],
   ["names that only begin so", ["BUN_GC_TIMER_DISABLED=1", "BUN_GC_TIMER_DISABLE.old=1"]],
-] as const)("what the caller has set is the command's: %s", async (_, entries) => {
+] as const)("the command gets what the caller has set: %s", async (_, entries) => {
   await using box = new Sandbox();
   const expected = entries
     .filter((entry) => !entry.startsWith("OTHER"))
@@ -60,7 +60,7 @@ test.each([
   expect(await environmentOfCommand(box, entries)).toEqual(expected);
 });
 
-test("what --env asks for is the command's", async () => {
+test("the command gets what --env sets", async () => {
   await using box = new Sandbox();
   const options = NAMES.flatMap((name) => ["--env", `${name}=asked`]);
   expect(await environmentOfCommand(box, [], ...options)).toEqual(NAMES.map((name) => `${name}=asked`));
@@ -75,6 +75,6 @@ test.each([
   const hook = `cat /proc/self/environ >${box.directory}/part; mv ${box.directory}/part ${box.directory}/hook`;
   await environmentOfCommand(box, [], ...options, "--on-exit", hook);
   await until("the hook has run", () => existsSync(`${box.directory}/hook`));
-  // In whatever order the shell has them.
+  // The shell may print them in any order.
   expect(settingsIn(`${box.directory}/hook`).sort()).toEqual([...asked].sort());
 });

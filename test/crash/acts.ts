@@ -1,13 +1,13 @@
-/** What the sweeps have in common: striking a command, and directories to strike it in. */
+/** What the sweeps share: commands run with an injected fault, and directories to run them in. */
 import { killWorker } from "../support/processes.ts";
 import { type Fault, strike } from "../support/strace.ts";
 import { untilQuiet } from "../support/witness.ts";
 import { checkManners, Scene } from "./scene.ts";
 
-/** Bun itself aborts before our first line where it cannot read this. */
+/** Bun itself aborts before orchesjob's first line if it cannot read this file. */
 const OUT_OF_OUR_HANDS = '"/proc/self/maps"';
 
-/** Strikes orchesjob with these arguments. If it lives, it must tell in the contract's way how it went. */
+/** Runs orchesjob with these arguments and a fault. If it survives, its answer must keep the contract. */
 export function strikeCommand(args: (scene: Scene) => readonly string[]) {
   return async (scene: Scene, fault: Fault): Promise<void> => {
     const { finished, hit } = await strike(scene, fault, args(scene));
@@ -25,7 +25,7 @@ export async function usedDirectory(): Promise<Scene> {
   return scene;
 }
 
-/** A directory with a running job of the key whose worker and command are dead, which nobody has found out yet. */
+/** A directory with a running job of the key whose worker and command are dead, which no command has found yet. */
 export async function directoryOfTheDead(): Promise<Scene> {
   const scene = await usedDirectory();
   await untilQuiet(scene);

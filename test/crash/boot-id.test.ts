@@ -1,4 +1,7 @@
-/** Found by the sweep: a worker that could not read the boot's id noted an empty one, and passed for one from before a reboot. */
+/**
+ * A bug found by the sweep: a worker that could not read the boot id recorded an empty one, and seemed to be from
+ * before a reboot.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
 import { killAndWait } from "../support/processes.ts";
@@ -8,7 +11,7 @@ import { TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-testWith(["strace"], "an orphan is seen although its worker could not read the id of the boot", async () => {
+testWith(["strace"], "an orphan is found although its worker could not read the boot id", async () => {
   await using scene = new Scene();
   // musl on x64 opens files with open(2), which arm64 does not have.
   const fault = {

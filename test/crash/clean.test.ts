@@ -1,4 +1,4 @@
-/** A `clean` that is struck leaves jobs whole, or parts that the next clean finishes. */
+/** A `clean` that is killed, or whose calls fail, leaves jobs whole, or parts that the next clean finishes. */
 import { expect } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ let original: Awaited<ReturnType<Scene["history"]>> = [];
 
 async function judgeClean(scene: Scene): Promise<void> {
   const rest = await scene.history();
-  // As they were, but for their logs' paths: this is a copy of the directory.
+  // As they were, except for the log paths, because this is a copy of the directory.
   for (const { stdout_file, stderr_file, ...job } of rest)
     expect(original.find((known) => known.job_id === job.job_id)).toMatchObject(job);
   const again = await scene.run(CLEAN);

@@ -1,6 +1,6 @@
 /**
- * Random commands and random deaths from several processes at once, against the model of what may be true (model.ts).
- * The seed is printed; ORCHESJOB_SEED=N repeats the choices, though not the moments at which processes meet.
+ * Random commands and random kills from several processes at once, checked against the model of what may be true
+ * (model.ts). The seed is printed; ORCHESJOB_SEED=N repeats the choices, but not the timing between processes.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -19,12 +19,12 @@ const SEED = Number(process.env["ORCHESJOB_SEED"] ?? Date.now() % 1_000_000);
 const ROUNDS = EVERYTHING ? 40 : 4;
 const ACTORS = 5;
 const STEPS_OF_AN_ACTOR = 50;
-/** The run key whose commands orchesjob may not signal: when it has ended a job of it, the command goes on. */
+/** The run key whose commands orchesjob may not signal: they continue after orchesjob has ended their job. */
 const UNENDING = "unending";
 const RUN_KEYS = ["a", "b", "c", ...(has("root") ? [UNENDING] : [])];
 
 test(
-  "random commands and deaths from several processes never contradict the model",
+  "random commands and kills from several processes never contradict the model",
   async () => {
     const total: Record<string, number> = {};
     for (let round = 0; round < ROUNDS; round++) {
@@ -33,14 +33,14 @@ test(
     }
     const steps = ROUNDS * ACTORS * STEPS_OF_AN_ACTOR;
     console.log(`model check: ${steps} steps, ORCHESJOB_SEED=${SEED}, jobs: ${JSON.stringify(total)}`);
-    // A check that never meets a loss proves nothing.
+    // A run that never meets a loss proves nothing.
     expect(total["SUCCEEDED"]).toBeGreaterThan(0);
     expect(total["LOST"]).toBeGreaterThan(0);
   },
   EVERYTHING ? 1_800_000 : 180_000,
 );
 
-/** Runs orchesjob; on that key without the right to signal everybody. */
+/** Runs orchesjob; on UNENDING without the right to signal other users' processes. */
 function runOn({ scene, runKey }: Turn, args: readonly string[], options?: RunOptions): Promise<Finished> {
   return scene.execute([...(runKey === UNENDING ? WITHOUT_KILL : []), BINARY, ...args], options);
 }
@@ -49,7 +49,7 @@ async function playRound(round: number): Promise<Record<string, number>> {
   await using scene = new Scene();
   openToAll(scene, [UNENDING]);
   const model = new Model();
-  // Every second round forgets history, and can prove less about it.
+  // Every second round cleans history, and can prove less about it.
   model.forgetful = round % 2 === 1;
   try {
     const actors = Array.from({ length: ACTORS }, (_, number) =>
@@ -64,7 +64,7 @@ async function playRound(round: number): Promise<Record<string, number>> {
   return model.summary();
 }
 
-/** When nothing runs any more, all is told, and every key can be started. */
+/** Once nothing runs, every job has its result, and every key can be started. */
 async function checkEnd(scene: Scene, model: Model, runKey: string): Promise<void> {
   const asked = model.ask();
   const history = await scene.history(runKey);
@@ -91,7 +91,7 @@ interface Turn {
 
 type Step = (turn: Turn) => Promise<void>;
 
-/** Words that start a command of up to 50 ms; of up to 1 s where a cancel is to find it. */
+/** Words that start a command of up to 50 ms, or of up to 1 s for a cancel to find. */
 function startWords({ runKey, random }: Turn, ...options: readonly string[]): string[] {
   const seconds = (random() * (runKey === UNENDING ? 1 : 0.05)).toFixed(3);
   const out = runKey === UNENDING ? OUT_OF_REACH : [];
@@ -136,7 +136,7 @@ const killLauncher: Step = async (turn) => {
   turn.model.interrupted.add(turn.runKey);
   const wrapper = turn.runKey === UNENDING ? WITHOUT_KILL : [];
   const launcher = turn.scene.spawn([...wrapper, BINARY, ...startWords(turn)]);
-  // A death at a random moment of its life, which is about so long.
+  // Kills it at a random moment of its life, which lasts about 25 ms.
   await Bun.sleep(turn.random() * 25);
   launcher.kill("SIGKILL");
   const result: Finished = await turn.scene.finished(launcher);

@@ -1,4 +1,7 @@
-/** What may be true of jobs, whoever asks and whenever: told every answer, it throws at the first that contradicts another. */
+/**
+ * What may be true of jobs, whoever asks and whenever. The model takes in every answer, and throws at the first that
+ * contradicts an earlier one.
+ */
 import { expect } from "bun:test";
 import type { JobAnswer } from "../support/sandbox.ts";
 
@@ -6,7 +9,7 @@ const ACTIVE = ["STARTING", "RUNNING"];
 
 interface Knowledge {
   readonly job: JobAnswer;
-  /** When it was learned, by the model's own clock. */
+  /** When it was learned, on the model's own clock. */
   readonly at: number;
 }
 
@@ -17,16 +20,16 @@ export class Model {
 
   /** Jobs whose worker was killed: only these may be LOST; */
   readonly killed = new Set<string>();
-  /** and jobs of run keys of which a launcher was killed, where its last words came to light only later: they never ran. */
+  /** and jobs of run keys of which a launcher was killed, if its last commit was seen only later: they never ran. */
   readonly interrupted = new Set<string>();
-  /** Run keys that a cancel was asked for: only their jobs may be CANCELLED. */
+  /** Run keys with a cancel request: only their jobs may be CANCELLED. */
   readonly cancelled = new Set<string>();
-  /** How often a job was cancelled of which a process lived on. */
+  /** How often a cancelled job had a process that lived on. */
   outlived = 0;
-  /** Whether history may have gone, by a clean. */
+  /** Whether a clean may have deleted history. */
   forgetful = false;
 
-  /** The moment at which a question is asked: its answer may not be older than what was known then. */
+  /** Call it before asking: the answer may not be older than what was known at that moment. */
   ask(): number {
     return ++this.#clock;
   }
@@ -79,7 +82,7 @@ export class Model {
     expect(missing).toEqual([]);
   }
 
-  /** How many jobs it heard of, by status. */
+  /** How many jobs the model has seen, by status. */
   summary(): Record<string, number> {
     const counts: Record<string, number> = { outlived: this.outlived };
     for (const { job } of this.#known.values()) counts[job.status] = (counts[job.status] ?? 0) + 1;
@@ -91,18 +94,18 @@ export function isOver(job: JobAnswer): boolean {
   return !ACTIVE.includes(job.status);
 }
 
-/** A status never goes back. */
+/** The rank of a status, which never goes back. */
 function progress(job: JobAnswer): number {
   return isOver(job) ? 2 : ACTIVE.indexOf(job.status);
 }
 
-/** What a finished job is, for ever. */
+/** The part of a finished job that never changes. */
 function essence(job: JobAnswer): unknown {
   const { status, error, lost_reason, finished_at, worker_pid, target_pid } = job;
   return { status, error, lost_reason, finished_at, worker_pid, target_pid };
 }
 
-/** How its command ended, which is not known yet of one that was cancelled and cannot be ended. */
+/** How the command ended; unknown for a cancelled job whose command cannot be ended. */
 function endOf({ exit_code, signal }: JobAnswer): unknown {
   return { exit_code, signal };
 }

@@ -1,13 +1,16 @@
-/** A stage for one crash: a sandbox whose command testifies and waits at a gate, and the verdict on what is found afterwards. */
+/**
+ * The scene of one crash: a sandbox whose command records its executions and waits at a gate, and the checks of what
+ * is found after the crash.
+ */
 import { expect } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { type Finished, type JobAnswer, Sandbox, until } from "../support/sandbox.ts";
 import { type Hit } from "../support/strace.ts";
-import { readTestimony, untilQuiet, witness } from "../support/witness.ts";
+import { readExecutions, untilQuiet, witness } from "../support/witness.ts";
 
 export class Scene extends Sandbox {
   readonly gate: Gate;
-  /** The call that was struck here. */
+  /** The system call that was hit. */
   hit: Hit;
 
   /** `template`: a directory to begin with a copy of. */
@@ -17,7 +20,7 @@ export class Scene extends Sandbox {
     this.gate = new Gate(this, "this-gate");
   }
 
-  /** Words that start the testifying command, which waits at the gate. */
+  /** Words that start the recording command, which waits at the gate. */
   start(...options: readonly string[]): string[] {
     return ["start", "--run-key", "k", ...options, "--", ...witness(this.gate.wait)];
   }
@@ -35,7 +38,7 @@ export class Scene extends Sandbox {
   }
 }
 
-/** Exit codes of the contract, and never a stack trace (law 10). */
+/** Expects one of the contract's exit codes, and no stack trace. */
 export function checkManners(result: Finished, codes: readonly number[]): void {
   const strangers = result.stderr
     .split("\n")
@@ -44,16 +47,16 @@ export function checkManners(result: Finished, codes: readonly number[]): void {
   expect(codes, result.stderr).toContain(result.code!);
 }
 
-/** What must be true after any crash of a command on key "k", found out by commands as a user would. */
+/** Checks what must hold after any crash of a command on key "k", using commands as a user would. */
 export async function judge(scene: Scene): Promise<void> {
   const crashedAt = performance.now();
   const before = await scene.history();
 
-  // Never twice: whatever is still alive (it waits at the gate), another start makes no second execution beside it.
+  // Never twice: while a command is alive (it waits at the gate), another start runs none beside it.
   checkManners(await scene.run(scene.start()), [0, 4]);
   scene.gate.open();
 
-  // Never stuck: at the latest when the orphans have ended, the key runs again.
+  // Never stuck: once the orphans have ended, the key runs again.
   const retry = await until("the key runs again", async () => {
     const result = await scene.run(scene.start("--sync"));
     checkManners(result, [0, 4]);
@@ -63,39 +66,39 @@ export async function judge(scene: Scene): Promise<void> {
   expect(retry.status).toBe("SUCCEEDED");
   await untilQuiet(scene);
 
-  // Never a false word: the history tells exactly what was executed, and what it once told it still tells.
+  // Never false: the history matches the recorded executions, and earlier answers still hold.
   const after = await scene.history();
   expect(after[0]?.job_id).toBe(retry.job_id);
   checkHistory(after, scene);
   checkNothingLost(before, after);
 }
 
-/** The longest time, in ms, from a crash until its key had run again; for the report, nothing depends on it. */
+/** The longest time, in ms, from a crash until its key had run again; only reported. */
 export let slowestRetry = 0;
 
-/** A result that was once told stands for ever (law 4). */
+/** Once a result was answered, it never changes. */
 export function checkNothingLost(before: readonly JobAnswer[], after: readonly JobAnswer[]): void {
   for (const job of before.filter((known) => known.finished_at !== null)) {
     const told = after.find((known) => known.job_id === job.job_id);
-    // How a command ends that outlives its job's end is told when it does.
+    // If a command outlives its job's end, its exit status is recorded when it ends.
     const late = job.status === "CANCELLED" && job.exit_code === null;
     const end = late ? { exit_code: told?.exit_code, signal: told?.signal } : {};
     expect(told).toEqual({ ...job, ...end, orphan_pids: [] } as JobAnswer);
   }
 }
 
-/** The whole history of a key, without active jobs, against what the executions themselves have testified. */
+/** Checks the whole history of a key without active jobs against what the executions recorded. */
 export function checkHistory(history: readonly JobAnswer[], box: Sandbox, runKey = "k"): void {
-  const { started } = readTestimony(box, runKey);
+  const { started } = readExecutions(box, runKey);
   expect(history.map((job) => job.attempt_no)).toEqual(history.map((_, index) => history.length - index));
   const known = history.map((job) => job.job_id);
   expect(started.filter((id) => !known.includes(id))).toEqual([]);
   checkExecutions(history, box, runKey);
 }
 
-/** Jobs of a key that are not active, likewise. */
+/** The same for some jobs of a key that are not active. */
 export function checkExecutions(jobs: readonly JobAnswer[], box: Sandbox, runKey: string): void {
-  const { started, ended, overlapping } = readTestimony(box, runKey);
+  const { started, ended, overlapping } = readExecutions(box, runKey);
   expect(overlapping).toEqual([]);
   expect(new Set(started).size).toBe(started.length);
   for (const job of jobs) {
@@ -107,7 +110,7 @@ export function checkExecutions(jobs: readonly JobAnswer[], box: Sandbox, runKey
   }
 }
 
-/** How often a job may have begun and ended, by what its record tells. Anything else is a false word. */
+/** How often a job may have begun and ended according to its record; other counts mean a false record. */
 const EXECUTIONS: Record<string, (starts: number, ends: number) => boolean> = {
   "SUCCEEDED 0": (starts, ends) => starts === 1 && ends === 1,
   "FAILED -1": (starts) => starts === 0,

@@ -1,4 +1,7 @@
-/** A `status` that is struck while it finds a worker dead: the job is LOST once, and its key runs again. */
+/**
+ * A `status` that is killed, or whose calls fail, while it finds a dead worker: the job becomes LOST once, and its
+ * key runs again.
+ */
 import { directoryOfTheDead, strikeCommand } from "./acts.ts";
 import type { Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";

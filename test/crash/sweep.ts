@@ -1,6 +1,7 @@
 /**
- * The sweep: a command is struck at its first, second, third … system call of each kind, until a run survives untouched;
- * so new code is covered by itself. After each the judge decides. Every fifth in the normal run, all in test:crash.
+ * The sweep: runs a command with a fault at its first, second, third … system call of each kind, until a run ends
+ * without meeting the fault; so new code is covered without new tests. Each run is then judged. The normal run visits
+ * every fifth point, test:crash all.
  */
 import { testWith } from "../support/needs.ts";
 import type { Fault } from "../support/strace.ts";
@@ -8,16 +9,16 @@ import { judge, Scene, slowestRetry } from "./scene.ts";
 
 const EVERYTHING = process.env["ORCHESJOB_CRASH"] === "all";
 const STEP = EVERYTHING ? 1 : 5;
-/** From about a hundred on ever fewer are visited: a look through /proc opens hundreds of files. */
+/** Beyond about a hundred it visits fewer and fewer: a scan of /proc opens hundreds of files. */
 const DENSE = EVERYTHING ? 50 : 20;
 const TIMEOUT_MS = EVERYTHING ? 1_800_000 : 180_000;
 
-/** Calls at which a death is of interest: they change the disk, take locks, or make processes. */
+/** Calls at which a kill is interesting: they change the disk, take locks, or make processes. */
 const DEADLY = [
   ..."pwrite64 fdatasync fsync ftruncate openat mkdir mknodat unlink rename write".split(" "),
   ..."fcntl flock pipe2 splice clone3 clone vfork execve".split(" "),
 ];
-/** Calls that fail where a disk is full or broken. */
+/** Calls that fail if a disk is full or broken. */
 const FALLIBLE = "pwrite64 fdatasync fsync ftruncate openat mkdir mknodat rename write splice".split(" ");
 
 const FAULTS = {
@@ -28,22 +29,22 @@ const FAULTS = {
   ]),
 };
 
-/** Strikes that are under way at the same time; each has a sandbox of its own. */
+/** How many runs are under way at the same time; each has its own sandbox. */
 const LANES = 4;
 
 export interface Act {
-  /** Set up once, before all scenes: what they begin with a copy of. */
+  /** Made once; every scene begins with a copy of it. */
   readonly template?: () => Promise<Scene>;
-  /** Runs the command with the fault in it, and notes what was hit. */
+  /** Runs the command with the fault, and records what was hit. */
   readonly strike: (scene: Scene, fault: Fault) => Promise<void>;
   readonly judge?: (scene: Scene) => Promise<void>;
-  /** Left to test:crash. */
+  /** Only in test:crash. */
   readonly long?: boolean;
-  /** Only each so manieth of the points that a run visits, but for test:crash: for what takes long. */
+  /** Visits only one in so many of the usual points, except in test:crash; for slow commands. */
   readonly sparse?: number;
 }
 
-/** A test that strikes at every call: the process is killed there, or the call fails. */
+/** Defines a test that injects the fault at every call: the process is killed there, or the call fails. */
 export function testSweep(name: string, faults: keyof typeof FAULTS, act: Act): void {
   if (act.long === true && !EVERYTHING) return;
   testWith(["strace"], name, () => sweep(name, FAULTS[faults], act), TIMEOUT_MS);

@@ -1,4 +1,7 @@
-/** Whoever ends a job before its time is struck, while a process of it cannot be ended: its key is not free all the same. */
+/**
+ * Kills the process that ends a job early, or fails its calls, while a process of the job cannot be ended: the key
+ * still does not become free.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +9,7 @@ import { has } from "../support/needs.ts";
 import { BINARY, isAlive, type JobAnswer, TIMEOUT_MS } from "../support/sandbox.ts";
 import { type Fault, strike, strikeWorker } from "../support/strace.ts";
 import { openToAll, OUT_OF_REACH, WITHOUT_KILL } from "../support/unending.ts";
-import { readTestimony, witness } from "../support/witness.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 import { checkManners, type Scene } from "./scene.ts";
 import { testSweep } from "./sweep.ts";
 
@@ -14,7 +17,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const CANCEL = ["cancel", "--run-key", "k", "--grace-seconds", "0"];
 
-/** How often a look met a job that had ended and whose command went on. */
+/** How often a check met a job that had ended while its command lived. */
 let guarded = 0;
 
 function startWords(scene: Scene): string[] {
@@ -25,13 +28,13 @@ function startWords(scene: Scene): string[] {
 
 /** The pid of the command, if it lives. */
 function livingCommand(scene: Scene): number | undefined {
-  if (readTestimony(scene, "k").started.length === 0) return undefined;
-  const text = readFileSync(join(scene.directory, "testimony.k"), "utf8");
+  if (readExecutions(scene, "k").started.length === 0) return undefined;
+  const text = readFileSync(join(scene.directory, "executions.k"), "utf8");
   const pid = Number(/^start \S+ (\d+)$/m.exec(text)?.[1]);
   return isAlive(pid) ? pid : undefined;
 }
 
-/** Nothing starts beside a command that lives, whatever its job is by now. */
+/** Nothing starts beside a living command, whatever status its job has by now. */
 async function checkGuard(scene: Scene): Promise<void> {
   const [job] = await scene.history();
   const pid = livingCommand(scene);
@@ -52,7 +55,7 @@ async function strikeTheWorker(scene: Scene, fault: Fault): Promise<void> {
   checkManners(await launcher, [0]);
   checkManners(await scene.execute([...WITHOUT_KILL, BINARY, ...CANCEL]), [0, 4]);
   await checkGuard(scene);
-  // Without a fault it stays as long as its command.
+  // Without a fault the worker stays as long as its command.
   scene.gate.open();
   scene.hit = await hit;
 }
@@ -89,7 +92,7 @@ if (has("root")) {
     },
   );
 
-  test("in all of that a job was met that had ended and whose command went on", () => {
+  test("the sweeps above met a job that had ended while its command lived", () => {
     console.log(`${guarded} times a job had ended and its command had not: nothing started beside it`);
     expect(guarded).toBeGreaterThan(0);
   });

@@ -1,4 +1,7 @@
-/** The upgrade of a Python directory that is struck: the old database is whole, or the new one is; and it ends as if undisturbed. */
+/**
+ * An upgrade of a Python directory that is killed, or whose calls fail: either the old or the new database is whole,
+ * and the next command completes the upgrade.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout } from "bun:test";
 import { mkdirSync } from "node:fs";
@@ -18,7 +21,7 @@ function pythonDirectory(version: string): Scene {
   return scene;
 }
 
-/** What is known of all old jobs, but for what an observer adds: where it looked, and when it found a loss. */
+/** Everything known about the old jobs, except what depends on the observer: paths, and when a loss was found. */
 async function knowledge(scene: Scene): Promise<unknown[]> {
   const jobs = await scene.json<JobAnswer[]>(["list"]);
   const old = jobs.filter((job) => job.run_key !== "k");

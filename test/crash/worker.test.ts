@@ -1,15 +1,21 @@
-/** A worker that is struck at any system call: its command never runs twice, and its record says what happened. */
+/**
+ * A worker that is killed, or whose calls fail, at any point: its command never runs twice, and its record says what
+ * happened.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import type { JobAnswer } from "../support/sandbox.ts";
 import { type Fault, strikeWorker } from "../support/strace.ts";
 import { checkManners, judge, type Scene } from "./scene.ts";
-import { readTestimony } from "../support/witness.ts";
+import { readExecutions } from "../support/witness.ts";
 import { testSweep } from "./sweep.ts";
 import { TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Strikes the worker of a start. `whenRunning` is done once its command runs; the scene is left when the worker is dead. */
+/**
+ * Injects a fault into the worker of a start. Calls `whenRunning` once the command runs; returns when the worker is
+ * dead.
+ */
 function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void, ...options: readonly string[]) {
   return async (scene: Scene, fault: Fault): Promise<void> => {
     const { launcher, hit, pid } = await strikeWorker(scene, fault, scene.start(...options));
@@ -21,11 +27,11 @@ function strikeWorkerAnd(whenRunning: (scene: Scene, worker: number) => void, ..
   };
 }
 
-testSweep("a worker that is killed leaves an orphan that is seen, or none", "killed", {
+testSweep("a worker that is killed leaves no orphan, or one that is found", "killed", {
   strike: strikeWorkerAnd((scene) => scene.gate.open()),
 });
 
-testSweep("a worker that copies the output and is killed leaves an orphan that is seen, or none", "killed", {
+testSweep("a worker that copies the output and is killed leaves no orphan, or one that is found", "killed", {
   strike: strikeWorkerAnd((scene) => scene.gate.open(), "--output", "pipe"),
   long: true,
 });
@@ -34,12 +40,12 @@ testSweep("a worker whose calls fail records the true result", "failing", {
   strike: strikeWorkerAnd((scene) => scene.gate.open()),
   async judge(scene) {
     const [job] = await scene.history();
-    if (readTestimony(scene, "k").ended.length > 0) expect(job).toMatchObject({ status: "SUCCEEDED" });
+    if (readExecutions(scene, "k").ended.length > 0) expect(job).toMatchObject({ status: "SUCCEEDED" });
     await judge(scene);
   },
 });
 
-testSweep("a worker whose calls fail, and that is killed then, leaves an orphan that is seen", "failing", {
+testSweep("a worker whose calls fail, and which is then killed, leaves an orphan that is found", "failing", {
   strike: strikeWorkerAnd((_, worker) => process.kill(worker, "SIGKILL")),
 });
 

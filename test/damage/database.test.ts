@@ -1,4 +1,4 @@
-/** A database that is not what it should be: a clear error with a way out, exit 1 or 4, and not a byte of it changed. */
+/** A damaged or foreign database: a clear error with a hint, exit 1 or 4, and not a byte of it changed. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
@@ -29,12 +29,12 @@ const COMMANDS = [
 
 const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
 
-/** One line, of ours, and not the words of a program that fell over. */
+/** One line of orchesjob's own, not the output of a crash. */
 const SENTENCE = /^orchesjob: [^\n]+\n$/;
 const TRACE = /\bat [\w./]+[:(]|SQLiteError|Error:|node:|bunfs/;
 
-/** Every command refuses; the database is as before; nothing runs. */
-async function expectRefused(box: Sandbox, wayOut: RegExp, codes: readonly number[] = [1, 4]): Promise<void> {
+/** Every command refuses; the database is unchanged; nothing runs. */
+async function expectRefused(box: Sandbox, hint: RegExp, codes: readonly number[] = [1, 4]): Promise<void> {
   const before = readFileSync(pathOf(box));
   for (const command of COMMANDS) {
     const result = await box.run(command);
@@ -42,7 +42,7 @@ async function expectRefused(box: Sandbox, wayOut: RegExp, codes: readonly numbe
     expect(result.stdout).toBe("");
     expect(result.stderr).toMatch(SENTENCE);
     expect(result.stderr).not.toMatch(TRACE);
-    expect(result.stderr).toMatch(wayOut);
+    expect(result.stderr).toMatch(hint);
   }
   expect(readFileSync(pathOf(box)).equals(before)).toBe(true);
   await until("no worker is left", () => findProcesses(box, "_worker").length === 0);
@@ -128,14 +128,14 @@ for (const [name, sql] of Object.entries(FOREIGN)) {
       for (const statement of sql.split("; ")) database.run(statement);
       database.close();
       await expectRefused(box, /is not a database of orchesjob.*; move it away, or set ORCHESJOB_HOME/, [4]);
-      // No copy is made of what is not ours.
+      // orchesjob makes no copy of another program's database.
       expect(statSync(pathOf(box)).isFile()).toBe(true);
       expect(() => statSync(`${pathOf(box)}.python`)).toThrow();
     });
   }
 }
 
-test("a database that is empty is filled, as one that is missing", async () => {
+test("an empty database file is filled, as if it were missing", async () => {
   await using box = new Sandbox();
   homeOf(box);
   writeFileSync(pathOf(box), "", { mode: 0o600 });
@@ -143,31 +143,35 @@ test("a database that is empty is filled, as one that is missing", async () => {
   expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).status).toBe("SUCCEEDED");
 });
 
-testWith(["root"], "a read-only database, for somebody who is not root", async () => {
-  await using box = await withHistory();
-  chmodSync(box.directory, 0o755);
-  chmodSync(pathOf(box), 0o400);
-  for (const path of [box.home, pathOf(box), join(box.home, "logs"), join(box.home, "locks")])
-    chownSync(path, 65534, 65534);
-  for (const side of ["-wal", "-shm"]) rmSync(pathOf(box) + side, { force: true });
-  const before = readFileSync(pathOf(box));
-  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-  const marker = join(box.home, "ran");
-  const start = await box.execute([...asNobody, BINARY, "start", "--run-key", "k", "--", "touch", marker], {
-    cwd: "/",
-  });
-  expect(start).toMatchObject({ code: 1, stdout: "" });
-  expect(start.stderr).toMatch(
-    /^orchesjob: cannot write .*read-only; check the file's mode and the mount\n$/,
-  );
-  const status = await box.execute([...asNobody, BINARY, "status", "--run-key", "k"], { cwd: "/" });
-  if (status.code !== 0) expect(status.stderr).toMatch(SENTENCE);
-  expect(readFileSync(pathOf(box)).equals(before)).toBe(true);
-  await until("no worker is left", () => box.processes().length === 0);
-  expect(() => statSync(marker)).toThrow();
-});
+testWith(
+  ["root"],
+  "an ordinary user's start on a read-only database is refused, and nothing is written",
+  async () => {
+    await using box = await withHistory();
+    chmodSync(box.directory, 0o755);
+    chmodSync(pathOf(box), 0o400);
+    for (const path of [box.home, pathOf(box), join(box.home, "logs"), join(box.home, "locks")])
+      chownSync(path, 65534, 65534);
+    for (const side of ["-wal", "-shm"]) rmSync(pathOf(box) + side, { force: true });
+    const before = readFileSync(pathOf(box));
+    const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const marker = join(box.home, "ran");
+    const start = await box.execute([...asNobody, BINARY, "start", "--run-key", "k", "--", "touch", marker], {
+      cwd: "/",
+    });
+    expect(start).toMatchObject({ code: 1, stdout: "" });
+    expect(start.stderr).toMatch(
+      /^orchesjob: cannot write .*read-only; check the file's mode and the mount\n$/,
+    );
+    const status = await box.execute([...asNobody, BINARY, "status", "--run-key", "k"], { cwd: "/" });
+    if (status.code !== 0) expect(status.stderr).toMatch(SENTENCE);
+    expect(readFileSync(pathOf(box)).equals(before)).toBe(true);
+    await until("no worker is left", () => box.processes().length === 0);
+    expect(() => statSync(marker)).toThrow();
+  },
+);
 
-testWith(["root"], "a database of another owner, which root is told how to use", async () => {
+testWith(["root"], "a database of another owner is refused for root, with the command to use", async () => {
   await using box = await withHistory();
   chownSync(pathOf(box), 65534, 65534);
   await expectRefused(box, /belongs to user \S+, .* run: sudo -u \S+ orchesjob/, [4]);

@@ -1,4 +1,4 @@
-/** Files of the state directory that somebody deleted under running jobs. */
+/** Files of the state directory that somebody deletes while jobs run. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("a job whose lock file was deleted is cancelled all the same, and said to be", async () => {
+test("a job whose lock file was deleted can still be cancelled, and cancel says so", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -19,7 +19,7 @@ test("a job whose lock file was deleted is cancelled all the same, and said to b
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "CANCELLED" });
 });
 
-test("while a job runs whose database was deleted nothing starts, nobody is told that nothing runs, and with the database back all is as before", async () => {
+test("while a job runs whose database was deleted, nothing starts and no look-up says that nothing runs; with the database back all is as before", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);

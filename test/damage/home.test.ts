@@ -1,4 +1,7 @@
-/** A state directory that is not safe to use, or that has lost parts: a clear error with a way out, or it is made whole. */
+/**
+ * A state directory that is unsafe or incomplete: orchesjob refuses it with a clear error and a hint, or makes the
+ * missing parts again.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,14 +24,14 @@ const COMMANDS = [
 const OPEN_PLACE =
   /^orchesjob: (\S+\/open), on the path to the state directory \S+, is writable by anyone \(owner \S+, mode 777\), who could put something else there; run: chmod \+t \1, or set ORCHESJOB_HOME/;
 
-/** Every command refuses with exit 4 and the way out; nothing below `place` is made, changed or deleted. */
-async function expectRefused(box: Sandbox, place: string, wayOut: RegExp, home = box.home): Promise<void> {
+/** Every command refuses with exit 4 and the hint; nothing below `place` is made, changed or deleted. */
+async function expectRefused(box: Sandbox, place: string, hint: RegExp, home = box.home): Promise<void> {
   const before = snapshot(place);
   for (const command of COMMANDS) {
     const result = await box.run(command, { env: { ORCHESJOB_HOME: home } });
     expect(result).toMatchObject({ code: 4, stdout: "" });
     expect(result.stderr).toMatch(/^orchesjob: [^\n]+\n$/);
-    expect(result.stderr).toMatch(wayOut);
+    expect(result.stderr).toMatch(hint);
   }
   expect(snapshot(place)).toEqual(before);
 }
@@ -40,14 +43,14 @@ async function used(): Promise<Sandbox> {
   return box;
 }
 
-test("a file where the state directory should be", async () => {
+test("a file where the state directory should be is refused", async () => {
   await using box = new Sandbox();
   writeFileSync(box.home, "somebody's");
   await expectRefused(box, box.directory, /is not a directory; set ORCHESJOB_HOME to another path/);
 });
 
 for (const mode of [0o770, 0o707, 0o777, 0o1777]) {
-  test(`a state directory that others may write (mode ${mode.toString(8)})`, async () => {
+  test(`a state directory that others may write to (mode ${mode.toString(8)}) is refused`, async () => {
     await using box = await used();
     chmodSync(box.home, mode);
     await expectRefused(box, box.home, /is writable by others \(mode \d+\).*; run: chmod 700 /);
@@ -60,7 +63,7 @@ test("a state directory that others may only read is used", async () => {
   expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).attempt_no).toBe(2);
 });
 
-test("a symlink to a directory that others may write", async () => {
+test("a symbolic link to a directory that others may write to is refused", async () => {
   await using box = new Sandbox();
   const target = join(box.directory, "open");
   mkdirSync(target);
@@ -69,7 +72,7 @@ test("a symlink to a directory that others may write", async () => {
   await expectRefused(box, target, /is writable by others/);
 });
 
-test("a symlink to a directory in a place where anyone may replace it", async () => {
+test("a symbolic link to a directory in a place where anyone may replace it is refused", async () => {
   await using box = new Sandbox();
   const place = join(box.directory, "open");
   mkdirSync(join(place, "target"), { recursive: true, mode: 0o700 });
@@ -78,7 +81,7 @@ test("a symlink to a directory in a place where anyone may replace it", async ()
   await expectRefused(box, place, OPEN_PLACE);
 });
 
-test("a symlink that stands where anyone may replace it", async () => {
+test("a symbolic link that is in a place where anyone may replace it is refused", async () => {
   await using box = new Sandbox();
   const place = join(box.directory, "open");
   const target = join(box.directory, "target");
@@ -89,7 +92,7 @@ test("a symlink that stands where anyone may replace it", async () => {
   await expectRefused(box, target, OPEN_PLACE, join(place, "home"));
 });
 
-test("a symlink to a safe directory is used", async () => {
+test("a symbolic link to a safe directory is used", async () => {
   await using box = new Sandbox();
   const target = join(box.directory, "target");
   mkdirSync(target, { mode: 0o700 });
@@ -98,7 +101,7 @@ test("a symlink to a safe directory is used", async () => {
   expect(existsSync(join(target, "orchesjob.db"))).toBe(true);
 });
 
-test("a symlink to nowhere", async () => {
+test("a symbolic link to nowhere is refused", async () => {
   await using box = new Sandbox();
   symlinkSync(join(box.directory, "nowhere"), box.home);
   expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
@@ -107,7 +110,7 @@ test("a symlink to nowhere", async () => {
   expect(start.stderr).toMatch(/^orchesjob: .*is a symbolic link to nothing; .*set ORCHESJOB_HOME[^\n]*\n$/);
 });
 
-test("a place above the state directory where anyone may replace it, and none is made there", async () => {
+test("a state directory below a place where anyone may replace it is refused, and none is made there", async () => {
   await using box = new Sandbox();
   const place = join(box.directory, "open");
   mkdirSync(place);
@@ -124,7 +127,7 @@ test("a place above the state directory where anyone may replace it, and none is
   expect(sticky.status).toBe("SUCCEEDED");
 });
 
-test("a directory that cannot be made names the way out", async () => {
+test("if the directory cannot be made, the error has a hint", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "file"), "");
   const home = join(box.directory, "file", "home");
@@ -133,14 +136,14 @@ test("a directory that cannot be made names the way out", async () => {
   expect(refused.stderr).toMatch(/^orchesjob: [^\n]*set ORCHESJOB_HOME[^\n]*\n$/);
 });
 
-testWith(["root"], "a directory of another user is refused for root, with the line to use", async () => {
+testWith(["root"], "a directory of another user is refused for root, with the command to use", async () => {
   await using box = await used();
   for (const path of [box.home, ...["orchesjob.db", "logs", "locks"].map((name) => join(box.home, name))])
     chownSync(path, 65534, 65534);
   await expectRefused(box, box.home, /belongs to user \S+, and .* lock \S+ out; run: sudo -u \S+ orchesjob/);
 });
 
-testWith(["root"], "a directory of the system is not to be used as root either", async () => {
+testWith(["root"], "a system directory is refused for root too", async () => {
   await using box = new Sandbox();
   const shared = join(box.directory, "shared");
   mkdirSync(shared);
@@ -160,7 +163,7 @@ testWith(["root"], "a directory of the system is not to be used as root either",
   expect(existsSync("/etc/orchesjob.db")).toBe(false);
 });
 
-testWith(["root"], "a directory that may not be entered says so", async () => {
+testWith(["root"], "a directory that may not be entered is reported as such", async () => {
   await using box = await used();
   chmodSync(box.directory, 0o755);
   const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY];
@@ -172,7 +175,7 @@ testWith(["root"], "a directory that may not be entered says so", async () => {
   }
 });
 
-test("a log folder that vanished: old output is told to be gone, and new jobs write again", async () => {
+test("a missing log folder: old output is reported as gone, and new jobs write again", async () => {
   await using box = await used();
   rmSync(join(box.home, "logs"), { recursive: true });
   const gone = await box.run(["logs", "--run-key", "k"]);
@@ -183,7 +186,7 @@ test("a log folder that vanished: old output is told to be gone, and new jobs wr
   expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("again\n");
 });
 
-test("a locks folder that vanished: running jobs run on, and new ones start", async () => {
+test("a missing locks folder: running jobs continue, and new ones start", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate, "exit 3");
@@ -200,7 +203,7 @@ test("a locks folder that vanished: running jobs run on, and new ones start", as
   await until("its end", async () => (await statusOf(box, "k")).exit_code === 3);
 });
 
-test("a whole state directory that vanished while a job ran: its worker ends, and brings nothing back", async () => {
+test("a whole state directory that vanishes while a job runs: its worker ends, and does not make it again", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   await startWaiting(box, "k", gate);
@@ -211,7 +214,7 @@ test("a whole state directory that vanished while a job ran: its worker ends, an
   expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
 });
 
-test("a file where the logs should be is a launch that failed, and says why", async () => {
+test("a file where the log folder should be fails the launch, and the job says why", async () => {
   await using box = await used();
   rmSync(join(box.home, "logs"), { recursive: true });
   writeFileSync(join(box.home, "logs"), "");
@@ -220,7 +223,7 @@ test("a file where the logs should be is a launch that failed, and says why", as
   expect(answer.error).toMatch(/logs.*not a directory/);
 });
 
-test("a file where the locks should be is a clear error", async () => {
+test("a file where the locks folder should be is a clear error", async () => {
   await using box = await used();
   rmSync(join(box.home, "locks"), { recursive: true });
   writeFileSync(join(box.home, "locks"), "");

@@ -1,4 +1,7 @@
-/** An older backup of the database, put back while jobs run: nothing runs twice, nothing is told falsely, no result is lost. */
+/**
+ * An older backup of the database, restored while jobs run: nothing runs twice, no answer is false, no result is
+ * lost.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -14,7 +17,7 @@ setDefaultTimeout(TIMEOUT_MS);
 const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
 const backupOf = (box: Sandbox) => join(box.directory, "backup.db");
 
-/** A backup as people make one beside a program that writes. */
+/** Makes a backup as people do beside a program that writes. */
 function backUp(box: Sandbox): void {
   using database = new Database(pathOf(box));
   rmSync(backupOf(box), { force: true });
@@ -25,14 +28,14 @@ function removeSideFiles(box: Sandbox): void {
   for (const suffix of ["-wal", "-shm"]) rmSync(pathOf(box) + suffix, { force: true });
 }
 
-/** How people put it back. */
+/** How people restore it. */
 const WAYS: Readonly<Record<string, (box: Sandbox) => void>> = {
   "moved into its place": (box) => {
     copyFileSync(backupOf(box), `${pathOf(box)}.new`);
     removeSideFiles(box);
     renameSync(`${pathOf(box)}.new`, pathOf(box));
   },
-  "removed, and copied anew": (box) => {
+  "removed, and copied again": (box) => {
     removeSideFiles(box);
     rmSync(pathOf(box));
     copyFileSync(backupOf(box), pathOf(box));
@@ -47,14 +50,14 @@ const WAYS: Readonly<Record<string, (box: Sandbox) => void>> = {
   },
 };
 
-/** The worker has nothing open of the database: it only waits. */
+/** Waits until the worker has closed the database and only waits. */
 async function untilResting(job: JobAnswer): Promise<void> {
   await until("the worker rests", () =>
     openFiles(job.worker_pid!).every((path) => !path.includes("orchesjob.db")),
   );
 }
 
-/** A job that says each time it runs that it does, and ends with code 5 when the gate is opened. */
+/** Starts a job that records each of its runs, and exits 5 when the gate is opened. */
 async function startCounted(box: Sandbox, gate: Gate, key = "k"): Promise<JobAnswer> {
   const job = await box.json([
     ...["start", "--run-key", key, "--label", "a=b", "--"],
@@ -67,14 +70,14 @@ async function startCounted(box: Sandbox, gate: Gate, key = "k"): Promise<JobAns
 const timesRun = (box: Sandbox) =>
   readFileSync(join(box.directory, "ran"), "utf8").trimEnd().split("\n").length;
 
-/** What is worth being the same before and after. */
+/** The fields that must be the same before and after. */
 const told = ({ job_id, run_key, attempt_no, status, started_at, command, target_pid }: JobAnswer) => ({
   ...{ job_id, run_key, attempt_no, status, started_at, command, target_pid },
 });
 
 for (const [way, putBack] of Object.entries(WAYS)) {
   for (const age of ["long", "just"] as const) {
-    // What is copied into a file that SQLite has open it cannot know of.
+    // SQLite cannot notice a copy into a file that it has open.
     if (age === "just" && way === "copied over it") continue;
     testWith(
       ["sqlite3"],
@@ -108,7 +111,7 @@ for (const [way, putBack] of Object.entries(WAYS)) {
 
     testWith(
       ["sqlite3"],
-      `${way}, while a job runs ${age}: nobody asks, and its result is kept`,
+      `${way}, while a job runs ${age}: no command looks, and its result is kept`,
       async () => {
         await using box = new Sandbox();
         await using gate = new Gate(box);
@@ -128,7 +131,7 @@ for (const [way, putBack] of Object.entries(WAYS)) {
   }
 }
 
-/** Each look, as the first one after the mishap. */
+/** Each look-up as the first one after the backup was restored. */
 const LOOKS: Readonly<Record<string, (job: JobAnswer) => readonly string[]>> = {
   "status --run-key": () => ["status", "--run-key", "k"],
   "status --job-id": (job) => ["status", "--job-id", job.job_id],
@@ -140,7 +143,7 @@ const LOOKS: Readonly<Record<string, (job: JobAnswer) => readonly string[]>> = {
   cancel: () => ["cancel", "--run-key", "k"],
 };
 
-test.each(Object.entries(LOOKS))("%s tells of the job, as the first look after it", async (_, look) => {
+test.each(Object.entries(LOOKS))("%s shows the job, as the first look-up after it", async (_, look) => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -157,7 +160,7 @@ test.each(Object.entries(LOOKS))("%s tells of the job, as the first look after i
   if (name !== "cancel") expect((await box.json(["status", "--run-key", "k"])).status).toBe("RUNNING");
 });
 
-test("who waits for the job meanwhile is told its end", async () => {
+test("a command that waits for the job meanwhile reports its end", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -171,7 +174,7 @@ test("who waits for the job meanwhile is told its end", async () => {
   ].map((words) => box.spawn([BINARY, ...words]));
   await untilResting(job);
   for (const { pid } of waiting)
-    await until("who waits rests as well", () => {
+    await until("the waiting command rests as well", () => {
       const open = openFiles(pid);
       return (
         open.some((path) => path.endsWith(job.job_id)) && open.every((path) => !path.includes("orchesjob.db"))
@@ -184,7 +187,7 @@ test("who waits for the job meanwhile is told its end", async () => {
   expect(timesRun(box)).toBe(1);
 });
 
-test("a job whose worker is stopped: nothing starts, every look says why, and it is put back when the worker goes on", async () => {
+test("while a job's worker is stopped, nothing starts and every look-up says why; when the worker continues, it records the job again", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -209,20 +212,20 @@ test("a job whose worker is stopped: nothing starts, every look says why, and it
   const found = (await diagnose(box)).of("workers");
   expect(found).toMatchObject({ status: "problem" });
   expect(found.message).toContain(message);
-  // Nothing of it is deleted.
+  // clean deletes nothing of it.
   await box.json(["clean", "--before", "2100-01-01"]);
   expect(existsSync(job.stdout_file)).toBe(true);
   expect(existsSync(join(box.home, "locks", job.job_id))).toBe(true);
 
   process.kill(job.worker_pid!, "SIGCONT");
-  const mended = (await diagnose(box, ["--fix"])).of("workers");
-  expect(mended).toMatchObject({ status: "ok", message: "1 active, each with its worker" });
+  const repaired = (await diagnose(box, ["--fix"])).of("workers");
+  expect(repaired).toMatchObject({ status: "ok", message: "1 active, each with its worker" });
   expect(await box.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({ existing: true });
   gate.open();
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 5 });
 });
 
-test("a worker of an older version, which puts nothing back, keeps everything from starting until its end", async () => {
+test("a worker of an older version, which records nothing again, keeps everything from starting until its end", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -244,11 +247,11 @@ test("a worker of an older version, which puts nothing back, keeps everything fr
   expect((await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).status).toBe("SUCCEEDED");
 });
 
-test("a start that is being accepted keeps nobody waiting", async () => {
+test("a start that is being accepted blocks no other command", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
-  // A lock as the launcher makes it, before its job is accepted.
+  // A lock as the launcher makes it before its job is accepted.
   const lock = join(box.home, "locks", "019f0000-0000-7000-8000-000000000001");
   const launcher = box.spawn([
     "sh",
@@ -263,7 +266,7 @@ test("a start that is being accepted keeps nobody waiting", async () => {
   await launcher.exited;
 });
 
-test("the backup knows another job of the key as running, which has ended since: that one is lost, and ours is the active one", async () => {
+test("if the backup has another job of the key as running that has ended since, that job is LOST, and ours is the active one", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await using first = new Gate(box, "first");
@@ -282,7 +285,7 @@ test("the backup knows another job of the key as running, which has ended since:
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 5 });
 });
 
-test("the backup was made before the worker's claim: its result is kept", async () => {
+test("if the backup was made before the worker's claim, the result is kept", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startCounted(box, gate);
@@ -302,7 +305,7 @@ test("the backup was made before the worker's claim: its result is kept", async 
   });
 });
 
-test("a job that ends while there is no database at all: its result is recorded in the one that is put there", async () => {
+test("a job that ends while there is no database: its result is recorded in the one that is put there", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -321,7 +324,7 @@ test("a job that ends while there is no database at all: its result is recorded 
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 5 });
 });
 
-test("the directory was moved while a job runs: its result is recorded there", async () => {
+test("if the directory is moved while a job runs, its result is recorded there", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startCounted(box, gate);
@@ -336,7 +339,7 @@ test("the directory was moved while a job runs: its result is recorded there", a
   });
 });
 
-test("an empty file in the place of the database: nothing starts while a job runs", async () => {
+test("an empty file in place of the database: nothing starts while a job runs", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startCounted(box, gate);
@@ -352,13 +355,13 @@ test("an empty file in the place of the database: nothing starts while a job run
 
 testWith(
   ["root", "unshare"],
-  "a database mounted over ours alone: nothing runs twice, and the result is in what is mounted",
+  "a database mounted over ours: nothing runs twice, and the mounted one has the result",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
     backUp(box);
-    // In a mount namespace of its own, where the mount ends with the last process.
+    // In its own mount namespace, where the mount ends with the last process.
     const script = `set -e
     job=$('${BINARY}' start --run-key k -- sh -c 'echo ran >> ${box.directory}/ran; ${gate.wait}; exit 5')
     while [ -e ${pathOf(box)}-wal ]; do sleep 0.01; done
@@ -374,7 +377,7 @@ testWith(
   },
 );
 
-test("unlock is refused while the key's job is active, one that the database does not know too", async () => {
+test("unlock is refused while the key's job is active, even if the database does not know the job", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "old", "--sync", "--", "true"]);
@@ -394,7 +397,7 @@ test("unlock is refused while the key's job is active, one that the database doe
   expect(await box.json(once)).toMatchObject({ existing: true });
 });
 
-test("a worker that is killed after the backup was put back: nothing starts while its command lives, then all does", async () => {
+test("if the worker is killed after the backup was restored, nothing starts while its command lives, and after that everything does", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);

@@ -1,4 +1,7 @@
-/** What is true is told also where it cannot be recorded, and what a hand has written does not keep the rest from being read. */
+/**
+ * Look-ups tell the truth even if it cannot be recorded, and a row that somebody edited by hand does not hide the
+ * others.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +15,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["strace"],
-  "look-ups answer on a full disk, though a loss cannot be recorded; a start does not go on from it",
+  "look-ups answer on a full disk, though a loss cannot be recorded; a start is refused",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
@@ -35,7 +38,7 @@ testWith(
     ];
     const status = await box.execute([...full, "status", "--run-key", "k"]);
     expect(status).toMatchObject({ code: 0, stderr: "" });
-    // When it was found is told once that is recorded: not another time at each look.
+    // finished_at stays null until the loss is recorded, so that looks do not answer different times.
     const lost = { status: "LOST", lost_reason: "worker_killed", finished_at: null };
     expect(JSON.parse(status.stdout)).toMatchObject(lost);
     expect((await box.execute([...full, "list"])).code).toBe(0);
@@ -51,7 +54,7 @@ testWith(
   },
 );
 
-test("in a copy of the state directory a job that runs is RUNNING, though nobody holds the copy's locks", async () => {
+test("in a copy of the state directory a running job is RUNNING, though no process holds the copy's locks", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await startWaiting(box, "k", gate);
@@ -69,7 +72,7 @@ test("in a copy of the state directory a job that runs is RUNNING, though nobody
   expect(await box.json(["start", "--run-key", "k", "--", "true"], there)).toMatchObject({ existing: true });
 });
 
-test("a row that a hand has spoilt is shown as well as it can be, and the others as ever", async () => {
+test("a row that somebody edited by hand is shown as well as possible, and the others as ever", async () => {
   await using box = new Sandbox();
   for (const key of ["a", "b"])
     await box.json(["start", "--run-key", key, "--sync", "--label", "x=1", "--", "true"]);

@@ -1,4 +1,7 @@
-/** The way to the state directory, from the root on, and what is linked in it: whoever may replace a part of it steers us. */
+/**
+ * The path to the state directory, from the root on, and the links in it: whoever can replace a part of it controls
+ * orchesjob.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -23,13 +26,13 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "k", "--sync", "--", "true"];
 
-/** Debian's, whose group has the same number and name. */
+/** Debian's www-data, whose user and group have the same number and name. */
 const WWW_DATA = 33;
 
 const at = (home: string) => ({ env: { ORCHESJOB_HOME: home } });
 
-/** A command was refused for what `part` is, which the message names with its owner and mode. */
-function expectRisk(result: Finished, part: string, why: RegExp, wayOut: RegExp): void {
+/** Expects a refusal because of `part`, which the message names with its owner and mode. */
+function expectRisk(result: Finished, part: string, why: RegExp, hint: RegExp): void {
   expect(result).toMatchObject({ code: 4, stdout: "" });
   const [, named, reason, advice] =
     /^orchesjob: (\S+), on the path to [^,]+, (.*), who could put something else there; (.*)\n$/.exec(
@@ -37,10 +40,10 @@ function expectRisk(result: Finished, part: string, why: RegExp, wayOut: RegExp)
     ) ?? [];
   expect(named).toBe(part);
   expect(reason).toMatch(why);
-  expect(advice).toMatch(wayOut);
+  expect(advice).toMatch(hint);
 }
 
-/** Directories below each other, of which the first has this owner, group and mode, and the others root's usual ones. */
+/** Makes nested directories; the first has this owner, group and mode, and the others root's usual ones. */
 function nest(box: Sandbox, names: string, uid: number, gid: number, mode: number): string {
   const path = join(box.directory, names);
   mkdirSync(path, { recursive: true, mode: 0o755 });
@@ -63,7 +66,7 @@ describe("below another user's directory", () => {
       ] as const;
       expectRisk(await box.run(START, at(home)), first, ...owner);
       expect(readdirSync(place)).toEqual([]);
-      // Whoever only looks is told that there is nothing.
+      // Look-ups create nothing, and so only report that there are no jobs.
       expect((await box.run(["status", "--run-key", "k"], at(home))).code).toBe(3);
       mkdirSync(home, { mode: 0o700 });
       for (const words of [
@@ -84,24 +87,28 @@ describe("below another user's directory", () => {
     });
   }
 
-  testWith(["root"], "an ordinary user is refused as well, and has a place of their own", async () => {
-    await using box = new Sandbox();
-    chmodSync(box.directory, 0o755);
-    const place = nest(box, "anna/jobs", STRANGER, STRANGER, 0o755);
-    chownSync(place, NOBODY, NOBODY);
-    const words = [
-      /^belongs to user 54321/,
-      /^set ORCHESJOB_HOME .*e\.g\. \$HOME\/\.local\/share\/orchesjob$/,
-    ] as const;
-    expectRisk(await runAs(NOBODY, box, START, at(place)), join(box.directory, "anna"), ...words);
-    chownSync(join(box.directory, "anna"), NOBODY, NOBODY);
-    expect(await runAs(NOBODY, box, START, at(place))).toMatchObject({ code: 0, stderr: "" });
-  });
+  testWith(
+    ["root"],
+    "an ordinary user is refused as well, and can use a directory of their own",
+    async () => {
+      await using box = new Sandbox();
+      chmodSync(box.directory, 0o755);
+      const place = nest(box, "anna/jobs", STRANGER, STRANGER, 0o755);
+      chownSync(place, NOBODY, NOBODY);
+      const words = [
+        /^belongs to user 54321/,
+        /^set ORCHESJOB_HOME .*e\.g\. \$HOME\/\.local\/share\/orchesjob$/,
+      ] as const;
+      expectRisk(await runAs(NOBODY, box, START, at(place)), join(box.directory, "anna"), ...words);
+      chownSync(join(box.directory, "anna"), NOBODY, NOBODY);
+      expect(await runAs(NOBODY, box, START, at(place))).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
 });
 
 describe("below a directory that others may write to", () => {
   test.each(["open", "open/one", "open/one/two"])(
-    "anyone: %s/jobs is refused, until it is sticky",
+    "anyone: %s/jobs is refused, until the directory is sticky",
     async (names) => {
       await using box = new Sandbox();
       const home = join(box.directory, names, "jobs");
@@ -119,31 +126,36 @@ describe("below a directory that others may write to", () => {
     },
   );
 
-  testWith(["unshare", "root"], "a volume of Kubernetes, root 0777, at any depth", async () => {
-    await using box = new Sandbox();
-    const volume = join(box.directory, "data");
-    mkdirSync(volume);
-    for (const below of ["jobs", "a/jobs", "a/b/jobs"]) {
-      const words = `env ORCHESJOB_HOME=${volume}/${below} ${BINARY} ${START.join(" ")}`;
-      const inside = (script: string) =>
-        box.execute([
-          "unshare",
-          "--mount",
-          "sh",
-          "-c",
-          `mount -t tmpfs -o mode=777 tmpfs ${volume} && ${script}`,
-        ]);
-      expectRisk(
-        await inside(words),
-        volume,
-        /^is writable by anyone \(owner root, mode 777\)$/,
-        /^run: chmod \+t /,
-      );
-      expect((await inside(`chmod +t ${volume} && ${words}`)).code).toBe(0);
-    }
-  });
+  testWith(
+    ["unshare", "root"],
+    "a Kubernetes volume of root's with mode 0777 is used, at any depth",
+    async () => {
+      await using box = new Sandbox();
+      const volume = join(box.directory, "data");
+      mkdirSync(volume);
+      for (const below of ["jobs", "a/jobs", "a/b/jobs"]) {
+        const words = `env ORCHESJOB_HOME=${volume}/${below} ${BINARY} ${START.join(" ")}`;
+        const inside = (script: string) =>
+          box.execute([
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            `mount -t tmpfs -o mode=777 tmpfs ${volume} && ${script}`,
+          ]);
+        expectRisk(
+          await inside(words),
+          volume,
+          /^is writable by anyone \(owner root, mode 777\)$/,
+          /^run: chmod \+t /,
+        );
+        expect((await inside(`chmod +t ${volume} && ${words}`)).code).toBe(0);
+      }
+    },
+  );
 
-  // Debian's group mail has a user of that name, staff has nobody; 54321 has no name, as the fsGroup of a container.
+  // Debian's group mail has a user of that name, staff has no members; 54321 has no name, like the fsGroup of a
+  // container.
   for (const [group, mode, stranger] of [
     [8, 0o2775, "mail"],
     [8, 0o3775, undefined],
@@ -163,35 +175,43 @@ describe("below a directory that others may write to", () => {
     });
   }
 
-  testWith(["root"], "a user's own group, under a umask of 002, has nobody else in it", async () => {
-    await using box = new Sandbox();
-    chmodSync(box.directory, 0o755);
-    const home = join(nest(box, "work", WWW_DATA, WWW_DATA, 0o775), "jobs");
-    expect(await runAs(WWW_DATA, box, START, at(home))).toMatchObject({ code: 0, stderr: "" });
-  });
+  testWith(
+    ["root"],
+    "a user's own group without other members, under a umask of 002, is accepted",
+    async () => {
+      await using box = new Sandbox();
+      chmodSync(box.directory, 0o755);
+      const home = join(nest(box, "work", WWW_DATA, WWW_DATA, 0o775), "jobs");
+      expect(await runAs(WWW_DATA, box, START, at(home))).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
 
-  testWith(["root", "python3"], "somebody named in an access list", async () => {
-    await using box = new Sandbox();
-    const place = nest(box, "listed", 0, 0, 0o755);
-    const entries = [
-      [1, 7, -1],
-      [2, 7, STRANGER],
-      [4, 5, -1],
-      [16, 7, -1],
-      [32, 5, -1],
-    ];
-    const list = `struct.pack('<I',2)+b''.join(struct.pack('<HHi',*e) for e in ${JSON.stringify(entries)})`;
-    const set = `import os,struct; os.setxattr(${JSON.stringify(place)},'system.posix_acl_access',${list})`;
-    const { code, stderr } = await box.execute(["python3", "-c", set]);
-    // A file system without such lists has no such risk.
-    if (code !== 0) return expect(stderr).toContain("not supported");
-    const result = await box.run(START, at(join(place, "jobs")));
-    expectRisk(result, place, /^is writable by those in its access list/, /^run: chmod \+t /);
-  });
+  testWith(
+    ["root", "python3"],
+    "a directory is refused if its access list lets another user write",
+    async () => {
+      await using box = new Sandbox();
+      const place = nest(box, "listed", 0, 0, 0o755);
+      const entries = [
+        [1, 7, -1],
+        [2, 7, STRANGER],
+        [4, 5, -1],
+        [16, 7, -1],
+        [32, 5, -1],
+      ];
+      const list = `struct.pack('<I',2)+b''.join(struct.pack('<HHi',*e) for e in ${JSON.stringify(entries)})`;
+      const set = `import os,struct; os.setxattr(${JSON.stringify(place)},'system.posix_acl_access',${list})`;
+      const { code, stderr } = await box.execute(["python3", "-c", set]);
+      // A file system without access lists has no such risk.
+      if (code !== 0) return expect(stderr).toContain("not supported");
+      const result = await box.run(START, at(join(place, "jobs")));
+      expectRisk(result, place, /^is writable by those in its access list/, /^run: chmod \+t /);
+    },
+  );
 });
 
 describe("by symbolic links", () => {
-  testWith(["root"], "one of another user's, in a place like /tmp", async () => {
+  testWith(["root"], "a link of another user in a place like /tmp is refused", async () => {
     await using box = new Sandbox();
     const place = nest(box, "tmp", 0, 0, 0o1777);
     const target = join(box.directory, "target");
@@ -199,12 +219,12 @@ describe("by symbolic links", () => {
     symlinkSync(target, join(place, "jobs"));
     lchownSync(join(place, "jobs"), STRANGER, STRANGER);
     const result = await box.run(START, at(join(place, "jobs")));
-    // The kernel does not even follow it where fs.protected_symlinks is set; we judge before we follow.
+    // With fs.protected_symlinks the kernel does not even follow it; orchesjob checks before it follows.
     expectRisk(result, join(place, "jobs"), /^belongs to user 54321/, /ORCHESJOB_HOME/);
     expect(readdirSync(target)).toEqual([]);
   });
 
-  testWith(["root"], "one of ours that leads through another user's, which leads on", async () => {
+  testWith(["root"], "a link of ours that leads through another user's directory is refused", async () => {
     await using box = new Sandbox();
     const between = nest(box, "anna", STRANGER, STRANGER, 0o755);
     mkdirSync(join(box.directory, "target"), { mode: 0o700 });
@@ -214,7 +234,7 @@ describe("by symbolic links", () => {
     expect(readdirSync(join(box.directory, "target"))).toEqual([]);
   });
 
-  test("many of ours, relative, with dots and slashes, are followed as the kernel does", async () => {
+  test("many links of ours, relative, with dots and slashes, are followed as the kernel follows them", async () => {
     await using box = new Sandbox();
     mkdirSync(join(box.directory, "a/b/target"), { recursive: true, mode: 0o700 });
     symlinkSync("a//b/", join(box.directory, "first"));
@@ -224,7 +244,7 @@ describe("by symbolic links", () => {
     expect(existsSync(join(box.directory, "a/b/target/orchesjob.db"))).toBe(true);
   });
 
-  test("a circle is told", async () => {
+  test("a cycle of links is reported", async () => {
     await using box = new Sandbox();
     symlinkSync("home", box.home);
     const { code, stdout, stderr } = await box.run(START);
@@ -235,7 +255,7 @@ describe("by symbolic links", () => {
 
 testWith(
   ["root"],
-  "in a container without root, whose outside is nobody's, a directory of ours is used",
+  "in a user namespace, where outside users appear as nobody, a directory of ours is used",
   async () => {
     await using box = new Sandbox();
     chmodSync(box.directory, 0o755);
@@ -249,7 +269,7 @@ testWith(
         ],
         BINARY,
       ]);
-    // Where the machine allows it.
+    // Some machines forbid this.
     if ((await inside("true")).code !== 0) return;
     const result = await inside(`env ORCHESJOB_HOME=${place}/jobs /proc/self/fd/3 ${START.join(" ")}`);
     expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -266,14 +286,14 @@ describe("what is in the directory", () => {
 
   const LOOK = ["status", "--run-key", "k"];
 
-  for (const [name, mode, above, mend] of [
+  for (const [name, mode, above, fix] of [
     ["orchesjob.db", 0o666, 0o700, "chmod 600 HOME/orchesjob.db*"],
     ["orchesjob.db", 0o664, 0o755, "chmod 600 HOME/orchesjob.db*"],
     ["logs", 0o777, 0o700, "chmod 700 HOME/logs"],
     ["locks", 0o777, 0o700, "chmod 700 HOME/locks"],
     ["logs", 0o775, 0o711, "chmod 700 HOME/logs"],
   ] as const) {
-    test(`${name} of mode ${mode.toString(8)} in a directory of ${above.toString(8)} is refused, and doctor --fix mends it`, async () => {
+    test(`${name} of mode ${mode.toString(8)} in a directory of ${above.toString(8)} is refused, and doctor --fix fixes it`, async () => {
       await using box = await used();
       chmodSync(join(box.home, name), mode);
       chmodSync(box.home, above);
@@ -281,7 +301,7 @@ describe("what is in the directory", () => {
         const { code, stdout, stderr } = await box.run(words);
         expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
         expect(stderr).toContain(`${name} is writable by others (mode ${mode.toString(8)})`);
-        expect(stderr).toEndWith(`; run: ${mend.replace("HOME", box.home)}\n`);
+        expect(stderr).toEndWith(`; run: ${fix.replace("HOME", box.home)}\n`);
       }
       expect(judge(await box.run(["doctor"])).of("permissions").status).toBe("problem");
       expect(judge(await box.run(["doctor", "--fix"])).of("permissions")).toMatchObject({
@@ -292,14 +312,14 @@ describe("what is in the directory", () => {
     });
   }
 
-  test("what the group may write to is closed where the directory is", async () => {
+  test("files that the group may write to are accepted in a directory that is closed", async () => {
     await using box = await used();
     chmodSync(join(box.home, "logs"), 0o775);
     chmodSync(join(box.home, "orchesjob.db"), 0o664);
     expect((await box.run(LOOK)).code).toBe(0);
   });
 
-  test("the owner's links to another disk are used, as long as their way is safe", async () => {
+  test("the owner's links to another disk are used, as long as the path there is safe", async () => {
     await using box = await used();
     const disk = join(box.directory, "disk");
     mkdirSync(disk);
@@ -327,7 +347,7 @@ describe("what is in the directory", () => {
     ["locks", 0o777],
     ["logs", 0o775],
   ] as const) {
-    test(`${name} as a link to a directory of mode ${mode.toString(8)} is refused by that directory's name, and nobody is told to change its mode`, async () => {
+    test(`${name} as a link to a directory of mode ${mode.toString(8)} is refused by that directory's name, without advice to change its mode`, async () => {
       await using box = await used();
       const shared = join(box.directory, "shared");
       mkdirSync(shared);
@@ -355,23 +375,23 @@ describe("what is in the directory", () => {
     expect((await box.run(LOOK)).stderr).toEndWith(`; run: chmod 600 ${real}\n`);
   });
 
-  test("the state directory as a link to a directory that all share is refused by that directory's name", async () => {
+  test("a state directory that links to a directory shared by all is refused by that directory's name", async () => {
     await using box = new Sandbox();
     const shared = join(box.directory, "shared");
     mkdirSync(shared);
     symlinkSync(shared, box.home);
-    for (const [mode, wayOut] of [
+    for (const [mode, hint] of [
       [0o1777, "set ORCHESJOB_HOME to a directory of its own"],
       [0o777, `run: chmod 700 ${shared}`],
     ] as const) {
       chmodSync(shared, mode);
       expect((await box.run(START)).stderr).toBe(
-        `orchesjob: the state directory ${box.home}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could run commands in your name; ${wayOut}\n`,
+        `orchesjob: the state directory ${box.home}, a link to ${shared}, is writable by others (mode ${mode.toString(8)}), who could run commands in your name; ${hint}\n`,
       );
     }
   });
 
-  testWith(["root"], "a folder of another user's is refused, with the chown that mends it", async () => {
+  testWith(["root"], "a folder of another user is refused, with the chown that fixes it", async () => {
     await using box = await used();
     for (const name of ["logs", "locks"]) {
       chownSync(join(box.home, name), STRANGER, STRANGER);
@@ -393,7 +413,7 @@ describe("what is in the directory", () => {
   });
 });
 
-test("a way that becomes unsafe while a job runs: its result is recorded all the same", async () => {
+test("if the path becomes unsafe while a job runs, its result is recorded all the same", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const place = join(box.directory, "place");

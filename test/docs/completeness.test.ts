@@ -1,4 +1,7 @@
-/** The documents name what the program can say, check and measure, and what the sources are made of: all of it, and nothing else. */
+/**
+ * The documents name every check, metric and variable of the program, and only messages, files and functions that
+ * exist.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,12 +39,12 @@ function rows(text: string): string[][] {
     );
 }
 
-test("every message in the index of troubleshooting.md is one of the program", () => {
+test("every message in the index of troubleshooting.md is one of the program's", () => {
   const quoted = rows(section("docs/troubleshooting.md", "### orchesjob prints an error"))
-    // Those are Bun's, and an exit code.
+    // Except Bun's messages, and an exit code.
     .filter(([message]) => !/Bun|^`run` exits/.test(message!))
     .flatMap(([message]) => [...message!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!))
-    // A command, and what the program puts together from two texts.
+    // Except a command, and messages that the program composes from two texts.
     .filter((text) => text !== "clean" && text !== "no job of run key" && !text.startsWith("orchesjob "));
   expect(quoted.length).toBeGreaterThan(20);
   const unknown = quoted.filter((text) => !text.split(" … ").every((part) => has(part)));
@@ -72,7 +75,7 @@ test("operations.md names every check of doctor, in the same order, and every me
   expect(named("## Monitoring").sort()).toEqual(metrics.sort());
 });
 
-test("CONTRIBUTING.md names files, functions and constants that are there", () => {
+test("CONTRIBUTING.md names only files, functions and constants that exist", () => {
   const text = readDocument("CONTRIBUTING.md").replace(/^```(?!\n)[\s\S]*?^```/gm, "");
   const paths = [...text.matchAll(/(?<![\w/.])(?:src|test|scripts|docs|\.ci)\/[\w./-]*\w/g)].map(
     (match) => match[0],
@@ -96,7 +99,7 @@ test("CONTRIBUTING.md names files, functions and constants that are there", () =
   expect([...new Set(unknown)]).toEqual([]);
 });
 
-test("operations.md names every variable that a command and its hook find", async () => {
+test("operations.md names every variable that a command and its hook get", async () => {
   await using box = new Sandbox();
   const hook = "env > hook; mv hook hook.env";
   await box.json(["start", "--run-key", "k", "--sync", "--on-exit", hook, "--", "sh", "-c", "env > command"]);
@@ -107,7 +110,7 @@ test("operations.md names every variable that a command and its hook find", asyn
     ...readFileSync(join(box.directory, name), "utf8").matchAll(/^(ORCHESJOB_\w+)=/gm),
   ]);
   const table = section("docs/operations.md", "## Environment variables");
-  // What whoever runs the tests has set, the sandbox passes on.
+  // The sandbox passes on the variables of whoever runs the tests.
   const names = new Set(found.map((match) => match[1]!).filter((name) => !(name in process.env)));
   expect(names.size).toBeGreaterThan(5);
   expect([...names].filter((name) => !table.includes(`\`${name}\``))).toEqual([]);

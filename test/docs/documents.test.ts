@@ -1,4 +1,4 @@
-/** The documents tell the truth: what they show is what comes, and they name nothing that is not there. */
+/** The documents are true: their examples print what they show, and they name nothing that does not exist. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -15,9 +15,9 @@ const DOCUMENTS = [
 ];
 const RECIPES = readdirSync(join(ROOT, "docs/recipes")).filter((name) => name !== "index.md");
 
-/** They are about how the program is made, and name options of Bun and others. */
+/** These are about how the program is made, and name options of Bun and others. */
 const ABOUT_BUILDING = /^CONTRIBUTING\.md|^docs\/(?:performance|architecture)/;
-/** Options of other programs that the other documents name by themselves. */
+/** Options of other programs that the other documents name on their own. */
 const FOREIGN_OPTIONS = ["--preload"];
 
 const anchors = new Map(DOCUMENTS.map((name) => [name, headings(readDocument(name))]));
@@ -27,7 +27,7 @@ const scripts = [...new Bun.Glob("scripts/**/*").scanSync(ROOT)].map(readDocumen
 describe.each(DOCUMENTS)("%s", (name) => {
   const text = readDocument(name);
 
-  test("links to nothing that is not there", () => {
+  test("links only to what exists", () => {
     const links = [...prose(text).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)];
     const broken = links.filter(([, path, anchor]) => {
       const target = path === "" ? name : join(dirname(name), path!);
@@ -39,18 +39,17 @@ describe.each(DOCUMENTS)("%s", (name) => {
     expect(broken.map((link) => link[0])).toEqual([]);
   });
 
-  test("shows what its commands really answer", async () => {
+  test("shows what its commands really print", async () => {
     await using box = new Sandbox();
     const all = readSteps(text);
     const steps = all.filter((step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "));
-    if (steps.length < all.length)
-      console.error(`not typed, for want of sqlite3: ${all.length - steps.length}`);
+    if (steps.length < all.length) console.error(`not typed without sqlite3: ${all.length - steps.length}`);
     const typed = await typeSteps(box, steps);
     const wrong = typed.map((step, index) => findDifference(step, typed[index + 1]));
     expect(wrong.filter((difference) => difference !== undefined).join("\n\n")).toBe("");
   });
 
-  test("names no command and no option that is not there", () => {
+  test("names only commands and options that exist", () => {
     expect(unknownCalls([...blocks(text, "console", "sh"), ...inlineCode(text)])).toEqual([]);
     if (ABOUT_BUILDING.test(name)) return;
     const known = [...help.values(), scripts, ...FOREIGN_OPTIONS].join("\n");
@@ -65,7 +64,7 @@ describe.each(DOCUMENTS)("%s", (name) => {
     expect(wrong).toEqual([]);
   });
 
-  test("names no state directory but the one that is recommended", () => {
+  test("names no state directory but the recommended one", () => {
     expect(text.match(/(?:\$HOME|~|\/home\/\w+)\/jobs\b/g) ?? []).toEqual([]);
   });
 });
@@ -152,13 +151,13 @@ describe("docs/recipes/", () => {
     expect(tests.filter((path) => readDocument(path).includes(`"${name}"`))).not.toEqual([]);
     expect(readDocument("docs/recipes/index.md")).toContain(`(${name})`);
     const text = readDocument(`docs/recipes/${name}`);
-    // A sentence about orchesjob in a comment is no call.
+    // A sentence about orchesjob in a comment is not a call.
     expect(unknownCalls([text]).filter(({ flags }) => flags.length > 0)).toEqual([]);
     expect(text.match(/(?:\$HOME|~|\/home\/[\w-]+)\/jobs\b/g) ?? []).toEqual([]);
   });
 });
 
-test("CONTRIBUTING.md names every script of the project, and no document another", () => {
+test("CONTRIBUTING.md names every script of the project, and other documents name none", () => {
   const scriptsIn = (text: string) =>
     [...text.matchAll(/\b(?:bun|bun@[\d.]+) run ([a-z:]+)/g)].map((match) => match[1]!);
   const all = Object.keys(manifest.scripts).sort();
@@ -168,12 +167,12 @@ test("CONTRIBUTING.md names every script of the project, and no document another
   ).toEqual([]);
 });
 
-/** Without its blocks. */
+/** The text without its code blocks. */
 function prose(markdown: string): string {
   return markdown.replace(/^```[\s\S]*?^```/gm, "");
 }
 
-/** The blocks in these languages. */
+/** The code blocks in these languages. */
 function blocks(markdown: string, ...languages: readonly string[]): string[] {
   return [...markdown.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)]
     .filter((match) => languages.includes(match[1]!))
@@ -195,7 +194,7 @@ function headings(markdown: string): string[] {
   );
 }
 
-/** What is below a heading of the second level, with all that is deeper. Throws where there is none. */
+/** The text below a second-level heading, up to the next one. Throws if there is none. */
 function sectionOf(name: string, heading: string): string {
   const parts = readDocument(name).split(/^## /m);
   const section = parts.find((part) => part.startsWith(`${heading}\n`));
@@ -203,14 +202,14 @@ function sectionOf(name: string, heading: string): string {
   return section;
 }
 
-/** The options that stand by themselves in code of a section. */
+/** The options that stand alone in the code of a section. */
 function optionsOf(section: string): string[] {
   return inlineCode(section)
     .map((code) => /^--[a-z][a-z-]*/.exec(code)?.[0])
     .filter((flag) => flag !== undefined);
 }
 
-/** The first column of the tables whose head it is to be `Field`. */
+/** The first column of the tables whose first column is headed `Field`. */
 function fieldTable(section: string): string[] {
   return [...section.matchAll(/^\| Field .*\n\|.*\n((?:\|.*\n)*)/gm)]
     .flatMap((table) => table[1]!.trimEnd().split("\n"))
@@ -218,7 +217,7 @@ function fieldTable(section: string): string[] {
     .map((match) => match[1]!);
 }
 
-/** The fields of an answer, and of the objects in it. The names of labels are the caller's. */
+/** The fields of an answer, and of the objects in it, except the names of labels, which the caller chooses. */
 function fieldsOf(answer: object): string[] {
   if (Array.isArray(answer)) return answer.flatMap((each) => (isObject(each) ? fieldsOf(each) : []));
   return Object.entries(answer).flatMap(([name, value]) => [
@@ -244,7 +243,7 @@ function names(text: string, flag: string): boolean {
   return new RegExp(`${flag}(?![\\w-])`).test(text);
 }
 
-/** Calls of orchesjob in texts, with the options before their `--`, that are not as the help has them. */
+/** Calls of orchesjob in texts, with the options before their `--`, that do not match the help. */
 function unknownCalls(texts: readonly string[]): { command: string; flags: string[] }[] {
   return texts
     .flatMap((text) =>

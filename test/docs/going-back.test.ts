@@ -19,12 +19,12 @@ function type(box: Sandbox, nth: number): Promise<Finished> {
   return box.execute(["sh", "-c", script]);
 }
 
-testWith(["sqlite3"], "the copy of the database brings the older version back to work", async () => {
+testWith(["sqlite3"], "with the copy of the database the older version works again", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "before", "--sync", "--", "true"]);
   expect(await type(box, 0)).toMatchObject({ code: 0, stderr: "" });
   await box.json(["start", "--run-key", "since", "--sync", "--", "true"]);
-  // As a newer version leaves it that ends without closing: a part of what it wrote is in the write-ahead log.
+  // As a newer version leaves it when it ends without closing: part of what it wrote is in the write-ahead log.
   const newer = `
     const database = new (require("bun:sqlite").Database)("${box.home}/orchesjob.db");
     database.run("pragma wal_checkpoint(truncate)");
@@ -41,7 +41,7 @@ testWith(["sqlite3"], "the copy of the database brings the older version back to
   await box.json(["start", "--run-key", "since", "--sync", "--", "true"]);
 });
 
-test.each(PYTHON_VERSIONS)("the copy brings the Python orchesjob %s back what it had", async (version) => {
+test.each(PYTHON_VERSIONS)("the copy gives the Python orchesjob %s its data back", async (version) => {
   await using box = new Sandbox();
   const { jobs } = unpackPython(box, version);
   await box.json(["start", "--run-key", "since", "--sync", "--", "true"]);

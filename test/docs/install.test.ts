@@ -7,7 +7,7 @@ import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("what a clone builds is installed, and runs a job", async () => {
+test("an executable built from a clone can be installed, and runs a job", async () => {
   await using box = new Sandbox();
   const clone = join(box.directory, "clone");
   for (const name of ["src", "scripts", "package.json", "tsconfig.json"])

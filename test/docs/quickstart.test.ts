@@ -1,4 +1,4 @@
-/** `bun run quickstart` shows a first real job, says so with its exit code, and leaves nothing behind. */
+/** `bun run quickstart` shows a first real job, exits 0 only if all went as shown, and leaves nothing behind. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const QUICKSTART = [process.execPath, join(ROOT, "scripts/quickstart.ts"), "--no-build"];
 
-/** An empty home; what is left over in the temporary directory would be seen by the sandbox. */
+/** An empty home and temporary directory, so that the sandbox finds anything left over. */
 function environment(box: Sandbox): Record<string, string> {
   return { HOME: box.directory, TMPDIR: box.directory };
 }
@@ -37,10 +37,10 @@ test("the quickstart shows its commands with their answers and leaves no process
   expect(box.processes()).toEqual([]);
 });
 
-test("the quickstart exits 1 and says why where an answer is not as promised", async () => {
+test("the quickstart exits 1 and says why if an answer is not as promised", async () => {
   await using box = new Sandbox();
   const { code, stdout, stderr } = await box.execute(QUICKSTART, {
-    // The tour's own sha256sum is another's.
+    // PATH has a wrong sha256sum.
     env: { ...environment(box), PATH: withImpostor(box) },
   });
   expect(code).toBe(1);

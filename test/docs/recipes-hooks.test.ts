@@ -1,4 +1,4 @@
-/** The recipes for hooks: who is to be told of a failure is told, and of nothing else. */
+/** The recipes for hooks report failures, and nothing else. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ function writeProgram(box: Sandbox, path: string, text: string): string {
   return join(box.directory, path);
 }
 
-testWith(["curl"], "the webhook gets the job that failed, and not the one that succeeded", async () => {
+testWith(["curl"], "the webhook gets the failed job, and not the one that succeeded", async () => {
   await using box = new Sandbox();
   const received: JobAnswer[] = [];
   using server = Bun.serve({
@@ -38,7 +38,7 @@ testWith(["curl"], "the webhook gets the job that failed, and not the one that s
   expect(await start("untold", "busy", "false")).toMatchObject({ on_exit_code: 22 });
 });
 
-testWith([], "the mail has the end of stderr and the job, and comes for failures only", async () => {
+testWith([], "the mail has the end of stderr and the job, and comes only for failures", async () => {
   await using box = new Sandbox();
   const bin = join(box.directory, "bin");
   mkdirSync(bin);

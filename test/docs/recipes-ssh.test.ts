@@ -1,4 +1,4 @@
-/** The recipes that come over SSH, against a real sshd: their text is what runs, and the connection is broken. */
+/** The recipes that use SSH, run as they are against a real sshd whose connections break. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,10 @@ function startServer(box: Sandbox): Promise<Ssh> {
   return Ssh.start(box, { prelude: `unset ORCHESJOB_HOME; export ${words.join(" ")}; cd` });
 }
 
-/** The program on the server: shows its argument, waits at the gate, leaves a trace, and ends with the code in a file. */
+/**
+ * The program on the server: prints its argument, waits at the gate, leaves a mark, and exits with the code in a
+ * file.
+ */
 function writeProgram(box: Sandbox, name: string, gate: Gate): void {
   const lines = [
     "#!/bin/sh",
@@ -51,7 +54,7 @@ function history(box: Sandbox, runKey: string): Promise<readonly JobAnswer[]> {
 
 testWith(
   ["sshd"],
-  "the SSH loop: a lost connection is made again, and the job ran once for each call",
+  "the SSH loop reconnects after a lost connection, and the job runs once for each call",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
@@ -65,14 +68,14 @@ testWith(
     mkdirSync(here);
     const client = [...ssh.client, "-o", "HostName=127.0.0.1"].map(quote).join(" ");
     writeFileSync(join(here, "ssh"), `#!/bin/sh\nPATH=/usr/bin:/bin exec ${client} "$@"\n`, { mode: 0o755 });
-    // Its pause between two tries ends when the test says so.
+    // The pause between two tries ends when the test says so.
     writeFileSync(join(here, "sleep"), `#!/bin/sh\n${pause.wait}\n`, { mode: 0o755 });
     const recipe = readRecipeFile("invoices-over-ssh.sh");
     writeFileSync(join(here, "invoices"), recipe.replace("tries=30", "tries=3"), { mode: 0o755 });
     const call = (day: string) =>
       box.spawn([join(here, "invoices"), day], { env: { PATH: `${here}:/usr/bin:/bin` } });
 
-    // Attached to again, by two who call at once.
+    // Two callers attach again at once.
     endWith(box, 3);
     const first = call("2026-05-01");
     const shown = new Reading(first.stdout);
@@ -101,7 +104,7 @@ testWith(
     expect(await late.exited).toBe(3);
     expect(await history(box, "invoices-2026-05-02")).toHaveLength(1);
 
-    // Called again after its end, it runs anew; and 255 of its own is no endless loop.
+    // Called again after its end, it runs again; and its own exit code 255 makes no endless loop.
     endWith(box, 255);
     gate.open(1);
     pause.open(2);
@@ -113,7 +116,7 @@ testWith(
 
 testWith(
   ["sshd", "paramiko"],
-  "the task of Airflow: a retry attaches, or shows the success, and runs a failure again",
+  "the Airflow task: a retry attaches, or returns the success, and runs a failure again",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);

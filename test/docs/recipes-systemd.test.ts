@@ -1,4 +1,7 @@
-/** The recipes for cron, for a service with a timer and for a CI runner, in a real systemd: Debian's cron, and a service as the runner. */
+/**
+ * The recipes for cron, for a service with a timer and for a CI runner, in a real systemd: Debian's cron, and a
+ * service as the runner.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { has, testWith } from "../support/needs.ts";
 import { readRecipeFile } from "../support/recipes.ts";
@@ -22,7 +25,10 @@ afterAll(async () => {
   await box[Symbol.asyncDispose]();
 }, TIMEOUT_MS);
 
-/** The table with another time: its own may be a day away. This is the start of the daemon, if it is the first since the boot. */
+/**
+ * The table with another time, because its own may be a day away: @reboot, which counts for the daemon's first start
+ * after boot.
+ */
 function atBoot(table: string, time: string): string {
   expect(table).toContain(`\n${time} `);
   return table.replace(time, "@reboot");
@@ -41,7 +47,7 @@ function night(): Promise<string> {
   return machine.must(["sh", "-c", words]);
 }
 
-/** A daemon that waits for nobody has nothing to send any more. */
+/** Waits until the daemon has no children, and so no mail left to send. */
 function cronIsIdle(): Promise<boolean> {
   return until(
     "cron has nothing to do",
@@ -51,7 +57,7 @@ function cronIsIdle(): Promise<boolean> {
 
 testWith(
   ["systemd", "cron"],
-  "the line of cron: silent when all is well, one job for two nights, a mail for a failure",
+  "the cron line: silent when all is well, one job for two nights, a mail for a failure",
   async () => {
     const failing = `echo copying; until [ -e /tmp/go ]; do sleep 0.02; done; echo "disk is full" >&2; exit 4`;
     machine.writeFile("/usr/local/sbin/backup", `#!/bin/sh\n${failing}\n`, 0o755);
@@ -90,7 +96,7 @@ testWith(
 
 testWith(
   ["systemd", "cron"],
-  "the daily import of cron: a failure is tried again, a success is not, and says nothing",
+  "the daily import of cron: a failure is tried again, a success is not, and is silent",
   async () => {
     const program = `#!/bin/sh\necho came >> ~/came\n[ -e ~/input ] || { echo "no input yet" >&2; exit 4; }\n`;
     machine.writeFile(`${TESTER.home}/bin/import`, program, 0o755);
@@ -101,7 +107,7 @@ testWith(
     const mails = async () => (await machine.run(["sh", "-c", "cat /tmp/mail-*"])).stdout;
 
     await night();
-    await until("the failure is told", async () => (await mails()).includes("no input yet\n"));
+    await until("the failure is mailed", async () => (await mails()).includes("no input yet\n"));
     expect(came()).toBe(1);
     await machine.must(["sh", "-c", "rm /tmp/mail-*"]);
     await machine.must(["touch", `${TESTER.home}/input`]);
@@ -122,7 +128,7 @@ testWith(
 
 testWith(
   ["systemd"],
-  "the service and its timer: systemd has nothing to say of them, and a failure is tried again",
+  "the service and its timer: systemd-analyze has no complaint, and a failure is tried again",
   async () => {
     const paths = ["backup.service", "backup.timer"].map((name) => `/etc/systemd/system/${name}`);
     machine.writeFile("/usr/local/sbin/backup", `#!/bin/sh\nexec test "$ORCHESJOB_ATTEMPT" -ge 3\n`, 0o755);
@@ -153,7 +159,7 @@ testWith(
 
 testWith(
   ["systemd"],
-  "the step of CI: goes on when the runner is stopped, is attached to again, and keeps commits apart",
+  "the CI step continues when the runner is stopped, can be attached to again, and keeps commits apart",
   async () => {
     await machine.startUserManager();
     const { deploy } = Bun.YAML.parse(

@@ -1,4 +1,7 @@
-/** doctor on a database that was broken on purpose: it says so, changes not a byte, and goes on with the other checks. */
+/**
+ * doctor on a database that was broken on purpose: it reports the fault, changes not a byte, and continues with the
+ * other checks.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
@@ -25,7 +28,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const pathOf = (box: Sandbox) => join(box.home, "orchesjob.db");
 
-/** Looks, with and without --fix: neither may change the database. */
+/** Runs doctor with and without --fix; neither may change the database. */
 async function lookTwice(box: Sandbox) {
   const before = snapshot(box.home);
   const found = await diagnose(box);
@@ -46,7 +49,7 @@ async function withHistory(): Promise<Sandbox> {
   return box;
 }
 
-test("random bytes", async () => {
+test("random bytes are reported", async () => {
   await using box = new Sandbox();
   mkdirSync(box.home, { mode: 0o700 });
   writeFileSync(pathOf(box), Buffer.alloc(20_000, "not a database "), { mode: 0o600 });
@@ -57,7 +60,7 @@ test("random bytes", async () => {
   expect(found.of("workers").message).toMatch(/^skipped/);
 });
 
-test("a page that was overwritten, and one that is missing", async () => {
+test("an overwritten page and a missing page are reported", async () => {
   await using box = await withHistory();
   const whole = readFileSync(pathOf(box));
   writeFileSync(pathOf(box), Buffer.from(whole).fill(0x5a, 4096));
@@ -67,7 +70,7 @@ test("a page that was overwritten, and one that is missing", async () => {
   expect((await lookTwice(box)).of("database").message).toContain("is damaged");
 });
 
-test("an index that does not agree with its table, which no command notices", async () => {
+test("an index that does not match its table is reported, though no command notices", async () => {
   await using box = await withHistory();
   await box.json(["start", "--run-key", "unmistakable", "--sync", "--", "true"]);
   await until("the worker ends", () => box.processes().length === 0);
@@ -76,7 +79,7 @@ test("an index that does not agree with its table, which no command notices", as
   const query = "select rootpage from sqlite_schema where name = 'jobs_attempts'";
   const { rootpage } = database.query<{ rootpage: number }, []>(query).get()!;
   database.close();
-  // Another key in the index, and in the table still the old one.
+  // Puts another key into the index, while the table keeps the old one.
   const bytes = readFileSync(pathOf(box));
   const key = bytes.indexOf("unmistakable", (rootpage - 1) * 4096);
   expect(key).toBeLessThan(rootpage * 4096);
@@ -89,7 +92,7 @@ test("an index that does not agree with its table, which no command notices", as
   expect(found.of("workers").way_out).toBe("fix that first: its own check says how");
 });
 
-test("a newer schema is refused, an older one is left as it is", async () => {
+test("a newer schema is refused, and an older one is left as it is", async () => {
   await using box = await withHistory();
   edit(box, "pragma user_version = 999");
   const newer = await lookTwice(box);
@@ -109,7 +112,7 @@ for (const [journal, version] of [
   ["wal", 1],
   ["wal", 7],
 ] as const) {
-  test(`another program's database (journal mode ${journal}, schema ${version})`, async () => {
+  test(`another program's database (journal mode ${journal}, schema ${version}) is reported`, async () => {
     await using box = new Sandbox();
     mkdirSync(box.home, { mode: 0o700 });
     const database = new Database(pathOf(box), { create: true });
@@ -125,7 +128,7 @@ for (const [journal, version] of [
 }
 
 for (const version of PYTHON_VERSIONS) {
-  test(`a database of the Python orchesjob ${version} is not upgraded by looking`, async () => {
+  test(`doctor does not upgrade a database of the Python orchesjob ${version}`, async () => {
     await using box = new Sandbox();
     unpackPython(box, version);
     for (const name of ["", "/logs"]) chmodSync(box.home + name, 0o700);
@@ -136,7 +139,7 @@ for (const version of PYTHON_VERSIONS) {
   });
 }
 
-test("a directory where the database should be", async () => {
+test("a directory where the database should be is reported", async () => {
   await using box = new Sandbox();
   mkdirSync(pathOf(box), { recursive: true, mode: 0o700 });
   chmodSync(box.home, 0o700);
@@ -146,7 +149,7 @@ test("a directory where the database should be", async () => {
   expect(statSync(pathOf(box)).isDirectory()).toBe(true);
 });
 
-test("a database that is gone while its jobs run", async () => {
+test("a database that vanishes while its jobs run is reported", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -156,13 +159,13 @@ test("a database that is gone while its jobs run", async () => {
   expect(found.of("database")).toMatchObject({ status: "problem" });
   expect(found.of("database").message).toContain(job.job_id);
   expect(existsSync(pathOf(box))).toBe(false);
-  // Or the worker would wait for one.
+  // Otherwise the worker would wait for a database.
   renameSync(away, pathOf(box));
 });
 
-test("a write-ahead log that has grown large is emptied by --fix", async () => {
+test("--fix empties a write-ahead log that has grown large", async () => {
   await using box = await withHistory();
-  // A reader who stays keeps the log from being begun anew.
+  // An open reader keeps SQLite from restarting the log.
   using reader = openDatabase(box);
   reader.run("begin");
   reader.query("select count(*) from jobs").get();
@@ -183,7 +186,7 @@ test("a write-ahead log that has grown large is emptied by --fix", async () => {
   expect(complaintsOf(fixed)).toEqual([]);
 });
 
-test("a copy that an interrupted upgrade left is deleted by --fix, a finished one stays", async () => {
+test("--fix deletes the copy that an interrupted upgrade left, and keeps a finished one", async () => {
   await using box = await withHistory();
   writeFileSync(`${pathOf(box)}.python.unfinished`, "old", { mode: 0o600 });
   makePythonCopy(box);
@@ -193,7 +196,7 @@ test("a copy that an interrupted upgrade left is deleted by --fix, a finished on
   expect(existsSync(`${pathOf(box)}.python`)).toBe(true);
 });
 
-/** As small as one that is known by its table can be, in the mode in which SQLite would make side files. */
+/** The smallest file that is recognized by its table, in the mode in which SQLite would make side files. */
 function makePythonCopy(box: Sandbox): void {
   const path = `${pathOf(box)}.python`;
   using database = new Database(path);
@@ -204,7 +207,7 @@ function makePythonCopy(box: Sandbox): void {
   chmodSync(path, 0o600);
 }
 
-test("a copy is told from what is none, and is only looked at", async () => {
+test("doctor recognizes an upgrade's copy, and only reads it", async () => {
   await using box = await withHistory();
   const copy = `${pathOf(box)}.python`;
   makePythonCopy(box);
@@ -224,7 +227,7 @@ test("a copy is told from what is none, and is only looked at", async () => {
   expect((await lookTwice(box)).of("python_copy").status).toBe("warning");
 });
 
-test("a database that is gone is told of as long as something of its jobs is there", async () => {
+test("a missing database is reported as long as files of its jobs exist", async () => {
   await using box = await withHistory();
   rmSync(pathOf(box));
   const lost = await lookTwice(box);
@@ -239,7 +242,7 @@ test("a database that is gone is told of as long as something of its jobs is the
   });
 });
 
-test("a FIFO in its place is not waited for", async () => {
+test("doctor does not block on a FIFO in place of the database", async () => {
   await using box = new Sandbox();
   mkdirSync(box.home, { mode: 0o700 });
   expect((await box.execute(["mkfifo", "-m", "600", pathOf(box)])).code).toBe(0);

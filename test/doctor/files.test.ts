@@ -1,4 +1,6 @@
-/** doctor on directories and files that were broken on purpose; what --fix mends, and that without it nothing is touched. */
+/**
+ * doctor on directories and files that were broken on purpose: what --fix fixes, and that nothing changes without it.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -21,7 +23,7 @@ import { snapshot } from "../support/snapshot.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** A state directory with one finished job, and nothing that runs. */
+/** A state directory with one finished job and no running process. */
 async function used(): Promise<Sandbox & { job: JobAnswer }> {
   const box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "hello"]);
@@ -31,7 +33,7 @@ async function used(): Promise<Sandbox & { job: JobAnswer }> {
 
 const modeOf = (path: string) => statSync(path).mode & 0o7777;
 
-/** Looks without --fix, which must change nothing. */
+/** Runs doctor without --fix, which must change nothing. */
 async function look(box: Sandbox) {
   const before = snapshot(box.directory);
   const diagnosis = await diagnose(box);
@@ -57,7 +59,7 @@ test("no directory at all: no complaint, and nothing is made without --fix", asy
   expect(readdirSync(box.home).sort()).toEqual(["locks", "logs"]);
 });
 
-test("a table for people has a line for each check, and the way out below", async () => {
+test("the table has a line for each check, and the hint below it", async () => {
   await using box = await used();
   chmodSync(join(box.home, "orchesjob.db"), 0o644);
   const { code, stdout, stderr } = await box.run(["doctor", "--format", "table"]);
@@ -72,7 +74,7 @@ test("a table for people has a line for each check, and the way out below", asyn
 
 describe("modes", () => {
   for (const mode of [0o770, 0o777]) {
-    test(`a directory that others may write (${mode.toString(8)}) is a problem, and --fix closes it`, async () => {
+    test(`a directory that others may write to (${mode.toString(8)}) is a problem, and --fix closes it`, async () => {
       await using box = await used();
       chmodSync(box.home, mode);
       const found = await look(box);
@@ -104,7 +106,7 @@ describe("modes", () => {
     expect(folders.map(modeOf)).toEqual([0o700, 0o700, 0o700]);
   });
 
-  test("a directory that is not ours alone keeps its mode, and the way out is another one", async () => {
+  test("a directory that is not ours alone keeps its mode, and the hint is a different one", async () => {
     await using box = new Sandbox();
     mkdirSync(join(box.home, "logs"), { recursive: true });
     chmodSync(join(box.home, "logs"), 0o755);
@@ -128,7 +130,7 @@ describe("modes", () => {
     }
   });
 
-  test("what a link leads to keeps its mode, and so does a file with a second name", async () => {
+  test("the target of a link keeps its mode, and so does a file with a second name", async () => {
     await using box = await used();
     const elsewhere = join(box.directory, "elsewhere");
     renameSync(join(box.home, "logs"), elsewhere);
@@ -146,15 +148,15 @@ describe("modes", () => {
     expect(named.way_out).toStartWith(`${box.job.stdout_file} has a second name`);
     chmodSync(elsewhere, 0o755);
     chmodSync(box.job.stderr_file, 0o644);
-    const mended = (await diagnose(box, ["--fix"])).of("permissions");
-    expect(mended).toMatchObject({
+    const repaired = (await diagnose(box, ["--fix"])).of("permissions");
+    expect(repaired).toMatchObject({
       status: "warning",
       fixed: `set modes: 0600 ${box.job.stderr_file}`,
     });
     expect([elsewhere, box.job.stdout_file, box.job.stderr_file].map(modeOf)).toEqual([0o755, 0o644, 0o600]);
   });
 
-  test("a strange file in logs/ keeps its mode", async () => {
+  test("an unknown file in logs/ keeps its mode", async () => {
     await using box = await used();
     const path = join(box.home, "logs", "README");
     writeFileSync(path, "");
@@ -165,7 +167,7 @@ describe("modes", () => {
 
   testWith(
     ["root"],
-    "a side file of root's that locks the owner out is a problem with its chown",
+    "a side file of root's that locks the owner out is a problem, with the chown that fixes it",
     async () => {
       await using box = await used();
       chownSync(join(box.home, "orchesjob.db-wal"), 65534, 65534);
@@ -176,7 +178,7 @@ describe("modes", () => {
   );
 });
 
-test("a folder that is missing is a warning, and --fix makes it", async () => {
+test("a missing folder is a warning, and --fix makes it", async () => {
   await using box = await used();
   rmSync(join(box.home, "logs"), { recursive: true });
   rmSync(join(box.home, "locks"), { recursive: true });
@@ -198,7 +200,7 @@ test("a file where a folder should be is a problem that --fix leaves alone", asy
   expect((await look(box)).of("folders").message).toContain(`${box.home}/locks: not a directory`);
 });
 
-test("a file where the directory should be, and a link to nothing", async () => {
+test("a file where the directory should be, and a link to nothing, are problems", async () => {
   await using box = new Sandbox();
   writeFileSync(box.home, "somebody's");
   expect((await look(box)).of("state_directory").message).toContain("is not a directory");
@@ -209,7 +211,7 @@ test("a file where the directory should be, and a link to nothing", async () => 
   expect(fixed.of("state_directory").message).toContain("symbolic link to nothing");
 });
 
-test("a place that anyone may write is a problem that --fix leaves alone", async () => {
+test("a place that anyone may write to is a problem that --fix leaves alone", async () => {
   await using box = new Sandbox();
   const place = join(box.directory, "open");
   mkdirSync(join(place, "home"), { recursive: true, mode: 0o700 });
@@ -222,54 +224,46 @@ test("a place that anyone may write is a problem that --fix leaves alone", async
   expect(modeOf(place)).toBe(0o777);
 });
 
-testWith(["root"], "a directory of another user is not looked into, and nothing is made there", async () => {
-  await using box = await used();
-  rmSync(join(box.home, "locks"), { recursive: true });
-  chownSync(box.home, 65534, 65534);
-  const found = await look(box);
-  expect(found.of("state_directory").way_out).toMatch(/^run: sudo -u \S+ orchesjob/);
-  expect(found.of("database")).toMatchObject({ status: "warning" });
-  expect(found.of("database").message).toMatch(/^skipped: the state directory cannot be used/);
-  expect(found.summary.problem).toBe(1);
-  const before = readdirSync(box.home);
-  expect((await diagnose(box, ["--fix"])).summary.fixed).toBe(0);
-  expect(readdirSync(box.home)).toEqual(before);
-});
-
 testWith(
   ["root"],
-  "where the directory may not be made, or entered, that is a problem of one line",
+  "doctor does not look into another user's directory, and makes nothing there",
   async () => {
     await using box = await used();
-    chmodSync(box.directory, 0o755);
-    const asNobody = [
-      "setpriv",
-      "--reuid=65534",
-      "--regid=65534",
-      "--clear-groups",
-      BINARY,
-      "doctor",
-      "--fix",
-    ];
-    const barred = judge(await box.execute(asNobody, { cwd: "/" }));
-    expect(barred.of("state_directory").status).toBe("problem");
-    const env = { ORCHESJOB_HOME: join(box.directory, "new", "home") };
-    const unmade = judge(await box.execute(asNobody, { cwd: "/", env }));
-    expect(unmade.of("state_directory")).toMatchObject({ status: "problem" });
-    expect(unmade.of("state_directory").message).toContain("does not exist, and you may not create it in");
-    expect(existsSync(join(box.directory, "new"))).toBe(false);
+    rmSync(join(box.home, "locks"), { recursive: true });
+    chownSync(box.home, 65534, 65534);
+    const found = await look(box);
+    expect(found.of("state_directory").way_out).toMatch(/^run: sudo -u \S+ orchesjob/);
+    expect(found.of("database")).toMatchObject({ status: "warning" });
+    expect(found.of("database").message).toMatch(/^skipped: the state directory cannot be used/);
+    expect(found.summary.problem).toBe(1);
+    const before = readdirSync(box.home);
+    expect((await diagnose(box, ["--fix"])).summary.fixed).toBe(0);
+    expect(readdirSync(box.home)).toEqual(before);
   },
 );
 
+testWith(["root"], "a directory that may not be made, or entered, is a problem of one line", async () => {
+  await using box = await used();
+  chmodSync(box.directory, 0o755);
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY, "doctor", "--fix"];
+  const barred = judge(await box.execute(asNobody, { cwd: "/" }));
+  expect(barred.of("state_directory").status).toBe("problem");
+  const env = { ORCHESJOB_HOME: join(box.directory, "new", "home") };
+  const unmade = judge(await box.execute(asNobody, { cwd: "/", env }));
+  expect(unmade.of("state_directory")).toMatchObject({ status: "problem" });
+  expect(unmade.of("state_directory").message).toContain("does not exist, and you may not create it in");
+  expect(existsSync(join(box.directory, "new"))).toBe(false);
+});
+
 describe("a file system of its own", () => {
-  /** Runs a script of sh with one mounted as the state directory, which nobody else sees. */
+  /** Runs an sh script with a tmpfs mounted as the state directory, in a private mount namespace. */
   const mounted = (box: Sandbox, options: string, script: string) => {
     mkdirSync(box.home, { mode: 0o700, recursive: true });
     const mount = `mount -t tmpfs -o mode=700,${options} tmpfs ${box.home}`;
     return box.execute(["unshare", "--mount", "sh", "-c", `${mount} && ${script}`]);
   };
 
-  testWith(["unshare", "root"], "that forgets is a warning", async () => {
+  testWith(["unshare", "root"], "that loses its content at a reboot is a warning", async () => {
     await using box = new Sandbox();
     const found = judge(await mounted(box, "size=64m", `${BINARY} doctor`));
     expect(found.of("file_system")).toMatchObject({ status: "warning" });
@@ -282,7 +276,7 @@ describe("a file system of its own", () => {
 
   testWith(
     ["unshare", "root"],
-    "that is full is a problem, also where the database is still to be read",
+    "that is full is a problem, also before the database can be read",
     async () => {
       await using box = new Sandbox();
       const fill = `${BINARY} start --run-key k --sync -- true >/dev/null; cat /dev/zero >${box.home}/logs/fill 2>/dev/null`;
@@ -303,7 +297,7 @@ describe("a file system of its own", () => {
     expect(found.of("file_system").message).toContain("no space left");
   });
 
-  testWith(["unshare", "root"], "that may only be read is a problem", async () => {
+  testWith(["unshare", "root"], "that is read-only is a problem", async () => {
     await using box = new Sandbox();
     const readOnly = `mount -o remount,ro ${box.home}; ${BINARY} doctor --fix`;
     const found = judge(await mounted(box, "size=64m", readOnly));
@@ -314,7 +308,7 @@ describe("a file system of its own", () => {
   });
 });
 
-test("variables that Bun would read, and a directory that depends on where one is", async () => {
+test("variables that Bun would read, and a relative state directory, are warnings", async () => {
   await using box = await used();
   const options = judge(await box.run(["doctor"], { env: { BUN_OPTIONS: "--smol" } }));
   expect(options.of("environment")).toMatchObject({ status: "warning" });

@@ -16,7 +16,7 @@ const statusOf = (box: Sandbox, jobId: string) => {
     .status;
 };
 
-test("jobs that run are no complaint, and --fix does not touch them", async () => {
+test("running jobs are no complaint, and --fix does not touch them", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate, "exit 3");
@@ -30,7 +30,7 @@ test("jobs that run are no complaint, and --fix does not touch them", async () =
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 3 });
 });
 
-test("a worker that was killed is told of, and --fix records the loss and leaves its command alone", async () => {
+test("a killed worker is reported, and --fix records the loss and leaves its command alone", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -52,7 +52,7 @@ test("a worker that was killed is told of, and --fix records the loss and leaves
   expect(complaintsOf(await diagnose(box))).toEqual([]);
 });
 
-test("a worker that is stopped is told of, and --fix does not lose its job", async () => {
+test("a stopped worker is reported, and --fix does not mark its job LOST", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -65,7 +65,7 @@ test("a worker that is stopped is told of, and --fix does not lose its job", asy
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED" });
 });
 
-test("files without a job are told of, and --fix deletes locks but no logs", async () => {
+test("orphaned files are reported, and --fix deletes locks but no logs", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   await until("the worker ends", () => box.processes().length === 0);
@@ -90,7 +90,7 @@ test("files without a job are told of, and --fix deletes locks but no logs", asy
   expect([old, young, strange].map(existsSync)).toEqual([false, true, true]);
 });
 
-test("finished jobs without their logs are told of, but not those that never had any", async () => {
+test("finished jobs whose logs are missing are reported, but not those that never had any", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   await box.json(["start", "--run-key", "never", "--sync", "--", "/no/such/file"]);
@@ -109,7 +109,7 @@ test("finished jobs without their logs are told of, but not those that never had
   );
 });
 
-test("a clock that went back is told of", async () => {
+test("a clock that went back is reported", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   edit(box, "update job_records set finished_at = finished_at + 3600000000");

@@ -1,4 +1,4 @@
-/** Who belongs to a job cannot be forged: its id is for everybody to see, its token is not. */
+/** Another user's process cannot pass for a job's: the job's id is visible to everybody, its token is not. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/** Another user's process with what he can know of a job; it lives until it is killed. */
+/** Starts another user's process with what that user can know of a job; it lives until it is killed. */
 async function forge(
   box: Sandbox,
   variables: Record<string, string>,
@@ -46,13 +46,13 @@ testWith(["root"], "another user's process that names a job does not hold its ke
   await killAndWait(forger);
 });
 
-testWith(["root"], "nor that of a job which an older version accepted", async () => {
+testWith(["root"], "nor does it hold the key of a job that an older version accepted", async () => {
   await using box = new Sandbox();
   const job = await lostJob(box);
   edit(box, "update job_records set token = null");
   const forger = await forge(box, { ORCHESJOB_JOB_ID: job.job_id });
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [] });
-  // One of our own user is taken for the job's, as it always was.
+  // A process of our own user still counts as the job's.
   const own = box.spawn(["sleep", "600"], { env: { ORCHESJOB_JOB_ID: job.job_id } });
   await until("it runs", () => readFileSync(`/proc/${own.pid}/cmdline`, "utf8").startsWith("sleep"));
   expect(await statusOf(box, "k")).toMatchObject({ orphan_pids: [own.pid] });
@@ -77,7 +77,7 @@ testWith(
   },
 );
 
-testWith(["root"], "and none holds up a hook, or is ended for it", async () => {
+testWith(["root"], "another user's process neither delays a hook nor is killed with it", async () => {
   await using box = new Sandbox();
   const begun = join(box.directory, "begun");
   const hook = `cd "$ORCHESJOB_HOME/.."; test -e begun && exit; echo $$ > begun; sleep 600`;

@@ -1,4 +1,7 @@
-/** Law 6 where a job's processes are root's, and the user's cancel cannot reach them: its key is not free until they are gone. */
+/**
+ * Jobs with processes of root, which the user's cancel cannot reach: the key does not become free until they are
+ * gone.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
@@ -9,26 +12,26 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const START = ["start", "--run-key", "pay", "--sync", "--", "true"] as const;
 
-/** Those of root that live must be named, with the way to end them. */
-function expectRefused(refused: Finished, why: RegExp, wayOut: RegExp): void {
+/** The refusal must name root's living processes, with the command to end them. */
+function expectRefused(refused: Finished, why: RegExp, hint: RegExp): void {
   expect(refused).toMatchObject({ code: 4, stdout: "" });
   expect(refused.stderr).toMatch(why);
-  expect(refused.stderr).toMatch(wayOut);
+  expect(refused.stderr).toMatch(hint);
   expect(refused.stderr).not.toContain("another container");
 }
 
-/** The key is refused as long as root pays, and runs then. */
+/** The key is refused as long as root pays, and then runs. */
 async function expectGuarded(
   user: Sudoer,
   why: RegExp,
   ended: Partial<JobAnswer>,
-  wayOut = /sudo kill \d+/,
+  hint = /sudo kill \d+/,
 ): Promise<void> {
   const job = await user.status();
   expect(job).toMatchObject(ended);
   expect(job.orphan_pids).not.toEqual([]);
   expect(job.orphan_pids.filter((pid) => !isAlive(pid))).toEqual([]);
-  expectRefused(await user.run(...START), why, wayOut);
+  expectRefused(await user.run(...START), why, hint);
   const kept = await user.run("clean", "--keep", "0");
   expect(JSON.parse(kept.stdout)).toMatchObject({ deleted: 0 });
   expect(kept.stderr).toContain(`job ${job.job_id} is kept: its command still runs`);
@@ -54,7 +57,7 @@ const SCRIPTS = [
 ] as const;
 
 for (const [name, script, exitCode] of SCRIPTS) {
-  testWith(["sudo"], `${name}: cancel tells what it could not end, again and again`, async () => {
+  testWith(["sudo"], `${name}: cancel reports what it could not end, each time`, async () => {
     await using box = new Sandbox();
     await using user = await Sudoer.create(box);
     const job = await user.startPaying(script);
@@ -66,9 +69,9 @@ for (const [name, script, exitCode] of SCRIPTS) {
     expect(user.paid).toContain("A heard TERM\n");
     expect(cancelled.stderr).toContain("user root");
     expect(cancelled.stderr).toMatch(/sudo kill \d+/);
-    // What is left may not be signalled: that is said at once, and not after a grace.
+    // It may not signal what is left, and says so at once, without waiting for the grace period.
     expect((await cancel(user, "3600")).code).toBe(4);
-    // It is still there, as the parent of those whose parents die.
+    // The worker is still there, as the subreaper of what is left.
     expect(isAlive(job.worker_pid!)).toBe(true);
     await expectGuarded(user, /job \S+ was cancelled, but its command still runs: process/, {
       status: "CANCELLED",
@@ -79,7 +82,7 @@ for (const [name, script, exitCode] of SCRIPTS) {
     await until("the worker leaves", () => !isAlive(job.worker_pid!));
   });
 
-  testWith(["sudo"], `${name}: and so does every look where the worker is killed as well`, async () => {
+  testWith(["sudo"], `${name}: each look-up reports it as well if the worker is killed too`, async () => {
     await using box = new Sandbox();
     await using user = await Sudoer.create(box);
     const job = await user.startPaying(script);
@@ -88,7 +91,7 @@ for (const [name, script, exitCode] of SCRIPTS) {
     await expectGuarded(user, /job \S+ was cancelled, but its command still runs/, { status: "CANCELLED" });
   });
 
-  testWith(["sudo"], `${name}: a lost one names the way out that works`, async () => {
+  testWith(["sudo"], `${name}: for a lost job the message has a command that works`, async () => {
     await using box = new Sandbox();
     await using user = await Sudoer.create(box);
     const job = await user.startPaying(script);
@@ -99,9 +102,9 @@ for (const [name, script, exitCode] of SCRIPTS) {
   });
 }
 
-/** sudo closes what it inherits, and clears the environment. */
+/** sudo closes inherited descriptors, and clears the environment. */
 const SILENT = "exec $SUDO_PAY > /dev/null 2>&1 < /dev/null";
-/** Where /proc hides what is root's, whose output is elsewhere. */
+/** /proc hides root's processes, and their output goes elsewhere. */
 const HIDDEN = /but its command still runs: process \d+ \(hidden from you: .*hidepid\)/;
 
 async function timeOut(script: string, hidepid: boolean): Promise<void> {
@@ -117,11 +120,11 @@ async function timeOut(script: string, hidepid: boolean): Promise<void> {
   await expectGuarded(user, why, { status: "FAILED", failure: "timed_out", orphan_pids: user.payers() });
 }
 
-testWith(["sudo"], "a job that timed out", async () => {
+testWith(["sudo"], "a job that timed out keeps its key until root's processes are gone", async () => {
   await Promise.all([...SCRIPTS.map(([, script]) => timeOut(script, false)), timeOut(SILENT, true)]);
 });
 
-testWith(["sudo"], "under hidepid=2: a lost job", async () => {
+testWith(["sudo"], "under hidepid=2 a lost job keeps its key", async () => {
   await using box = new Sandbox();
   await using user = await Sudoer.create(box, { hidepid: true });
   const job = await user.startPaying(SILENT);
@@ -130,7 +133,7 @@ testWith(["sudo"], "under hidepid=2: a lost job", async () => {
   await expectGuarded(user, HIDDEN, ended, /orchesjob cancel --job-id/);
 });
 
-testWith(["sudo"], "under hidepid=2: a cancelled one, whose worker is killed, too", async () => {
+testWith(["sudo"], "under hidepid=2 a cancelled job whose worker is killed keeps its key", async () => {
   await using box = new Sandbox();
   await using user = await Sudoer.create(box, { hidepid: true });
   const job = await user.startPaying(SILENT);
@@ -139,15 +142,19 @@ testWith(["sudo"], "under hidepid=2: a cancelled one, whose worker is killed, to
   await expectGuarded(user, HIDDEN, { status: "CANCELLED", orphan_pids: user.payers() });
 });
 
-testWith(["sudo"], "under hidepid=2: a lost one of which sudo was killed, and not what it runs", async () => {
-  await using box = new Sandbox();
-  await using user = await Sudoer.create(box, { hidepid: true });
-  const job = await user.startPaying(SILENT);
-  await killWorker(job);
-  await user.status();
-  await killAndWait(job.target_pid!);
-  const why = /its command still has a process that \/proc hides from you \(hidepid\)/;
-  expectRefused(await user.run(...START), why, /sudo kill -- -\d+/);
-  user.finish();
-  await until("the key is free", async () => (await user.run(...START)).code === 0);
-});
+testWith(
+  ["sudo"],
+  "under hidepid=2 a lost job keeps its key if sudo was killed, but not what it runs",
+  async () => {
+    await using box = new Sandbox();
+    await using user = await Sudoer.create(box, { hidepid: true });
+    const job = await user.startPaying(SILENT);
+    await killWorker(job);
+    await user.status();
+    await killAndWait(job.target_pid!);
+    const why = /its command still has a process that \/proc hides from you \(hidepid\)/;
+    expectRefused(await user.run(...START), why, /sudo kill -- -\d+/);
+    user.finish();
+    await until("the key is free", async () => (await user.run(...START)).code === 0);
+  },
+);

@@ -1,4 +1,7 @@
-/** Processes that cannot be ended, or not so easily: nobody says that they are gone, and their key is not free. */
+/**
+ * Processes that cannot be ended, or not easily: orchesjob never says that they are gone, and their key does not
+ * become free.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +35,7 @@ function survivorsOf({ stdout }: Finished): readonly number[] {
 
 testWith(
   ["fsfreeze"],
-  "a process that the kernel holds (state D) keeps its key, and its end is told",
+  "a process that the kernel holds (state D) keeps its key, and its end is recorded",
   async () => {
     await using box = new Sandbox();
     await using frozen = await Frozen.create(box);
@@ -60,7 +63,7 @@ testWith(
 
 testWith(
   ["strace"],
-  "a worker that may signal nobody says so at once, and who may ends the rest",
+  "a worker that may not signal says so at once, and a command that may signals the rest",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
@@ -92,7 +95,7 @@ testWith(
   },
 );
 
-testWith(["strace"], "where only the newer call is refused (seccomp), the older one does", async () => {
+testWith(["strace"], "if seccomp refuses only pidfd_send_signal, the worker uses kill", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -107,7 +110,7 @@ testWith(["strace"], "where only the newer call is refused (seccomp), the older 
   await faults.heal();
 });
 
-testWith(["perl"], "what comes and goes faster than anybody can look is caught", async () => {
+testWith(["perl"], "cancel catches processes that come and go faster than /proc can be read", async () => {
   await using box = new Sandbox();
   const steps = join(box.directory, "steps");
   const chain = `env -i perl ${join(ROOT, "test/fixtures/outrun.pl")} ${steps}`;
@@ -117,7 +120,7 @@ testWith(["perl"], "what comes and goes faster than anybody can look is caught",
   const last = readFileSync(steps, "utf8");
   expect(cancelled).toMatchObject({ code: 0, stderr: "" });
   expect(JSON.parse(cancelled.stdout)).toMatchObject({ status: "CANCELLED", survivors: [] });
-  // Each lives for a millisecond; and the worker does not leave as long as one does.
+  // Each lives for a millisecond; the worker does not leave as long as one does.
   await until("the worker leaves", () => !isAlive(job.worker_pid!));
   expect(readFileSync(steps, "utf8")).toBe(last);
   expect(isAlive(Number(last))).toBe(false);
@@ -141,7 +144,7 @@ test("the worker of a job that was started from within is no survivor", async ()
   await box.json(["wait", "--run-key", "inner"]);
 });
 
-test("a command that calls itself another job's is ended all the same", async () => {
+test("a command that sets the job id of another job is ended all the same", async () => {
   await using box = new Sandbox();
   const job = await box.json<JobAnswer>([
     ...["start", "--run-key", "k", "--", "env", "ORCHESJOB_JOB_ID=another", "sleep", "600"],

@@ -1,4 +1,6 @@
-/** A hook whose runner was killed runs again, once the first run has ended; whichever command sees the job has it run. */
+/**
+ * A hook whose runner was killed runs again once the first run has ended, started by whichever command sees the job.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
@@ -14,11 +16,11 @@ import { Gate } from "../support/gate.ts";
 import { type HookedJob, hookedJob, lineIn } from "../support/hooks.ts";
 import { findProcesses, killAndWait, killWorker, stop } from "../support/processes.ts";
 import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
-import { readTestimony, witness } from "../support/witness.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** A finished job whose worker was killed in its hook, which was killed, too: nobody has noticed yet. */
+/** A finished job whose worker and hook were killed, which no command has noticed yet. */
 async function jobWithDeadHook(box: Sandbox, runKey: string, rest: string): Promise<JobAnswer> {
   const pid = join(box.directory, `${runKey}.pid`);
   const hook = `if test -e ${pid}; then ${rest}; else echo $$ > ${pid}; exec sleep 600; fi`;
@@ -44,7 +46,7 @@ test.each([
   ["run", (key: string) => ["run", "--run-key", key, "--", "true"]],
   ["rerun", (key: string) => ["rerun", "--sync", "--run-key", key]],
   ["clean", () => ["clean", "--before", "2999-01-01"]],
-])("%s has an overdue hook run, and says nothing of it", async (_, args) => {
+])("%s starts an overdue hook, without a message", async (_, args) => {
   await using box = new Sandbox();
   const { job_id } = await jobWithDeadHook(box, "k", "pwd; echo again");
   const result = await box.run(args("k"));
@@ -64,7 +66,7 @@ test("a command that starts an overdue hook keeps its own directory and environm
   expect(result).toMatchObject({ code: 0, stdout: `${box.directory}\nnone\n`, stderr: "" });
 });
 
-test("the hook of a lost job runs in the job's directory, with what was asked for", async () => {
+test("the hook of a lost job runs in the job's directory, with the job's --env", async () => {
   await using box = new Sandbox();
   const hook = 'pwd; echo "$ASKED,$OWN"';
   const start = ["start", "--run-key", "k", "--env", "ASKED=1", "--on-exit", hook, "--", "sleep", "600"];
@@ -77,7 +79,7 @@ test("the hook of a lost job runs in the job's directory, with what was asked fo
   );
 });
 
-test("a hook that outlived its runner is waited for before it runs again: never two at the same time", async () => {
+test("a hook that outlived its runner ends before the hook runs again: never two at the same time", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const hook = witness(`echo begun > begun; ${gate.wait}`)[2]!;
@@ -89,13 +91,13 @@ test("a hook that outlived its runner is waited for before it runs again: never 
     const found = findProcesses(box, "_hook");
     return found.length > 0 && found;
   });
-  // It waits as long as the first run does; and so does the second who comes, for it.
+  // The runner waits as long as the first run; a second runner waits for it.
   await box.run(["list"]);
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k").started).toHaveLength(1);
   expect(isAlive(runner!)).toBe(true);
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
-  const { started, ended, overlapping } = readTestimony(box, "k");
+  const { started, ended, overlapping } = readExecutions(box, "k");
   expect({ started: started.length, ended: ended.length, overlapping }).toEqual({
     ...{ started: 2, ended: 2, overlapping: [] },
   });
@@ -118,7 +120,7 @@ function sleepsOf(pid: number): number {
   return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
 }
 
-test("a hook that outlived its runner is waited for though it has its output elsewhere", async () => {
+test("a hook that outlived its runner is waited for even if its output goes elsewhere", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const script = witness(`echo begun > begun; ${gate.wait}`)[2]!;
@@ -129,18 +131,18 @@ test("a hook that outlived its runner is waited for though it has its output els
   await killWorker(job);
   await box.run(["status", "--run-key", "k"]);
   const runner = await until("a runner", () => findProcesses(box, "_hook")[0]);
-  // Between two looks it sleeps; somebody who does not look begins at once.
+  // The runner sleeps between two looks; one that did not look would begin at once.
   const log = join(box.home, `logs/${job.job_id}.hook`);
   await until("the runner has begun", () => openFiles(runner).includes(log));
   const before = sleepsOf(runner);
   await until("the runner has looked some times", () => sleepsOf(runner) > before + 4);
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k").started).toHaveLength(1);
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
-  expect(readTestimony(box, "k").overlapping).toEqual([]);
+  expect(readExecutions(box, "k").overlapping).toEqual([]);
 });
 
-test("a hook whose runner dies while it begins reads the whole job all the same", async () => {
+test("a hook whose runner dies while it begins still reads the whole job", async () => {
   await using box = new Sandbox();
   const hook = "test -e input || { kill -9 $PPID; cat > input.new; mv input.new input; }";
   const words = ["x".repeat(120_000), "y".repeat(120_000)];
@@ -156,7 +158,7 @@ test("a hook whose runner dies while it begins reads the whole job all the same"
 
 test("a hook that outlived its runner and hangs is ended when its time is over", async () => {
   await using box = new Sandbox();
-  // The worker is stopped by its hook, so that it is not the one who ends it.
+  // The hook stops the worker, so that the worker is not the one that ends it.
   const once = "test -e pid || { kill -STOP $PPID; echo $$ > pid; setsid sleep 600 & sleep 600; sleep 600; }";
   const options = ["--on-exit-timeout", "1", "--on-exit", once];
   const job = await box.json(["start", "--sync", "--run-key", "k", ...options, "--", "true"]);
@@ -166,7 +168,7 @@ test("a hook that outlived its runner and hangs is ended when its time is over",
   expect(isAlive(shell)).toBe(false);
 });
 
-test("the hooks of many lost jobs all run, each once, after one look at them", async () => {
+test("the hooks of many lost jobs all run, each once, after one look-up", async () => {
   await using box = new Sandbox();
   const keys = Array.from({ length: 9 }, (_, index) => `k${index}`);
   for (const key of keys) {
@@ -184,7 +186,7 @@ test("the hooks of many lost jobs all run, each once, after one look at them", a
   for (const job of await box.json<HookedJob[]>(["list"])) expect(job).toMatchObject({ on_exit_code: 0 });
 });
 
-test("who looks from within another job's command starts a hook that is none of that job's", async () => {
+test("a look-up from within a job's command starts an overdue hook that does not belong to that job", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await jobWithDeadHook(box, "k", `echo second > second; ${gate.wait}`);
@@ -207,7 +209,7 @@ test("who looks from within another job's command starts a hook that is none of 
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
 });
 
-test("a hook that runs does not keep a new database from being made", async () => {
+test("a running hook does not keep a new database from being made", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const hook = `echo begun > begun; ${gate.wait}`;
@@ -219,7 +221,7 @@ test("a hook that runs does not keep a new database from being made", async () =
   });
 });
 
-test("a lock file of a hook that was deleted is no second run", async () => {
+test("deleting a hook's lock file does not cause a second run", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const hook = witness(`echo begun > begun; ${gate.wait}`)[2]!;
@@ -230,11 +232,11 @@ test("a lock file of a hook that was deleted is no second run", async () => {
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0 });
   await until("nobody is left", () => box.processes().length === 0);
-  expect(readTestimony(box, "k")).toMatchObject({ overlapping: [] });
-  expect(readTestimony(box, "k").started).toHaveLength(1);
+  expect(readExecutions(box, "k")).toMatchObject({ overlapping: [] });
+  expect(readExecutions(box, "k").started).toHaveLength(1);
 });
 
-test("who cancels in place of a worker that cannot has the hook run, too", async () => {
+test("a cancel in place of a worker that cannot respond also runs the hook", async () => {
   await using box = new Sandbox();
   const hook = 'echo "$ORCHESJOB_STATUS"';
   const job = await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", "sleep", "600"]);
@@ -247,7 +249,7 @@ test("who cancels in place of a worker that cannot has the hook run, too", async
   expect(await hookedJob(box, "k")).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
 });
 
-test("clean finds what hooks of jobs that are gone have left, and nothing of those that are due", async () => {
+test("clean deletes what hooks of deleted jobs have left, and nothing of overdue hooks", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", gate.wait, "--", "true"]);

@@ -1,4 +1,4 @@
-/** `--on-exit`: what a hook is given, when it runs, and what is recorded of it. */
+/** `--on-exit`: what a hook is given, when it runs, and what is recorded about it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const TELL = 'echo "$ORCHESJOB_STATUS,$ORCHESJOB_EXIT_CODE"';
+const PRINT_RESULT = 'echo "$ORCHESJOB_STATUS,$ORCHESJOB_EXIT_CODE"';
 
 /** What the hook has written. */
 function words(job: HookedJob): string {
@@ -24,15 +24,15 @@ test.each([
   ["FAILED,-1", ["--", "./no-such-file"]],
   ["FAILED,-1", ["--cwd", "/no/such/directory", "--", "true"]],
   ["FAILED,-15", ["--timeout", "1", "--", "sleep", "60"]],
-])("a hook is told how the job has ended: %s, of %j", async (told, args) => {
+])("a hook gets the job's status and exit code: %s, of %j", async (told, args) => {
   await using box = new Sandbox();
-  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", TELL, ...args]);
+  await box.json(["start", "--sync", "--run-key", "k", "--on-exit", PRINT_RESULT, ...args]);
   const job = await hookedJob(box, "k");
   expect(words(job)).toBe(`${told}\n`);
-  expect(job).toMatchObject({ on_exit: TELL, on_exit_code: 0, on_exit_error: null });
+  expect(job).toMatchObject({ on_exit: PRINT_RESULT, on_exit_code: 0, on_exit_error: null });
 });
 
-test("a hook that just comes to be is none of those who outlived a cancelled job", async () => {
+test("a hook that is just starting is not a survivor of a cancelled job", async () => {
   await using box = new Sandbox();
   for (let count = 0; count < 15; count++) {
     await box.json(["start", "--run-key", "k", "--on-exit", "cat > /dev/null", "--", "sleep", "600"]);
@@ -40,10 +40,10 @@ test("a hook that just comes to be is none of those who outlived a cancelled job
   }
 });
 
-test("a hook is told that the job was cancelled, and is none of those who outlived it", async () => {
+test("a hook reads that the job was cancelled, and is not one of its survivors", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  const hook = `${TELL}; ${gate.wait}`;
+  const hook = `${PRINT_RESULT}; ${gate.wait}`;
   await box.json(["start", "--run-key", "k", "--on-exit", hook, "--", "sleep", "600"]);
   const cancelled = await box.json<JobAnswer & { survivors: number[] }>(["cancel", "--run-key", "k"]);
   expect(cancelled).toMatchObject({ status: "CANCELLED", survivors: [] });
@@ -51,10 +51,10 @@ test("a hook is told that the job was cancelled, and is none of those who outliv
   expect(words(await hookedJob(box, "k"))).toBe("CANCELLED,-15\n");
 });
 
-test("a hook of a lost job is started by the command that finds the loss, and has no exit code to tell", async () => {
+test("the command that finds a loss starts the lost job's hook, which gets no exit code", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  await box.json(["start", "--run-key", "k", "--on-exit", TELL, "--", ...gate.command]);
+  await box.json(["start", "--run-key", "k", "--on-exit", PRINT_RESULT, "--", ...gate.command]);
   await killWorker(await statusOf(box, "k"));
   gate.open();
   expect(await hookedJob(box, "k")).toMatchObject({ status: "LOST", on_exit_code: 0 });
@@ -74,7 +74,7 @@ test("a hook reads the job as status prints it, however long that is", async () 
   expect(JSON.parse(read!)).toMatchObject({ status: "SUCCEEDED", command: ["true", long, long] });
 });
 
-test("a hook that reads nothing of a job that is longer than a pipe ends all the same", async () => {
+test("a hook that does not read a job longer than a pipe holds ends all the same", async () => {
   await using box = new Sandbox();
   const long = "x".repeat(120_000);
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", "exit 0", "--", "true", long]);
@@ -92,7 +92,7 @@ test("a hook runs in the job's directory, with its environment, bytes included",
   expect(words(await hookedJob(box, "k"))).toBe(`${place}\n1/2/k/1\n 61 ff 62\n`);
 });
 
-test("a hook of a job whose directory is gone runs in the root", async () => {
+test("a hook of a job whose directory is gone runs in the root directory", async () => {
   await using box = new Sandbox();
   mkdirSync(join(box.directory, "gone"));
   const start = ["start", "--sync", "--run-key", "k", "--on-exit", "pwd", "--cwd", "gone", "--"];
@@ -101,7 +101,7 @@ test("a hook of a job whose directory is gone runs in the root", async () => {
   expect(() => rmdirSync(join(box.directory, "gone"))).toThrow();
 });
 
-test("a hook that fails is recorded with its last words, and changes nothing else", async () => {
+test("a failed hook is recorded with its last output, and changes nothing else", async () => {
   await using box = new Sandbox();
   const hook = "echo first; echo 'no route to host' >&2; exit 7";
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "true"]);
@@ -113,16 +113,16 @@ test("a hook that fails is recorded with its last words, and changes nothing els
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: -9, on_exit_error: "ended by SIGKILL" });
 });
 
-test("a hook that truncates its own log is recorded with its last words all the same", async () => {
+test("a hook that truncates its own log is recorded with its last output all the same", async () => {
   await using box = new Sandbox();
-  // The log has bytes before the hook begins, as where it runs a second time.
+  // The log has bytes before the hook begins, as in a second run.
   const command = `printf '%0200d\\n' 0 > "$ORCHESJOB_HOME/logs/$ORCHESJOB_JOB_ID.hook"`;
   const hook = "echo much that was before; echo gone > /dev/stderr; exit 7";
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", hook, "--", "sh", "-c", command]);
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_error: "exit code 7: gone" });
 });
 
-test("who waits for a job is not kept by its hook, and the key is free", async () => {
+test("commands that wait for a job do not wait for its hook, and the key is free", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const hooked = ["--run-key", "k", "--on-exit", `echo ran; ${gate.wait}`, "--", "echo", "out"];
@@ -137,11 +137,12 @@ test("who waits for a job is not kept by its hook, and the key is free", async (
   const jobs = await box.json<HookedJob[]>(["status", "--run-key", "k", "--all"]);
   expect(jobs.map((job) => job.on_exit_finished_at)).toEqual([null, null, null]);
   for (const job of jobs) expect(await lineIn(job.on_exit_file!)).toBe("ran\n");
-  // What waiters sleep on is gone before a hook begins; they would look now and then all the same.
+  // Waiters sleep on the lock files, which are gone before a hook begins. Waiters also poll, so only this check
+  // notices if they are not.
   expect(readdirSync(join(box.home, "locks")).sort()).toEqual(jobs.map((job) => `${job.job_id}.hook`).sort());
 });
 
-test("a hook of a lost job that runs for long does not keep the key, and cancel does not end it", async () => {
+test("a long-running hook of a lost job does not hold the key, and cancel does not end it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const hook = `setsid sh -c '${gate.wait}' & echo $$ > hook.pid; ${gate.wait}`;
@@ -166,7 +167,7 @@ test("a hook of a lost job that runs for long does not keep the key, and cancel 
   await until("the hook is recorded", async () => (await rest())[1]?.on_exit_code === 0);
 });
 
-test("a job that a hook starts is a job like any other: what its dead worker leaves behind holds its key", async () => {
+test("a job started by a hook is a job like any other: what its dead worker leaves behind holds its key", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const chain = `${BINARY} start --run-key second -- sh -c '${gate.wait}'`;
@@ -178,7 +179,7 @@ test("a job that a hook starts is a job like any other: what its dead worker lea
   expect(await box.run(["start", "--run-key", "second", "--", "true"])).toMatchObject({ code: 4 });
 });
 
-test("a hook that starts its own key again does so", async () => {
+test("a hook can start its own key again", async () => {
   await using box = new Sandbox();
   const again = `test "$ORCHESJOB_ATTEMPT" = 3 || ${BINARY} rerun --run-key k`;
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", again, "--", "true"]);
@@ -186,7 +187,7 @@ test("a hook that starts its own key again does so", async () => {
   expect(await hookedJob(box, "k")).toMatchObject({ attempt_no: 3, on_exit: again, on_exit_code: 0 });
 });
 
-test("rerun repeats the hook of the job, or takes another", async () => {
+test("rerun repeats the job's hook, or takes another", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", "echo one", "--", "true"]);
   await box.json(["rerun", "--sync", "--run-key", "k"]);
@@ -208,7 +209,7 @@ test("a hook that hangs is ended with all its processes, and recorded", async ()
   await until("nothing is left", () => box.processes().length === 0);
 });
 
-test("clean keeps a job whose hook has not ended, and takes its files with it afterwards", async () => {
+test("clean keeps a job whose hook has not ended, and later deletes its files too", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--sync", "--run-key", "k", "--on-exit", gate.wait, "--", "true"]);
@@ -234,7 +235,7 @@ test("clean keeps a job whose hook has not ended, and takes its files with it af
   expect(stdout).toBe("");
 });
 
-test("a job without a hook says so", async () => {
+test("a job without a hook has null in the hook's fields", async () => {
   await using box = new Sandbox();
   await startWaiting(box, "k", new Gate(box)).then(() => box.json(["cancel", "--run-key", "k"]));
   expect(await finishedJob(box, "k")).toMatchObject({
@@ -249,7 +250,7 @@ test.each([
   [["--on-exit", "x".repeat(32_769)], "--on-exit has 32769 bytes"],
   [["--on-exit-timeout", "5m"], "--on-exit-timeout needs --on-exit"],
   [["--on-exit", "true", "--on-exit-timeout", "0"], "--on-exit-timeout must be a duration"],
-])("a hook that cannot be meant is refused: %p", async (options, message) => {
+])("a bad value of the hook options is refused: %p", async (options, message) => {
   await using box = new Sandbox();
   const refused = await box.run(["start", "--run-key", "k", ...options, "--", "true"]);
   expect(refused).toMatchObject({ code: 2, stdout: "" });

@@ -1,4 +1,4 @@
-/** A job that waits for itself would never end, and one that shows its own output would fill the disk. */
+/** Calls from within a job: waiting for itself would never end, and printing its own output would fill the disk. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
@@ -9,7 +9,7 @@ setDefaultTimeout(TIMEOUT_MS);
 const REFUSED =
   /^orchesjob: cannot (start "me" from within a job of "me"|\w+( for)? job \S+ of run key "me" from within it): /m;
 
-/** Runs a job of key `me` whose command is orchesjob itself; returns how that ended. */
+/** Runs a job of key `me` whose command is orchesjob itself; returns how the call ended. */
 async function callFromWithin(box: Sandbox, ...words: readonly string[]) {
   const job = await box.json(["start", "--run-key", "me", "--sync", "--", BINARY, ...words]);
   return {
@@ -19,7 +19,7 @@ async function callFromWithin(box: Sandbox, ...words: readonly string[]) {
   };
 }
 
-describe("a call from within a job of the key is refused", () => {
+describe("a call that waits for its own job is refused", () => {
   test.each([
     ["run", 125, ["run", "--run-key", "me", "--", "true"]],
     ["start", 4, ["start", "--run-key", "me", "--", "true"]],
@@ -40,7 +40,7 @@ describe("a call from within a job of the key is refused", () => {
   });
 });
 
-test("through several keys in a circle, too", async () => {
+test("a cycle of several keys is refused, too", async () => {
   await using box = new Sandbox();
   const inner = [BINARY, "run", "--run-key", "me", "--", "true"];
   const middle = [
@@ -65,7 +65,7 @@ test("through several keys in a circle, too", async () => {
   });
 });
 
-test("with a request id that stands for the job itself, too", async () => {
+test("a request id that stands for the job itself is refused, too", async () => {
   await using box = new Sandbox();
   const words = ["run", "--run-key", "me", "--request-id", "r", "--", "true"];
   const job = await box.json([
@@ -82,7 +82,7 @@ test("with a request id that stands for the job itself, too", async () => {
   expect(job.exit_code).toBe(125);
 });
 
-test("what does not wait for the job is not refused: status, logs, another key, cancel", async () => {
+test("calls that do not wait for the job are not refused: status, logs, another key, cancel", async () => {
   await using box = new Sandbox();
   for (const words of [
     ["status", "--run-key", "me"],
@@ -112,7 +112,7 @@ test("a job that prints its own log comes to an end", async () => {
   expect(readFileSync(job.stdout_file, "utf8")).toBe("first\nfirst\nfirst\nfirst\nlast\n");
 });
 
-test("a process that outlived its job may start the key anew", async () => {
+test("a process that outlived its job may start the key again", async () => {
   await using box = new Sandbox();
   const inherited = {
     ORCHESJOB_JOB_ID: (await box.json(["start", "--run-key", "me", "--sync", "--", "true"])).job_id,
@@ -132,7 +132,7 @@ test("a deep nest of keys stays within its bounds", async () => {
   expect(readFileSync(job.stdout_file, "utf8").trim().split(" ")).toEqual(ids.slice(0, 50));
 });
 
-test("who is in a job that was only started from there is told how to wait for it all the same", async () => {
+test("a wait for an outer job is refused, with a command that waits for it all the same", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const outer = await box.json(["start", "--run-key", "me", "--", ...gate.command]);

@@ -1,4 +1,6 @@
-/** ORCHESJOB_DEBUG=FILE: what launcher, worker, hook and copier say they do, and that it changes nothing of what they do. */
+/**
+ * ORCHESJOB_DEBUG=FILE: what launcher, worker, hook and copier write to it, and that it does not change what they do.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +13,7 @@ import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** What nobody may find in the file: as an argument, as a value of the environment, as a word of the hook. */
+/** A text that must not be in the file, used as an argument, as a value of the environment, and in the hook. */
 const SECRET = "s3cr3t-of-the-test";
 
 interface Line {
@@ -23,7 +25,7 @@ interface Line {
 
 const LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d (\d+) ([a-z]+) ([0-9a-f-]{36}|-) (\S.*)$/;
 
-/** The lines of the file. Each must be whole: nobody may have written into another's. */
+/** The lines of the file. Each must be whole: no process may have written into another's. */
 function readLines(file: string): Line[] {
   if (!existsSync(file)) return [];
   const text = readFileSync(file, "utf8");
@@ -38,7 +40,7 @@ function readLines(file: string): Line[] {
     });
 }
 
-/** The events of one role that match, in the order given; throws where one is missing. */
+/** Expects events of one role that match, in the order given; throws if one is missing. */
 function expectStory(lines: readonly Line[], role: string, story: readonly (string | RegExp)[]): void {
   const events = lines.filter((line) => line.role === role).map(({ event }) => event);
   let from = 0;
@@ -51,7 +53,7 @@ function expectStory(lines: readonly Line[], role: string, story: readonly (stri
   }
 }
 
-/** The lines once the process of this pid has said its last word. */
+/** The lines, once the process of this pid has written its last. */
 function endedLines(file: string, pid: number): Promise<Line[]> {
   return until(`the last line of ${pid}`, () => {
     const lines = readLines(file);
@@ -59,7 +61,7 @@ function endedLines(file: string, pid: number): Promise<Line[]> {
   });
 }
 
-test("the file tells the whole story of one job, from the launcher to the hook", async () => {
+test("the file has the whole story of one job, from the launcher to the hook", async () => {
   await using box = new Sandbox();
   const file = join(box.directory, "debug.log");
   const env = { ORCHESJOB_DEBUG: file, PASSWORD: SECRET };
@@ -112,7 +114,7 @@ test("the file tells the whole story of one job, from the launcher to the hook",
   expect(text).not.toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-/);
 });
 
-test("the reason of a failed launch is told without the command line", async () => {
+test("the reason of a failed launch is noted without the command line", async () => {
   await using box = new Sandbox();
   const file = join(box.directory, "debug.log");
   const env = { ORCHESJOB_DEBUG: file };
@@ -134,7 +136,7 @@ test("the reason of a failed launch is told without the command line", async () 
   expect(readFileSync(file, "utf8")).not.toContain(SECRET);
 });
 
-test("signals, a cancel and a timeout are told", async () => {
+test("signals, a cancel and a timeout are noted", async () => {
   await using box = new Sandbox();
   const file = join(box.directory, "debug.log");
   const env = { ORCHESJOB_DEBUG: file };
@@ -166,7 +168,7 @@ test("signals, a cancel and a timeout are told", async () => {
   ]);
 });
 
-test("a lost job, an overdue hook and output without a copier have lines of those who see to them", async () => {
+test("the processes that handle a lost job, an overdue hook and output without a copier note it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const file = join(box.directory, "debug.log");
@@ -201,33 +203,37 @@ test("a lost job, an overdue hook and output without a copier have lines of thos
   expectStory(lines, "copy", [/^copies the output of 1 of 1 jobs/, "all output is in the logs"]);
 });
 
-testWith(["strace"], "a worker that cannot record says why, once, and when it has", async () => {
-  await using box = new Sandbox();
-  await using gate = new Gate(box);
-  const file = join(box.directory, "debug.log");
-  const job = await startWaiting(box, "k", gate);
-  expect(readLines(file)).toEqual([]);
-  await using second = new Gate(box, "second");
-  const seen = await box.json(["start", "--run-key", "seen", "--", ...second.command], {
-    env: { ORCHESJOB_DEBUG: file },
-  });
-  const faults = await injectFaults(box, seen.worker_pid!, "pwrite64:error=ENOSPC");
-  second.open();
-  await until("it has tried several times", () => faults.count() >= 4);
-  await faults.heal();
-  expect(await finishedJob(box, "seen")).toMatchObject({ status: "SUCCEEDED" });
-  const lines = await endedLines(file, seen.worker_pid!);
-  expectStory(lines, "worker", [
-    "target ended with exit code 0",
-    /^cannot record: .*the disk is full.*; trying again$/,
-    /^\(repeated: \d+\)$/,
-    "recorded SUCCEEDED",
-  ]);
-  expect(lines.filter(({ event }) => event.startsWith("cannot record"))).toHaveLength(1);
-  expect(lines.some(({ jobId }) => jobId === job.job_id)).toBe(false);
-});
+testWith(
+  ["strace"],
+  "a worker that cannot record notes why, once, and later when it has recorded",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const file = join(box.directory, "debug.log");
+    const job = await startWaiting(box, "k", gate);
+    expect(readLines(file)).toEqual([]);
+    await using second = new Gate(box, "second");
+    const seen = await box.json(["start", "--run-key", "seen", "--", ...second.command], {
+      env: { ORCHESJOB_DEBUG: file },
+    });
+    const faults = await injectFaults(box, seen.worker_pid!, "pwrite64:error=ENOSPC");
+    second.open();
+    await until("it has tried several times", () => faults.count() >= 4);
+    await faults.heal();
+    expect(await finishedJob(box, "seen")).toMatchObject({ status: "SUCCEEDED" });
+    const lines = await endedLines(file, seen.worker_pid!);
+    expectStory(lines, "worker", [
+      "target ended with exit code 0",
+      /^cannot record: .*the disk is full.*; trying again$/,
+      /^\(repeated: \d+\)$/,
+      "recorded SUCCEEDED",
+    ]);
+    expect(lines.filter(({ event }) => event.startsWith("cannot record"))).toHaveLength(1);
+    expect(lines.some(({ jobId }) => jobId === job.job_id)).toBe(false);
+  },
+);
 
-testWith(["strace"], "an exception that nobody catches is told", async () => {
+testWith(["strace"], "an uncaught exception is noted", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const file = join(box.directory, "debug.log");
@@ -241,7 +247,7 @@ testWith(["strace"], "an exception that nobody catches is told", async () => {
     return all.some(({ event }) => event.startsWith("uncaught")) && all;
   });
   expectStory(lines, "worker", [/^uncaught exception: SystemError: cannot wait for our children: .+ at .+/]);
-  // It goes on, and looks again when the next child ends.
+  // The worker continues, and looks again when the next child ends.
   await faults.heal();
   process.kill(job.worker_pid!, "SIGCHLD");
   expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED" });
@@ -261,7 +267,7 @@ test("many processes share one file, and none writes into another's line", async
   }
 });
 
-test("a file that cannot be used is told once by the launcher, and changes nothing", async () => {
+test("the launcher reports a file that cannot be used once, and everything else stays the same", async () => {
   await using box = new Sandbox();
   const fifo = join(box.directory, "fifo");
   await box.execute(["mkfifo", fifo]);
@@ -290,7 +296,7 @@ testWith(["bash"], "a name that is not UTF-8 is not used, and reaches the comman
   expect(result.stderr).toBe("orchesjob: ORCHESJOB_DEBUG is not valid UTF-8; use a path that is\n");
 });
 
-test("the name may be relative, of the launcher's directory; a reader may be at the other end of a FIFO", async () => {
+test("the name may be relative to the launcher's directory; a reader may be at the other end of a FIFO", async () => {
   await using box = new Sandbox();
   const place = join(box.directory, "place");
   mkdirSync(place);
@@ -312,7 +318,7 @@ test("the name may be relative, of the launcher's directory; a reader may be at 
   expect((await box.finished(reader)).stdout).toMatch(/ worker \S+ recorded SUCCEEDED\n/);
 });
 
-test("a command finds the variable only where its caller has set it, and nothing else of ours", async () => {
+test("a command and its hook have the variable only if the caller has set it, unchanged", async () => {
   await using box = new Sandbox();
   const file = join(box.directory, "debug.log");
   const ours = (text: string) =>
@@ -331,7 +337,7 @@ test("a command finds the variable only where its caller has set it, and nothing
   }
 });
 
-test("without the variable nothing is written, and no word of it is in the worker's command line", async () => {
+test("without the variable nothing is written, and the worker's command line does not mention it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);

@@ -1,4 +1,7 @@
-/** `run` as the first process of a container is the command: the container's stop is meant for that, and everything ends with it. */
+/**
+ * `run` as the first process of a container stands for the command: the container's stop reaches the command, and
+ * everything ends with it.
+ */
 import { describe, expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -11,12 +14,15 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"];
 
-/** Runs `run` as the first process of a container, and returns when its command has said so; `stop` does as `docker stop`. */
+/**
+ * Runs `run` as the first process of a container, and returns once its command is ready; `stop` does what `docker
+ * stop` does.
+ */
 function startAsFirst(box: Sandbox, script: string, ...options: readonly string[]) {
   return startIn(box, [BINARY, "run", "--run-key", "k", ...options], script);
 }
 
-/** The same with other words for the container. */
+/** The same with other words to run in the container. */
 async function startIn(box: Sandbox, words: readonly string[], script: string) {
   const ready = join(box.directory, "ready");
   const outside = box.spawn([...CONTAINER, ...words, "--", "sh", "-c", `touch ${ready}; ${script}`]);
@@ -29,7 +35,7 @@ async function startIn(box: Sandbox, words: readonly string[], script: string) {
 }
 
 describe("a container's stop", () => {
-  testWith(["unshare"], "is heard by the command, and ends it: 143, FAILED with the signal", async () => {
+  testWith(["unshare"], "reaches the command, and ends it: 143, FAILED with the signal", async () => {
     await using box = new Sandbox();
     const container = await startAsFirst(box, "while :; do read -r line < /dev/zero || sleep 0.01; done");
     container.stop();
@@ -40,7 +46,7 @@ describe("a container's stop", () => {
     });
   });
 
-  testWith(["unshare"], "leaves the command its last words and its own exit code", async () => {
+  testWith(["unshare"], "lets the command finish, with its own exit code", async () => {
     await using box = new Sandbox();
     const script = "trap 'echo tidied; exit 7' TERM INT; while :; do sleep 0.01; done";
     const container = await startAsFirst(box, script);
@@ -50,7 +56,7 @@ describe("a container's stop", () => {
   });
 });
 
-testWith(["unshare"], "the hook runs before the container ends", async () => {
+testWith(["unshare"], "lets the hook run before the container ends", async () => {
   await using box = new Sandbox();
   const hook = join(box.directory, "hook");
   const container = await startAsFirst(
@@ -64,7 +70,7 @@ testWith(["unshare"], "the hook runs before the container ends", async () => {
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ on_exit_code: 0 });
 });
 
-testWith(["unshare"], "a job of another container that it watches goes on", async () => {
+testWith(["unshare"], "leaves a job of another container alone that run only watches", async () => {
   await using box = new Sandbox();
   const gate = join(box.directory, "gate");
   await box.execute(["mkfifo", gate]);
@@ -94,7 +100,7 @@ describe("a container's stop reaches the command also", () => {
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "FAILED", exit_code: 7 });
   });
 
-  testWith(["unshare"], "by way of start --sync, which answers when it has ended", async () => {
+  testWith(["unshare"], "through start --sync, which answers when the command has ended", async () => {
     await using box = new Sandbox();
     const words = [BINARY, "start", "--run-key", "k", "--sync", "--exit-status"];
     const container = await startIn(box, words, TIDY);
@@ -111,7 +117,7 @@ testWith(
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
-    // Its parent is gone before the signal comes, and the container goes on.
+    // Its parent is gone before the signal comes, and the container continues.
     const script = `
     sh -c '"$0" run --run-key k -- sh -c "$1" 2>left & echo $! >adopted' "$0" "${gate.wait}"
     until "$0" status --run-key k 2>&1 | grep -q RUNNING; do sleep 0.02; done
@@ -133,8 +139,8 @@ testWith(["unshare"], "start as the first process warns that its job ends with t
   await until("it is lost", async () => (await box.json(["status", "--run-key", "k"])).status === "LOST");
 });
 
-describe("who is a container's command, and leaves a job in there that somebody else has started, says that it ends as well:", () => {
-  /** A shell starts the job, and becomes what leaves it: the first process. */
+describe("a container's first process that leaves a job in there says that the job ends as well:", () => {
+  /** A shell starts the job, then becomes the command that leaves it: the first process. */
   async function leaving(box: Sandbox, ...words: readonly string[]) {
     const script = `"$0" start --run-key k -- sleep 600 >${box.directory}/answer && exec "$0" "$@"`;
     const outside = box.spawn([...CONTAINER, "sh", "-c", script, BINARY, ...words]);

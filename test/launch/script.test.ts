@@ -6,8 +6,11 @@ import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** `tools/bare` in the working directory; `tools` is in PATH behind a directory with a namesake that is no executable. */
-function furnish(box: Sandbox): { readonly PATH: string } {
+/**
+ * Makes `tools/bare` in the working directory; in PATH, `tools` comes after a directory with a file of the same name
+ * that is not executable.
+ */
+function makeTools(box: Sandbox): { readonly PATH: string } {
   for (const name of ["tools", "first"]) mkdirSync(join(box.directory, name));
   const script = `for word; do echo "$word"; done\necho "in $PWD by $0"\nexit 3\n`;
   writeFileSync(join(box.directory, "tools/bare"), script, { mode: 0o755 });
@@ -17,15 +20,15 @@ function furnish(box: Sandbox): { readonly PATH: string } {
 
 test.each([
   [
-    "by its path",
+    "by an absolute path",
     (box: Sandbox) => join(box.directory, "tools/bare"),
     (box: Sandbox) => join(box.directory, "tools/bare"),
   ],
   ["by a relative path", () => "tools/bare", () => "tools/bare"],
   ["by PATH", () => "bare", () => "tools/bare"],
-] as const)("%s", async (_, file, name) => {
+] as const)("a script without #! runs %s", async (_, file, name) => {
   await using box = new Sandbox();
-  const env = furnish(box);
+  const env = makeTools(box);
   const command = [file(box), "two words", "-x", ""];
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", ...command], { env });
   expect(job).toMatchObject({ status: "FAILED", exit_code: 3, error: null, command });
@@ -34,7 +37,7 @@ test.each([
   );
 });
 
-test("an empty one does nothing, and succeeds", async () => {
+test("an empty script does nothing, and succeeds", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "empty"), "", { mode: 0o755 });
   expect(await box.json(["start", "--run-key", "k", "--sync", "--", "./empty"])).toMatchObject({
@@ -43,7 +46,7 @@ test("an empty one does nothing, and succeeds", async () => {
   });
 });
 
-test("what has a NUL byte in its first line is no script", async () => {
+test("a file with a NUL byte in its first line is not a script", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "garbage"), "echo \0 executed\n", { mode: 0o755 });
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "./garbage"]);

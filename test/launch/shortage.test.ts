@@ -1,4 +1,4 @@
-/** What fails for want of something is said to fail for that, and the command is not blamed. */
+/** A failure for lack of a resource names that resource, and does not blame the command. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { closeSync, copyFileSync, openSync } from "node:fs";
@@ -19,11 +19,11 @@ const SHORTAGES = [
 ] as const;
 
 for (const [what, inject, reason] of SHORTAGES) {
-  const name = `a job that could not be launched for want of ${what} is FAILED, and its code is not that of a bad program`;
+  const name = `a job that could not be launched for lack of ${what} is FAILED, and its code is not that of a bad program`;
   testWith(["strace"], name, async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
-    // Nobody can claim while somebody else writes, and so the worker waits, and can be tampered with.
+    // While the database is locked the launcher cannot claim, so the worker waits, and faults can be injected.
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run("begin immediate");
     const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
@@ -45,14 +45,14 @@ for (const [what, inject, reason] of SHORTAGES) {
   });
 }
 
-test("a program that is still being written", async () => {
+test("a program that is still being written fails to start, and the error says why", async () => {
   await using box = new Sandbox();
   const program = join(box.directory, "program");
   copyFileSync("/bin/true", program);
   const fd = openSync(program, "r+");
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", program]);
   closeSync(fd);
-  // Linux 6.11 alone lets it be executed all the same.
+  // Linux 6.11 alone executes it all the same.
   if (job.status === "FAILED")
     expect(job).toMatchObject({
       failure: "not_launched",
@@ -64,7 +64,7 @@ test("a program that is still being written", async () => {
 testWith(["strace"], "a start that cannot make its worker says why, and accepts nothing", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
-  // Threads of the runtime are made by other calls.
+  // The runtime makes its threads through other calls.
   const tracing = ["-qq", "-o", "/dev/null", "-e", "trace=vfork", "-e", "inject=vfork:error=EAGAIN"];
   const result = await box.execute(["strace", ...tracing, BINARY, "run", "--run-key", "k", "--", "true"]);
   expect(result).toMatchObject({ code: 125, stdout: "" });

@@ -1,4 +1,7 @@
-/** What of the caller's environment steers Bun reaches the command as it is, and never the runtime of the worker. */
+/**
+ * Variables in the caller's environment that control Bun reach the command as they are, and never the worker's
+ * runtime.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +20,7 @@ const STEERING = {
   BUN_GC_TIMER_DISABLE: "0",
   mimalloc_verbose: "0",
   MIMALLOC_PURGE_DELAY: "-1",
-  // SIGUSR2, which the engine would take for its own.
+  // SIGUSR2, which the engine would use for itself.
   JSC_SIGNAL_FOR_GC: "12",
 };
 
@@ -25,7 +28,7 @@ function entriesOf(path: string): string[] {
   return readFileSync(path, "latin1").split("\0").slice(0, -1);
 }
 
-test("a worker outlives its launcher whatever the launcher's runtime was told", async () => {
+test("a worker outlives its launcher whatever variables the launcher's runtime reads", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await box.json(["start", "--run-key", "k", "--", ...gate.command], { env: STEERING });
@@ -35,7 +38,7 @@ test("a worker outlives its launcher whatever the launcher's runtime was told", 
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
 });
 
-test("a debugger's address, which only one process can have, does not cost the job", async () => {
+test("a debugger's address, which only one process can use, does not harm the job", async () => {
   await using box = new Sandbox();
   const env = { BUN_INSPECT: `ws+unix://${join(box.directory, "debugger")}` };
   expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"], { env })).toMatchObject({
@@ -63,7 +66,7 @@ test.each([
   expect(got.slice(given.length).filter((entry) => !entry.startsWith("ORCHESJOB_"))).toEqual([]);
 });
 
-test("--env replaces such a variable in its place, and PATH is the one that the command is looked up by", async () => {
+test("--env replaces such a variable in its place, and its PATH is used to find the command", async () => {
   await using box = new Sandbox();
   const script = '"$0" start --run-key k --env BUN_X=new --env PATH=/bin --sync -- cat /proc/self/environ';
   const started = await shell(
@@ -77,7 +80,7 @@ test("--env replaces such a variable in its place, and PATH is the one that the 
   expect(entries.slice(1, 4)).toEqual(["BUN_X=new", "PATH=/bin", "A=1"]);
 });
 
-test("a hook has them as well, also one that another command runs", async () => {
+test("a hook gets these variables as well, also one that another command runs", async () => {
   await using box = new Sandbox();
   const hook = (name: string) =>
     `cat /proc/self/environ >${box.directory}/part; mv ${box.directory}/part ${box.directory}/${name}`;

@@ -1,4 +1,7 @@
-/** No gap in the hand-over: wherever launcher or worker end, there is nothing, a running job, or LOST start_interrupted. */
+/**
+ * No gap in the hand-over: wherever launcher or worker end, there is no job, a running job, or a job that is LOST
+ * with start_interrupted.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -46,10 +49,10 @@ test("a prepared worker waits until its job is accepted, however long that takes
   expect(readFileSync(marker(box), "utf8")).toBe("x\n");
 });
 
-test("a job whose launcher is gone as soon as it was accepted is not LOST, and runs", async () => {
+test("a job whose launcher is gone right after it was accepted is not LOST, and runs", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", command(box));
-  // The launcher is gone; the stopped worker is all that the job has, and it is not LOST.
+  // The launcher is gone; the job has only the stopped worker, and is not LOST.
   expect(await statusOf(box, "k")).toMatchObject({ status: "STARTING", pid: worker, target_pid: null });
   expect(await box.json(["start", "--run-key", "k", "--start-timeout", "0", "--", "true"])).toMatchObject({
     existing: true,
@@ -75,7 +78,7 @@ test("when launcher and worker are gone before the command ran, the job is LOST 
 
 testWith(
   ["strace"],
-  "a job that began to run after it was looked at, and was lost then, is not told as interrupted",
+  "a job that starts running between a look-up's two checks and then loses its worker is not reported as interrupted",
   async () => {
     await using box = new Sandbox();
     const { job, worker } = await startBeforeRun(box, "k", [
@@ -83,7 +86,7 @@ testWith(
       "-c",
       `echo x >> ${marker(box)}; sleep 1000`,
     ]);
-    // Stopped between the look at the row, which is STARTING, and the look at the lock.
+    // Stops status between reading the row, which is STARTING, and testing the lock.
     const lock = join(box.home, "locks", job.job_id);
     const trace = join(box.directory, "trace");
     const stopping = ["-P", lock, "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP:when=1"];
@@ -122,7 +125,7 @@ test("a worker that wakes late and finds its job lost runs nothing", async () =>
     box,
     `update job_records set status = 'LOST', finished_at = 1, lost_reason = 'unknown' where job_id = '${job.job_id}'`,
   );
-  // The sleeper keeps nobody from running.
+  // The sleeping worker keeps no other job from running.
   await expectRunsAgain(box, 2);
   process.kill(worker, "SIGCONT");
   await until("the worker ends", () => !isAlive(worker));
@@ -149,7 +152,7 @@ test("a launch that cannot be recorded does not launch", async () => {
   await expectRunsAgain(box, 2);
 });
 
-test("a start that was overtaken by a whole other job runs once, in its caller's directory", async () => {
+test("a start that is overtaken by a whole other job runs once, in its caller's directory", async () => {
   await using box = new Sandbox();
   const { launcher, worker, release } = await startBeforeClaim(box, "k", ["sh", "-c", "pwd; echo x >> ran"]);
   await stop(launcher.pid);

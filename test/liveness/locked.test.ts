@@ -1,4 +1,7 @@
-/** A database that another program keeps locked is exit 5 after at least ten seconds, for every command, without a trace. */
+/**
+ * If another program keeps the database locked, every command exits 5 after at least ten seconds and leaves nothing
+ * behind.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
@@ -26,7 +29,7 @@ test.concurrent(
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
     const database = new Database(join(box.home, "orchesjob.db"));
-    // Locks out readers, too; it can be had when the worker has let go of its files.
+    // Locks out readers too; SQLite grants it once the worker has closed its files.
     database.run("pragma locking_mode = exclusive");
     await until("the database is ours", () => succeeds(() => database.run("begin exclusive")));
     const marker = join(box.directory, "ran");

@@ -1,4 +1,6 @@
-/** Workers in other PID namespaces (containers that share the state directory), and where nobody reaps the dead. */
+/**
+ * Workers in other PID namespaces (containers that share the state directory), and dead processes that nobody reaps.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -44,7 +46,7 @@ testWith(
     expect(JSON.parse(seen.stdout)).toMatchObject({ status: "RUNNING", worker_pid: job.worker_pid });
     const again = await box.execute([...inside, "start", "--run-key", "k", "--", "true"]);
     expect(JSON.parse(again.stdout)).toMatchObject({ existing: true, job_id: job.job_id });
-    // Even without the lock: what cannot be seen is not gone.
+    // Even without the lock: a process that cannot be seen is not proven gone.
     rmSync(join(box.home, "locks", job.job_id));
     const unseen = await box.execute([...inside, "status", "--run-key", "k"]);
     expect(JSON.parse(unseen.stdout).status).toBe("RUNNING");
@@ -55,7 +57,7 @@ testWith(
 
 testWith(
   ["root", "unshare"],
-  "a job of one container is told truly in another one, which sees nothing of its processes",
+  "one container gets true answers about a job of another, although it sees none of its processes",
   async () => {
     await using box = new Sandbox();
     const gate = new Gate(box);
@@ -84,14 +86,14 @@ testWith(
 
 testWith(
   ["root", "unshare"],
-  "a killed worker that nobody reaps is gone: its job is LOST, with and without its lock file",
+  "a killed worker that nobody reaps counts as gone: its job is LOST, with and without its lock file",
   async () => {
     for (const deleteLock of [false, true]) {
       await using box = new Sandbox();
       const gate = new Gate(box);
       // The first process of this container is sleep, which never reaps.
       const container = await startContainer(box, ["sh", "-c", gate.wait], "exec sleep 1000");
-      // As long as it is the shell that waits for `mv` it does reap.
+      // Until then it is the shell that waits for `mv`, which does reap.
       await until("the first process is sleep", () => readProc(container.init, "comm") === "sleep\n");
       const worker = await until("the worker", () => seenFromHere(box, container.job.worker_pid!));
       const target = await until("the target", () => seenFromHere(box, container.job.target_pid!));
@@ -115,11 +117,11 @@ testWith(
 
 testWith(
   ["root", "unshare"],
-  "a worker's number that the kernel itself gave to another process proves nothing",
+  "if the kernel reuses a worker's pid for another process, that process does not count as the worker",
   async () => {
     await using box = new Sandbox();
     const gate = new Gate(box);
-    // The first process of this container reaps, so that the numbers of the dead become free.
+    // The first process of this container reaps, so that the pids of the dead become free.
     const container = await startContainer(box, ["sh", "-c", gate.wait], "sleep 1000 & wait");
     const { job } = container;
     const [worker, target] = [job.worker_pid!, job.target_pid!];
@@ -133,7 +135,7 @@ testWith(
     await box.execute([...enter(container.init), "sh", "-c", script], {
       env: { ORCHESJOB_JOB_ID: undefined },
     });
-    // Who is just being executed has no environment by which we know it.
+    // A process in the middle of execve(2) has no environment to recognize it by.
     await until("another has the worker's number", () => seenFromHere(box, worker));
     await until("another has the target's number", () => seenFromHere(box, target));
     expect(await container.run(["status", "--run-key", "k"])).toMatchObject({

@@ -1,4 +1,7 @@
-/** A file system without locks is refused with a clear error: without the witness of life nothing may run. */
+/**
+ * A file system without locks is refused with a clear error: orchesjob runs nothing if it cannot prove that a worker
+ * lives.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -7,14 +10,14 @@ import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Words in front of a command whose calls are to fail, as strace's option `inject` has them. */
+/** Words in front of a command that make its calls fail, as strace's option `inject` has them. */
 function failing(calls: string, error: string): readonly string[] {
   return ["strace", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:error=${error}`];
 }
 
 const MISSING = [
   ["locks", failing("flock", "ENOLCK")],
-  ["locks, said in other words", failing("flock", "EOPNOTSUPP")],
+  ["locks (EOPNOTSUPP)", failing("flock", "EOPNOTSUPP")],
   ["FIFOs", failing("?mknod,mknodat", "EPERM")],
 ] as const;
 
@@ -33,7 +36,7 @@ for (const [what, strace] of MISSING) {
     expect((await box.run(["status", "--run-key", "k"])).code).toBe(3);
     await until("no worker is left", () => box.processes().length === 0);
     expect(existsSync(marker)).toBe(false);
-    // Where it works again the key is free.
+    // When locks work again the key is free.
     expect((await box.json(start)).status).toBe("SUCCEEDED");
   });
 }
@@ -41,7 +44,7 @@ for (const [what, strace] of MISSING) {
 for (const error of ["ENOLCK", "EOPNOTSUPP"]) {
   testWith(
     ["strace"],
-    `a job whose liveness cannot be asked for (${error}) is an error, never LOST`,
+    `a job whose liveness cannot be tested (${error}) is an error, never LOST`,
     async () => {
       await using box = new Sandbox();
       await box.json(["start", "--run-key", "k", "--", "sleep", "1000"]);

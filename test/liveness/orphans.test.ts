@@ -1,4 +1,7 @@
-/** LOST does not mean free (law 6): while a process of a LOST job lives its key is refused, and then runs by itself. */
+/**
+ * LOST does not mean free: while a process of a LOST job lives its key is refused, and then runs without further
+ * action.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +15,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const start = (box: Sandbox) => box.run(["start", "--run-key", "k", "--sync", "--", "true"]);
 
-/** Refused with exit 4, no new job, nothing killed; free again when the orphans have ended. */
+/** The key is refused with exit 4, no job is added, nothing is killed; the key is free when the orphans have ended. */
 async function expectGuarded(box: Sandbox, orphans: readonly number[], end: () => unknown): Promise<void> {
   const lost = await statusOf(box, "k");
   expect(lost).toMatchObject({ status: "LOST", lost_reason: "worker_killed" });
@@ -64,8 +67,8 @@ async function expectGuardedOnce(box: Sandbox, pid: number): Promise<void> {
   expect(refused.stderr).toContain(String(pid));
 }
 
-/** Ways for a process to leave its job, as shell scripts. $ME is the descendant that is to be found: it waits at $GATE. */
-const WAYS_OUT: Readonly<Record<string, string>> = {
+/** Ways for a process to leave its job, as shell scripts. $ME is the descendant to be found: it waits at $GATE. */
+const ESCAPES: Readonly<Record<string, string>> = {
   "a descendant in a session of its own": "setsid $ME &",
   "a daemon (double fork, session of its own, root directory)": `(setsid sh -c "cd /; $ME & exit" &)`,
   "a descendant with another name": `setsid bash -c "exec -a kworker/0 $ME" &`,
@@ -76,7 +79,7 @@ const WAYS_OUT: Readonly<Record<string, string>> = {
   "a descendant with a cleared environment that closed its output": `env -i sh -c "exec > /dev/null 2>&1; exec $ME" &`,
 };
 
-for (const [name, script] of Object.entries(WAYS_OUT)) {
+for (const [name, script] of Object.entries(ESCAPES)) {
   test(`${name} is found`, async () => {
     await using box = new Sandbox();
     const leader = new Gate(box, "leader");
@@ -113,7 +116,7 @@ test("a descendant that shed name, session, environment and output is found by i
 
 testWith(
   ["python3"],
-  "a command whose first thread has ended and whose others go on is no zombie",
+  "a command whose first thread has ended and whose others continue is not a zombie",
   async () => {
     await using box = new Sandbox();
     const gate = new Gate(box);
@@ -132,14 +135,14 @@ testWith(
   },
 );
 
-test("who only reads a lost job's output is no orphan", async () => {
+test("a process that only reads a lost job's output is no orphan", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   const reader = box.spawn(["tail", "-f", job.stdout_file]);
   await until("the reader reads", () => openFiles(reader.pid).includes(job.stdout_file));
   await killWorker(job);
-  // Not while another process is one, and not alone.
+  // It is none beside a real orphan, and none alone.
   await expectGuarded(box, [job.target_pid!], () => gate.open());
   reader.kill();
   await box.finished(reader);
@@ -158,7 +161,7 @@ test("a job that was started from within a job is no orphan of the outer one", a
     return answer?.target_pid ? answer : undefined;
   });
   await killWorker(outer);
-  // The inner start belongs to the outer job, the inner worker and command do not.
+  // The inner start belongs to the outer job; the inner worker and command do not.
   expect((await statusOf(box, "k")).orphan_pids).toEqual([outer.target_pid!]);
   await killAndWait(outer.target_pid!);
   expect((await statusOf(box, "k")).orphan_pids).toEqual([]);
@@ -168,7 +171,7 @@ test("a job that was started from within a job is no orphan of the outer one", a
   await until("its end", async () => (await statusOf(box, "inner")).status === "SUCCEEDED");
 });
 
-test("a command that was launched but not yet noted in the database is found", async () => {
+test("a command that was launched but not yet recorded in the database is found", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -197,7 +200,7 @@ testWith(
 
 testWith(
   ["root", "unshare", "machine"],
-  "a clean in a container keeps a LOST job from outside, whose command may run without its output",
+  "a clean in a container keeps a LOST job from outside whose command may run with its output elsewhere",
   async () => {
     await using box = new Sandbox();
     const gate = new Gate(box);

@@ -1,4 +1,4 @@
-/** A known result is never lost while its worker lives (law 4): it is recorded late, but true, with its true time. */
+/** A result is never lost while the worker lives: it may be recorded late, but it is true and has the true time. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "bun";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,10 +13,10 @@ import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** The rest of a command's script: notes the time, and ends with 7. */
+/** The rest of a command's script: writes the time to a file, and exits 7. */
 const NOTE_END = "date +%s%N > ended; exit 7";
 
-/** The result is there, and true: it ended when the command ended, and not when the trouble was over (`healed`). */
+/** Expects the true result, with the time when the command ended, not when the trouble was over (`healed`). */
 async function expectTrueResult(box: Sandbox, healed: number): Promise<void> {
   const done: JobAnswer = await until("the result", async () => {
     const answer = await statusOf(box, "k");
@@ -97,7 +97,7 @@ testWith(
     const job = await startWaiting(box, "k", gate, NOTE_END);
     const backup = openDatabase(box);
     backup.run("begin exclusive");
-    // Nothing is made to fail here, it is only counted how often the worker asks for the lock.
+    // Nothing fails here; strace only counts how often the worker asks for the lock.
     const requests = await injectFaults(box, job.worker_pid!, "fcntl:delay_enter=1");
     gate.open();
     await until("attempts were given up and made again", () => requests.count() > 40);
@@ -111,10 +111,11 @@ testWith(
   },
 );
 
-test("a command that ends before it was noted, while the database is locked, is told truthfully", async () => {
+test("a command that ends before it is recorded, while the database is locked, gets its true result", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", ["sh", "-c", `echo $$ > pid; ${NOTE_END}`]);
-  // The claim must succeed and the note must not: the database is locked as soon as the job is RUNNING.
+  // The claim must succeed and the record of the command must not: the database is locked as soon as the job is
+  // RUNNING.
   const database = openDatabase(box);
   process.kill(worker, "SIGCONT");
   await until("the job runs and the database is ours", () => {
@@ -127,7 +128,7 @@ test("a command that ends before it was noted, while the database is locked, is 
   await until("the command has ended", () => existsSync(join(box.directory, "ended")));
   const pid = Number(readFileSync(join(box.directory, "pid"), "utf8"));
   await until("the worker has noticed", () => stateOf(pid) === undefined);
-  // RUNNING, or else the worker's note had won the race for the database.
+  // FAILED only if the worker's record won the race for the database.
   expect(["RUNNING", "FAILED"]).toContain((await statusOf(box, "k")).status);
   const healed = Date.now() + 1;
   database.run("rollback");

@@ -1,4 +1,4 @@
-/** A signalled worker tells the truth: the signal goes to its command's whole group, whose own outcome is recorded. */
+/** A signalled worker passes the signal to its command's whole group, and records how the command itself ended. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -22,9 +22,9 @@ for (const [signal, number] of [
   ["SIGINT", 2],
   ["SIGHUP", 1],
 ] as const) {
-  test(`${signal} to the worker ends the whole group of its command, and is told`, async () => {
+  test(`${signal} to the worker ends the whole group of its command, and is recorded`, async () => {
     await using box = new Sandbox();
-    // A program of the group ignores what it was not asked to by its shell; here all are at their default.
+    // A shell may start its children with signals ignored; here all have their defaults.
     const job = await box.json(["start", "--run-key", "k", "--", "perl", "-e", "fork; sleep 1000"]);
     const group = await until("both run", () => {
       const found = box.processes().filter((pid) => readProc(pid, "comm") === "perl\n");
@@ -52,7 +52,7 @@ test("a command that handles SIGTERM and exits with 0 has succeeded", async () =
   expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("saved\n");
 });
 
-test("a signal that came before the worker could hear reaches the command all the same", async () => {
+test("a signal that arrives before the worker has its handlers reaches the command all the same", async () => {
   await using box = new Sandbox();
   const { worker } = await startBeforeRun(box, "k", ["sleep", "1000"]);
   process.kill(worker, "SIGTERM");
@@ -62,7 +62,7 @@ test("a signal that came before the worker could hear reaches the command all th
 
 testWith(
   ["strace"],
-  "a signal that came while the worker could not begin reaches the command all the same",
+  "a signal that arrives while the worker cannot begin reaches the command all the same",
   async () => {
     await using box = new Sandbox();
     const { worker } = await startBeforeRun(box, "k", ["sleep", "1000"]);
@@ -73,7 +73,7 @@ testWith(
       openFiles(worker).some((path) => path.endsWith("orchesjob.db-wal")),
     );
     process.kill(worker, "SIGTERM");
-    // It has tried again and again since: it has heard the signal.
+    // It has tried again and again since, so it has received the signal.
     const requests = await injectFaults(box, worker, "fcntl:delay_enter=1");
     await until("attempts were given up and made again", () => requests.count() > 40);
     await requests.heal();
@@ -83,7 +83,7 @@ testWith(
   },
 );
 
-test("a command killed by its own hand is told with its signal", async () => {
+test("a command that kills itself is recorded with its signal", async () => {
   await using box = new Sandbox();
   expect(
     await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "kill -SEGV $$"]),

@@ -1,4 +1,7 @@
-/** A job is active exactly as long as its worker lives (law 5): killed, stopped, its lock file deleted, its number reused. */
+/**
+ * A job is active exactly as long as its worker lives, tested with workers killed or stopped, lock files deleted and
+ * pids reused.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -52,7 +55,7 @@ test("start --sync answers LOST when the worker is killed meanwhile", async () =
   gate.open();
 });
 
-test("a stopped worker is never LOST, and tells the result when it goes on", async () => {
+test("a stopped worker's job is never LOST, and gets its result when the worker continues", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate, "exit 4");
@@ -80,7 +83,7 @@ test("without its lock file a job is RUNNING while its worker lives, and LOST wh
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", lost_reason: "worker_killed" });
 });
 
-test("a job without its lock file still tells its result to who waits for it", async () => {
+test("a wait for a job without its lock file still gets its result", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate, "exit 6");
@@ -92,12 +95,12 @@ test("a job without its lock file still tells its result to who waits for it", a
   expect(JSON.parse(stdout)).toMatchObject({ job_id: job.job_id, status: "FAILED", exit_code: 6 });
 });
 
-test("a number that was reused is nobody: another process with the worker's or the target's pid proves nothing", async () => {
+test("a reused pid proves nothing: another process with the worker's or the target's pid does not count", async () => {
   await using box = new Sandbox();
   const job = await startWaiting(box, "k", new Gate(box));
   await killWorker(job);
   await killAndWait(job.target_pid!);
-  // Another process has the numbers now; the start times stay those of the dead.
+  // Another process has the pids now; the start times stay those of the dead.
   rmSync(lockFile(box, job.job_id));
   edit(box, `update job_records set worker_pid = ${process.pid}, target_pid = ${process.pid}`);
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", orphan_pids: [] });
@@ -106,12 +109,12 @@ test("a number that was reused is nobody: another process with the worker's or t
   });
 });
 
-test("a process with the same number and the same start tick from before a reboot is nobody", async () => {
+test("a process with the same pid and start tick as one from before a reboot does not count", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await killWorker(job);
-  // The target lives, with the very number and start tick of the row, but the row is of another boot.
+  // The target lives, with the very pid and start tick of the row, but the row is of another boot.
   rmSync(lockFile(box, job.job_id));
   edit(box, "update job_records set boot_id = '00000000-0000-4000-8000-000000000000'");
   expect(await statusOf(box, "k")).toMatchObject({ status: "LOST", lost_reason: "reboot", orphan_pids: [] });
@@ -121,7 +124,7 @@ test("a process with the same number and the same start tick from before a reboo
   gate.open();
 });
 
-test("a free lock is proof, whatever the row says of boot and numbers", async () => {
+test("a free lock proves that the worker is gone, whatever the row says about boot and pids", async () => {
   await using box = new Sandbox();
   const job = await startWaiting(box, "k", new Gate(box));
   await killWorker(job);
@@ -130,7 +133,7 @@ test("a free lock is proof, whatever the row says of boot and numbers", async ()
   expect((await statusOf(box, "k")).status).toBe("LOST");
 });
 
-test("a worker that has come to rest, after a second, still hears, records and cancels", async () => {
+test("an idle worker, after a second, still handles signals, records and cancels", async () => {
   await using box = new Sandbox();
   const ready = join(box.directory, "ready");
   const long = box.json(["start", "--run-key", "ends", "--sync", "--", "sh", "-c", "sleep 1.4; exit 7"]);

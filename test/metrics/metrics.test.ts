@@ -1,4 +1,4 @@
-/** `metrics`: the figures are true, Prometheus understands them, and their number is bounded. */
+/** `metrics`: the values are true, Prometheus can parse them, and their number is bounded. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
@@ -27,7 +27,7 @@ async function scrape(box: Sandbox, ...words: readonly string[]): Promise<Exposi
   return parseExposition(stdout);
 }
 
-/** As scrape, where there is no state directory: that is said as well. */
+/** Like scrape, without a state directory, which stderr mentions. */
 async function scrapeNothing(box: Sandbox, ...words: readonly string[]): Promise<Exposition> {
   const { stdout, stderr, code } = await box.run(["metrics", ...words]);
   expect(code).toBe(0);
@@ -40,7 +40,7 @@ const finish = (box: Sandbox, key: string, ...words: readonly string[]) =>
 
 const jobs = (found: Exposition, status: string) => valueOf(found, "orchesjob_jobs", { status });
 
-/** As a long history would leave it: `rows` is what comes after `values`. */
+/** Inserts rows as a long history would have them; `rows` is what follows `values`. */
 function insert(box: Sandbox, columns: string, query: string): void {
   edit(
     box,
@@ -68,7 +68,7 @@ describe("a missing state directory", () => {
     expect(existsSync(box.home)).toBe(false);
   });
 
-  test("gives zeros also where jobs have labels in question, and none is there", async () => {
+  test("gives zeros also with --label", async () => {
     await using box = new Sandbox();
     expect(jobs(await scrapeNothing(box, "--label", "team"), "RUNNING")).toBe(0);
   });
@@ -96,7 +96,7 @@ test("counts jobs by status, and says when each run key started and succeeded la
         .filter((sample) => sample.name === `orchesjob_${name}`)
         .map((sample) => [sample.labels["run_key"]!, sample.value]),
     );
-  // An active job has no result yet: that of the one before stands.
+  // An active job has no result yet, so the one before counts.
   expect(ofKeys("last_result_success")).toEqual({ good: 1, "turned-bad": 0, never: 0, cancelled: 0 });
   const successes = ofKeys("last_success_timestamp_seconds");
   expect(Object.keys(successes).sort()).toEqual(["good", "turned-bad"]);
@@ -115,7 +115,7 @@ test("counts jobs by status, and says when each run key started and succeeded la
   expect(valueOf(found, "orchesjob_scrape_timestamp_seconds")).toBeGreaterThanOrEqual(starts["good"]!);
 });
 
-test("a job whose worker is dead is not counted as active, though nobody has looked at it before", async () => {
+test("a job whose worker is dead is not counted as active, even if no command has looked at it before", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -128,12 +128,12 @@ test("a job whose worker is dead is not counted as active, though nobody has loo
   await killAndWait(job.target_pid!);
 });
 
-test("also where the loss cannot be recorded", async () => {
+test("a dead worker's job is not counted as active even if the loss cannot be recorded", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await killWorker(job);
-  // As a full disk would: what is there can be read, and nothing can be written.
+  // Like a full disk: reads work, writes fail.
   edit(box, "create trigger frozen before update on job_records begin select raise(abort, 'frozen'); end");
   const found = await scrape(box);
   expect([jobs(found, "RUNNING"), jobs(found, "LOST")]).toEqual([0, 1]);
@@ -141,7 +141,7 @@ test("also where the loss cannot be recorded", async () => {
   await killAndWait(job.target_pid!);
 });
 
-test("durations are counted in classes, and lost or active jobs in none of them", async () => {
+test("durations are counted in buckets, except those of lost and active jobs", async () => {
   await using box = new Sandbox();
   await finish(box, "first", "true");
   edit(box, "delete from job_records");
@@ -173,7 +173,7 @@ test("durations are counted in classes, and lost or active jobs in none of them"
   ).toEqual([]);
 });
 
-test("times that a Python worker has written count as they are meant, and so does a clock that begins in 1970", async () => {
+test("times that a Python worker has written are read as meant, and so is a clock that begins in 1970", async () => {
   await using box = new Sandbox();
   await finish(box, "first", "true");
   edit(box, "delete from job_records");
@@ -197,7 +197,7 @@ test("times that a Python worker has written count as they are meant, and so doe
   expect(valueOf(found, "orchesjob_job_duration_seconds_sum", { status: "SUCCEEDED" })).toBe(152);
 });
 
-test("the sizes are those of the files", async () => {
+test("the log bytes are those of the files", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "sh", "-c", "head -c 12345 /dev/zero; head -c 5 /dev/zero >&2");
   const found = await scrape(box);
@@ -214,7 +214,7 @@ test("the sizes are those of the files", async () => {
 
 const STRANGE = `a "b" \\ c \\n d {e="f"} 日本 🎉 \u202e'`;
 
-test("run keys and labels' values arrive as they are, whatever they contain", async () => {
+test("run keys and label values appear unchanged, whatever they contain", async () => {
   await using box = new Sandbox();
   const label = `${STRANGE}\n\r\t second line\\`;
   await finish(box, STRANGE, "--label", `team.name/x=${label}`, "true");
@@ -225,7 +225,7 @@ test("run keys and labels' values arrive as they are, whatever they contain", as
   expect(valueOf(found, "orchesjob_jobs", { status: "SUCCEEDED", label_team_name_x: label })).toBe(1);
 });
 
-testWith(["promtool"], "promtool has nothing to say", async () => {
+testWith(["promtool"], "promtool has no complaint", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const check = async (...words: readonly string[]) => {
@@ -262,7 +262,7 @@ describe("--label", () => {
     expect(valueOf(both, "orchesjob_last_result_success", { run_key: "b", label_team: "red" })).toBe(0);
   });
 
-  test("names that every object has are names like others", async () => {
+  test("label names that are properties of every JavaScript object work like others", async () => {
     await using box = new Sandbox();
     await finish(box, "none", "true");
     const words = ["__proto__", "constructor", "toString", "hasOwnProperty"].flatMap((name) => [
@@ -282,7 +282,7 @@ describe("--label", () => {
     expect(again.stdout).toContain('"__proto__": "p",\n    "constructor": "c"');
   });
 
-  test("what a hand has made of the labels keeps nobody from counting", async () => {
+  test("labels that somebody edited by hand do not stop the counting", async () => {
     await using box = new Sandbox();
     for (const key of ["a", "b", "c"]) await finish(box, key, "--label", "team=red", "true");
     edit(box, "update job_records set labels = 'no json' where run_key = 'a'");
@@ -335,7 +335,7 @@ describe("--limit", () => {
     await using box = new Sandbox();
     await finish(box, "first", "true");
     edit(box, "delete from job_records");
-    // 300 values, the first the most frequent; one of them is the word that stands for the rest.
+    // 300 values, the most frequent first; one of them is the word that stands for the rest.
     insert(
       box,
       "job_id, run_key, attempt_no, status, started_at, finished_at, labels",
@@ -362,7 +362,7 @@ describe("--limit", () => {
     expect(valueOf(found, "orchesjob_series_dropped", { kind: "run_key" })).toBe(898);
   });
 
-  test("is 1000 where nobody says another", async () => {
+  test("is 1000 by default", async () => {
     await using box = new Sandbox();
     await finish(box, "first", "true");
     insert(
@@ -378,7 +378,7 @@ describe("--limit", () => {
   });
 });
 
-test("where the state directory cannot be read there are no figures, and no false ones", async () => {
+test("if the state directory cannot be read there are no metrics, and no false ones", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "true");
   chmodSync(box.home, 0o777);
@@ -386,7 +386,7 @@ test("where the state directory cannot be read there are no figures, and no fals
   chmodSync(box.home, 0o700);
 });
 
-test("the line of the recipe writes the file at once, and leaves the old one where there are no figures", async () => {
+test("the recipe's command replaces the file at once, and keeps the old one if there are no metrics", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "true");
   const directory = join(box.directory, "collector");
@@ -405,7 +405,7 @@ test("the line of the recipe writes the file at once, and leaves the old one whe
   expect(readFileSync(file, "utf8")).toBe(written);
 });
 
-test("the alerts of the recipe ask for metrics that there are", async () => {
+test("the recipe's alerts use existing metrics", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "true");
   const { stdout } = await box.run(["metrics"]);
@@ -414,7 +414,7 @@ test("the alerts of the recipe ask for metrics that there are", async () => {
   expect(asked.length).toBeGreaterThan(4);
 });
 
-testWith(["promtool"], "promtool takes the alerts of the recipe", async () => {
+testWith(["promtool"], "promtool accepts the recipe's alerts", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "alerts.yml"), readRecipeFile("alerts.yml"));
   const { code, stdout } = await box.execute(["promtool", "check", "rules", "alerts.yml"]);

@@ -1,4 +1,4 @@
-/** stdin: what a caller gives without a word is told of; --stdin gives it to the command. */
+/** stdin: orchesjob warns about input that the caller gives without --stdin; --stdin gives it to the command. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import {
   closeSync,
@@ -18,13 +18,13 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const TOLD = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
+const WARNING = "orchesjob: what is on stdin does not reach the command; to pass it on: --stdin -\n";
 
 function copies(box: Sandbox): string[] {
   return readdirSync(join(box.home, "logs")).filter((name) => name.endsWith(".stdin"));
 }
 
-test("what is on stdin and does not reach the command is told of", async () => {
+test("start warns about input on stdin that does not reach the command", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "input"), "data\n");
   for (const verb of ["run", "start"]) {
@@ -32,13 +32,13 @@ test("what is on stdin and does not reach the command is told of", async () => {
       `echo data | "$0" ${verb} --run-key k -- cat`,
       `"$0" ${verb} --run-key k -- cat <input`,
     ])
-      expect((await shell(box, script)).stderr).toBe(TOLD);
+      expect((await shell(box, script)).stderr).toBe(WARNING);
   }
   const late = `{ sleep 0.3; echo data; } | "$0" run --run-key late -- sleep 1`;
-  expect((await shell(box, late)).stderr).toBe(TOLD);
+  expect((await shell(box, late)).stderr).toBe(WARNING);
 });
 
-test("an empty pipe, a closed stdin, a terminal's absence and a file that somebody else reads mean nothing", async () => {
+test("an empty pipe, a closed stdin, no terminal and a file that another process reads cause no warning", async () => {
   await using box = new Sandbox();
   writeFileSync(join(box.directory, "input"), "a\nb\n");
   for (const script of [
@@ -50,7 +50,7 @@ test("an empty pipe, a closed stdin, a terminal's absence and a file that somebo
     expect(await shell(box, script)).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("--stdin FILE is opened by the launcher, and is what the command reads; a rerun opens it again", async () => {
+test("the launcher opens --stdin FILE, and the command reads it; a rerun opens it again", async () => {
   await using box = new Sandbox();
   const file = join(box.directory, "input");
   writeFileSync(file, "first");
@@ -78,7 +78,7 @@ test("--stdin FILE is opened by the launcher, and is what the command reads; a r
   expect((await box.run(["start", "--run-key", "k", "--stdin", fifo, "--", "cat"])).code).toBe(1);
 });
 
-test("--stdin - is kept with the job, for it and for a rerun, and goes with it", async () => {
+test("--stdin - is stored with the job, for it and for a rerun, and deleted with it", async () => {
   await using box = new Sandbox();
   const bytes = new Uint8Array(3_000_017);
   for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31 + (index >> 8)) & 0xff;
@@ -98,11 +98,11 @@ test("--stdin - is kept with the job, for it and for a rerun, and goes with it",
   expect(readdirSync(join(box.home, "logs"))).toEqual([]);
 });
 
-/** Runs orchesjob with a pipe as its stdin, whose writer is the test. */
+/** Runs orchesjob with a pipe as its stdin that the test writes to. */
 async function withPipe(box: Sandbox, words: readonly string[]) {
   const fifo = join(box.directory, "fifo");
   await box.execute(["mkfifo", fifo]);
-  // For reading and writing: opened at once, and at no end before the test says so.
+  // Opened for reading and writing: that does not block, and there is no end of file before the test closes it.
   const child = box.spawn(["sh", "-c", 'exec "$0" "$@" <"$FIFO"', BINARY, ...words], { env: { FIFO: fifo } });
   const writer = openSync(fifo, "r+");
   await until("it has the pipe as its stdin", () => readlinkSync(`/proc/${child.pid}/fd/0`) === fifo);
@@ -120,7 +120,7 @@ async function withPipe(box: Sandbox, words: readonly string[]) {
 const VERBS: readonly (readonly [string[]])[] = [[["start"]], [["start", "--sync"]], [["run"]]];
 
 test.each(VERBS)(
-  "%j of an active key gives its job without reading --stdin -, whose writer has not come to an end",
+  "%j of an active key prints its job without reading --stdin -, whose writer has not closed it",
   async (verb) => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
@@ -142,7 +142,7 @@ test.each(VERBS)(
   },
 );
 
-test("a key that becomes active while --stdin - is read: that job is the answer, and nothing is left of what was read", async () => {
+test("if a key becomes active while --stdin - is read, that job is the answer, and no copy of the input stays", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const pipe = await withPipe(box, ["start", "--run-key", "k", "--stdin", "-", "--", "cat"]);

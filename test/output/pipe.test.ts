@@ -1,4 +1,4 @@
-/** --output pipe: the command cannot truncate its log, and no byte is lost, whoever copies them. */
+/** --output pipe: the command cannot truncate its log, and no byte is lost, whichever process copies the output. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const PIPE = ["--output", "pipe"] as const;
 
-/** FIFOs that are there. */
+/** The FIFOs of the sandbox. */
 function pipes(box: Sandbox): string[] {
   const directory = join(box.home, "pipes");
   return existsSync(directory) ? readdirSync(directory) : [];
@@ -26,7 +26,7 @@ function copiers(box: Sandbox): number[] {
   });
 }
 
-/** Starts a script that waits at the gate where it says `WAIT`. */
+/** Starts a script that waits at the gate at the word `WAIT`. */
 function startAt(
   box: Sandbox,
   gate: Gate,
@@ -43,13 +43,13 @@ async function kill(pid: number | null): Promise<void> {
   await until(`${pid} is gone`, () => !isAlive(pid!));
 }
 
-/** Waits until a process sleeps in write(2), because its pipe is full. */
+/** Whether a process sleeps in write(2) because its pipe is full. */
 function isStuck(pid: number): boolean {
   const [number, fd] = readFileSync(`/proc/${pid}/syscall`, "utf8").split(" ");
   return number === (process.arch === "arm64" ? "64" : "1") && fd === "0x1";
 }
 
-test("a command that opens its stdout or stderr anew loses nothing", async () => {
+test("a command that reopens its stdout or stderr loses nothing", async () => {
   await using box = new Sandbox();
   const script = `echo 1; echo 2 >/dev/stdout; echo 3 >>/dev/stdout; echo 4 | tee /dev/stderr; echo 5 >&2
     echo 6 >/dev/stderr; echo 7 >/proc/self/fd/2; echo 8 | tee /dev/fd/2 >/dev/null`;
@@ -62,7 +62,7 @@ test("a command that opens its stdout or stderr anew loses nothing", async () =>
   await until("the pipes are gone", () => pipes(box).length === 0);
 });
 
-test("whatever is in the pipe when the command ends is in the log when its end is known", async () => {
+test("when a command's end is known, the log has everything that was in the pipe", async () => {
   await using box = new Sandbox();
   const bytes = new Uint8Array(3_000_017);
   for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31 + (index >> 8)) & 0xff;
@@ -71,7 +71,7 @@ test("whatever is in the pipe when the command ends is in the log when its end i
   for (let round = 0; round < 10; round++) {
     const job = await box.json(["start", "--sync", "--run-key", "k", ...PIPE, "--", "cat", input]);
     expect(Bun.hash(readFileSync(job.stdout_file))).toBe(Bun.hash(bytes));
-    // Under load the copier rests between two looks, and the last line comes then.
+    // Under load the copier pauses between two reads, and the last line arrives in such a pause.
     const script = "for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.003; done; echo last";
     const chatty = await box.json(["start", "--sync", "--run-key", "k", ...PIPE, "--", "sh", "-c", script]);
     expect(readFileSync(chatty.stdout_file, "utf8")).toBe("1\n2\n3\n4\n5\n6\n7\nlast\n");
@@ -91,11 +91,11 @@ for (const look of [
   ["list"],
   ["start", "--run-key", "k", "--", "true"],
 ]) {
-  test(`a worker that is killed while the pipe is full: ${look[0]} has the rest copied`, async () => {
+  test(`if the worker is killed while the pipe is full, ${look[0]} has the rest copied`, async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const job = await startAt(box, gate, "echo $$; WAIT; exec seq 1 200000");
-    // The worker is held first, so that the pipe is full when it is killed.
+    // Stops the worker first, so that the pipe is full when it is killed.
     process.kill(job.worker_pid!, "SIGSTOP");
     gate.open();
     await until("the pipe is full", () => isStuck(job.target_pid!));
@@ -110,7 +110,7 @@ for (const look of [
   });
 }
 
-test("many looks at once have one copier, and a look while it copies starts no other", async () => {
+test("many look-ups at once start one copier, and a look-up while it copies starts no other", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startAt(box, gate, "echo 1; WAIT; echo 2");
@@ -119,9 +119,9 @@ test("many looks at once have one copier, and a look while it copies starts no o
   await until("one copier", () => copiers(box).length === 1);
   await box.run(["logs", "--run-key", "k"]);
   expect(copiers(box)).toHaveLength(1);
-  // Nor does it count as a process of the job, or end with it.
+  // The copier is not a process of the job, and does not end with it.
   expect((await box.json(["status", "--run-key", "k"])).orphan_pids).not.toContain(copiers(box)[0]!);
-  // A copier that is killed has a successor.
+  // A killed copier is replaced.
   await kill(copiers(box)[0]!);
   await box.run(["status", "--run-key", "k"]);
   await until("another copier", () => copiers(box).length === 1);
@@ -130,7 +130,7 @@ test("many looks at once have one copier, and a look while it copies starts no o
   expect(readFileSync(job.stdout_file, "utf8")).toBe("1\n2\n");
 });
 
-test("a lost job holds its key by the pipe that a process of it has open", async () => {
+test("a process of a lost job holds its key by the open pipe", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   // It sheds its session, its parent and its environment.
@@ -153,7 +153,7 @@ test("a lost job holds its key by the pipe that a process of it has open", async
   await until("its words", () => readFileSync(job.stdout_file, "utf8") === "end\n");
 });
 
-test("clean keeps a job that a daemon still writes for, and takes it when that has ended", async () => {
+test("clean keeps a job whose daemon still writes, and deletes it when the daemon has ended", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startAt(box, gate, `(WAIT; echo late) & echo early`);
@@ -183,7 +183,7 @@ test("what daemons write after the command's end is copied, by the worker or by 
       await box.run(["status", "--run-key", "k"]);
       await until("a copier", () => copiers(box).length === 1);
     }
-    // Its key is free all the same.
+    // The key is free all the same.
     expect(await box.json(["start", "--sync", "--run-key", "k", "--", "true"])).toMatchObject({
       existing: false,
     });
@@ -193,7 +193,7 @@ test("what daemons write after the command's end is copied, by the worker or by 
   }
 });
 
-test("a log that a rotation truncates goes on at its new end", async () => {
+test("a log that a rotation truncates continues at its new end", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startAt(box, gate, "seq 1 20; WAIT; seq 21 40");

@@ -1,4 +1,4 @@
-/** A log that is cut off while somebody follows it: that is told, and what comes then is shown. */
+/** A log that is truncated while a command follows it: the command says so, and shows what comes next. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,16 +8,16 @@ import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Number of the system call, as /proc/PID/syscall begins; on arm64 the C library makes another of it. */
+/** How /proc/PID/syscall begins in poll(2); on arm64 the C library calls ppoll(2) instead. */
 const POLL = process.arch === "arm64" ? "73 " : "7 ";
 
-/** A command that writes `before` to stderr, waits at the gate, and does `then`. */
+/** A command that writes `before` to stderr, waits at the gate, and runs `then`. */
 function steps(gate: Gate, before: string, then: string): string[] {
   const [sh, c, wait, ...words] = gate.command;
   return [sh!, c!, `${before}\n${wait}\n${then}`, ...words];
 }
 
-test("run and logs --follow tell that the command opened its own log anew, and go on", async () => {
+test("run and logs --follow say that the command reopened its own log, and continue", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const command = steps(gate, "echo first >&2", "echo x >/dev/stderr; echo last >&2");
@@ -30,7 +30,7 @@ test("run and logs --follow tell that the command opened its own log anew, and g
   const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k", "--stream", "stderr"]);
   const reader = follow.stdout.getReader();
   let followed = new TextDecoder().decode((await reader.read()).value);
-  // What run shows is not read here: it has looked at the log since the first line as often as logs has.
+  // The test does not read run's output here; run has checked the log since the first line as often as logs has.
   await Bun.sleep(100);
   gate.open();
   for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read())
@@ -43,7 +43,7 @@ test("run and logs --follow tell that the command opened its own log anew, and g
   expect(stderr).toContain("was truncated (after 6 bytes)");
 });
 
-test("a rotation that copies and truncates (copytruncate) costs a follower nothing", async () => {
+test("a rotation that copies and truncates (copytruncate) makes a follower miss nothing", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const [sh, c, wait, ...words] = gate.command;
@@ -71,7 +71,7 @@ test("a log that was truncated and has outgrown the old one between two looks is
   const follow = box.spawn([BINARY, "logs", "--follow", "--run-key", "k"]);
   const reader = follow.stdout.getReader();
   let shown = new TextDecoder().decode((await reader.read()).value);
-  // The follower is held while both happen, when it has finished looking at what it showed: it waits in poll(2).
+  // Stops the follower during both, once it has shown everything and waits in poll(2).
   await until("it waits", () => readFileSync(`/proc/${follow.pid}/syscall`, "utf8").startsWith(POLL));
   follow.kill("SIGSTOP");
   await until("it is held", () => /^\d+ \(.*\) T/s.test(readFileSync(`/proc/${follow.pid}/stat`, "utf8")));
@@ -85,13 +85,13 @@ test("a log that was truncated and has outgrown the old one between two looks is
 
 testWith(
   ["strace"],
-  "a log that is cut off as soon as its bytes are seen, and outgrows them, loses nothing",
+  "a log that is truncated as soon as its bytes are shown, and then outgrows them, loses nothing",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const [sh, c, wait, ...words] = gate.command;
     const job = await box.json(["start", "--run-key", "k", "--", sh!, c!, `echo old; ${wait}`, ...words]);
-    // The follower learns a moment later than its reader that the bytes were shown.
+    // Delays the calls, so that the follower learns later than its reader that the bytes were shown.
     const calls = "write,sendfile";
     const slowly = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `inject=${calls}:delay_exit=500000`];
     const follow = box.spawn([
@@ -115,7 +115,7 @@ testWith(
   },
 );
 
-test("a log that was renamed stays the one that is followed: the command goes on writing to it", async () => {
+test("a renamed log is still followed, because the command still writes to it", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const [sh, c, wait, ...words] = gate.command;
@@ -135,7 +135,7 @@ test("a log that was renamed stays the one that is followed: the command goes on
   expect(await new Response(follow.stderr).text()).toBe("");
 });
 
-test("run of a job that has ended and whose log is gone says so, with the job's exit code; logs --follow has exit 4", async () => {
+test("run of an ended job whose log is gone says so and exits with the job's code; logs --follow exits 4", async () => {
   await using box = new Sandbox();
   const words = ["run", "--run-key", "k", "--request-id", "1", "--", "sh", "-c", "echo x; exit 3"];
   expect(await box.run(words)).toMatchObject({ code: 3, stdout: "x\n", stderr: "" });

@@ -1,4 +1,4 @@
-/** A start warns where the command names its stdout or stderr, which are its log: opened anew, that is truncated. */
+/** A start warns if the command names its stdout or stderr, which are its log: reopening it truncates the log. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("a command or a script that opens its own log is warned of, and others are not", async () => {
+test("start warns about a command or a script that reopens its own log, and about no other", async () => {
   await using box = new Sandbox();
   const script = (name: string, text: string) => {
     const path = join(box.directory, name);
@@ -40,7 +40,7 @@ test("a command or a script that opens its own log is warned of, and others are 
     ["cat", "/dev/null"],
     ["true"],
     ["true", "/dev/stderr.txt", "/dev/fd/10", "/dev/stdout-x"],
-    // What is no text may have such words in it.
+    // A binary may contain such words.
     [script("program", "\x7fELF\0\n >/dev/stderr\n")],
   ])
     expect(await warned(command)).toEqual([]);
@@ -48,7 +48,7 @@ test("a command or a script that opens its own log is warned of, and others are 
   expect(run.stderr).toContain(`orchesjob: ${path} names /dev/stderr`);
 });
 
-test("a hook that opens its own log is warned of, whatever the command's output is, and by run and rerun as well", async () => {
+test("run and rerun also warn about a hook that reopens its own log, whatever the command's output is", async () => {
   await using box = new Sandbox();
   const notify = join(box.directory, "notify.sh");
   writeFileSync(notify, "#!/bin/sh\necho told > /dev/stdout\n", { mode: 0o755 });

@@ -1,4 +1,4 @@
-/** Under pressure every job is accepted, every result is right, and nobody sees a lock. */
+/** Under pressure every job is accepted, every result is right, and no caller gets a lock error. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { openDatabase } from "../support/database.ts";
 import { Gate } from "../support/gate.ts";
@@ -12,7 +12,7 @@ const JOBS = LONG ? 1_000 : 200;
 const AT_ONCE = 300;
 const LOOKERS = 50;
 
-/** How many jobs have which status, by hand. */
+/** Counts the jobs by status straight from the database. */
 function census(box: Sandbox): Record<string, number> {
   using database = openDatabase(box);
   const rows = database
@@ -45,7 +45,7 @@ test(`${JOBS} jobs of distinct keys by 16 callers: every one is accepted, every 
       run_key: `key-${index}`,
     });
     if (index % 2 === 0) expect(accepted.exit_code).toBe(index % 100);
-    // A sample through the front door; the census has counted all.
+    // A sample by command; the count from the database covers all.
     if (index % 10 > 1) return;
     const told = await box.json(["status", "--job-id", accepted.job_id]);
     expect(told.exit_code).toBe(index % 100);
@@ -68,7 +68,7 @@ test(`${AT_ONCE} jobs run at once, and all of them end with their own result`, a
   await until("all workers end", () => box.processes().length === 0);
 });
 
-test(`${LOOKERS} look at once while starts go on, and all of them are answered`, async () => {
+test(`${LOOKERS} callers ask at once while starts continue, and all get an answer`, async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "first", "--sync", "--", "true"]);
   let starts = 0;

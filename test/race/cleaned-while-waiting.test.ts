@@ -1,4 +1,7 @@
-/** Found by the model check: a caller whose job was finished and cleaned before it looked waited for ever, spinning. */
+/**
+ * A bug found by the model check: a caller whose job was finished and cleaned before it looked waited forever,
+ * spinning.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
@@ -8,7 +11,7 @@ import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 for (const [name, ...words] of [["start", "--sync"], ["run"]] as const) {
-  test(`${name} says so where its job was cleaned before it could read the result`, async () => {
+  test(`${name} says so if its job was cleaned before it could read the result`, async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const caller = box.spawn([BINARY, name, "--run-key", "k", ...words, "--", ...gate.command]);

@@ -1,4 +1,4 @@
-/** Law 1 under a rush: many callers at once with one run key get one job, and its command runs once. */
+/** Many callers at once with one run key get one job, and its command runs once. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const CALLERS = 50;
 
-/** All callers at once; every one must exit 0 and say nothing on stderr. */
+/** Starts all callers at once; every one must exit 0 with an empty stderr. */
 async function rush(box: Sandbox, words: (caller: number) => readonly string[]): Promise<JobAnswer[]> {
   const callers = Array.from({ length: CALLERS }, (_, caller) => box.spawn([BINARY, ...words(caller)]));
   const results = await Promise.all(callers.map((caller) => box.finished(caller)));
@@ -27,7 +27,7 @@ function expectOneJob(answers: readonly JobAnswer[]): JobAnswer {
   return accepted[0]!;
 }
 
-/** A command that leaves a line for each time it runs, and ends when the gate is opened. */
+/** A command that writes a line for each time it runs, and ends when the gate is opened. */
 function counted(box: Sandbox, gate: Gate): { command: readonly string[]; runs: () => number } {
   const file = join(box.directory, "runs");
   const [sh, c, script] = gate.command;
@@ -41,7 +41,7 @@ for (const [where, used] of [
   ["a state directory that does not exist yet", false],
   ["a used state directory", true],
 ] as const) {
-  test(`fifty callers at once, in ${where}`, async () => {
+  test(`fifty callers at once, in ${where}, get one job that runs once`, async () => {
     await using box = new Sandbox();
     if (used) await box.json(["start", "--run-key", "k", "--sync", "--", "false"]);
     await using gate = new Gate(box);
@@ -54,7 +54,7 @@ for (const [where, used] of [
     expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED" });
     expect(runs()).toBe(1);
     expect(await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).toHaveLength(used ? 2 : 1);
-    // The workers of those who came second leave nothing either.
+    // The workers of the other callers leave nothing either.
     await until("no lock file is left", () => readdirSync(`${box.home}/locks`).length === 0);
     expect(
       (await box.execute(["find", box.home, "-path", "*/logs/*"])).stdout.trim().split("\n"),
@@ -67,7 +67,7 @@ test("fifty callers at once that wait get one result", async () => {
   await using gate = new Gate(box);
   const { command, runs } = counted(box, gate);
   const answers = rush(box, () => ["start", "--run-key", "k", "--sync", "--", ...command]);
-  // Opened when every caller is in, so that none of them comes after the end and starts a second job.
+  // Opened when every caller waits, so that none of them comes after the end and starts a second job.
   const job = await runningJob(box, "k");
   const lock = `${box.home}/locks/${job.job_id}`;
   // One more: the worker.
@@ -82,7 +82,7 @@ test("fifty callers at once that wait get one result", async () => {
   expect(runs()).toBe(1);
 });
 
-test("fifty callers at once with keys of their own all get their own job", async () => {
+test("fifty callers at once with distinct keys all get their own job", async () => {
   await using box = new Sandbox();
   const answers = await rush(box, (caller) => [
     "start",

@@ -1,4 +1,4 @@
-/** Found by the model check: a start that lost a race and tried again ran its command in the root directory. */
+/** A bug found by the model check: a start that lost a race and tried again ran its command in the root directory. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { startBeforeClaim } from "../support/hand-over.ts";
 import { stop } from "../support/processes.ts";

@@ -1,4 +1,4 @@
-/** The caller that waits: how it goes never touches the job, it wakes when the job ends, and sleeps until then. */
+/** A caller that waits: its end never touches the job, it wakes when the job ends, and sleeps until then. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, runningJob } from "../support/jobs.ts";
@@ -11,7 +11,7 @@ describe("a caller that is ended while it waits leaves the job alone", () => {
   test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGKILL"] as const)("%s", async (signal) => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
-    // A process group of its own, as a terminal's foreground job has; the signal goes to all of it, as Ctrl-C does.
+    // In its own process group, like a terminal's foreground job; the signal goes to the whole group, as Ctrl-C does.
     const caller = box.spawn(["setsid", BINARY, "start", "--run-key", "k", "--sync", "--", ...gate.command]);
     const job = await runningJob(box, "k");
     process.kill(-caller.pid, signal);
@@ -24,7 +24,7 @@ describe("a caller that is ended while it waits leaves the job alone", () => {
   });
 });
 
-test("the terminal of the caller is not the job's: closing the session does not end it", async () => {
+test("closing the session of the caller's terminal does not end the job", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await box.json(["start", "--run-key", "k", "--", ...gate.command]);
@@ -55,11 +55,13 @@ test("the answer comes when the job ends, and waiting costs next to nothing", as
     delays.push(performance.now() - opened);
     expect(code).toBe(0);
   }
-  // About 10 ms when the machine is idle. The bound only tells waking from looking again every second or so.
+  // About 10 ms on an idle machine. The bound only tells waking from polling every second or so.
   expect(delays.sort((a, b) => a - b)[2]).toBeLessThan(500);
 });
 
-/** Over 2.5 s of waiting: less than a fifth of a processor, and not a sleep every few milliseconds. */
+/**
+ * Over 2.5 s of waiting: less than a fifth of a processor, and fewer sleeps than a poll every few milliseconds makes.
+ */
 async function expectSleep(pid: number): Promise<void> {
   const before = { cpu: cpuSeconds(pid), sleeps: sleeps(pid) };
   await Bun.sleep(2_500);

@@ -1,4 +1,7 @@
-/** Look-ups while the first start makes the state directory: they find the job, or nothing, and never half of a database. */
+/**
+ * Look-ups while the first start makes the state directory: they find the job, or nothing, and never half of a
+ * database.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
@@ -7,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
 const DIRECTORIES = 12;
 const LOOKS = 8;
 
-test("a status beside the very first start says what there is, or that there is nothing (exit 3)", async () => {
+test("a status beside the very first start prints the job, or says that there is none (exit 3)", async () => {
   await Promise.all(
     Array.from({ length: DIRECTORIES }, async () => {
       await using box = new Sandbox();

@@ -1,4 +1,7 @@
-/** A release for this machine, as `bun run release` makes it: what is in it, and what it does on a Debian and under a prefix. */
+/**
+ * A release for this machine, as `bun run release` makes it: its content, and how it works on Debian and under a
+ * prefix.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   existsSync,
@@ -24,7 +27,7 @@ import { SystemdMachine } from "../support/systemd.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 const NAME = `linux-${process.arch}`;
-/** Of this machine, so that nothing is downloaded. */
+/** This machine's own target, so that nothing is downloaded. */
 const TARGET: Target = {
   name: NAME,
   bun: `bun-${NAME}`,
@@ -49,18 +52,18 @@ beforeAll(async () => {
 
 afterAll(() => own[Symbol.asyncDispose]());
 
-test("nothing is released that cannot run: each target is Linux", () => {
+test("only targets that can run are released: Linux", () => {
   expect(TARGETS.filter(({ name, bun }) => !name.startsWith("linux-") || bun !== `bun-${name}`)).toEqual([]);
 });
 
-describe("the containers", () => {
+describe("the archive and package formats", () => {
   const FILES = [
     textFile("b/two", "2\n"),
     { ...textFile("one", "1"), executable: true },
     textFile("b/c/three", ""),
   ];
 
-  test("are the same bytes whatever the order of the files, and tar(1) reads them", async () => {
+  test("have the same bytes whatever the order of the files, and tar(1) reads them", async () => {
     await using box = new Sandbox();
     const bytes = gzip(tar(FILES, "top/", EPOCH));
     expect(gzip(tar(FILES.toReversed(), "top/", EPOCH))).toEqual(bytes);
@@ -79,7 +82,7 @@ describe("the containers", () => {
     expect((await box.execute(["tar", "-xzOf", "x.tar.gz", "top/b/two", "top/one"])).stdout).toBe("2\n1");
   });
 
-  test("refuse a name that is too long, rather than cut it", () => {
+  test("refuse a name that is too long instead of truncating it", () => {
     expect(() => tar([textFile("x".repeat(101), "")], "", EPOCH)).toThrow("too long");
   });
 
@@ -103,7 +106,7 @@ describe("a release", () => {
     expect(checked.code).toBe(0);
   });
 
-  test("has in its archive what belongs to the executable", async () => {
+  test("has the executable's accompanying files in its archive", async () => {
     const { stdout } = await own.execute(["tar", "-tzf", join(release, ARCHIVE)]);
     const names = stdout
       .trimEnd()
@@ -125,7 +128,7 @@ describe("a release", () => {
     expect(names.filter((name) => /^systemd\/.*\.(service|timer)$/.test(name)).length).toBeGreaterThan(3);
   });
 
-  test("is not made from what is not committed, and not for a target that is not there", async () => {
+  test("is not made from uncommitted changes, nor for an unknown target", async () => {
     await using box = new Sandbox();
     const release = (...words: readonly string[]) =>
       box.execute([process.execPath, "copy/scripts/release.ts", ...words]);
@@ -144,7 +147,7 @@ describe("a release", () => {
 
 testWith(
   ["systemd", "dpkg"],
-  "the Debian package installs, runs, enables nothing, and is gone after its removal, without the jobs",
+  "the Debian package installs, runs, enables nothing, and is removed completely, except for the jobs",
   async () => {
     await using box = new Sandbox();
     await using machine = await SystemdMachine.boot(box);
@@ -169,14 +172,14 @@ testWith(
         expect((await machine.run(["systemctl", "is-enabled", basename(unit)])).stdout).toBe("disabled\n");
     }
 
-    // A job goes on although its program is removed; its result is there for another copy of the program.
+    // A job continues although its program is removed; another copy of the program can read its result.
     const wait = "until [ -e /go ]; do sleep 0.05; done";
     await machine.must([program, "start", "--run-key", "long", "--", "sh", "-c", wait]);
     // A timer does not.
     await machine.must(["systemctl", "enable", "--now", "orchesjob-clean.timer", "orchesjob@x.timer"]);
     await machine.must(["dpkg", "-r", "orchesjob"]);
     await machine.must(["dpkg", "-P", "orchesjob"]);
-    // What is not there outside was not there before.
+    // A path that does not exist outside came with the package.
     expect(paths.filter((path) => !existsSync(path) && existsSync(machine.path(path)))).toEqual([]);
     expect(await machine.must(["dpkg-query", "-W"])).toBe(installed);
     expect(await machine.must(["find", "/etc/systemd/system", "-name", "*orchesjob*"])).toBe("");
@@ -209,7 +212,7 @@ describe("the install script", () => {
       .sort();
   }
 
-  test("installs from a URL what runs, replaces it, removes it, and leaves nothing", async () => {
+  test("installs a working executable from a URL, replaces it, removes it, and leaves nothing", async () => {
     await using box = new Sandbox();
     using server = serveRelease(release);
     const prefix = join(box.directory, "a prefix");
@@ -292,7 +295,7 @@ describe("the install script", () => {
     ["share/man/man1/orchesjob.1", "share/man/man1/orchesjob.1/kept", "is a directory"],
     ["bin", "bin", "is not a directory"],
     ["share/doc/orchesjob", "share/doc/orchesjob", "is not a directory"],
-  ])("changes nothing where %s is in the way", async (place, kept, what) => {
+  ])("changes nothing if %s is in the way", async (place, kept, what) => {
     await using box = new Sandbox();
     const prefix = join(box.directory, "prefix");
     mkdirSync(dirname(join(prefix, kept)), { recursive: true });
@@ -306,7 +309,7 @@ describe("the install script", () => {
     expect(filesBelow(prefix)).toEqual([kept]);
   });
 
-  test("replaces a link, and leaves what it pointed to; a link to nowhere is no directory", async () => {
+  test("replaces a link, and leaves its target; a link to nowhere is not a directory", async () => {
     await using box = new Sandbox();
     const prefix = join(box.directory, "prefix");
     const page = join(prefix, "share/man/man1/orchesjob.1");
@@ -330,7 +333,7 @@ describe("the install script", () => {
     [["--nonsense"], "there is no option --nonsense; see: install.sh --help"],
   ])("refuses %j, and touches nothing", async (words, sentence) => {
     await using box = new Sandbox();
-    // From a release that is not there: a script that does not refuse must not install into this machine either.
+    // The URL has no release, so that a script that fails to refuse cannot install into this machine either.
     const answer = await install(box, ["no-release", "--target", NAME, ...words]);
     expect(answer).toMatchObject({ code: 2, stdout: "", stderr: `install.sh: ${sentence}\n` });
     expect(readdirSync(box.directory)).toEqual([]);
@@ -348,7 +351,7 @@ describe("the install script", () => {
     }
   });
 
-  test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("takes no target %j", async (target) => {
+  test.each([".*", "a/b", "", "Linux-x64", "linux x64"])("refuses the target %j", async (target) => {
     await using box = new Sandbox();
     for (const words of [["--target", target], [`--target=${target}`]])
       expect(await install(box, ["--prefix=prefix", ...words, release])).toMatchObject({
@@ -359,7 +362,7 @@ describe("the install script", () => {
     expect(readdirSync(box.directory)).toEqual([]);
   });
 
-  test("takes a value after = as well", async () => {
+  test("accepts a value after = as well", async () => {
     await using box = new Sandbox();
     const answer = await install(box, ["--prefix=-a=b", "--target=no-such", release]);
     expect(answer).toMatchObject({
@@ -374,7 +377,7 @@ describe("the install script", () => {
     ["tar", "tar is needed"],
     ["gzip", "gzip is needed"],
     ["sha256sum", "sha256sum or shasum is needed"],
-  ])("says before anything that it has no %s", async (missing, sentence) => {
+  ])("says before it does anything that %s is missing", async (missing, sentence) => {
     await using box = new Sandbox();
     mkdirSync(join(box.directory, "tools"));
     const tools =
@@ -428,7 +431,7 @@ describe("the install script", () => {
     expect(await from(`http://localhost:${unsafe.port}`)).toMatchObject({ code: 0, stderr: "" });
   });
 
-  testWith(["root"], "says before it downloads anything where it cannot write", async () => {
+  testWith(["root"], "says before it downloads anything that it cannot write to the prefix", async () => {
     await using box = new Sandbox();
     const answer = await box.execute(
       [
@@ -450,7 +453,7 @@ describe("the install script", () => {
     );
   });
 
-  test("runs nothing where it was itself downloaded in part only", async () => {
+  test("runs nothing if it was itself downloaded only in part", async () => {
     await using box = new Sandbox();
     const prefix = join(box.directory, "prefix");
     for (let length = 0; length < SCRIPT.length - 'main "$@"\n'.length; length += 997) {

@@ -1,4 +1,7 @@
-/** Each completion script, and the man page, has every command and every option: asked of the shells, and of man, themselves. */
+/**
+ * The completion scripts and the man page have every command and every option, as the shells and man themselves show
+ * them.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dirname, join } from "node:path";
 import { COMMANDS } from "../../src/entrypoints/all.ts";
@@ -17,7 +20,7 @@ const DECLARED: Record<string, string[]> = Object.fromEntries(
   ),
 );
 
-/** The values that options have, where they are few: `logs --stream` has stdout and stderr. */
+/** The values of options that have only a few: `logs --stream` has stdout and stderr. */
 const CHOICES: Record<string, string[]> = Object.fromEntries(
   COMMANDS.flatMap(({ name, options }) =>
     Object.values(options)
@@ -28,7 +31,7 @@ const CHOICES: Record<string, string[]> = Object.fromEntries(
 
 const environment = { PATH: `${dirname(BINARY)}:${process.env["PATH"]}`, LC_ALL: "C.UTF-8" };
 
-/** Runs a script to its end. It prints `== NAME` before what belongs to a name; returns the lines of each. */
+/** Runs a script to its end. It prints `== NAME` before the lines of each name; returns these lines, sorted. */
 async function sections(
   box: Sandbox,
   shell: readonly string[],
@@ -45,14 +48,14 @@ async function sections(
   return found;
 }
 
-test("there is something to look for", () => {
+test("the declarations that the other tests compare with are not empty", () => {
   expect(Object.keys(DECLARED)).toContain("abort");
   expect(CHOICES["logs --stream"]).toEqual(["stderr", "stdout"]);
 });
 
 testWith(
   ["bash"],
-  "bash offers every command, every option, and every value where they are few",
+  "bash offers every command, every option, and every value of options with few values",
   async () => {
     await using box = new Sandbox();
     const ask = (name: string, line: string) => `
@@ -73,40 +76,44 @@ testWith(
   },
 );
 
-testWith(["zsh"], "zsh is told every command, every option, and every value where they are few", async () => {
-  await using box = new Sandbox();
-  // In place of zsh's own function, which needs a terminal: one that prints what it is told.
-  const found = await sections(
-    box,
-    ["zsh", "-f", "-c"],
-    [
-      `compdef() {}; source <(orchesjob completion zsh)`,
-      `_arguments() { print -rl -- "$@" }; _describe() { print -rl -- \${(P)5%%:*} }`,
-      `_describe() { print -rl -- "\${(@)commands%%:*}" }`,
-      "print '== '; _orchesjob_commands",
-      ...Object.keys(DECLARED).map((name) => `print '== ${name}'; _orchesjob_arguments ${name}`),
-    ].join("\n"),
-  );
-  const { "": commands, ...rest } = found;
-  expect(commands).toEqual(Object.keys(DECLARED).sort());
-  const flags = (specifications: readonly string[]) =>
-    specifications
-      .map((text) => /^(?:\*|\(- \*\))?(--[a-z-]+)=?\[/.exec(text)?.[1])
-      .filter(Boolean)
-      .sort();
-  expect(Object.fromEntries(Object.entries(rest).map(([name, lines]) => [name, flags(lines)]))).toEqual(
-    DECLARED,
-  );
-  for (const [option, values] of Object.entries(CHOICES)) {
-    const [name, flag] = option.split(" ");
-    const line = rest[name!]!.find((text) => text.includes(`${flag}=[`))!;
-    expect(/:\(([^()]*)\)$/.exec(line)![1]!.split(" ").sort()).toEqual(values);
-  }
-});
+testWith(
+  ["zsh"],
+  "zsh gets every command, every option, and every value of options with few values",
+  async () => {
+    await using box = new Sandbox();
+    // Replaces zsh's own function, which needs a terminal, by one that prints its arguments.
+    const found = await sections(
+      box,
+      ["zsh", "-f", "-c"],
+      [
+        `compdef() {}; source <(orchesjob completion zsh)`,
+        `_arguments() { print -rl -- "$@" }; _describe() { print -rl -- \${(P)5%%:*} }`,
+        `_describe() { print -rl -- "\${(@)commands%%:*}" }`,
+        "print '== '; _orchesjob_commands",
+        ...Object.keys(DECLARED).map((name) => `print '== ${name}'; _orchesjob_arguments ${name}`),
+      ].join("\n"),
+    );
+    const { "": commands, ...rest } = found;
+    expect(commands).toEqual(Object.keys(DECLARED).sort());
+    const flags = (specifications: readonly string[]) =>
+      specifications
+        .map((text) => /^(?:\*|\(- \*\))?(--[a-z-]+)=?\[/.exec(text)?.[1])
+        .filter(Boolean)
+        .sort();
+    expect(Object.fromEntries(Object.entries(rest).map(([name, lines]) => [name, flags(lines)]))).toEqual(
+      DECLARED,
+    );
+    for (const [option, values] of Object.entries(CHOICES)) {
+      const [name, flag] = option.split(" ");
+      const line = rest[name!]!.find((text) => text.includes(`${flag}=[`))!;
+      expect(/:\(([^()]*)\)$/.exec(line)![1]!.split(" ").sort()).toEqual(values);
+    }
+  },
+);
 
 testWith(
   ["fish"],
-  "fish offers every command, every option, and every value where they are few",
+  "fish offers every command, every option, and every value of options with few values",
   async () => {
     await using box = new Sandbox();
     const ask = (name: string, line: string) =>
@@ -168,7 +175,7 @@ describe("the man page", () => {
     expect(described).toEqual(COMMANDS.map(({ name }) => [name, DECLARED[name]!]));
     for (const { name, examples } of COMMANDS) {
       expect(chapter("SYNOPSIS")).toContain(`orchesjob ${name}`);
-      // As it is typed: quotes and hyphens are those of the keyboard.
+      // As one types it: with the keyboard's quotes and hyphens.
       for (const example of examples) expect(chapter("EXAMPLES")).toContain(example);
     }
     for (const [option, values] of Object.entries(CHOICES)) {

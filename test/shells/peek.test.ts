@@ -1,4 +1,4 @@
-/** `_complete`, which the scripts ask while somebody types: what it offers, and that it is harmless. */
+/** `_complete`, which the completion scripts call while somebody types: what it offers, and that it changes nothing. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ setDefaultTimeout(TIMEOUT_MS);
 const ask = (box: Sandbox, ...words: readonly string[]) => box.run(["_complete", ...words]);
 const NOTHING = { stdout: "", stderr: "", code: 0 };
 
-test("run keys by their beginning, each once and in order", async () => {
+test("run keys by their prefix, each once and in order", async () => {
   await using box = new Sandbox();
   for (const key of ["b", "a%", "a%1", "a_", "a%", "日本"])
     await box.json(["start", "--run-key", key, "--sync", "true"]);
@@ -22,7 +22,7 @@ test("run keys by their beginning, each once and in order", async () => {
   expect(await ask(box, "run-key", "zzz")).toMatchObject(NOTHING);
 });
 
-test("job ids, the newest first, with what they are", async () => {
+test("job ids, newest first, with a description", async () => {
   await using box = new Sandbox();
   const first = await box.json(["start", "--run-key", "a b", "--sync", "true"]);
   const second = await box.json(["start", "--run-key", "c", "--sync", "false"]);
@@ -33,7 +33,7 @@ test("job ids, the newest first, with what they are", async () => {
   });
 });
 
-test("a bounded number, and nothing that would move a cursor or make two lines of one", async () => {
+test("a bounded number, and nothing that would move a cursor or break a line", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "true"]);
   edit(
@@ -55,7 +55,7 @@ test("a bounded number, and nothing that would move a cursor or make two lines o
   expect(ids[0]).toBe("zzz\tbad·line FAILED");
 });
 
-test("nothing is said and nothing is made, whatever is wrong", async () => {
+test("whatever is wrong, it prints nothing and makes nothing", async () => {
   await using box = new Sandbox();
   for (const words of [[], ["run-key"], ["job-id", "x"], ["something", "else"]])
     expect(await ask(box, ...words)).toMatchObject(NOTHING);
@@ -70,7 +70,7 @@ test("nothing is said and nothing is made, whatever is wrong", async () => {
   expect(await ask(box, "run-key")).toMatchObject(NOTHING);
 });
 
-test("a state directory of the Python orchesjob is not upgraded by a key that was pressed", async () => {
+test("completion does not upgrade a state directory of the Python orchesjob", async () => {
   await using box = new Sandbox();
   unpackPython(box, "1.1.0");
   const before = snapshot(box.home);

@@ -1,4 +1,6 @@
-/** Completion typed in real shells, on a terminal: which words a command is given in the end, and that nothing is executed. */
+/**
+ * Completion typed in real shells, on a terminal: which words the command gets, and that completion executes nothing.
+ */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +23,7 @@ const TYPED: readonly Line[] = [
   [`logs --stream=stde${TAB}`, ["logs", "--stream=stderr"]],
   [`start --if-failed ret${TAB}`, ["start", "--if-failed", "return"]],
   [`completion zs${TAB}`, ["completion", "zsh"]],
-  // After the options there is a command with words of its own, and no option of ours any more.
+  // The options end here: a command with its own words follows.
   [`start --run-key k -- ech${TAB}`, ["start", "--run-key", "k", "--", "echo"]],
   [`run --run-key k slee${TAB} 5`, ["run", "--run-key", "k", "sleep", "5"]],
   [`run --run-key=k cat notes.t${TAB}`, ["run", "--run-key=k", "cat", "notes.txt"]],
@@ -36,7 +38,7 @@ async function expectWords(shell: InteractiveShell, lines: readonly Line[]): Pro
 }
 
 for (const name of SHELLS) {
-  testWith([name], `${name} completes commands, options, values, and the command behind them`, async () => {
+  testWith([name], `${name} completes commands, options, values, and the command after them`, async () => {
     await using box = new Sandbox();
     await Bun.write(join(box.directory, "notes.txt"), "");
     await using shell = await InteractiveShell.open(box, name);
@@ -44,7 +46,7 @@ for (const name of SHELLS) {
     // A directory may end in a slash or not.
     const [, , directory] = await shell.show(`start --cwd ${box.directory.slice(0, -3)}${TAB}`);
     expect(directory!.replace(/\/$/, "")).toBe(box.directory);
-    // Nothing is made only because somebody pressed a key.
+    // Completion makes no state directory.
     expect(existsSync(box.home)).toBe(false);
   });
 
@@ -71,7 +73,7 @@ for (const name of SHELLS) {
       const before = readdirSync(box.directory);
       await using shell = await InteractiveShell.open(box, name);
       const lines = Object.entries(keys).flatMap(([typed, key]): Line[] => {
-        // At the beginning of a word of its own, - and ~ mean something else.
+        // At the beginning of a word, - and ~ mean something else.
         const plain = /^[a-z日]/.test(typed);
         const quotable = typed !== "-d";
         return [
@@ -80,7 +82,7 @@ for (const name of SHELLS) {
             ? []
             : [[`wait --run-key=${typed}${TAB}`, ["wait", `--run-key=${key}`]] as const]),
           ...(quotable ? [[`logs --run-key '${typed}${TAB}`, ["logs", "--run-key", key]] as const] : []),
-          // In bash, there is no way to write a ! between these.
+          // In bash, a ! cannot be written inside these quotes.
           ...(quotable && !key.includes("!")
             ? [[`logs --run-key "${typed}${TAB}`, ["logs", "--run-key", key]] as const]
             : []),
@@ -99,18 +101,11 @@ for (const name of SHELLS) {
   );
 }
 
-testWith(
-  ["bash", "bash-completion"],
-  "bash asks the command's own completion where there is one",
-  async () => {
-    await using box = new Sandbox();
-    await using shell = await InteractiveShell.open(box, "bash", [`source ${BASH_COMPLETION}`]);
-    await expectWords(shell, [
-      [
-        `run --run-key a:b=c -- cat --show-al${TAB}`,
-        ["run", "--run-key", "a:b=c", "--", "cat", "--show-all"],
-      ],
-      [`start --run-key "a b" ech${TAB}`, ["start", "--run-key", "a b", "echo"]],
-    ]);
-  },
-);
+testWith(["bash", "bash-completion"], "bash uses the command's own completion if it has one", async () => {
+  await using box = new Sandbox();
+  await using shell = await InteractiveShell.open(box, "bash", [`source ${BASH_COMPLETION}`]);
+  await expectWords(shell, [
+    [`run --run-key a:b=c -- cat --show-al${TAB}`, ["run", "--run-key", "a:b=c", "--", "cat", "--show-all"]],
+    [`start --run-key "a b" ech${TAB}`, ["start", "--run-key", "a b", "echo"]],
+  ]);
+});

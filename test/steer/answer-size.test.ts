@@ -1,16 +1,19 @@
-/** The answer of what starts a job stays below 16 kB whatever was asked: clients read it from a pipe only after the exit. */
+/**
+ * The answer of commands that start a job stays below 16 kB whatever was asked: some clients read the pipe only after
+ * the exit.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** The second start gives back the finished job. */
+/** The second start returns the finished job. */
 const RETURN = ["--if-succeeded", "return", "--if-failed", "return"];
 
 const MOST = 16_000;
 const LONG = "x".repeat(100_000);
-/** With a middle of its own, for the answer cuts there. */
+/** With a recognizable middle, because the answer cuts there. */
 const MANY = Array.from({ length: 20_000 }, (_, index) => String(index));
 
 interface Shortened extends JobAnswer {
@@ -27,7 +30,7 @@ const COMMANDS: readonly [what: string, command: readonly string[]][] = [
 ];
 
 describe.each(COMMANDS)("%s", (_, command) => {
-  test("start, a second start, and rerun answer briefly; status has the whole", async () => {
+  test("start, a second start, and rerun print a short answer; status has the whole", async () => {
     await using box = new Sandbox();
     const same = ["start", "--run-key", "k", ...RETURN, "--sync", "--", ...command];
     for (const words of [same, same, ["rerun", "--run-key", "k", "--sync"]]) {
@@ -64,16 +67,16 @@ test("everything at its limit", async () => {
   expect(Buffer.byteLength(stdout)).toBeLessThan(MOST);
 });
 
-test("a client that reads only after the exit gets it all", async () => {
+test("a client that reads only after the exit gets the whole answer", async () => {
   await using box = new Sandbox();
-  // The exit code first, then the answer, as much as a pipe holds.
+  // Waits for the exit code first, then reads the answer, which must fit in the pipe.
   const script = `mkfifo answer; exec 3<>answer; "$0" start --run-key k -- true "$1" >&3; echo $?; dd bs=65536 count=1 <&3 2>/dev/null`;
   const { stdout } = await shell(box, script, { words: [LONG] });
   expect(stdout).toStartWith("0\n{");
   expect(JSON.parse(stdout.slice(2))).toMatchObject({ accepted: true });
 });
 
-test("a command that is short enough is given whole", async () => {
+test("a command that is short enough is printed whole", async () => {
   await using box = new Sandbox();
   const command = ["true", "y".repeat(3_000), "", "\n"];
   const answer = await box.json<Shortened>(["start", "--run-key", "k", "--", ...command]);

@@ -1,4 +1,7 @@
-/** A bad value of any option: exit 2 (125 where the job's own code is passed on), one sentence with the option and the value. */
+/**
+ * A bad value of any option: exit 2 (125 where the exit code is the job's), and one sentence with the option and the
+ * value.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
@@ -56,7 +59,7 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["rerun", "--reason", [""]],
 ];
 
-/** What the command needs beside the option that is asked about. */
+/** What the command needs besides the option under test. */
 const NEEDS: Record<string, { readonly options: readonly string[]; readonly command?: readonly string[] }> = {
   start: { options: ["--run-key", "k"], command: ["--", "touch", "ran"] },
   wait: { options: ["--run-key", "k"] },
@@ -75,7 +78,7 @@ describe.each(REFUSED)("%s %s", (command, option, values) => {
     await using box = new Sandbox();
     const needs = NEEDS[command]!;
     for (const value of values) {
-      // Both forms are one to the parser; every other value is enough for each.
+      // The parser treats both forms alike, so each value is tried in one of them.
       const given = values.indexOf(value) % 2 === 0 ? [option, value] : [`${option}=${value}`];
       const result = await box.run([command, ...needs.options, ...given, ...(needs.command ?? [])]);
       expectFailure(result, 2, option);
@@ -85,7 +88,7 @@ describe.each(REFUSED)("%s %s", (command, option, values) => {
   });
 });
 
-test("a duration that is too great is refused with the greatest, and that one is taken", async () => {
+test("a duration that is too long is refused with the longest, which is accepted", async () => {
   await using box = new Sandbox();
   for (const words of [
     ["start", "--run-key", "k", "--timeout", "36600d1s", "--", "true"],
@@ -138,7 +141,7 @@ test.each(CONTRADICTIONS)("%p: exit 2", async (words, message) => {
   expect(existsSync(box.home)).toBe(false);
 });
 
-describe("where the job's own code is passed on a bad value is 125", () => {
+describe("where the exit code is the job's, a bad value is 125", () => {
   test.each([
     [["run", "--run-key", "k", "--timeout", "0", "--", "touch", "ran"], "--timeout"],
     [["run", "--run-key", "k", "--env", "=x", "--", "touch", "ran"], "--env"],
@@ -157,7 +160,7 @@ describe("where the job's own code is passed on a bad value is 125", () => {
     expect(existsSync(box.home)).toBe(false);
   });
 
-  test("and --exit-status of the command's own is not ours", async () => {
+  test("and --exit-status after the command belongs to the command", async () => {
     await using box = new Sandbox();
     const words = ["start", "--run-key", "", "--", "echo", "--exit-status"];
     expectFailure(await box.run(words), 2, "run key is empty");

@@ -1,4 +1,6 @@
-/** `cancel` never signals who is not of the job: the caller, its shell and pipeline, jobs of their own. */
+/**
+ * `cancel` never signals processes outside the job: the caller, its shell and pipeline, and jobs started from within.
+ */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +13,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** A shell as of somebody who has set the variable by hand, a child of it, and a pipeline behind the answer. */
+/** A shell in which somebody has set the job's variable by hand, with a child and a pipeline. */
 async function cancelByHand(box: Sandbox, job: JobAnswer): Promise<void> {
   const script = `sleep 0.01 & "$0" cancel --run-key k | { cat; echo pipeline goes on; }; wait $!; echo $?; echo shell goes on`;
   const result = await shell(box, script, { env: { ORCHESJOB_JOB_ID: job.job_id } });
@@ -26,7 +28,7 @@ test("a caller with the job's variable in its environment is spared, with its sh
   expect(await finishedJob(box, "k")).toMatchObject({ status: "CANCELLED" });
 });
 
-test("and also where the caller does the dead worker's work", async () => {
+test("the same caller is spared if it does the dead worker's work", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -35,7 +37,7 @@ test("and also where the caller does the dead worker's work", async () => {
   expect(isAlive(job.target_pid!)).toBe(false);
 });
 
-test("a job that was started from within the job lives on; a run that only watches it does not", async () => {
+test("a job that was started from within the job lives on, but a run that only watches it does not", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const inner = `${BINARY} run --run-key inner -- sh -c '${gate.wait}'`;
@@ -57,7 +59,7 @@ test("a job that cancels itself ends whole", async () => {
   expect(existsSync(trace)).toBe(false);
 });
 
-test("a branch of the job in a session of its own that cancels it ends as well", async () => {
+test("a branch of the job in its own session that cancels the job ends as well", async () => {
   await using box = new Sandbox();
   const branch = `(setsid sh -c '"$0" cancel --run-key k; sleep 600' "$1" &); sleep 600`;
   await box.json(["start", "--run-key", "k", "--", "sh", "-c", branch, "sh", BINARY]);
@@ -65,7 +67,7 @@ test("a branch of the job in a session of its own that cancels it ends as well",
   await until("nothing is left", () => box.processes().length === 0, 5);
 });
 
-test("who reads the job's output is spared", async () => {
+test("a process that reads the job's output is spared", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -76,13 +78,13 @@ test("who reads the job's output is spared", async () => {
   await reader.exited;
 });
 
-test("a daemon that only has the dead target's session number is told as an orphan, and not killed", async () => {
+test("a daemon that only has the dead target's session number is reported as an orphan, and not killed", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await killWorker(job);
   await killAndWait(job.target_pid!);
-  // As a daemon comes to be: a session of its own, whose leader has ended. The row is given its number.
+  // Makes a daemon in its own session whose leader has ended, and puts the session's number into the row.
   const note = join(box.directory, "daemon");
   await box.execute([
     "setsid",

@@ -46,7 +46,7 @@ testWith(
 
 testWith(
   ["root", "unshare"],
-  "what a dead worker left out of sight is not said to be gone: exit 4",
+  "a dead worker's processes that cancel cannot see are not reported as gone: exit 4",
   async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);

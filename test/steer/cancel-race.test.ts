@@ -1,4 +1,4 @@
-/** Many who cancel, and a job that ends by itself meanwhile: one result, which everybody tells. */
+/** Several cancels at once, and a job that ends by itself meanwhile: one result, which every answer has. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
@@ -9,7 +9,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const ROUNDS = 25;
 
-test(`a job that ends by itself at the same time, ${ROUNDS} times`, async () => {
+test(`a job that ends by itself while it is cancelled has one result, ${ROUNDS} times`, async () => {
   await using box = new Sandbox();
   const seen = new Set<string>();
   let headStart = 0;
@@ -17,7 +17,7 @@ test(`a job that ends by itself at the same time, ${ROUNDS} times`, async () => 
     await using gate = new Gate(box, `gate-${round}`);
     await startWaiting(box, "k", gate, "exit 7");
     const cancelling = box.spawn([BINARY, "cancel", "--run-key", "k"]);
-    // On whatever machine, it finds the moment at which now the one and now the other is first.
+    // Adjusts itself to the machine, until sometimes the cancel and sometimes the job is first.
     await Bun.sleep(headStart);
     gate.open();
     const { code, stdout, stderr } = await box.finished(cancelling);
@@ -36,7 +36,7 @@ test(`a job that ends by itself at the same time, ${ROUNDS} times`, async () => 
   expect([...seen].sort()).toEqual(["CANCELLED", "FAILED"]);
 });
 
-test.each([2, 10])("%d at once: one result, one reason", async (count) => {
+test.each([2, 10])("%d cancels at once: one result, one reason", async (count) => {
   await using box = new Sandbox();
   await startReady(box, "k", `trap 'sleep 0.1; exit 2' TERM; echo ready; while :; do sleep 0.01; done`);
   const reasons = Array.from({ length: count }, (_, index) => `reason ${index}`);
@@ -58,7 +58,7 @@ test.each([2, 10])("%d at once: one result, one reason", async (count) => {
   }
 });
 
-test("a cancel of a key whose next job starts at once ends the one that it found, and no other", async () => {
+test("a cancel of a key whose next job starts at once ends the job that it found, and no other", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const first = await startWaiting(box, "k", gate);

@@ -1,4 +1,4 @@
-/** `cancel` where the worker is dead, dies, does not answer, or has not begun: one truthful result each time. */
+/** `cancel` when the worker is dead, dies, does not answer, or has not begun: one true result each time. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Until somebody has asked for the end of a job, and the worker has not answered. */
+/** Waits until a job has a cancel request that the worker has not answered. */
 function asked(box: Sandbox, job: JobAnswer): Promise<unknown> {
   return until("the cancel is asked for", () => {
     using database = openDatabase(box);
@@ -21,7 +21,7 @@ function asked(box: Sandbox, job: JobAnswer): Promise<unknown> {
   });
 }
 
-test("a dead worker: what it left is killed, and the job stays LOST", async () => {
+test("a dead worker: cancel kills what it left, and the job stays LOST", async () => {
   await using box = new Sandbox();
   const job = await startReady(box, "k", `trap '' TERM; setsid sleep 600 & echo ready; sleep 600; sleep 600`);
   await killWorker(job);
@@ -39,7 +39,7 @@ test("a dead worker: what it left is killed, and the job stays LOST", async () =
   });
 });
 
-test("a worker that dies while it is asked: the same", async () => {
+test("a worker that dies during the cancel: the same", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -73,21 +73,21 @@ test("a job that is STARTING is CANCELLED, and its command never runs", async ()
   expect(existsSync(trace)).toBe(false);
 });
 
-// These wait out a worker's patience of ten seconds: together, so that it is ten only.
-test.concurrent("a stopped worker: its work is done for it, and its key is free", async () => {
+// These wait ten seconds for the worker's answer: run together, ten in all.
+test.concurrent("a stopped worker: cancel does its work, and the key is free", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await stop(job.worker_pid!);
   const answer = await box.json(["cancel", "--run-key", "k", "--grace-seconds", "0"]);
-  // How the command ended the kernel tells, as long as its parent has not asked.
+  // The kernel keeps the command's exit status as long as its parent has not called wait(2).
   expect(answer).toMatchObject({ status: "CANCELLED", exit_code: -9, signal: "SIGKILL", survivors: [] });
   expect([job.worker_pid!, job.target_pid!].filter(isAlive)).toEqual([]);
   const next = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   expect(next).toMatchObject({ existing: false, status: "SUCCEEDED" });
 });
 
-test.concurrent("a worker that is stopped before it began runs nothing when it goes on", async () => {
+test.concurrent("a worker that is stopped before it began runs nothing when it continues", async () => {
   await using box = new Sandbox();
   const trace = join(box.directory, "ran");
   const { worker } = await startBeforeRun(box, "k", ["touch", trace]);
@@ -99,14 +99,14 @@ test.concurrent("a worker that is stopped before it began runs nothing when it g
   expect((await statusOf(box, "k")).status).toBe("CANCELLED");
 });
 
-test.concurrent("numbers in the row that others have by now: nobody of them is signalled", async () => {
+test.concurrent("if other processes have the pids of the row by now, none of them is signalled", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
   await stop(job.worker_pid!);
-  // A process is known by its number and the tick (10 ms) of its start: nobody gets both again.
+  // A process is identified by its pid and its start tick (10 ms): after this pause no new process can have both.
   await Bun.sleep(50);
-  // Two that are not of the job, each the leader of its group and session, as worker and target are.
+  // Two processes outside the job, each the leader of its group and session, like worker and target.
   const innocents = [0, 1].map(() =>
     Bun.spawn(["sleep", "600"], { detached: true, env: { HERE: box.directory } }),
   );
@@ -126,7 +126,7 @@ test.concurrent("numbers in the row that others have by now: nobody of them is s
   }
 });
 
-test("a stopped worker whose command had ended by itself is let go on, and tells the command's own end", async () => {
+test("a stopped worker whose command has ended by itself is continued, and records the command's own end", async () => {
   await using box = new Sandbox();
   const gate = new Gate(box);
   const job = await startWaiting(box, "k", gate, "exit 3");

@@ -1,4 +1,4 @@
-/** `cancel` is a kill with proof: afterwards nothing of the job is alive, wherever it went. */
+/** `cancel` kills with proof: when it succeeds, no process of the job is alive, wherever it went. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { openDatabase } from "../support/database.ts";
@@ -20,15 +20,15 @@ const cancel = (box: Sandbox, ...more: readonly string[]) =>
   box.json<CancelAnswer>(["cancel", "--run-key", "k", ...more]);
 
 async function expectNothingLeft(box: Sandbox): Promise<void> {
-  // The worker has its own leave to take.
+  // The worker takes a moment to end.
   await until("nothing is left", () => box.processes().length === 0, 5);
 }
 
-describe("nothing of the job is alive afterwards", () => {
+describe("after a cancel no process of the job is alive", () => {
   const sleeper = "sleep 600";
   const FAMILIES: readonly [what: string, script: string][] = [
     ["a child in the background", `${sleeper} & echo ready; wait`],
-    ["a child in a session of its own", `setsid ${sleeper} & echo ready; wait`],
+    ["a child in its own session", `setsid ${sleeper} & echo ready; wait`],
     [
       "a daemon: another session, and its parent is gone",
       `(setsid sh -c "${sleeper} &" &); echo ready; ${sleeper}`,
@@ -41,12 +41,12 @@ describe("nothing of the job is alive afterwards", () => {
       `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} &" &); echo ready; ${sleeper}`,
     ],
     [
-      "a daemon that shed every witness but the worker's care: environment, session, output, parent",
+      "a daemon that shed environment, session, output and parent, and has only the worker as its subreaper",
       `(env -i HERE=$PWD PATH=$PATH setsid sh -c "${sleeper} >/dev/null 2>&1 &" &); echo ready; ${sleeper}`,
     ],
     ["a new child for each that ends", `echo ready; while :; do sleep 600; done`],
     [
-      "what starts another when it is told to end",
+      "a process that starts another on TERM",
       `trap '${sleeper} & exit 0' TERM; echo ready; while :; do sleep 1; done`,
     ],
   ];
@@ -70,8 +70,8 @@ describe("nothing of the job is alive afterwards", () => {
   });
 });
 
-describe("TERM, a grace, KILL", () => {
-  test("who takes its leave within the grace keeps its own exit code", async () => {
+describe("TERM, grace period, KILL", () => {
+  test("a command that exits within the grace period keeps its own exit code", async () => {
     await using box = new Sandbox();
     await startReady(box, "k", `trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done`);
     const answer = await cancel(box, "--grace-seconds", "60");
@@ -79,7 +79,7 @@ describe("TERM, a grace, KILL", () => {
     expect((await box.run(["logs", "--run-key", "k"])).stdout).toBe("ready\nbye\n");
   });
 
-  test("who does not is killed, with all that ignores TERM as well", async () => {
+  test("a command that does not exit is killed, with everything else that ignores TERM", async () => {
     await using box = new Sandbox();
     await startReady(box, "k", `trap '' TERM; setsid sleep 600 & echo ready; sleep 600; sleep 600`);
     const answer = await cancel(box, "--grace-seconds", "0.3");
@@ -87,7 +87,7 @@ describe("TERM, a grace, KILL", () => {
     await expectNothingLeft(box);
   });
 
-  test("a target that is stopped hears TERM", async () => {
+  test("a stopped target receives TERM", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const job = await startWaiting(box, "k", gate);
@@ -96,7 +96,7 @@ describe("TERM, a grace, KILL", () => {
   });
 });
 
-describe("what is not active cannot be cancelled: exit 4, and nothing changes", () => {
+describe("a job that is not active cannot be cancelled: exit 4, and nothing changes", () => {
   test.each([
     ["SUCCEEDED", "true"],
     ["FAILED", "false"],
@@ -124,7 +124,7 @@ describe("what is not active cannot be cancelled: exit 4, and nothing changes", 
     expectFailure(await box.run(["cancel", "--run-key", "k"]), 3, "no job of run key");
   });
 
-  test("abort is another word for it", async () => {
+  test("abort is an alias of cancel", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await startWaiting(box, "k", gate);
@@ -132,11 +132,11 @@ describe("what is not active cannot be cancelled: exit 4, and nothing changes", 
   });
 });
 
-test("a second cancel with less patience is heard at once", async () => {
+test("a second cancel with a shorter grace period takes effect at once", async () => {
   await using box = new Sandbox();
   await startReady(box, "k", `trap '' TERM; echo ready; while :; do sleep 0.05; done`);
   const patient = box.spawn([BINARY, "cancel", "--run-key", "k", "--grace-seconds", "3600"]);
-  await until("the first is heard", async () => {
+  await until("the first request is recorded", async () => {
     using database = openDatabase(box);
     return database.query("select 1 from jobs where cancel_requested_at is not null").get();
   });

@@ -9,7 +9,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-describe("--tail N gives the last N lines", () => {
+describe("--tail N prints the last N lines", () => {
   test.each([
     ["none", "a\nb\nc\n", 0, ""],
     ["one", "a\nb\nc\n", 1, "c\n"],
@@ -27,12 +27,12 @@ describe("--tail N gives the last N lines", () => {
     expect(result).toEqual({ code: 0, signal: null, stdout: expected, stderr: "" });
   });
 
-  test("of a huge log at once, over the seams of what is read at a time", async () => {
+  test("of a huge log at once, also across read boundaries", async () => {
     await using box = new Sandbox();
     const job = await box.json(["start", "--run-key", "k", "--sync", "--", "seq", "200000"]);
     const lines = Array.from({ length: 100_000 }, (_, index) => `${index + 100_001}\n`);
     expect((await box.run(["logs", "--run-key", "k", "--tail", "100000"])).stdout).toBe(lines.join(""));
-    // 20 GB of hole behind a line: whoever reads it from its start is not done in a minute.
+    // A hole of 20 GB after one line: a reader that begins at the start takes minutes.
     await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "echo first"]);
     const { stdout_file: log } = await finishedJob(box, "k");
     truncateSync(log, 20_000_000_000);
@@ -43,7 +43,7 @@ describe("--tail N gives the last N lines", () => {
 });
 
 describe("--follow", () => {
-  test("shows what is there, then what comes, and ends with the job", async () => {
+  test("prints what is there, then what comes, and ends with the job", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const script = `seq 3; echo aside >&2; ${gate.wait}; echo 4; ${gate.wait}; printf 5`;
@@ -60,7 +60,7 @@ describe("--follow", () => {
     const last = new Reading(tail!.stdout);
     expect(await reading.until("3\n")).toBe("1\n2\n3\n");
     expect(await last.until("3\n")).toBe("3\n");
-    // So that the one that shows nothing of what is there has looked by now.
+    // By now the follower that shows no old output has looked.
     const errors = new Reading(stderr!.stdout);
     await errors.until("aside");
     gate.open(1);
@@ -86,7 +86,7 @@ describe("--follow", () => {
     expect(await box.run(["logs", "--run-key", "k", "--follow"])).toMatchObject({ code: 0, stdout: "" });
   });
 
-  test("a reader that has seen enough is no error", async () => {
+  test("a reader that closes the pipe causes no error", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await startWaiting(box, "k", gate);

@@ -1,4 +1,4 @@
-/** `list` and `status --running`: which jobs they show, in which order, and that none of them is a false word. */
+/** `list` and `status --running`: which jobs they show, in which order, and that each is shown as it is now. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { edit } from "../support/database.ts";
@@ -25,7 +25,7 @@ test("a status may be written in lower case", async () => {
   expect(await keys("--status", "Failed", "--status=succeeded")).toEqual(["good", "bad"]);
 });
 
-test("the newest of all run keys first, with the fields of status", async () => {
+test("the newest jobs of all run keys first, with the fields of status", async () => {
   await using box = new Sandbox();
   for (const key of ["b", "a", "c", "a"]) await finish(box, key, "true");
   const jobs = await list(box);
@@ -38,12 +38,12 @@ test("the newest of all run keys first, with the fields of status", async () => 
   expect(jobs[0]).toEqual(await box.json(["status", "--run-key", "a"]));
 });
 
-test("--limit, 50 without", async () => {
+test("--limit is 50 by default", async () => {
   await using box = new Sandbox();
   for (let number = 1; number <= 3; number++) await finish(box, `k${number}`, "true");
   expect(await keys(box, "--limit", "2")).toEqual(["k3", "k2"]);
   expect(await keys(box, "--limit", "1000000")).toEqual(["k3", "k2", "k1"]);
-  // As a long history would leave it, without its hour of work.
+  // Makes a long history at once, instead of by an hour of starts.
   edit(
     box,
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < 60)
@@ -54,7 +54,7 @@ test("--limit, 50 without", async () => {
   expect((await list(box, "--limit", "63")).length).toBe(63);
 });
 
-test("--run-key-prefix takes what is special elsewhere literally", async () => {
+test("--run-key-prefix takes special characters literally", async () => {
   await using box = new Sandbox();
   for (const key of ["a", "a%", "a%1", "a_1", "ab", "A", "日本", "日", "🎉"]) await finish(box, key, "true");
   expect(await keys(box, "--run-key-prefix", "a%")).toEqual(["a%1", "a%"]);
@@ -64,7 +64,7 @@ test("--run-key-prefix takes what is special elsewhere literally", async () => {
   expect(await keys(box, "--run-key-prefix", "nothing")).toEqual([]);
 });
 
-test("--status may be repeated, and goes with the other filters", async () => {
+test("--status may be repeated, and combines with the other filters", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await finish(box, "good", "true");
@@ -81,7 +81,7 @@ test("--status may be repeated, and goes with the other filters", async () => {
   await box.json(["wait", "--run-key", "active"]);
 });
 
-test("--since counts its own instant, --until does not", async () => {
+test("--since includes its own instant, --until does not", async () => {
   await using box = new Sandbox();
   const [first, second] = [await finish(box, "first", "true"), await finish(box, "second", "true")];
   expect(await keys(box, "--since", second.started_at)).toEqual(["second"]);
@@ -100,7 +100,7 @@ describe("a job whose worker died while nobody looked", () => {
     for (const { orphan_pids: pids } of await list(box)) expect(pids.length).toBe(1);
   });
 
-  test("is found by the first who asks for lost ones, however old it is", async () => {
+  test("is found by the first command that asks for LOST jobs, however old it is", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     await killWorker(await startWaiting(box, "old", gate));
@@ -118,7 +118,7 @@ describe("a job whose worker died while nobody looked", () => {
   });
 });
 
-test("status --running has the active jobs, the oldest first", async () => {
+test("status --running prints the active jobs, oldest first", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   for (const key of ["c", "a", "b"]) await startWaiting(box, key, gate);
@@ -131,7 +131,7 @@ test("status --running has the active jobs, the oldest first", async () => {
   expect(await box.json<unknown[]>(["status", "--running"])).toEqual([]);
 });
 
-test("where there is no state directory there are no jobs, and none is made", async () => {
+test("without a state directory there are no jobs, and none is made", async () => {
   await using box = new Sandbox();
   expect(await list(box)).toEqual([]);
   expect(await box.json<unknown[]>(["status", "--running"])).toEqual([]);

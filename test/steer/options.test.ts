@@ -23,14 +23,14 @@ describe("--cwd", () => {
     expect(await output(box, ["--cwd", path(box)], ["pwd", "-P"])).toBe(`${join(box.directory, "inner")}\n`);
   });
 
-  test("a relative command is looked for there", async () => {
+  test("a relative command is looked up there", async () => {
     await using box = new Sandbox();
     mkdirSync(join(box.directory, "inner"));
     writeFileSync(join(box.directory, "inner/tool"), "#!/bin/sh\necho found\n", { mode: 0o755 });
     expect(await output(box, ["--cwd", "inner"], ["./tool"])).toBe("found\n");
   });
 
-  test("a symlink is followed", async () => {
+  test("a symbolic link is followed", async () => {
     await using box = new Sandbox();
     symlinkSync("/", join(box.directory, "link"));
     expect(await output(box, ["--cwd", "link"], ["pwd", "-P"])).toBe("/\n");
@@ -62,7 +62,7 @@ describe("--env", () => {
     expect(await output(box, ["--env", variable], ["printenv", "A"])).toBe(`${value}\n`);
   });
 
-  test("stands before the caller's variable of the same name, and no other changes", async () => {
+  test("wins over the caller's variable of the same name, and changes no other", async () => {
     await using box = new Sandbox();
     const env = { A: "caller", AB: "caller", B: "caller" };
     const words = [
@@ -79,7 +79,7 @@ describe("--env", () => {
     expect((await box.run(words, { env })).stdout).toBe("A=option\nAB=caller\nB=caller\n");
   });
 
-  test("the last of a name counts", async () => {
+  test("the last value of a name counts", async () => {
     await using box = new Sandbox();
     const options = ["--env", "A=1", "--env", "B=2", "--env", "A=3"];
     expect(await output(box, options, ["sh", "-c", "echo $A $B; env | grep -c ^A="])).toBe("3 2\n1\n");
@@ -91,13 +91,13 @@ describe("--env", () => {
     expect(lines).toContain(`${name}=x`);
   });
 
-  test("the command is looked for in the PATH that it gets", async () => {
+  test("the command is looked up in the PATH that --env sets", async () => {
     await using box = new Sandbox();
     writeFileSync(join(box.directory, "only-here"), "#!/bin/sh\necho found\n", { mode: 0o755 });
     expect(await output(box, ["--env", `PATH=${box.directory}:/bin`], ["only-here"])).toBe("found\n");
   });
 
-  test("our own variables cannot be overridden", async () => {
+  test("orchesjob's own variables cannot be overridden", async () => {
     await using box = new Sandbox();
     const ours = ["ORCHESJOB_JOB_ID", "ORCHESJOB_RUN_KEY", "ORCHESJOB_ATTEMPT"];
     const options = ours.flatMap((name) => ["--env", `${name}=forged`]);
@@ -106,7 +106,7 @@ describe("--env", () => {
     expect(lines).toEqual([id, "k", "1"]);
   });
 
-  test("what would change Bun changes the command alone", async () => {
+  test("variables that would change Bun reach only the command", async () => {
     await using box = new Sandbox();
     const options = ["--env", "BUN_BE_BUN=1", "--env", "BUN_OPTIONS=--preload /no/such"];
     expect(await output(box, options, ["printenv", "BUN_BE_BUN", "BUN_OPTIONS"])).toBe(
@@ -115,7 +115,7 @@ describe("--env", () => {
   });
 });
 
-test("labels are noted as they are, the last of a name counts", async () => {
+test("labels are stored as they are, the last of a name counts", async () => {
   await using box = new Sandbox();
   const labels = [
     "team=billing",

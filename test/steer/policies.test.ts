@@ -1,4 +1,4 @@
-/** What a finished job of the key means for a start: --if-succeeded, --if-failed, --if-lost. */
+/** How a start treats a finished job of the key: --if-succeeded, --if-failed, --if-lost. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killAndWait, statusOf } from "../support/processes.ts";
@@ -6,7 +6,7 @@ import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Brings the key's job to each end that there is. */
+/** Brings the key's job to each possible end. */
 const ENDS: Record<string, (box: Sandbox) => Promise<unknown>> = {
   SUCCEEDED: (box) => box.json(["start", "--run-key", "k", "--sync", "--", "true"]),
   FAILED: (box) => box.json(["start", "--run-key", "k", "--sync", "--", "false"]),
@@ -30,7 +30,7 @@ const OWN_OPTION: Record<string, string> = {
 };
 
 describe.each(Object.keys(ENDS))("after %s", (status) => {
-  test("only its own option, with return, gives the finished job back", async () => {
+  test("only its own option, with return, returns the finished job", async () => {
     await using box = new Sandbox();
     await ENDS[status]!(box);
     const before = await statusOf(box, "k");
@@ -73,7 +73,7 @@ test("a key that never ran runs under every policy", async () => {
   });
 });
 
-test("--sync --exit-status of a returned job passes its own code on", async () => {
+test("--sync --exit-status of a returned job exits with that job's code", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "exit 9"]);
   const again = ["start", "--run-key", "k", "--if-failed", "return", "--sync", "--exit-status", "--", "true"];

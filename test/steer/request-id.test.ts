@@ -1,4 +1,4 @@
-/** The retry window is closed: a run key and a --request-id give one job, whatever became of it since. */
+/** A run key and a --request-id give one job, whatever has become of it since, so that a retry at any time is safe. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ function runs(box: Sandbox): number {
   return existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0;
 }
 
-test("the whole story: accepted, the answer lost, the job ends, the retry gets its result; the next id runs anew", async () => {
+test("the whole story: accepted, the answer lost, the job ends, the retry gets its result; the next id runs again", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const script = `${gate.wait}; ${COUNT}`;
@@ -67,7 +67,7 @@ test("the same id under another run key is another request", async () => {
   expect(answers.map((answer) => answer.existing)).toEqual([false, false]);
 });
 
-test("fifty at once with one id: one job, which ran once, also for those that come when it has ended", async () => {
+test("fifty at once with one id: one job, which ran once, also for callers that come when it has ended", async () => {
   await using box = new Sandbox();
   const callers = await Promise.all(
     Array.from({ length: 50 }, () => box.json(["start", "--sync", ...words("r")])),
@@ -85,7 +85,7 @@ test("an id that came while the key was active means that job from then on", asy
   const first = await box.json(["start", "--run-key", "k", ...command]);
   const attached = ["start", "--run-key", "k", "--request-id", "r", "--sync", ...command];
   const waiting = box.spawn([BINARY, ...attached]);
-  await until("the id is noted", () => {
+  await until("the id is recorded", () => {
     using database = openDatabase(box);
     return database.query("select 1 from requests where request_id = 'r'").get();
   });
@@ -94,7 +94,7 @@ test("an id that came while the key was active means that job from then on", asy
   expect(await box.json(attached)).toMatchObject({ job_id: first.job_id, existing: true });
 });
 
-test("and a retry with another command than that job's gets the same answer as the first", async () => {
+test("a retry of such an id with another command gets the same answer as the first", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
@@ -107,7 +107,7 @@ test("and a retry with another command than that job's gets the same answer as t
   expect(await ask()).toMatchObject(expected);
 });
 
-test("an id goes before every policy", async () => {
+test("an id takes precedence over every policy", async () => {
   await using box = new Sandbox();
   const first = await box.json(["start", "--sync", ...words("r")]);
   for (const policy of [["--if-failed", "rerun"], ["--strict"]])
@@ -123,7 +123,7 @@ test("a cancelled and a lost job are the request's answer as well", async () => 
   expect(await box.json(request)).toMatchObject({ job_id: job.job_id, status: "CANCELLED", existing: true });
 });
 
-test("when its job was cleaned away, an id runs anew", async () => {
+test("when its job was cleaned, an id runs again", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--sync", ...words("r")]);
   await box.run(["clean", "--before", "2100-01-01"]);

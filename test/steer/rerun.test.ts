@@ -1,4 +1,4 @@
-/** `rerun`: a finished job's command, directory and options once more, as a new job that knows where it comes from. */
+/** `rerun`: a finished job's command, directory and options once more, as a new job that names the old one. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ test("the command, the directory, the environment options, the labels and the ti
   expect(await output(again.job_id)).toBe(expected("second"));
 });
 
-test("the directory of the caller, where none was asked for, is the job's, too", async () => {
+test("without --cwd the directory in which the job was started is used again", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "pwd"]);
   await box.json(["rerun", "--run-key", "k", "--sync"], { cwd: "/" });
@@ -124,7 +124,7 @@ test("no such job: exit 3", async () => {
   expectFailure(await box.run(["rerun", "--run-key", "k"]), 3, "no job of run key");
 });
 
-test("a directory that is gone by then is a launch that failed, and says so", async () => {
+test("a directory that no longer exists fails the launch, and the job says so", async () => {
   await using box = new Sandbox();
   mkdirSync(join(box.directory, "gone"));
   await box.json(["start", "--run-key", "k", "--sync", "--cwd", "gone", "--", "true"]);

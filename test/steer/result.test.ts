@@ -20,7 +20,7 @@ async function resultOf(box: Sandbox, script: string, ...more: readonly string[]
   return box.json(["result", "--run-key", "k", ...more]);
 }
 
-test("the job as status has it, and both streams whole", async () => {
+test("the job as status prints it, and both streams whole", async () => {
   await using box = new Sandbox();
   const answer = await resultOf(box, `printf 'a\\n"b"\\t\\033é'; echo err >&2; exit 3`);
   expect(answer).toEqual({
@@ -52,7 +52,7 @@ test.each([
   expect(answer).toMatchObject({ stderr: "", stderr_truncated: false });
 });
 
-test("bytes that are no text do not make the answer unreadable, and a byte order mark stays", async () => {
+test("bytes that are not text leave the answer readable, and a byte order mark stays", async () => {
   await using box = new Sandbox();
   const answer = await resultOf(box, `printf '\\357\\273\\277a\\377\\000b'; printf '\\357\\273\\277c' >&2`);
   expect([answer.stdout, answer.stderr]).toEqual(["\uFEFFa\uFFFD\0b", "\uFEFFc"]);
@@ -66,7 +66,7 @@ test("of a command that could not be launched: empty streams, and the error", as
   expect(answer.error).toContain("no-such-command");
 });
 
-test("not finished: exit 4, with the way to wait; no such job: exit 3", async () => {
+test("not finished: exit 4, with the command that waits; no such job: exit 3", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   expectFailure(await box.run(["result", "--run-key", "k"]), 3, "no job of run key");
@@ -77,7 +77,7 @@ test("not finished: exit 4, with the way to wait; no such job: exit 3", async ()
   expect((await box.run(["result", "--job-id", job.job_id])).code).toBe(0);
 });
 
-/** Bytes in which every kind of character, and of what is none, is cut by every boundary of a part somewhere. */
+/** Bytes in which every kind of character, and of invalid bytes, is cut by every chunk boundary somewhere. */
 function mixedBytes(length: number): Uint8Array {
   const pieces = ["a", "é", "€", "🎉", '"', "\\", "\n", "\0", "\u009b", "\uFEFF", "\u2028"].map((text) =>
     new TextEncoder().encode(text),
@@ -97,7 +97,7 @@ function mixedBytes(length: number): Uint8Array {
   return bytes;
 }
 
-test("what comes in parts is the same, byte for byte, as one answer", async () => {
+test("output read in parts is the same, byte for byte, as one answer", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   const stdout = mixedBytes(1_000_003);
@@ -125,7 +125,8 @@ test("a huge one takes bounded memory", async () => {
   const child = box.spawn([BINARY, "result", "--run-key", "k", "--max-bytes", String(max)]);
   let length = 0;
   let peakKb = 0;
-  // Looked at while it lives, since it waits for its reader: what wait(2) tells would be the peak of who started it.
+  // Measured while it lives and waits for its reader: the peak that wait(2) returns would be that of the process that
+  // forked it.
   for await (const chunk of child.stdout) {
     length += chunk.length;
     const status = readProc(child.pid, "status");
@@ -137,7 +138,7 @@ test("a huge one takes bounded memory", async () => {
   expect(peakKb).toBeLessThan(200_000);
 });
 
-test("where one of the two logs is gone nothing is printed but the error", async () => {
+test("if one of the two logs is gone only the error is printed", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "x"]);
   rmSync(job.stderr_file);

@@ -1,4 +1,4 @@
-/** Leaving a `run`: whatever happens to the caller, the job goes on, and who leaves is told the way back. */
+/** Leaving a `run`: whatever happens to the caller, the job continues, and the message says how to return to it. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { Gate } from "../support/gate.ts";
@@ -16,35 +16,38 @@ describe("a signal to the caller detaches it", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
     ["SIGHUP", 129],
-  ] as const)("%s: exit %d, with the way back and the way to end the job", async (signal, code) => {
-    await using box = new Sandbox();
-    await using gate = new Gate(box);
-    // A group of its own, all of which gets the signal, as a terminal's foreground job.
-    const script = `echo begun; ${gate.wait}; echo end`;
-    const caller = box.spawn(["setsid", BINARY, "run", "--run-key", "k", "--", "sh", "-c", script]);
-    await new Reading(caller.stdout).until("begun\n");
-    const job = await runningJob(box, "k");
-    process.kill(-caller.pid, signal);
-    expect(await caller.exited).toBe(code);
-    const message = await new Response(caller.stderr).text();
-    expect(message).toMatch(/^orchesjob: left job [^\n]+\n$/);
-    expect(message).toContain("goes on");
+  ] as const)(
+    "%s: exit %d, with the command to return and the command to end the job",
+    async (signal, code) => {
+      await using box = new Sandbox();
+      await using gate = new Gate(box);
+      // In its own process group, all of which gets the signal, like a terminal's foreground job.
+      const script = `echo begun; ${gate.wait}; echo end`;
+      const caller = box.spawn(["setsid", BINARY, "run", "--run-key", "k", "--", "sh", "-c", script]);
+      await new Reading(caller.stdout).until("begun\n");
+      const job = await runningJob(box, "k");
+      process.kill(-caller.pid, signal);
+      expect(await caller.exited).toBe(code);
+      const message = await new Response(caller.stderr).text();
+      expect(message).toMatch(/^orchesjob: left job [^\n]+\n$/);
+      expect(message).toContain("goes on");
 
-    // The first of the commands that it names works as it stands.
-    for (const verb of ["logs --follow", "cancel"])
-      expect(message).toContain(`orchesjob ${verb} --job-id ${job.job_id}`);
-    const watcher = box.spawn([BINARY, "logs", "--follow", "--job-id", job.job_id]);
-    gate.open();
-    expect((await box.finished(watcher)).stdout).toBe("begun\nend\n");
-    expect(await finishedJob(box, "k")).toMatchObject({
-      job_id: job.job_id,
-      status: "SUCCEEDED",
-      signal: null,
-    });
-  });
+      // The commands that the message names work as they stand; this checks the first.
+      for (const verb of ["logs --follow", "cancel"])
+        expect(message).toContain(`orchesjob ${verb} --job-id ${job.job_id}`);
+      const watcher = box.spawn([BINARY, "logs", "--follow", "--job-id", job.job_id]);
+      gate.open();
+      expect((await box.finished(watcher)).stdout).toBe("begun\nend\n");
+      expect(await finishedJob(box, "k")).toMatchObject({
+        job_id: job.job_id,
+        status: "SUCCEEDED",
+        signal: null,
+      });
+    },
+  );
 });
 
-describe("who waits for a job and leaves is told the same, and ends by the signal as ever", () => {
+describe("a waiting command prints the same when a signal detaches it, and ends by the signal as ever", () => {
   test.each([
     [["start", "--run-key", "k", "--sync", "--"], "SIGINT"],
     [["start", "--run-key", "k", "--sync", "--exit-status", "--"], "SIGTERM"],
@@ -70,7 +73,7 @@ describe("who waits for a job and leaves is told the same, and ends by the signa
     expect(await finishedJob(box, "k")).toMatchObject({ job_id: job.job_id, status: "SUCCEEDED" });
   });
 
-  test("a caller with nohup goes on waiting", async () => {
+  test("a caller under nohup continues to wait", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const caller = box.spawn(["nohup", BINARY, "start", "--run-key", "k", "--sync", "--", ...gate.command]);
@@ -112,14 +115,14 @@ test("under nohup the end of the session does not detach it", async () => {
   expect(await caller.exited).toBe(0);
 });
 
-test("a second signal does not do more than the first", async () => {
+test("a second signal does no more than the first", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const caller = box.spawn([BINARY, "run", "--run-key", "k", "--", ...gate.command]);
   const job = await runningJob(box, "k");
-  // It sleeps for as long as nothing happens; a signal may come to any of its threads when it goes on.
+  // It sleeps as long as nothing happens; a signal may reach any of its threads when it continues.
   await until("the caller sleeps", () => hasOpen(caller.pid, "anon_inode:inotify"));
-  // Both are there before it can look.
+  // Both signals are pending before it can look.
   process.kill(caller.pid, "SIGSTOP");
   await until("the caller is stopped", () => stateOf(caller.pid) === "T");
   for (const signal of ["SIGINT", "SIGINT", "SIGTERM"] as const) process.kill(caller.pid, signal);
@@ -129,12 +132,12 @@ test("a second signal does not do more than the first", async () => {
   expect(isAlive(job.target_pid!)).toBe(true);
 });
 
-test("a caller whose reader is slow hears the signal all the same", async () => {
+test("a caller whose reader is slow reacts to the signal all the same", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await using more = new Gate(box, "more");
   const reader = new Gate(box, "reader");
-  // As much as a pipe holds, and then one byte that waits for a reader, of whom there is none.
+  // As much as a pipe holds, and then one byte that waits for a reader, of which there is none.
   const script = `head -c 65536 /dev/zero; ${more.wait}; printf x; ${gate.wait}`;
   const caller = box.spawn([
     ...["sh", "-c", `"$@" | { ${reader.wait}; }`, "sh"],
@@ -159,12 +162,12 @@ function bytesWritten(pid: number): number {
   return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
 }
 
-/** Asleep in write(2) or sendfile(2), which a process that looks for more output is not. */
+/** Whether it sleeps in write(2) or sendfile(2), unlike a process that looks for more output. */
 function waitsInPipe(pid: number): boolean {
   return /pipe_w/.test(readFileSync(`/proc/${pid}/wchan`, "utf8"));
 }
 
-test("a reader that has seen enough ends the caller quietly, and not the job", async () => {
+test("a reader that closes the pipe ends the caller quietly, and not the job", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const words = ["run", "--run-key", "k", "--", "sh", "-c", `seq 100000; ${gate.wait}`];

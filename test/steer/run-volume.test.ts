@@ -1,4 +1,4 @@
-/** `run` and `logs --follow` pass any size on in the memory of a few megabytes. */
+/** `run` and `logs --follow` pass any amount of output in constant memory. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -6,10 +6,12 @@ import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 const BYTES = 300_000_000;
-/** An empty program of Bun's takes about 35 MB; the output would be 300. */
+/** An empty program takes about 35 MB in Bun; the output is 300 MB. */
 const MOST_MEMORY = 200_000_000;
 
-/** The most that a living process has had, in bytes. (What is counted at its end includes ours, from before it was itself.) */
+/**
+ * The peak memory of a living process, in bytes. (The peak counted at its end includes ours, from before its execve.)
+ */
 function peakOf(pid: number): number {
   return 1024 * Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
 }

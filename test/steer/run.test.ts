@@ -1,4 +1,4 @@
-/** `run` is the command itself: its streams as they come, byte for byte, and its exit code. */
+/** `run` behaves like the command itself: its streams as they come, byte for byte, and its exit code. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { shell } from "../support/shell.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-test("a line appears while the command goes on, on the stream that it was written to", async () => {
+test("a line appears while the command still runs, on the stream that it was written to", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const script = `echo first; echo aside >&2; ${gate.wait}; echo last`;
@@ -26,7 +26,7 @@ test("a line appears while the command goes on, on the stream that it was writte
 });
 
 describe("exit codes", () => {
-  // Those of env(1) and timeout(1) are the command's own here, and nothing is said about them.
+  // Also those of env(1) and timeout(1) are the command's own here, without a message.
   const own = [0, 1, 2, 3, 4, 5, 42, 100, 123, 124, 125, 126, 127, 128, 129, 143, 200, 254, 255];
   test("the command's own code is passed on, whatever it is, in silence", async () => {
     await using box = new Sandbox();
@@ -98,7 +98,7 @@ describe("exit codes", () => {
     expect((await box.run(["logs", "--job-id", job.job_id])).stdout).toBe("begun\n");
   });
 
-  test("a working directory that does not exist is a failure of ours: 125", async () => {
+  test("a working directory that does not exist is orchesjob's own failure: 125", async () => {
     await using box = new Sandbox();
     const result = await box.run(["run", "--run-key", "k", "--cwd", "/no/such", "--", "true"]);
     expect(result).toMatchObject({ code: 125, stdout: "" });
@@ -127,7 +127,7 @@ test("all 256 bytes in any order arrive exactly, on both streams", async () => {
   expect(Buffer.compare(readFileSync(paths[3]!), inErr!)).toBe(0);
 });
 
-test("the end of a line is not waited for, and none is added", async () => {
+test("a line appears before it is complete, and no line end is added", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const caller = box.spawn([
@@ -150,7 +150,7 @@ describe("callers that attach", () => {
     );
     const outputs = callers.map((caller) => new Reading(caller.stdout));
     await Promise.all(outputs.map((output) => output.until("out ")));
-    // One that comes late sees it from its first byte as well.
+    // A late caller also sees it from its first byte.
     const late = box.spawn([BINARY, "run", "--run-key", "k", "--", "sh", "-c", script]);
     const all = [...outputs, new Reading(late.stdout)];
     await all[count]!.until("out ");
@@ -166,7 +166,7 @@ describe("callers that attach", () => {
     expect(readFileSync(join(box.directory, "runs"), "utf8")).toBe("run\n");
   });
 
-  test("one that asked for another command is told so, and sees the job's", async () => {
+  test("a caller with another command gets a message about that, and sees the job's output", async () => {
     await using box = new Sandbox();
     const ask = (command: string) =>
       box.run(["run", "--run-key", "k", "--if-succeeded", "return", "--", "echo", command]);
@@ -186,7 +186,7 @@ describe("callers that attach", () => {
     expect(readFileSync(join(box.directory, "runs"), "utf8")).toBe("ran\n");
   });
 
-  test("a cancelled job ends its callers with 143, also when it took its leave with 0, and they say why", async () => {
+  test("a cancelled job ends its callers with 143, even if it exited 0 on TERM, and they say why", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const script = `trap 'exit 0' TERM; echo ready; while :; do ${gate.wait}; done`;

@@ -50,7 +50,7 @@ test("ten at once run it once", async () => {
 });
 
 describe("unlock", () => {
-  test("allows exactly one more, and tells what it has allowed", async () => {
+  test("allows exactly one more, and says what it has allowed", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     const permission = await unlock(box, "--reason", "input was corrected");
@@ -72,7 +72,7 @@ describe("unlock", () => {
     expect(runs(box)).toBe(2);
   });
 
-  test("given ten times before it is used it is still one", async () => {
+  test("given ten times before it is used, it still allows one", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     await Promise.all(Array.from({ length: 10 }, () => unlock(box)));
@@ -80,7 +80,7 @@ describe("unlock", () => {
     expect(runs(box)).toBe(2);
   });
 
-  test("given again after it was used it is one more", async () => {
+  test("given again after it was used, it allows one more", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     for (let round = 0; round < 2; round++) {
@@ -91,7 +91,7 @@ describe("unlock", () => {
     expect(runs(box)).toBe(3);
   });
 
-  test("with a --ttl is worth nothing once that is over", async () => {
+  test("with a --ttl allows nothing once that time is over", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     const { allowed_at: from, expires_at: to } = await unlock(box, "--ttl", "1s");
@@ -121,14 +121,14 @@ describe("unlock", () => {
     expect(await box.json(STRICT)).toMatchObject({ accepted: false });
   });
 
-  test("of a key that never ran is refused: a mistyped one would lie in wait", async () => {
+  test("of a key that never ran is refused, because a mistyped one would stay unnoticed", async () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     expectFailure(await box.run(["unlock", "--run-key", "K"]), 3, '"K" has never run');
   });
 });
 
-test("a key whose history was cleaned is still not free: exit 4, naming the way out, which works", async () => {
+test("a key whose history was cleaned is still not free: exit 4, with a command that works", async () => {
   await using box = new Sandbox();
   const { job_id: id } = await box.json(STRICT);
   await box.run(["clean", "--before", "2100-01-01"]);
@@ -144,7 +144,7 @@ test("a key whose history was cleaned is still not free: exit 4, naming the way 
 describe("rerun of a strict key", () => {
   const RERUN = ["rerun", "--run-key", "k", "--sync"];
 
-  test("is refused with the line that allows it; that is used up; and the key stays strict", async () => {
+  test("is refused with the command that allows it; that is used up; and the key stays strict", async () => {
     await using box = new Sandbox();
     const first = await box.json(STRICT);
     const refused = await box.run(RERUN);
@@ -169,7 +169,7 @@ describe("rerun of a strict key", () => {
     expect(runs(box)).toBe(2);
   });
 
-  test("a key that begins with - is named in a line that works", async () => {
+  test("the message about a key that begins with - has a command that works", async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key=-it's", "--strict", "--sync", "--", "true"]);
     const { stderr } = await box.run(["rerun", "--run-key=-it's"]);
@@ -178,7 +178,7 @@ describe("rerun of a strict key", () => {
     expect((await box.run(["rerun", "--run-key=-it's", "--sync"])).code).toBe(0);
   });
 
-  test("a permission of a key that never was strict is not touched by a rerun", async () => {
+  test("a rerun does not use up a permission of a key that never was strict", async () => {
     await using box = new Sandbox();
     await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
     await unlock(box);
@@ -199,7 +199,7 @@ test("a key that ran without --strict has run", async () => {
   expect(existsSync(join(box.directory, "runs"))).toBe(false);
 });
 
-test("start answers whether it was strict itself, also with a job that is there", async () => {
+test("start answers whether it was strict itself, also with an existing job", async () => {
   await using box = new Sandbox();
   const plain = STRICT.filter((word) => word !== "--strict");
   expect(await box.json(STRICT)).toMatchObject({ strict: true, existing: false });
@@ -211,11 +211,11 @@ test("start answers whether it was strict itself, also with a job that is there"
     ...{ strict: true, existing: true },
   });
   await box.json(["cancel", "--run-key", "other"]);
-  // A rerun asks for nothing of that kind, whatever the key is.
+  // A rerun is never strict, whatever the key is.
   await box.json(["unlock", "--run-key", "k"]);
   expect(await box.json(["rerun", "--run-key", "k"])).toMatchObject({ strict: false, existing: false });
   await box.json(["wait", "--run-key", "k"]);
-  // Behind the fields of 1.0.0, where no client looks for it.
+  // After the fields of 1.0.0, where old clients do not look for it.
   const names = Object.keys(await box.json(STRICT));
   expect(names.indexOf("strict")).toBeGreaterThan(names.indexOf("finished_at"));
 });

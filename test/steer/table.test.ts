@@ -1,4 +1,7 @@
-/** Tables for people: they fit the terminal, show what matters, and nothing in them is dangerous. JSON stays the default. */
+/**
+ * Tables for people: they fit the terminal, show what matters, and contain no control characters. JSON stays the
+ * default.
+ */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { edit } from "../support/database.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -33,7 +36,7 @@ describe("on a terminal", () => {
     expect(lines[2]).toMatch(/^k .*FAILED/);
   });
 
-  test("where there is room all is there, in columns, and what is cut is cut in the middle", async () => {
+  test("with enough room nothing is left out, and what is too long is cut in the middle", async () => {
     await using box = new Sandbox();
     await fill(box);
     const { job_id: id } = await box.json(["status", "--run-key", "k"]);
@@ -54,14 +57,14 @@ test("of 80 columns it has every column but the job id", async () => {
 
 describe("colour", () => {
   const COLOR = "\u001b[31mFAILED";
-  test("on a terminal", async () => {
+  test("on a terminal a table has colours", async () => {
     await using box = new Sandbox();
     await fill(box);
     expect(await table(box, ["status", "--run-key", "k"], { columns: 160 })).toContain(COLOR);
     expect(await table(box, ["list"], { env: { NO_COLOR: "" } })).toContain(COLOR);
   });
 
-  test("not with NO_COLOR, and not where there is no terminal", async () => {
+  test("NO_COLOR, or no terminal, means no colours", async () => {
     await using box = new Sandbox();
     await fill(box);
     expect(await table(box, ["list"], { env: { NO_COLOR: "1" } })).not.toContain("\u001b");
@@ -71,7 +74,7 @@ describe("colour", () => {
   });
 });
 
-test("nothing in a command or a run key moves the cursor, colours, rings, or turns the line around", async () => {
+test("nothing in a command or a run key moves the cursor, colours, rings, or reverses the line", async () => {
   await using box = new Sandbox();
   const evil = "\u001b[2J\u001b]0;title\u0007\r\n\t\b\u009b31m\u202egnp.exe\u2066\u007f";
   await box.json(["start", "--run-key", "k\u202e", "--sync", "--", "true", evil]);
@@ -86,7 +89,7 @@ test("nothing in a command or a run key moves the cursor, colours, rings, or tur
   }
 });
 
-test("ages and durations are as a person says them", async () => {
+test("ages and durations are printed as people say them", async () => {
   await using box = new Sandbox();
   await fill(box);
   const micro = (seconds: number) => Math.round((Date.now() / 1000 - seconds) * 1e6);
@@ -102,7 +105,7 @@ test("ages and durations are as a person says them", async () => {
       `update job_records set started_at = ${micro(from)}, finished_at = ${micro(to)} where run_key = 'k'`,
     );
     const [, row] = plainLines((await box.run(["status", "--run-key", "k", "--format", "table"])).stdout);
-    // A loaded machine may take a second for the way.
+    // On a loaded machine it may have taken a second longer.
     const late = age.replace(
       /(\d+)s ago/,
       (_, seconds) => `(${seconds}|${Number(seconds) + 1}|${Number(seconds) + 2})s ago`,
@@ -138,12 +141,12 @@ describe("list --watch", () => {
     await until("it is shown to have ended", () => screen.shown().includes("SUCCEEDED"));
     screen.type(CTRL_C);
     expect(await screen.ended()).toBe(0);
-    // In place: the cursor goes home for every picture, and the screen is never wiped whole.
+    // In place: the cursor goes home for every picture, and the screen is never cleared whole.
     expect(screen.shown().split("\u001b[H").length).toBeGreaterThan(2);
     expect(screen.shown()).not.toContain("\u001b[2J");
   });
 
-  test("shows no more than the terminal is high, the newest jobs", async () => {
+  test("shows no more rows than the terminal has, the newest jobs", async () => {
     await using box = new Sandbox();
     for (let number = 1; number <= 6; number++)
       await box.json(["start", "--run-key", `k${number}`, "--sync", "--", "true"]);
@@ -151,7 +154,7 @@ describe("list --watch", () => {
     await until("two pictures are shown", () => screen.shown().split("k6").length > 2);
     screen.type(CTRL_C);
     expect(await screen.ended()).toBe(0);
-    // What ends a picture clears the rest of the screen.
+    // After the last line, each picture clears the rest of the screen.
     const picture = screen.shown().split("\u001b[H")[2]!.split("\u001b[J")[0]!;
     expect(plainLines(picture).map((line) => line.split(" ")[0])).toEqual(["RUN", "k6", "k5", "k4"]);
   });

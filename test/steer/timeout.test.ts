@@ -1,4 +1,4 @@
-/** `--timeout`: TERM, grace, KILL on the whole tree, and a truthful word about it. */
+/** `--timeout`: TERM, grace period, KILL for the whole tree, and a true record of it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
@@ -21,13 +21,13 @@ test.concurrent("the whole tree ends, and error says after which time", async ()
   expect(took).toBeGreaterThanOrEqual(1_000);
 });
 
-test.concurrent("a command that takes its leave with 0 has timed out all the same", async () => {
+test.concurrent("a command that exits 0 on TERM has timed out all the same", async () => {
   await using box = new Sandbox();
   const answer = await start(box, `trap 'exit 0' TERM; while :; do sleep 0.05; done`);
   expect(answer).toMatchObject({ status: "FAILED", exit_code: 0, error: "timed out after 1s" });
 });
 
-test.concurrent("a command that ignores TERM is killed after the grace", async () => {
+test.concurrent("a command that ignores TERM is killed after the grace period", async () => {
   await using box = new Sandbox();
   const answer = await start(box, `trap '' TERM; sleep 600; sleep 600`);
   expect(answer).toMatchObject({
@@ -44,7 +44,7 @@ test.concurrent("a command that ends before has not timed out", async () => {
   expect(await start(box, "exit 3", "100d")).toMatchObject({ status: "FAILED", exit_code: 3, error: null });
 });
 
-test.concurrent("the time counts without a caller, too", async () => {
+test.concurrent("the timeout also works without a caller", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--timeout", "1", "--", "sleep", "600"]);
   const job = await box.json(["wait", "--run-key", "k"]);

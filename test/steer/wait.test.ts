@@ -34,7 +34,7 @@ describe("--exit-status", () => {
     expect((await box.run(["wait", "--run-key", "k"])).code).toBe(0);
   });
 
-  test("LOST: 125, for nobody knows", async () => {
+  test("LOST: 125, because the command's code is unknown", async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     const job = await startWaiting(box, "k", gate);
@@ -45,7 +45,7 @@ describe("--exit-status", () => {
     expect(JSON.parse(stdout)).toMatchObject({ status: "LOST", exit_code: null });
   });
 
-  test("a job that does not exist, or a bad option: 125, which no code of a job's is mistaken for", async () => {
+  test("a job that does not exist, or a bad option: 125, which cannot be confused with a job's code", async () => {
     await using box = new Sandbox();
     expectFailure(await box.run(["wait", "--run-key", "no", "--exit-status"]), 125, "no job of run key");
     expectFailure(await box.run(["wait", "--run-key", "no"]), 3, "no job of run key");
@@ -54,7 +54,7 @@ describe("--exit-status", () => {
   });
 });
 
-test("--timeout gives up and says so; the job goes on", async () => {
+test("--timeout gives up and says so; the job continues", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await startWaiting(box, "k", gate);
@@ -85,14 +85,14 @@ describe("waiting costs next to nothing, and the end is noticed", () => {
     await using gate = new Gate(box);
     await startWaiting(box, "k", gate);
     const children = callers.map((words) => box.spawn([BINARY, ...words]));
-    // The start-up of a process is not what is asked about, nor that after half a second it lets go of the database.
+    // Excludes the start-up of the process, and that it closes the database after half a second.
     await Bun.sleep(2_000);
     const before = children.map(({ pid }) => ({ cpu: cpuSeconds(pid), sleeps: sleeps(pid) }));
     await Bun.sleep(3_000);
     for (const [index, { pid }] of children.entries()) {
-      // A tick is 10 ms, and a busy loop 300 of them.
+      // A tick is 10 ms; a busy loop would use 300 of them.
       expect(cpuSeconds(pid) - before[index]!.cpu).toBeLessThanOrEqual(0.04);
-      // Who looks every second sleeps three times, and an hour of it costs seconds.
+      // A process that polls every second sleeps three times, and an hour of it costs seconds.
       expect(sleeps(pid) - before[index]!.sleeps).toBeLessThanOrEqual(1);
     }
     gate.open();

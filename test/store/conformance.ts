@@ -1,6 +1,6 @@
 /**
- * What every JobStore must do, whatever it is made of. A store's own test file calls `testStore` once; each test gets a
- * place of its own, and opens it as often as several processes would.
+ * What every JobStore must do, however it is implemented. A store's own test file calls `testStore` once; each test
+ * gets its own place, and opens it as often as several processes would.
  */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,10 +10,10 @@ import type { Instant, Job, NewJob, Outcome, ProcessIdentity } from "../../src/j
 import { EVENTS, type JobEvent, type JobStatus, STATUSES } from "../../src/job/status.ts";
 import type { CleanCandidate, JobStore } from "../../src/store/store.ts";
 
-/** Opens the store that is kept at a place (a directory), made where it is new. */
+/** Opens the store in a directory, or makes it if it is new. */
 export type OpenStore = (place: string) => JobStore;
 
-/** An instant, so many microseconds after one of our days. */
+/** An instant, so many microseconds after a fixed day. */
 const at = (micros: number): Instant => 1_800_000_000_000_000 + micros;
 
 const ORIGIN = { host: "host", bootId: "boot", pidNamespace: "4026531836" };
@@ -26,7 +26,7 @@ const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null
 const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null };
 const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null };
 
-/** The events that a verb of the store stands for; their guards are those of the one table. */
+/** The events that the store's methods stand for; job/status.ts guards them. */
 const VERBS = {
   run: (store, jobId) => store.run(jobId, WORKER, PLACE, at(50)),
   succeed: (store, jobId) => finish(store, jobId, SUCCESS, TARGET, at(60)),
@@ -47,7 +47,7 @@ const PATHS: Partial<Record<JobStatus, readonly Verb[]>> = {
   CANCELLED: ["run", "cancel"],
 };
 
-/** Claims as most callers do. */
+/** Claims a job as most callers do. */
 function claim(
   store: JobStore,
   job: NewJob,
@@ -57,7 +57,7 @@ function claim(
   return store.claim(job, { expected, strict: false, useOverride: false }, when);
 }
 
-/** Finishes with the event that the outcome stands for. */
+/** Finishes a job with the event that its outcome stands for. */
 function finish(
   store: JobStore,
   jobId: string,
@@ -96,7 +96,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
   };
 }
 
-/** Claims a job of a key of its own and leads it to a status. */
+/** Claims a job of its own key and leads it to a status. */
 async function jobIn(store: JobStore, status: JobStatus): Promise<Job> {
   const job = newJob();
   const claimed = await claim(store, { ...job, runKey: job.jobId }, undefined, at(10));
@@ -116,7 +116,7 @@ async function finishedWithHook(store: JobStore): Promise<Job> {
 }
 
 export function testStore(name: string, openStore: OpenStore): void {
-  /** A test of a store at a new place; `open` opens it once more. */
+  /** Defines a test of a store in a new place; `open` opens the place once more. */
   const testWith = (title: string, body: (store: JobStore, open: () => JobStore) => Promise<void>) =>
     test(title, async () => {
       const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
@@ -135,7 +135,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
 
   describe(`${name}: hooks`, () => {
-    testWith("how a hook ended is noted once, and nothing else of the job changes", async (store, open) => {
+    testWith("a hook's end is recorded once, and nothing else of the job changes", async (store, open) => {
       const job = await finishedWithHook(store);
       expect(job.onExit).toEqual({ ...HOOK, result: null });
       const result = { exitCode: 3, error: "exit code 3: no", finishedAt: at(80) };
@@ -144,7 +144,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.find(job.jobId)).toEqual({ ...job, onExit: { ...HOOK, result } });
     });
 
-    testWith("an active job's hook has not ended", async (store) => {
+    testWith("an active job's hook cannot end", async (store) => {
       const job = newJob({ onExit: HOOK });
       await claim(store, job, undefined, at(1));
       await store.recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(2) });
@@ -186,23 +186,20 @@ export function testStore(name: string, openStore: OpenStore): void {
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
     });
 
-    testWith(
-      "is refused where the request id stands for a job already, until that job is removed",
-      async (store) => {
-        const first = newJob({ requestId: "r" });
-        await claim(store, first, undefined, at(1));
-        await VERBS.run(store, first.jobId);
-        await VERBS.succeed(store, first.jobId);
-        const again = newJob({ requestId: "r", attemptNo: 2 });
-        expect(await claim(store, again, first.jobId, at(2))).toBeUndefined();
-        expect(await store.findRequest("k", "r")).toMatchObject({ jobId: first.jobId });
-        expect(await claim(store, { ...again, requestId: "s" }, first.jobId, at(3))).toMatchObject({
-          requestId: "s",
-        });
-        await store.remove([first.jobId]);
-        expect(await store.findRequest("k", "r")).toBeUndefined();
-      },
-    );
+    testWith("is refused if the request id already has a job, until that job is removed", async (store) => {
+      const first = newJob({ requestId: "r" });
+      await claim(store, first, undefined, at(1));
+      await VERBS.run(store, first.jobId);
+      await VERBS.succeed(store, first.jobId);
+      const again = newJob({ requestId: "r", attemptNo: 2 });
+      expect(await claim(store, again, first.jobId, at(2))).toBeUndefined();
+      expect(await store.findRequest("k", "r")).toMatchObject({ jobId: first.jobId });
+      expect(await claim(store, { ...again, requestId: "s" }, first.jobId, at(3))).toMatchObject({
+        requestId: "s",
+      });
+      await store.remove([first.jobId]);
+      expect(await store.findRequest("k", "r")).toBeUndefined();
+    });
 
     testWith("is refused while a job of the key is active, whatever is expected", async (store) => {
       const first = newJob();
@@ -218,7 +215,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       });
     });
 
-    testWith("is refused where the newest job is not the expected one", async (store) => {
+    testWith("is refused if the newest job is not the expected one", async (store) => {
       expect(await claim(store, newJob(), "nobody", at(1))).toBeUndefined();
       const first = newJob();
       await claim(store, first, undefined, at(1));
@@ -231,21 +228,21 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect((await store.history("k")).map((job) => job.jobId)).toEqual([second.jobId, first.jobId]);
     });
 
-    testWith("is won by one of many that come at once", async (_, open) => {
+    testWith("is won by one of many at once", async (_, open) => {
       const rivals = Array.from({ length: 8 }, open);
       const claims = await Promise.all(rivals.map((rival) => claim(rival, newJob(), undefined, at(1))));
       expect(claims.filter((job) => job !== undefined)).toHaveLength(1);
     });
 
-    testWith("of other keys does not matter, though they differ by case or a blank", async (store) => {
+    testWith("is independent of other keys, also if they differ only by case or a blank", async (store) => {
       for (const runKey of ["k", "K", "k ", " k", "é", "e\u0301", "%", "_"])
         expect(await claim(store, newJob({ runKey }), undefined, at(1))).toMatchObject({ runKey });
       expect(await store.history("k")).toHaveLength(1);
     });
   });
 
-  describe(`${name}: what has been forgotten`, () => {
-    /** The job as its worker has it, of which a new store knows nothing. */
+  describe(`${name}: jobs that the database does not know`, () => {
+    /** The job as its worker has it; a new store does not know it. */
     const elsewhere = async (fields: Partial<NewJob> = {}): Promise<Job> => {
       const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
       const store = openStore(place);
@@ -265,7 +262,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       return known;
     };
 
-    testWith("a running job is put back as it was, once, and ends as every other", async (store, open) => {
+    testWith("a running job is restored as it was, once, and ends like any other", async (store, open) => {
       const known = await elsewhere({ attemptNo: 4, requestId: "r" });
       expect(await store.adopt(known)).toEqual(known);
       expect(await open().find(known.jobId)).toEqual(known);
@@ -277,7 +274,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       });
     });
 
-    testWith("a finished one is put back with its result", async (store) => {
+    testWith("a finished one is restored with its result", async (store) => {
       const known = await elsewhere();
       const ended: Job = {
         ...known,
@@ -290,24 +287,27 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.active()).toEqual([]);
     });
 
-    testWith("no second active job of a key, and the active one is the newest (law 1)", async (store) => {
-      const known = await elsewhere({ attemptNo: 2 });
-      const others = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
-      await claim(store, others[0]!, undefined, at(1));
-      expect(await store.adopt(known)).toBeUndefined();
-      expect(await store.find(known.jobId)).toBeUndefined();
-      await VERBS.lose(store, others[0]!.jobId);
-      for (const [index, job] of others.entries()) {
-        if (index === 0) continue;
-        await claim(store, job, others[index - 1]!.jobId, at(100 + index));
-        await VERBS.lose(store, job.jobId);
-      }
-      expect(await store.adopt(known)).toEqual({ ...known, attemptNo: 4 });
-      expect((await store.latest("k"))!.jobId).toBe(known.jobId);
-    });
+    testWith(
+      "restoring makes no second active job of a key, and the active one is the newest",
+      async (store) => {
+        const known = await elsewhere({ attemptNo: 2 });
+        const others = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
+        await claim(store, others[0]!, undefined, at(1));
+        expect(await store.adopt(known)).toBeUndefined();
+        expect(await store.find(known.jobId)).toBeUndefined();
+        await VERBS.lose(store, others[0]!.jobId);
+        for (const [index, job] of others.entries()) {
+          if (index === 0) continue;
+          await claim(store, job, others[index - 1]!.jobId, at(100 + index));
+          await VERBS.lose(store, job.jobId);
+        }
+        expect(await store.adopt(known)).toEqual({ ...known, attemptNo: 4 });
+        expect((await store.latest("k"))!.jobId).toBe(known.jobId);
+      },
+    );
 
     testWith(
-      "a finished one keeps its number where it is free, and gets the next where not",
+      "a finished one keeps its attempt number if it is free, and otherwise gets the next",
       async (store) => {
         const ended = {
           ...(await elsewhere({ attemptNo: 2 })),
@@ -328,7 +328,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       },
     );
 
-    testWith("ids that no job has, or one that nobody has claimed", async (store) => {
+    testWith("unclaimed: the ids of no job, or of a job that no worker has claimed", async (store) => {
       const [starting, running] = [await jobIn(store, "STARTING"), await jobIn(store, "RUNNING")];
       const lost = await jobIn(store, "LOST");
       const ids = [starting, running, lost].map(({ jobId }) => jobId);
@@ -336,13 +336,13 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.unclaimed([])).toEqual([]);
     });
 
-    testWith("whether there was an active job whose command is noted", async (store) => {
+    testWith("recordTarget returns whether the job is active", async (store) => {
       expect(await store.recordTarget((await jobIn(store, "RUNNING")).jobId, TARGET, at(1))).toBe(true);
       expect(await store.recordTarget((await jobIn(store, "FAILED")).jobId, TARGET, at(1))).toBe(false);
       expect(await store.recordTarget("none", TARGET, at(1))).toBe(false);
     });
 
-    testWith("a store that rests is there again when it is asked", async (store, open) => {
+    testWith("a disconnected store reconnects when it is used", async (store, open) => {
       store.disconnect();
       store.disconnect();
       const { jobId } = await jobIn(open(), "RUNNING");
@@ -368,19 +368,19 @@ export function testStore(name: string, openStore: OpenStore): void {
       }
     }
 
-    testWith("no event makes a job that is not there", async (store) => {
+    testWith("no event makes a job that does not exist", async (store) => {
       for (const verb of Object.values(VERBS)) expect(await verb(store, "nobody")).toBeUndefined();
       await store.recordTarget("nobody", TARGET, at(1));
       expect(await store.find("nobody")).toBeUndefined();
     });
 
-    test("the table has no way out of a terminal status", () => {
+    test("the table has no event from a terminal status", () => {
       const terminal = STATUSES.filter((status) => status !== "STARTING" && status !== "RUNNING");
       for (const { from } of Object.values(EVENTS))
         for (const status of terminal) expect(from as readonly JobStatus[]).not.toContain(status);
     });
 
-    testWith("run is won at most once, by one of many that come at once", async (store, open) => {
+    testWith("run is won at most once, by one of many at once", async (store, open) => {
       const { jobId } = await jobIn(store, "STARTING");
       const rivals = Array.from({ length: 8 }, (_, index) =>
         open().run(jobId, { pid: 1000 + index, startTicks: index }, PLACE, at(5)),
@@ -391,7 +391,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
   });
 
-  describe(`${name}: what the events note`, () => {
+  describe(`${name}: what the events record`, () => {
     testWith("run: the worker, and where it runs", async (store) => {
       const job = await jobIn(store, "STARTING");
       const elsewhere = { host: "other", bootId: "second", pidNamespace: "7" };
@@ -461,7 +461,7 @@ export function testStore(name: string, openStore: OpenStore): void {
   });
 
   describe(`${name}: reading`, () => {
-    testWith("finds nothing in a new store", async (store) => {
+    testWith("a new store has no jobs", async (store) => {
       expect(await store.find("x")).toBeUndefined();
       expect(await store.latest("k")).toBeUndefined();
       expect(await store.history("k")).toEqual([]);
@@ -486,7 +486,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect((await store.history("k")).map((job) => job.jobId)).toEqual(ids);
     });
 
-    testWith("active: those and no others, oldest first", async (store) => {
+    testWith("active: all active jobs and no others, oldest first", async (store) => {
       const expected: string[] = [];
       for (const status of ["RUNNING", "SUCCEEDED", "STARTING", "FAILED", "RUNNING", "LOST"] as const) {
         const job = await jobIn(store, status);
@@ -530,21 +530,24 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.finishedBefore(at(400), 1_000)).toHaveLength(3);
     });
 
-    testWith("finishedBefore: pages visit each job once, also many of one instant", async (store) => {
-      const ids = await endedAt(store, [5, 5, 5, 5, 5, 6, 6, 7]);
-      const seen: string[] = [];
-      let cursor: CleanCandidate | undefined;
-      for (;;) {
-        const page = await store.finishedBefore(at(100), 3, cursor);
-        if (page.length === 0) break;
-        expect(page.length).toBeLessThanOrEqual(3);
-        seen.push(...page.map((candidate) => candidate.jobId));
-        // Some are deleted while the pages are turned, as clean does.
-        await store.remove(page.slice(0, 2).map((candidate) => candidate.jobId));
-        cursor = page.at(-1);
-      }
-      expect(seen).toEqual(ids);
-    });
+    testWith(
+      "finishedBefore: pages visit each job once, also if many ended at one instant",
+      async (store) => {
+        const ids = await endedAt(store, [5, 5, 5, 5, 5, 6, 6, 7]);
+        const seen: string[] = [];
+        let cursor: CleanCandidate | undefined;
+        for (;;) {
+          const page = await store.finishedBefore(at(100), 3, cursor);
+          if (page.length === 0) break;
+          expect(page.length).toBeLessThanOrEqual(3);
+          seen.push(...page.map((candidate) => candidate.jobId));
+          // Some are deleted between two pages, as clean does.
+          await store.remove(page.slice(0, 2).map((candidate) => candidate.jobId));
+          cursor = page.at(-1);
+        }
+        expect(seen).toEqual(ids);
+      },
+    );
 
     testWith("finishedBefore: as much of a job as clean needs", async (store) => {
       const job = await jobIn(store, "SUCCEEDED");
@@ -564,7 +567,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "over" }]);
     });
 
-    testWith("firstKept: the oldest of the newest finished ones of each key", async (store) => {
+    testWith("firstKept: the oldest of the N newest finished ones of each key", async (store) => {
       let latest: string | undefined;
       for (let attemptNo = 1; attemptNo <= 5; attemptNo++) {
         const job = newJob({ attemptNo });
@@ -622,7 +625,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.remove([...ids, real!])).toBe(1);
     });
 
-    testWith("a removed key begins anew", async (store) => {
+    testWith("a removed key starts with attempt 1 again", async (store) => {
       const job = await jobIn(store, "SUCCEEDED");
       await store.remove([job.jobId]);
       expect(await store.latest(job.runKey)).toBeUndefined();
@@ -631,7 +634,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       });
     });
 
-    testWith("tidying, resting and discarding change no job", async (store) => {
+    testWith("disconnect, checkpoint and discardOldCopy change no job", async (store) => {
       const job = await jobIn(store, "SUCCEEDED");
       store.disconnect();
       await store.checkpoint();
@@ -640,7 +643,7 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
   });
 
-  describe(`${name}: figures and suggestions`, () => {
+  describe(`${name}: statistics and suggestions`, () => {
     const REQUEST = { durationBounds: [10, 100], labels: [], limit: 100 };
 
     testWith("an empty store has none", async (store) => {
@@ -655,7 +658,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect((await store.size()).bytes).toBeGreaterThan(0);
     });
 
-    testWith("every status is counted, and how long those took whose end is known", async (store) => {
+    testWith("counts every status, and the durations of jobs with a known end", async (store) => {
       for (const status of STATUSES) await jobIn(store, status);
       const { groups, runKeys } = await store.statistics(REQUEST);
       const byStatus = new Map(groups.map((group) => [group.status, group]));
@@ -677,23 +680,26 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(results.get("RUNNING")).toMatchObject({ lastResult: undefined, lastSuccess: undefined });
     });
 
-    testWith("the newest job of a key, its last result and its last success are three", async (store) => {
-      const [first, second, third] = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
-      await claim(store, first, undefined, at(1));
-      await VERBS.run(store, first.jobId);
-      await finish(store, first.jobId, SUCCESS, TARGET, at(100));
-      await claim(store, second, first.jobId, at(200));
-      await VERBS.run(store, second.jobId);
-      await finish(store, second.jobId, FAILURE, TARGET, at(300));
-      await claim(store, third, second.jobId, at(400));
-      const { runKeys } = await store.statistics(REQUEST);
-      expect(runKeys).toHaveLength(1);
-      expect(runKeys[0]).toMatchObject({
-        newest: { jobId: third.jobId, startedAt: at(400) },
-        lastResult: "FAILED",
-        lastSuccess: at(100),
-      });
-    });
+    testWith(
+      "the newest job of a key, its last result and its last success are three different things",
+      async (store) => {
+        const [first, second, third] = [newJob(), newJob({ attemptNo: 2 }), newJob({ attemptNo: 3 })];
+        await claim(store, first, undefined, at(1));
+        await VERBS.run(store, first.jobId);
+        await finish(store, first.jobId, SUCCESS, TARGET, at(100));
+        await claim(store, second, first.jobId, at(200));
+        await VERBS.run(store, second.jobId);
+        await finish(store, second.jobId, FAILURE, TARGET, at(300));
+        await claim(store, third, second.jobId, at(400));
+        const { runKeys } = await store.statistics(REQUEST);
+        expect(runKeys).toHaveLength(1);
+        expect(runKeys[0]).toMatchObject({
+          newest: { jobId: third.jobId, startedAt: at(400) },
+          lastResult: "FAILED",
+          lastSuccess: at(100),
+        });
+      },
+    );
 
     testWith("jobs are told apart by the values of labels, up to a limit", async (store) => {
       const teams = ["red", "red", "red", "blue", "blue", "", "green"];
@@ -711,7 +717,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await count(["none", "team"], 1)).toEqual([3, [["", "red"], 3], [undefined, 4]]);
     });
 
-    testWith("keys and ids by their beginning", async (store) => {
+    testWith("keys and ids by their prefix", async (store) => {
       const ids = [];
       for (const runKey of ["b", "a", "a%", "a_", "ab", "\u{10fffe}"]) {
         const job = newJob({ runKey });

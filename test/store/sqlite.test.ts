@@ -21,7 +21,7 @@ function open(place: string) {
 
 testStore("SQLite", open);
 
-test("where there is no database none is made by looking", () => {
+test("reading does not create a database", () => {
   const place = mkdtempSync(join(tmpdir(), "orchesjob-store-"));
   expect(
     openSqliteStore(join(place, "orchesjob.db"), {
@@ -44,8 +44,8 @@ describe("query plans", () => {
     rmSync(place, { recursive: true });
   });
 
-  /** dropRequests is clean's last step and looks at every request on purpose. */
-  /** Only this index may be walked from end to end: it holds no more than the active jobs. */
+  /** dropRequests is clean's last step and reads every request on purpose. */
+  /** Only this index may be read from end to end: it holds no more than the active jobs. */
   const WALK = /^SCAN jobs(?! USING INDEX jobs_active$)/;
 
   test.each(Object.entries(queries()).filter(([name]) => name !== "dropRequests"))(
@@ -59,7 +59,7 @@ describe("query plans", () => {
     },
   );
 
-  test("the database itself refuses a second active job of a key (law 1)", () => {
+  test("the database itself refuses a second active job of a key", () => {
     const insert = (id: string, attempt: number, status: string) =>
       database.run(
         `insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, host)

@@ -1,7 +1,7 @@
 /**
- * Documents that cannot rot: the ```console blocks of a Markdown file are typed into one shell, from top to bottom, and
- * what they show is compared with what comes. A line `…` stands for lines left out; ids, times and process numbers are
- * any. A command must exit 0, unless the next one is `echo $?`; one without an answer in the text may answer anything.
+ * Keeps the documents true: types the ```console blocks of a Markdown file into one shell, from top to bottom, and
+ * compares the output. A line `…` stands for lines left out; ids, times and process numbers match any. A command must
+ * exit 0, unless the next one is `echo $?`; a command that shows no output in the text may print anything.
  */
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { BINARY, ROOT, type Sandbox } from "./sandbox.ts";
 
 export interface Step {
   readonly command: string;
-  /** Lines shown below it. */
+  /** The output lines that the document shows below the command. */
   readonly expected: readonly string[];
   /** Line number in the document. */
   readonly line: number;
@@ -24,7 +24,7 @@ export function readDocument(name: string): string {
   return readFileSync(join(ROOT, name), "utf8");
 }
 
-/** The commands of all console blocks, in order. A command goes on in lines that begin with `> `. */
+/** Returns the commands of all console blocks, in order. A command continues in lines that begin with `> `. */
 export function readSteps(markdown: string): Step[] {
   const steps: { command: string; expected: string[]; line: number }[] = [];
   let inside = false;
@@ -39,7 +39,7 @@ export function readSteps(markdown: string): Step[] {
   return steps;
 }
 
-/** Where the documents' reader works, and the names that the text has for it. */
+/** The user and the directory that the documents show. */
 const USER = "anna";
 
 const MARK = "\u001e";
@@ -47,7 +47,7 @@ const MARK = "\u001e";
 /** The state directory that the documents recommend to users. */
 const STATE_DIRECTORY = ".local/share/orchesjob";
 
-/** Types all commands into one shell, in a home directory with the example programs in it. */
+/** Types all commands into one shell, in a home directory that holds the example programs. */
 export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<Typed[]> {
   const bin = join(box.directory, ".bin");
   mkdirSync(bin);
@@ -75,7 +75,7 @@ export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<T
   }));
 }
 
-/** Undefined where a step went as the document says; else what is wrong, for a person. */
+/** Returns undefined if the step printed what the document shows, otherwise a description of the difference. */
 export function findDifference(step: Typed, next: Typed | undefined): string | undefined {
   const where = `line ${step.line}: ${step.command}`;
   if (step.code !== 0 && next?.command !== "echo $?")

@@ -1,22 +1,22 @@
-/** PID namespaces of their own, as containers that share the state directory have them. */
+/** PID namespaces like those of containers that share the state directory. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { childrenOf, killAndWait, readProc } from "./processes.ts";
 import { BINARY, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
-/** A PID namespace of its own, as a container has it, with a job running in it. */
+/** A PID namespace with a job running in it. */
 export interface Container {
-  /** What start answered inside. */
+  /** What `start` answered inside. */
   readonly job: JobAnswer;
-  /** Pid, seen from here, of the first process inside. */
+  /** The pid of the namespace's first process, as seen from outside. */
   readonly init: number;
   /** Runs orchesjob inside. */
   run(args: readonly string[]): Promise<JobAnswer>;
-  /** Ends the first process, and the kernel all others. */
+  /** Kills the first process; the kernel then kills all others. */
   end(): Promise<void>;
 }
 
-/** `init` are shell words that the first process goes on as; it must not end by itself. */
+/** `init`: shell words that the first process runs last; they must not end by themselves. */
 export async function startContainer(
   box: Sandbox,
   command: readonly string[],
@@ -41,7 +41,7 @@ export async function startContainer(
   };
 }
 
-/** Words in front of a command that is to run in the container of this process. */
+/** Words that, in front of a command, run it in the container with this first process. */
 export function enter(init: number): readonly string[] {
   return ["nsenter", `--target=${init}`, "--pid", "--mount"];
 }
@@ -52,7 +52,7 @@ async function runInside(box: Sandbox, init: number, args: readonly string[]): P
   return JSON.parse(result.stdout) as JobAnswer;
 }
 
-/** The pid as it is seen from here of a process inside. */
+/** The pid, as seen from outside, of a process inside; undefined if there is none. */
 export function seenFromHere(box: Sandbox, inside: number): number | undefined {
   return box
     .processes()

@@ -1,4 +1,4 @@
-/** The database of a sandbox, opened beside orchesjob as people do by hand. */
+/** Access to a sandbox's database from outside orchesjob, as with the sqlite3 shell. */
 import { Database } from "bun:sqlite";
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ export function openDatabase(box: Sandbox): Database {
   return database;
 }
 
-/** Runs one statement and closes again. */
+/** Opens the database, runs one statement and closes it. */
 export function edit(box: Sandbox, sql: string): void {
   using database = openDatabase(box);
   database.run(sql);
@@ -20,7 +20,7 @@ const MIGRATIONS = join(import.meta.dir, "../../src/store/sqlite/migrations");
 /** The last schema in which `jobs` was a table. */
 const TABLE_SCHEMA = 3;
 
-/** Makes the state directory with an empty database as a version of ours left it that had no view yet. */
+/** Makes the state directory with an empty database in the schema of an older orchesjob, which had no view yet. */
 export function makeOlderDatabase(box: Sandbox): Database {
   mkdirSync(box.home, { mode: 0o700 });
   const database = new Database(join(box.home, "orchesjob.db"), { create: true });
@@ -35,7 +35,7 @@ export function makeOlderDatabase(box: Sandbox): Database {
   return database;
 }
 
-/** Gives the tables the names that they had in such a database, while workers run. */
+/** Renames the tables back to what they were called in such a database, while workers run. */
 export function renameBack(box: Sandbox): void {
   using database = openDatabase(box);
   database.run("begin immediate");
@@ -48,7 +48,7 @@ export function renameBack(box: Sandbox): void {
   database.run("commit");
 }
 
-/** All that a database says, its tables and views too. */
+/** Everything in the database, including its tables and views. */
 export function dump(box: Sandbox): unknown {
   using database = openDatabase(box);
   const schema = database.query("select type, name, sql from sqlite_schema order by name").all();

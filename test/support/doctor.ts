@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import type { Sandbox } from "./sandbox.ts";
 
-export interface Told {
+export interface Finding {
   readonly check: string;
   readonly status: "ok" | "warning" | "problem";
   readonly message: string;
@@ -14,11 +14,11 @@ export interface Diagnosis {
   readonly summary: Readonly<Record<"ok" | "warning" | "problem" | "fixed", number>> & {
     readonly status: string;
   };
-  readonly checks: readonly Told[];
-  /** What a check says. */
-  of(check: string): Told;
-  /** All that is not ok. */
-  readonly complaints: readonly Told[];
+  readonly checks: readonly Finding[];
+  /** The finding of a check. */
+  of(check: string): Finding;
+  /** All findings that are not ok. */
+  readonly complaints: readonly Finding[];
 }
 
 export const CHECKS =
@@ -26,7 +26,7 @@ export const CHECKS =
     " ",
   );
 
-/** Runs doctor, and looks at what all its answers have in common. */
+/** Runs doctor, and checks what all its answers have in common. */
 export async function diagnose(
   box: Sandbox,
   words: readonly string[] = [],
@@ -59,7 +59,10 @@ export function judge(result: Awaited<ReturnType<Sandbox["run"]>>): Diagnosis {
   };
 }
 
-/** The checks that are not ok, by name and status; those of the machine are left out, which may have faults of its own. */
+/**
+ * The checks that are not ok, by name and status, without the checks of the machine, which may have faults of its
+ * own.
+ */
 export function complaintsOf({ complaints }: Diagnosis): string[] {
   return complaints
     .filter(({ check }) => !["free_space", "systemd", "clock", "file_system"].includes(check))

@@ -1,8 +1,8 @@
-/** What every failure of the program has in common, for whatever reason. */
+/** What all failures of the program have in common. */
 import { expect } from "bun:test";
 import type { Finished } from "./sandbox.ts";
 
-/** Nothing on stdout, one line `orchesjob: …` on stderr, no stack trace. */
+/** Expects an empty stdout, and on stderr one line `orchesjob: …` without a stack trace. */
 export function expectFailure(result: Finished, code: number, message: RegExp | string): void {
   expect(result.stdout).toBe("");
   expect(result.stderr).toMatch(/^orchesjob: [^\n]+\n$/);

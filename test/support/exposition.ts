@@ -1,13 +1,13 @@
-/** A strict reader of Prometheus' text format, of our own, so that a test depends on no tool: anything unusual is an error. */
+/** A strict parser for Prometheus' text format, so that no test depends on a tool. It throws on anything unusual. */
 
 export interface Exposition {
-  /** By the name of the metric. */
+  /** By the metric's name. */
   readonly metrics: Readonly<Record<string, { readonly type: string; readonly help: string }>>;
   readonly samples: readonly Sample[];
 }
 
 export interface Sample {
-  /** With `_bucket`, `_sum` or `_count`. */
+  /** Including `_bucket`, `_sum` or `_count`. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -71,7 +71,7 @@ function parseSample(line: string): Sample {
   return { name, labels, value: Number(value[1]) };
 }
 
-/** The value of the one sample with that name and exactly these labels; undefined where there is none. */
+/** The value of the one sample with this name and exactly these labels; undefined if there is none. */
 export function valueOf(
   { samples }: Exposition,
   name: string,

@@ -1,4 +1,4 @@
-/** A file system that nobody can write to for a while: who tries waits in the kernel (state D), and is not ended by KILL. */
+/** A frozen file system: writers block in the kernel (state D), where SIGKILL does not end them, until it is thawed. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Sandbox } from "./sandbox.ts";

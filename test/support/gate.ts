@@ -1,4 +1,4 @@
-/** A gate that a command of a test waits at: nobody waits on the clock. */
+/** Holds the commands of a test until the test opens the gate, so that no test waits on the clock. */
 import { spawnSync } from "bun";
 import { constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -14,16 +14,16 @@ export class Gate implements AsyncDisposable {
   constructor(box: Sandbox, name = "gate") {
     this.path = join(box.directory, name);
     spawnSync(["mkfifo", this.path]);
-    // Reader and writer at once: opening never blocks, and what is written stays there for who comes later.
+    // Opened for reading and writing: opening never blocks, and what is written stays for readers that come later.
     this.#fd = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
   }
 
-  /** Shell words that wait here. */
+  /** Shell words that wait at the gate. */
   get wait(): string {
     return `read -r line < ${this.path}`;
   }
 
-  /** A command that ends with code 0 when the gate is opened. */
+  /** A command that waits at the gate and then exits 0. */
   get command(): readonly string[] {
     return ["sh", "-c", this.wait];
   }
@@ -32,13 +32,15 @@ export class Gate implements AsyncDisposable {
     this.open();
   }
 
-  /** Lets so many pass, also such as come later. */
+  /** Lets `count` waiters pass, including those that come later. */
   open(count = ALL): void {
     writeSync(this.#fd, "\n".repeat(count));
   }
 }
 
-/** Starts a job that waits at the gate and then does the rest of the shell script. It runs when this returns. */
+/**
+ * Starts a job that waits at the gate and then runs the rest of the shell script. Its command runs when this returns.
+ */
 export async function startWaiting(
   box: Sandbox,
   runKey: string,

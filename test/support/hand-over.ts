@@ -1,4 +1,4 @@
-/** Stops the hand-over of a job between launcher and worker, at the moments that cannot be hit otherwise. */
+/** Stops the hand-over of a job from launcher to worker at moments that a test cannot hit by chance. */
 import { openDatabase } from "./database.ts";
 import { findProcesses, stop } from "./processes.ts";
 import { BINARY, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
@@ -6,11 +6,14 @@ import { BINARY, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 export interface PreparedStart {
   readonly launcher: ReturnType<Sandbox["spawn"]>;
   readonly worker: number;
-  /** Lets the launcher go on to its claim, which waits for the database. */
+  /** Lets the launcher continue to its claim, which waits for the database. */
   release(): void;
 }
 
-/** A start whose worker is there, waiting for its release, and whose job is not yet accepted: the database is locked. */
+/**
+ * Starts a job up to the point where its worker waits to be released, and the locked database keeps the launcher from
+ * claiming.
+ */
 export async function startBeforeClaim(
   box: Sandbox,
   runKey: string,
@@ -41,7 +44,7 @@ export async function startBeforeClaim(
   };
 }
 
-/** A job that is accepted and acknowledged, and whose worker is stopped before it knows. */
+/** Starts a job whose claim has been answered, and stops its worker before it knows. */
 export async function startBeforeRun(
   box: Sandbox,
   runKey: string,

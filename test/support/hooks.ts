@@ -1,4 +1,4 @@
-/** Jobs with hooks: what their records say of them. */
+/** Jobs with hooks, and what their records say about them. */
 import { existsSync, readFileSync } from "node:fs";
 import { type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
@@ -10,7 +10,7 @@ export interface HookedJob extends JobAnswer {
   readonly on_exit_finished_at: string | null;
 }
 
-/** The newest job of a key once the end of its hook is recorded. Each look is a command that catches up. */
+/** Waits for the recorded end of the hook of the key's newest job. Each look is a command that runs overdue hooks. */
 export function hookedJob(box: Sandbox, runKey: string): Promise<HookedJob> {
   return until(`the hook of ${runKey} is recorded`, async () => {
     const job = await box.json<HookedJob>(["status", "--run-key", runKey]);
@@ -18,7 +18,7 @@ export function hookedJob(box: Sandbox, runKey: string): Promise<HookedJob> {
   });
 }
 
-/** The content of a file once it is there and has a line that is whole. */
+/** Waits until a file has a complete line, and returns its content. */
 export function lineIn(path: string): Promise<string> {
   return until(`a line in ${path}`, () => {
     const text = existsSync(path) ? readFileSync(path, "utf8") : "";

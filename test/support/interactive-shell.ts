@@ -1,14 +1,17 @@
-/** A real shell on a terminal, in which lines are typed, keys like Tab included. */
+/** An interactive shell on a terminal, into which a test types lines and keys such as Tab. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BINARY, type Sandbox, until } from "./sandbox.ts";
 
-/** For each shell: how to start it bare, and how to make it ready. `show` writes the words that it gets into a file. */
+/**
+ * For each shell: how to start it without a user's settings, and how to prepare it. `show` writes its arguments to a
+ * file.
+ */
 const SHELLS = {
   bash: {
     command: ["bash", "--norc", "--noprofile", "-i"],
     setup: [
-      // A Tab answers at once, and without a bell.
+      // Tab lists at once, without a bell.
       "bind 'set show-all-if-ambiguous off'; bind 'set bell-style none'; bind 'set enable-bracketed-paste off'",
       "source <(orchesjob completion bash)",
       "complete -o nosort -F _orchesjob show",
@@ -69,7 +72,7 @@ export class InteractiveShell implements AsyncDisposable {
     });
   }
 
-  /** `first`: lines that are typed before all others. */
+  /** `first`: lines typed before all others. */
   static async open(box: Sandbox, name: ShellName, first: readonly string[] = []): Promise<InteractiveShell> {
     const shell = new InteractiveShell(box, name);
     for (const line of [...first, ...SHELLS[name].setup]) shell.#child.terminal!.write(`${line}\n`);
@@ -77,7 +80,7 @@ export class InteractiveShell implements AsyncDisposable {
     return shell;
   }
 
-  /** Types `show …` and Enter; returns the words that the command was given. */
+  /** Types `show …` and Enter; returns the arguments that the command received. */
   async show(keys: string): Promise<string[]> {
     rmSync(join(this.#box.directory, "shown"), { force: true });
     const before = this.#lines;
@@ -95,7 +98,7 @@ export class InteractiveShell implements AsyncDisposable {
     return this.#screen;
   }
 
-  /** Waits until it asks for the line after this many. */
+  /** Waits for the prompt that follows this many lines. */
   async #ready(lines: number): Promise<void> {
     const path = join(this.#box.directory, "lines");
     try {

@@ -1,8 +1,8 @@
-/** Waiting for what happens to a job. */
+/** Waits for the states of jobs. */
 import { readFileSync } from "node:fs";
 import { type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
-/** Asks for the newest job of a key until it is as wanted; returns it. */
+/** Polls the newest job of a key until the predicate holds; returns it. */
 export function jobThat(
   box: Sandbox,
   runKey: string,
@@ -18,17 +18,17 @@ export function jobThat(
   });
 }
 
-/** The job once its command runs. */
+/** Waits until the job's command runs; returns the job. */
 export function runningJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
   return jobThat(box, runKey, "runs", (job) => job.status === "RUNNING" && job.target_pid !== null);
 }
 
-/** The job once it is finished, whatever its result. */
+/** Waits until the job is finished, whatever its result; returns the job. */
 export function finishedJob(box: Sandbox, runKey: string): Promise<JobAnswer> {
   return jobThat(box, runKey, "is finished", (job) => job.status !== "RUNNING" && job.status !== "STARTING");
 }
 
-/** Starts a shell script that says `echo ready` at the point from which it may be meddled with, and waits for that. */
+/** Starts a shell script, and waits until it runs `echo ready`, from which point the test may interfere. */
 export async function startReady(box: Sandbox, runKey: string, script: string): Promise<JobAnswer> {
   const job = await box.json(["start", "--run-key", runKey, "--", "sh", "-c", script]);
   await until(`${runKey} is ready`, () => /^ready$/m.test(readFileSync(job.stdout_file, "utf8")));

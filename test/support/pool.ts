@@ -1,4 +1,4 @@
-/** Many callers at once: each takes the next piece of work when it is done with its last. */
+/** Many callers at once: each takes the next piece of work when it has finished its last. */
 export async function inParallel(
   callers: number,
   count: number,

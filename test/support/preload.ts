@@ -1,6 +1,7 @@
 /**
- * Runs before the test files, in each process of `bun test` (bunfig.toml): the executable that they test is never older
- * than the sources. Processes that start together build once: the others wait at a lock, and find it built.
+ * Runs before the test files, in each process of `bun test` (bunfig.toml), and rebuilds the executable if a source is
+ * newer. Of processes that start together one builds; the others wait for its lock, and then find the executable up
+ * to date.
  */
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
@@ -12,10 +13,12 @@ const root = new URL("../..", import.meta.url).pathname;
 const dist = join(root, "dist");
 const binary = join(dist, "orchesjob");
 
-/** All that the executable is made of. */
+/** Everything that the executable is built from. */
 const SOURCES = ["src", "scripts/build.ts", "package.json"];
 
-/** Last change of a file, or of anything in a directory (its names too), in ms since 1970; 0 where there is none. */
+/**
+ * The last change of a file, or of anything in a directory including names, in ms since 1970; 0 if it does not exist.
+ */
 function lastChange(path: string): number {
   const facts = statSync(path, { throwIfNoEntry: false });
   if (facts === undefined) return 0;
@@ -36,11 +39,12 @@ async function build(): Promise<void> {
     if (isCurrent()) return;
     console.error("building dist/orchesjob");
     const begin = new Date();
-    // Beside it, so that it is replaced as a whole; of the same name, which Bun writes into the executable.
+    // Beside the old one, so that rename replaces it; under the same name, because Bun writes the name into the
+    // executable.
     const draft = mkdtempSync(join(dist, "build-"));
     try {
       await compile({ root, commit: await readCommit(root), outfile: join(draft, "orchesjob") });
-      // What changes while it is built is not in it.
+      // A source that changes during the build is newer than this time, and causes another build.
       utimesSync(join(draft, "orchesjob"), begin, begin);
       renameSync(join(draft, "orchesjob"), binary);
     } finally {

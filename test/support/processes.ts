@@ -1,8 +1,8 @@
-/** Processes that a test meddles with: their states, their signals, and the way of their end. */
+/** Inspects processes, signals them, and waits for their end. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
-/** A file of /proc about a process; empty where it is gone, as it may be at any moment. */
+/** A file of /proc about a process; empty if the process is gone, which may happen at any moment. */
 export function readProc(pid: number, name: "cmdline" | "comm" | "status"): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, "utf8");
@@ -11,13 +11,13 @@ export function readProc(pid: number, name: "cmdline" | "comm" | "status"): stri
   }
 }
 
-/** Sends SIGKILL and waits for the end. */
+/** Sends SIGKILL and waits for the process to end. */
 export async function killAndWait(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL");
   await until(`the end of process ${pid}`, () => !isAlive(pid) && threadsOf(pid) <= 1);
 }
 
-/** The first thread may be a zombie while others still hold the files of the process. */
+/** The first thread may be a zombie while others still hold the process's files. */
 function threadsOf(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/task`).length;
@@ -31,7 +31,7 @@ export async function killWorker(job: JobAnswer): Promise<void> {
   await killAndWait(job.worker_pid!);
 }
 
-/** The letter of proc(5): R, S, T, Z, …; undefined where there is no such process. */
+/** The state letter of proc(5): R, S, T, Z, …; undefined if there is no such process. */
 export function stateOf(pid: number): string | undefined {
   try {
     return /^\d+ \(.*\) (.)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
@@ -53,7 +53,7 @@ export function findProcesses(box: Sandbox, ...words: readonly string[]): number
   });
 }
 
-/** The processes of this machine whose parent is `pid`. */
+/** The children of `pid`, as pids of this PID namespace. */
 export function childrenOf(pid: number): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -69,7 +69,7 @@ export function childrenOf(pid: number): number[] {
     });
 }
 
-/** The paths of all that a process has open; nothing where it is gone. */
+/** The paths of all open files of a process; empty if it is gone. */
 export function openFiles(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
@@ -91,14 +91,14 @@ export function hasOpen(pid: number, path: string): boolean {
   return openFiles(pid).includes(path);
 }
 
-/** Processor time that a process has used, in seconds. */
+/** The processor time that a process has used, in seconds. */
 export function cpuSeconds(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-/** How often a process went to sleep of its own accord, which a process that polls does again and again. */
+/** How many voluntary context switches a process has made; a process that polls makes many. */
 export function sleeps(pid: number): number {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(text)?.[1]);

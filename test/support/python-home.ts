@@ -1,4 +1,4 @@
-/** State directories that the Python orchesjob really wrote, packed while their job `was-running` ran. */
+/** State directories that the Python orchesjob wrote, packed while their job `was-running` ran. */
 import { Database } from "bun:sqlite";
 import { spawnSync } from "bun";
 import { existsSync, readFileSync, renameSync } from "node:fs";
@@ -9,7 +9,7 @@ import { type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
 export const PYTHON_VERSIONS = ["1.0.0", "1.1.0"] as const;
 export type PythonVersion = (typeof PYTHON_VERSIONS)[number];
 
-/** A row of the Python table `jobs`; the fields that only 1.1 has are undefined in 1.0. */
+/** A row of the Python table `jobs`; the fields that came with 1.1 are undefined in 1.0. */
 export interface PythonJob {
   readonly job_id: string;
   readonly run_key: string;
@@ -27,9 +27,9 @@ export interface PythonJob {
 }
 
 export interface PythonHome {
-  /** What the old database says, in the order of its rows. */
+  /** The jobs of the old database, in row order. */
   readonly jobs: readonly PythonJob[];
-  /** What the jobs wrote, by file name. */
+  /** A job's output, from its log file. */
   log(jobId: string, stream: "stdout" | "stderr"): string;
 }
 
@@ -46,8 +46,8 @@ export function unpackPython(box: Sandbox, version: PythonVersion): PythonHome {
 }
 
 /**
- * A Python worker is known by the job id in its command line, which does not name the directory. The copies of other
- * tests hold the same job at the same time, so that theirs would be ours.
+ * orchesjob recognizes a Python worker by the job id in its command line, which does not name the directory. Other
+ * tests use copies of the same job at the same time, so each copy gets its own id.
  */
 function giveRunningJobOwnId(box: Sandbox, database: Database): void {
   const running = "select job_id from jobs where run_key = 'was-running'";
@@ -63,18 +63,18 @@ function giveRunningJobOwnId(box: Sandbox, database: Database): void {
   }
 }
 
-/** Microseconds since 1970 of either form. */
+/** Microseconds since 1970 of a time in either form. */
 export function pythonInstant(value: string | number): number {
   if (typeof value === "number") return value * 1e6;
   return Number(Temporal.Instant.from(value).epochNanoseconds / 1000n);
 }
 
-/** Microseconds since 1970 of a time in our answers. */
+/** Microseconds since 1970 of a time in orchesjob's answers. */
 export function answeredInstant(value: string): number {
   return Number(Temporal.Instant.from(value).epochNanoseconds / 1000n);
 }
 
-/** A process that looks like the Python worker of a job; it lives until it is killed. */
+/** Starts a process that looks like the Python worker of a job; it lives until it is killed. */
 export async function startPythonWorker(box: Sandbox, jobId: string): Promise<Bun.Subprocess> {
   const script = join(box.directory, "orchesjob");
   await Bun.write(script, "while :; do sleep 1000; done\n");
@@ -85,7 +85,7 @@ export async function startPythonWorker(box: Sandbox, jobId: string): Promise<Bu
   return worker;
 }
 
-/** Ends it and what it started. */
+/** Ends it and everything it started. */
 export async function endPythonWorker(box: Sandbox, worker: Bun.Subprocess): Promise<void> {
   worker.kill("SIGKILL");
   await worker.exited;
@@ -94,14 +94,14 @@ export async function endPythonWorker(box: Sandbox, worker: Bun.Subprocess): Pro
   }
 }
 
-/** Puts a row of the old database into the present. */
+/** Changes the old database by one statement. */
 export function editPython(box: Sandbox, sql: string): void {
   using database = new Database(join(box.home, "orchesjob.db"));
   database.run(sql);
 }
 
-/** The job of each key, newest first, as we tell it. */
-export async function toldHistory(
+/** The jobs of each key, newest first, as orchesjob answers them. */
+export async function readHistory(
   box: Sandbox,
   runKey: string,
 ): Promise<readonly (JobAnswer & PythonExtras)[]> {

@@ -1,6 +1,6 @@
 /**
- * What the Python orchesjob does to the database, statement by statement, written from the description of its tables: its
- * start-up, which is part of every command of it, and what its commands and workers write.
+ * What the Python orchesjob does to the database, statement by statement, written from the description of its tables:
+ * the start-up that each of its commands runs, and what its commands and workers write.
  */
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ const ADDED_11: Readonly<Record<string, string>> = {
 const COPIED = `job_id, run_key, worker_pid, target_pid, command, status, exit_code, stdout_file, stderr_file, started_at,
   finished_at, updated_at, aborted_at, abort_reason, rerun_of_job_id, attempt_no, rerun_reason`;
 
-/** The ways in which 1.1 may bring the times over. */
+/** How 1.1 may convert the times. */
 export type Conversion = "as they are" | "by strftime";
 
 export class PythonProgram {
@@ -34,7 +34,7 @@ export class PythonProgram {
     this.#database.run("pragma busy_timeout = 20000");
   }
 
-  /** As Python's sqlite3 does it: what changes rows begins a transaction, and it lasts until the commit. */
+  /** Like Python's sqlite3: a statement that changes rows begins a transaction, which lasts until the commit. */
   execute(sql: string): void {
     if (/^\s*(insert|update|delete|replace)/i.test(sql) && !this.#database.inTransaction)
       this.#database.run("begin");
@@ -90,7 +90,7 @@ export class PythonProgram {
     this.execute("insert or replace into schema_meta (key, value) values ('schema_version', '2')");
   }
 
-  /** The same, where it has begun a transaction already. */
+  /** Rebuilds the table inside a transaction that is already open. */
   rebuildWithin(): void {
     this.execute("create table if not exists schema_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
     for (const [name, type] of Object.entries(ADDED_11))

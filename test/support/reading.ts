@@ -1,4 +1,4 @@
-/** Reading what a process writes while it still writes. */
+/** Reads the output of a process while it writes. */
 const decoder = new TextDecoder();
 
 export class Reading {
@@ -9,14 +9,14 @@ export class Reading {
     this.#chunks = stream[Symbol.asyncIterator]();
   }
 
-  /** All that has come once it contains `text`. Throws where the stream ends without. */
+  /** Waits until the output contains `text`, and returns all of it. Throws if the stream ends first. */
   async until(text: string): Promise<string> {
     while (!this.#text.includes(text))
       if (!(await this.#more())) throw new Error(`ended without ${JSON.stringify(text)}: ${this.#text}`);
     return this.#text;
   }
 
-  /** All that has come when the stream ends. */
+  /** Waits for the end of the stream, and returns all of its output. */
   async all(): Promise<string> {
     while (await this.#more());
     return this.#text;

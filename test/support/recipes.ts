@@ -1,12 +1,12 @@
-/** The recipes of docs/recipes/ and the blocks of the documents, as they stand there: a test that runs one cannot run anything else. */
+/** Reads the recipes of docs/recipes/ and the code blocks of the documents, so that tests run exactly what they say. */
 import { readDocument } from "./console.ts";
 
-/** The text of a file of docs/recipes/. */
+/** The text of a file in docs/recipes/. */
 export function readRecipeFile(name: string): string {
   return readDocument(`docs/recipes/${name}`);
 }
 
-/** A block in that language below a heading of a document, of any level. */
+/** The nth block in a language below a heading of any level. */
 export function readBlock(document: string, heading: string, language: string, nth = 0): string {
   const section = readDocument(document).split(new RegExp(`^#+ ${heading}\n`, "m"))[1];
   const blocks = [...(section ?? "").matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, "gm"))];

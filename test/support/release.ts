@@ -1,4 +1,4 @@
-/** A release behind a URL, whole or with a fault in what comes. */
+/** Serves a release over HTTP, whole or with a fault. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,4 +1,4 @@
-/** A state directory of a test's own, the compiled program to run in it, and the certainty that nothing is left behind. */
+/** A test's own state directory, and the compiled program to run in it. Disposing of it fails if a process is left. */
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ export const ROOT = new URL("../..", import.meta.url).pathname;
 export const BINARY = process.env["ORCHESJOB_BINARY"] ?? join(ROOT, "dist/orchesjob");
 
 /**
- * What a test may take, in ms: on a busy machine many need more than the five seconds that Bun gives them. Each file sets it,
- * for Bun keeps what a preload or an import has set for the first file only.
+ * The timeout of a test, in ms: on a busy machine many need more than Bun's five seconds. Each file sets it, because
+ * Bun applies what a preload or an import sets to the first file only.
  */
 export const TIMEOUT_MS = 60_000;
 
@@ -40,7 +40,7 @@ export class Sandbox implements AsyncDisposable {
     return { ...process.env, ORCHESJOB_HOME: this.home, ...extra };
   }
 
-  /** Starts any program here; its output is collected by `finished`. */
+  /** Starts any program here; `finished` collects its output. */
   spawn(
     command: readonly string[],
     options: RunOptions = {},
@@ -108,7 +108,7 @@ export class Sandbox implements AsyncDisposable {
       .map(Number);
   }
 
-  /** Ends everything and removes the directory. Throws where a process had to be killed: a test cleans up after itself. */
+  /** Ends everything and removes the directory. Throws if it had to kill a process: a test cleans up after itself. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) child.kill("SIGKILL");
     const survivors = await settle(() => this.processes());
@@ -118,7 +118,7 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-/** What start and status answer; see the contract. */
+/** The answer of start and status; see docs/json.md. */
 export interface JobAnswer {
   readonly accepted: boolean;
   readonly existing: boolean;
@@ -169,8 +169,8 @@ function killHard(pid: number): void {
 type Falsy = undefined | null | false | 0 | "";
 
 /**
- * Waits for a condition to be truthy: what is read from a file before it is written is an empty text,
- * or the number 0. Throws with the description after `seconds`, which is only a safety net.
+ * Waits until `condition` returns something truthy; empty text and 0 count as "not yet", as when a file is still
+ * unwritten. Throws with the description after `seconds`, which is only a safety net.
  */
 export async function until<T>(
   what: string,

@@ -1,7 +1,7 @@
-/** Commands as a person types them. */
+/** Command lines as a person types them. */
 import { BINARY, type Finished, type RunOptions, type Sandbox } from "./sandbox.ts";
 
-/** Runs a script by sh, in which `"$0"` is orchesjob and `"$1"`, … are the words given. */
+/** Runs a script in sh, where `"$0"` is orchesjob and `"$1"`, … are the words given. */
 export function shell(
   box: Sandbox,
   script: string,

@@ -1,9 +1,9 @@
-/** What a directory holds, to compare before and after: nothing of it may be overwritten. */
+/** Records the content of a directory, to prove later that nothing in it was overwritten. */
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Relative path of every file with its size, mode and content (as a hash). SQLite's side files are left out. */
+/** Relative path of every file with its size, mode and content hash, without SQLite's side files. */
 export function snapshot(directory: string): Record<string, string> {
   const facts: Record<string, string> = {};
   for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {

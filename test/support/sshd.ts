@@ -1,23 +1,23 @@
-/** A real sshd on loopback with keys of its own, and the ssh client that reaches it. */
+/** A real sshd on loopback with its own keys, and an ssh client that reaches it. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sshdPath } from "./needs.ts";
 import { BINARY, type Finished, isAlive, type Sandbox, until } from "./sandbox.ts";
 
 export interface SshOptions {
-  /** As `ssh -tt` does: with a terminal, whose loss is a SIGHUP. */
+  /** As with `ssh -tt`: a terminal, whose loss is a SIGHUP. */
   readonly terminal?: boolean;
 }
 
 export interface ServerOptions {
-  /** What a shell there does before each command line: a directory, an environment. Default: nothing. */
+  /** What a shell runs there before each command line: a directory, an environment. Default: nothing. */
   readonly prelude?: string;
 }
 
 export class Ssh implements AsyncDisposable {
   readonly #box: Sandbox;
   readonly #server: ReturnType<Sandbox["spawn"]>;
-  /** The ssh client with all it needs to get in; the host is 127.0.0.1. */
+  /** The ssh client with all options it needs to log in; the host is 127.0.0.1. */
   readonly client: readonly string[];
   readonly port: number;
 
@@ -62,17 +62,17 @@ export class Ssh implements AsyncDisposable {
     return this.#box.spawn([...this.client, ...options, "127.0.0.1", directory + line]);
   }
 
-  /** As an orchestrator does it: the exit status first, and the answer only then. */
+  /** Runs it as an orchestrator does: waits for the exit status first, then reads the answer. */
   async run(args: readonly string[], options: SshOptions = {}): Promise<Finished> {
     const child = this.spawn(args, options);
     await child.exited;
     return this.#box.finished(child);
   }
 
-  /** Breaks all connections from the server's side. What runs in them is left alone. */
+  /** Breaks all connections from the server's side, and leaves what runs in them alone. */
   breakConnections(): void {
     for (const pid of childrenOf(this.#server.pid)) {
-      // With separated privileges, a connection is two processes.
+      // With privilege separation, a connection is two processes.
       for (const each of [pid, ...childrenOf(pid)])
         if (readFileSync(`/proc/${each}/comm`, "utf8").startsWith("sshd")) process.kill(each, "SIGKILL");
     }
@@ -104,7 +104,7 @@ async function startServer(
       "MaxStartups 100",
       // Keeps bash from reading the user's .bashrc, which is not what is tested.
       "SetEnv SHLVL=2",
-      // Quick ones: nobody listens in on loopback.
+      // Fast algorithms: nobody listens in on loopback.
       "KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org",
       "LogLevel ERROR",
       ...(prelude === undefined ? [] : [`ForceCommand ${prelude}; eval "$SSH_ORIGINAL_COMMAND"`]),
@@ -117,12 +117,12 @@ async function startServer(
     });
     if (isUp === "up") return { port, server };
     const { stderr } = await box.finished(server);
-    // Somebody else was faster to take the port.
+    // Another process has taken the port meanwhile.
     if (!/in use/.test(stderr)) throw new Error(`sshd: ${stderr}`);
   }
 }
 
-/** sshd insists on an empty directory that only its system service makes; it gets one that nobody else sees. */
+/** sshd insists on an empty directory that only its system service makes; it gets one in a private mount namespace. */
 function asService(command: readonly string[]): readonly string[] {
   if (process.getuid?.() !== 0 || existsSync("/run/sshd")) return command;
   const script = `mount -t tmpfs none /run && mkdir /run/sshd && exec "$@"`;
@@ -150,7 +150,7 @@ async function isListening(port: number): Promise<boolean> {
   }
 }
 
-/** A word as a shell takes it literally. */
+/** Quotes a word for the shell. */
 export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }

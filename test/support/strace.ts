@@ -1,24 +1,24 @@
-/** Faults at an exact system call, through strace: the N-th call of a kind kills its process, or fails. */
+/** Injects a fault into one exact system call, through strace: the N-th call of a kind kills its process, or fails. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { childrenOf } from "./processes.ts";
 import { BINARY, type Finished, type Sandbox, until } from "./sandbox.ts";
 
 export interface Fault {
-  /** System call, as strace names it. */
+  /** The system call, as strace names it. */
   readonly call: string;
-  /** SIGKILL: dies before the call does anything. An error: the call does nothing and fails with it. */
+  /** SIGKILL: the process dies before the call does anything. An error: the call does nothing and fails with it. */
   readonly effect: "SIGKILL" | "EIO" | "ENOSPC";
-  /** 1 for the first such call. Calls of the main thread count, which does all the work of orchesjob. */
+  /** 1 for the first such call. Only the main thread's calls count; it does all the work of orchesjob. */
   readonly when: number;
   /** Only calls that name this path count. */
   readonly path?: string;
 }
 
-/** The call that was struck, as strace prints it; undefined where the process made fewer calls than that. */
+/** The call that was hit, as strace prints it; undefined if the process made fewer calls. */
 export type Hit = string | undefined;
 
-/** Runs orchesjob with a fault in it, and in it alone: what it starts is not traced. */
+/** Runs orchesjob with a fault in it alone: strace does not follow the processes that it starts. */
 export async function strike(
   box: Sandbox,
   fault: Fault,
@@ -32,14 +32,14 @@ export async function strike(
 
 export interface StruckWorker {
   readonly launcher: Promise<Finished>;
-  /** Comes when the worker has ended, by the fault or otherwise. */
+  /** Resolves when the worker has ended, by the fault or otherwise. */
   readonly hit: Promise<Hit>;
   readonly pid: number;
 }
 
 /**
- * Runs `orchesjob start …` with a fault in its worker alone. A first strace stops the newborn worker before its first
- * instruction of ours (setsid is the call that only a newborn makes); it is replaced by a second one on the worker.
+ * Runs `orchesjob start …` with a fault in its worker alone. A first strace stops the new worker before it runs any
+ * code of orchesjob, at setsid, which only a new worker calls; a second strace on the worker replaces it.
  */
 export async function strikeWorker(
   box: Sandbox,
@@ -67,7 +67,7 @@ export async function strikeWorker(
   const attach = () => box.spawn(["strace", ...tracing(fault, trace), "-p", String(pid)]);
   let tracer = attach();
   await until("the second strace holds the worker", () => {
-    // Once in many runs, on a busy machine, it never did. Where it was refused, another one tries.
+    // Rarely, on a busy machine, strace is refused; then another one tries.
     if (tracer.exitCode !== null) tracer = attach();
     return tracerOf(pid) === tracer.pid;
   });
@@ -110,7 +110,7 @@ function tracerOf(pid: number): number {
   return Number(statusField(pid, "TracerPid") || 0);
 }
 
-/** A line of /proc/PID/status; empty where there is no such process. */
+/** A line of /proc/PID/status; empty if there is no such process. */
 function statusField(pid: number | string, name: string): string {
   try {
     return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";

@@ -1,4 +1,4 @@
-/** An ordinary user who may run one program as root by sudo, and no other: all in a mount namespace of the test's own. */
+/** An ordinary user who may run exactly one program as root by sudo, set up in the test's own mount namespace. */
 import {
   chmodSync,
   chownSync,
@@ -17,7 +17,7 @@ import { BINARY, type Finished, isAlive, type JobAnswer, type Sandbox, until } f
 /** Debian's `nobody`. */
 const UID = 65534;
 
-/** A batch of payments that is not interrupted by TERM: it goes on until it is let go. */
+/** Plays a batch of payments that TERM must not interrupt: it continues until `finish`. */
 const PAY = (directory: string) => `#!/bin/sh
 trap 'echo "$1 heard TERM" >> ${directory}/paid' TERM
 echo "begin $1" >> ${directory}/paid
@@ -35,7 +35,7 @@ export class Sudoer implements AsyncDisposable {
     readonly box: Sandbox,
     keeper: ReturnType<Sandbox["spawn"]>,
     program: string,
-    /** What pays, and ignores TERM. */
+    /** The program that pays, and ignores TERM. */
     readonly pay: string,
   ) {
     this.#keeper = keeper;
@@ -43,7 +43,7 @@ export class Sudoer implements AsyncDisposable {
     this.#enough = new Gate(box, "enough");
   }
 
-  /** `hidepid`: /proc shows everybody his own processes alone. */
+  /** `hidepid`: /proc shows users only their own processes. */
   static async create(box: Sandbox, { hidepid = false } = {}): Promise<Sudoer> {
     const pay = join(box.directory, "pay");
     const program = join(box.directory, "orchesjob");
@@ -51,7 +51,7 @@ export class Sudoer implements AsyncDisposable {
     mkdirSync(box.home, { mode: 0o700 });
     chownSync(box.home, UID, UID);
     writeFileSync(pay, PAY(box.directory), { mode: 0o755 });
-    // The program may lie where only root gets to.
+    // The program may be in a directory that only root can enter.
     try {
       linkSync(BINARY, program);
     } catch {
@@ -98,7 +98,7 @@ export class Sudoer implements AsyncDisposable {
     return this.json("status", "--run-key", "pay");
   }
 
-  /** Starts a payment, by a script of sh that may use $SUDO_PAY; returns when it pays. */
+  /** Starts a payment by an sh script that may use $SUDO_PAY; returns once it pays. */
   async startPaying(script: string, ...options: readonly string[]): Promise<JobAnswer> {
     const words = ["sh", "-c", script.replaceAll("$SUDO_PAY", `sudo -n ${this.pay} A`)];
     const job = await this.json("start", "--run-key", "pay", ...options, "--", ...words);
@@ -106,18 +106,18 @@ export class Sudoer implements AsyncDisposable {
     return job;
   }
 
-  /** What was paid so far. */
+  /** What has been paid so far. */
   get paid(): string {
     const path = join(this.box.directory, "paid");
     return existsSync(path) ? readFileSync(path, "utf8") : "";
   }
 
-  /** Lets the payment come to its end. */
+  /** Lets the payment finish. */
   finish(): void {
     this.#enough.open();
   }
 
-  /** Those of root that pay. */
+  /** The processes of root that pay. */
   payers(): number[] {
     return this.box.processes().filter((pid) => {
       const uid = /^Uid:\s+(\d+)/m.exec(readProc(pid, "status"))?.[1];
@@ -127,7 +127,7 @@ export class Sudoer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.finish();
-    await until("nobody pays any more", () => !this.payers().some(isAlive));
+    await until("the payment has ended", () => !this.payers().some(isAlive));
     await killAndWait(this.#keeper.pid);
     await this.box.finished(this.#keeper);
   }

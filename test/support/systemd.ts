@@ -1,7 +1,7 @@
 /**
  * A real systemd, booted in about a second as PID 1 of private namespaces over a throw-away overlay of this machine's
- * root (see test/fixtures/systemd/machine.sh): units, timers, scopes, the journal, logind and a user manager work, and
- * the machine itself stays as it was. One boot serves all tests of a file; any number may run side by side.
+ * root (see test/fixtures/systemd/machine.sh). Units, timers, scopes, the journal, logind and a user manager work,
+ * and the machine itself stays unchanged. One boot serves all tests of a file; any number may run side by side.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,16 +9,16 @@ import { BINARY, type Finished, type JobAnswer, ROOT, type Sandbox, until } from
 
 export const MACHINE_SCRIPT = join(ROOT, "test/fixtures/systemd/machine.sh");
 
-/** Where the program is, inside. */
+/** The path of the program inside. */
 export const PROGRAM = "/usr/local/bin/orchesjob";
 
-/** An ordinary user, inside. */
+/** An ordinary user inside. */
 export const TESTER = { name: "tester", uid: 4242, home: "/home/tester" } as const;
 
-/** What a machine that does not come up says of itself. */
+/** Prints why a machine does not come up. */
 const STATE = "systemctl list-jobs; systemctl --failed; journalctl -b --no-pager | tail -n 40; ps -ef";
 
-/** A question to a manager that is just coming up may stay without an answer. */
+/** A manager that is just coming up may leave a call unanswered. */
 const BRIEFLY = ["timeout", "5"];
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,15 +26,15 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 export interface MachineRunOptions {
   /** Relative to the root of the machine. */
   readonly cwd?: string;
-  /** The whole environment is PATH, HOME, USER and what stands here; nothing comes from the test's own. */
+  /** The whole environment is PATH, HOME, USER and these; nothing is inherited from the test. */
   readonly env?: Record<string, string>;
   readonly stdin?: string;
-  /** As the ordinary user, who has a user manager after `startUserManager`. */
+  /** Runs as the ordinary user, whose user manager `startUserManager` starts. */
   readonly asTester?: boolean;
 }
 
 export class SystemdMachine implements AsyncDisposable {
-  /** PID 1, as it is seen from here. */
+  /** The pid of PID 1, as seen from outside. */
   readonly pid: number;
   readonly #box: Sandbox;
   readonly #supervisor: Bun.Subprocess<"pipe", "pipe", "pipe">;
@@ -45,9 +45,12 @@ export class SystemdMachine implements AsyncDisposable {
     this.pid = pid;
   }
 
-  /** Boots; `memory`: with limits of memory. The box's directory is visible inside under the same name; give the box away after the machine. */
+  /**
+   * Boots; `memory`: with memory limits. The box's directory is visible inside under the same name; dispose of the
+   * box after the machine.
+   */
   static async boot(box: Sandbox, features: readonly "memory"[] = []): Promise<SystemdMachine> {
-    // The script ends the machine when its stdin ends: also when this process is killed.
+    // The script ends the machine when its stdin ends, so also when this process is killed.
     const supervisor = Bun.spawn(["bash", MACHINE_SCRIPT, "boot", box.directory, BINARY, ...features], {
       cwd: "/",
       stdin: "pipe",
@@ -73,7 +76,7 @@ export class SystemdMachine implements AsyncDisposable {
     }
   }
 
-  /** Starts a command inside, which belongs to no unit, as one that `docker exec` starts. */
+  /** Starts a command inside that belongs to no unit, like one that `docker exec` starts. */
   spawn(command: readonly string[], options: MachineRunOptions = {}): ReturnType<Sandbox["spawn"]> {
     return this.#box.spawn([...this.#words(options), ...command], {
       cwd: "/",
@@ -81,12 +84,12 @@ export class SystemdMachine implements AsyncDisposable {
     });
   }
 
-  /** Runs a command inside to its end, as root unless told otherwise. */
+  /** Runs a command inside to its end, by default as root. */
   async run(command: readonly string[], options: MachineRunOptions = {}): Promise<Finished> {
     return this.#box.finished(this.spawn(command, options));
   }
 
-  /** As `run`, but throws where the command does not exit 0; answers its stdout. */
+  /** Like `run`, but throws unless the command exits 0; returns its stdout. */
   async must(command: readonly string[], options: MachineRunOptions = {}): Promise<string> {
     const result = await this.run(command, options);
     if (result.code !== 0)
@@ -99,7 +102,10 @@ export class SystemdMachine implements AsyncDisposable {
     return JSON.parse(await this.must([PROGRAM, ...args], options)) as T;
   }
 
-  /** Where a path of the machine is seen from here. An absolute symbolic link inside would lead elsewhere. */
+  /**
+   * The path, as seen from outside, of a path inside. Must not go through an absolute symbolic link, which would lead
+   * elsewhere.
+   */
   path(inside: string): string {
     return `/proc/${this.pid}/root${inside}`;
   }
@@ -108,7 +114,7 @@ export class SystemdMachine implements AsyncDisposable {
     return readFileSync(this.path(path), "utf8");
   }
 
-  /** Writes a file, with the directories above it, which all may read: whatever the umask of the test is. */
+  /** Writes a file that all may read, and the directories above it, whatever the test's umask is. */
   writeFile(path: string, text: string, mode = 0o644): void {
     const directory = dirname(this.path(path));
     const first = mkdirSync(directory, { recursive: true });
@@ -118,25 +124,25 @@ export class SystemdMachine implements AsyncDisposable {
     chmodSync(this.path(path), mode);
   }
 
-  /** Writes unit files by name, and has them loaded. */
+  /** Writes unit files by name, and reloads systemd. */
   async units(units: Record<string, string>): Promise<void> {
     for (const [name, text] of Object.entries(units)) this.writeFile(`/etc/systemd/system/${name}`, text);
     await this.must(["systemctl", "daemon-reload"]);
   }
 
-  /** A property of a unit, as `systemctl show` has it. */
+  /** A property of a unit, as `systemctl show` prints it. */
   async property(unit: string, name: string, options: MachineRunOptions = {}): Promise<string> {
     const scope = options.asTester === true ? ["--user"] : [];
     return (await this.must(["systemctl", ...scope, "show", "--value", "-p", name, unit], options)).trim();
   }
 
-  /** What the journal has of a unit, messages only. What a unit just wrote is in it. */
+  /** The messages of a unit in the journal, including what it has just written. */
   async journal(unit: string): Promise<string> {
     await this.must(["journalctl", "--sync"]);
     return await this.must(["journalctl", "-q", "-o", "cat", "--no-pager", "-u", unit]);
   }
 
-  /** Starts user@4242.service, which lingers, as on a server where the user once said `loginctl enable-linger`. */
+  /** Starts user@4242.service with lingering enabled, as on a server after `loginctl enable-linger`. */
   async startUserManager(): Promise<void> {
     await this.must(["loginctl", "enable-linger", TESTER.name]);
     await this.must(["systemctl", "start", "--no-block", `user@${TESTER.uid}.service`]);
@@ -156,7 +162,7 @@ export class SystemdMachine implements AsyncDisposable {
       : { HOME: "/root", USER: "root" };
     const environment = Object.entries({ PATH, ...own, ...env }).map(([name, value]) => `${name}=${value}`);
     return [
-      // First into a cgroup of the machine, while we still see ours; then into the rest of it.
+      // Joins a cgroup of the machine while ours is still visible, then the other namespaces.
       ...["nsenter", `--target=${this.pid}`, "--mount", "--root", "--wd", "sh", "-c"],
       // In version 2, or in each hierarchy of version 1.
       'for group in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -w "$group/cgroup.procs" ] && [ "$(stat -fc %T "$group")" != tmpfs ] || continue; [ "$group" = /sys/fs/cgroup ] || [ ! -e /sys/fs/cgroup/cgroup.procs ] || continue; mkdir -p "$group/callers"; echo $$ > "$group/callers/cgroup.procs"; done; exec "$@"',
@@ -165,7 +171,7 @@ export class SystemdMachine implements AsyncDisposable {
     ];
   }
 
-  /** Ends the machine, with all that runs in it. */
+  /** Ends the machine, with everything that runs in it. */
   async [Symbol.asyncDispose](): Promise<void> {
     void this.#supervisor.stdin.end();
     await this.#supervisor.exited;

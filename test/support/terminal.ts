@@ -5,9 +5,9 @@ export interface Screen {
   readonly process: Bun.Subprocess;
   /** All that was written to the terminal so far, escape sequences included. */
   shown(): string;
-  /** Types, e.g. "\u0003" for Ctrl-C. */
+  /** Types text, e.g. "\u0003" for Ctrl-C. */
   type(text: string): void;
-  /** The exit code, once everything is shown. */
+  /** The exit code, once all output has been read. */
   ended(): Promise<number>;
 }
 

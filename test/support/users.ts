@@ -1,13 +1,13 @@
-/** Ordinary users: numbers are enough, they need no name and no home. */
+/** Ordinary users by number; they need no name and no home. */
 import type { Finished, RunOptions, Sandbox } from "./sandbox.ts";
 import { shell } from "./shell.ts";
 
-/** nobody. */
+/** The user `nobody`. */
 export const NOBODY = 65_534;
-/** Somebody else, without a name. */
+/** A user without a name. */
 export const STRANGER = 54_321;
 
-/** Runs orchesjob as a user, who may not see the folder that it lies in, but is handed the open file. Needs root. */
+/** Runs orchesjob as a user who cannot enter the folder it is in, through an open file descriptor. Needs root. */
 export function runAs(
   uid: number,
   box: Sandbox,

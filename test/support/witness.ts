@@ -1,27 +1,30 @@
-/** A command that testifies: each execution notes its start and its end, and cries out if another of its key is running. */
+/** A command that records its start and its end, and reports if another execution of its key is running. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Sandbox, until } from "./sandbox.ts";
 
-/** The lock of the key is the kernel's: it is held as long as a process of the execution lives, however that ends. */
-const TESTIMONY = (middle: string) => `
+/** The kernel holds the lock of the key until the last process of the execution ends, however it ends. */
+const RECORD = (middle: string) => `
   exec 9>>"witness.$ORCHESJOB_RUN_KEY"
-  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"
-  echo "start $ORCHESJOB_JOB_ID $$" >>"testimony.$ORCHESJOB_RUN_KEY"
+  flock -n 9 || echo "overlap $ORCHESJOB_JOB_ID" >>"executions.$ORCHESJOB_RUN_KEY"
+  echo "start $ORCHESJOB_JOB_ID $$" >>"executions.$ORCHESJOB_RUN_KEY"
   ${middle}
-  echo "end $ORCHESJOB_JOB_ID" >>"testimony.$ORCHESJOB_RUN_KEY"`;
+  echo "end $ORCHESJOB_JOB_ID" >>"executions.$ORCHESJOB_RUN_KEY"`;
 
-/** What the command writes to. */
+/** The files that the command writes. */
 export function witnessFiles(box: Sandbox, runKey: string): readonly string[] {
-  return ["witness", "testimony"].map((name) => join(box.directory, `${name}.${runKey}`));
+  return ["witness", "executions"].map((name) => join(box.directory, `${name}.${runKey}`));
 }
 
-/** The command; `middle` is what it does in between, in sh. To be started in the sandbox's directory. */
+/**
+ * Returns the command, to be started in the sandbox's directory; `middle` is what it does between start and end, in
+ * sh.
+ */
 export function witness(middle: string): string[] {
-  return ["sh", "-c", TESTIMONY(middle)];
+  return ["sh", "-c", RECORD(middle)];
 }
 
-export interface Testimony {
+export interface Executions {
   /** Job ids, one for each execution that began. */
   readonly started: readonly string[];
   readonly ended: readonly string[];
@@ -29,9 +32,9 @@ export interface Testimony {
   readonly overlapping: readonly string[];
 }
 
-/** All executions of a run key, in their order. */
-export function readTestimony(box: Sandbox, runKey: string): Testimony {
-  const lines = readIfAny(join(box.directory, `testimony.${runKey}`)).split("\n");
+/** All executions of a run key, in order. */
+export function readExecutions(box: Sandbox, runKey: string): Executions {
+  const lines = readIfAny(join(box.directory, `executions.${runKey}`)).split("\n");
   const words = (event: string) =>
     lines.filter((line) => line.startsWith(`${event} `)).map((line) => line.split(" ")[1]!);
   return { started: words("start"), ended: words("end"), overlapping: words("overlap") };
@@ -45,7 +48,7 @@ function readIfAny(path: string): string {
   }
 }
 
-/** Waits until nothing of the sandbox lives any more. */
+/** Waits until no process of the sandbox lives. */
 export async function untilQuiet(box: Sandbox): Promise<void> {
   await until("all processes have ended", () => box.processes().length === 0);
 }

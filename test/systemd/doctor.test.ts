@@ -1,6 +1,6 @@
-/** What doctor says of the unit that it is called in, in a real systemd. */
+/** What doctor says about the unit that it runs in, in a real systemd. */
 import { expect, setDefaultTimeout } from "bun:test";
-import { judge, type Told } from "../support/doctor.ts";
+import { judge, type Finding } from "../support/doctor.ts";
 import { testWith } from "../support/needs.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
@@ -10,8 +10,8 @@ setDefaultTimeout(TIMEOUT_MS);
 testWith(["systemd"], "doctor says whether a worker outlives the unit that it is started from", async () => {
   await using box = new Sandbox();
   await using machine = await SystemdMachine.boot(box);
-  /** Called in a service with these properties; the directory does not exist, and may be made. */
-  const inService = async (home: string, ...properties: string[]): Promise<Told> => {
+  /** Runs doctor in a service with these properties; the state directory does not exist, and may be made. */
+  const inService = async (home: string, ...properties: string[]): Promise<Finding> => {
     const words = [...properties, `Environment=ORCHESJOB_HOME=${home}`].map((each) => `--property=${each}`);
     const service = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", ...words, "--"];
     return judge(await machine.run([...service, PROGRAM, "doctor"])).of("systemd");
@@ -41,7 +41,7 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
     way_out: `loginctl enable-linger ${TESTER.name}`,
   });
 
-  // A service manager of the user's that ends with the last session.
+  // The user's service manager, which ends with the user's last session.
   await machine.startUserManager();
   const user = async () => {
     const words = ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--collect", PROGRAM, "doctor"];
@@ -49,7 +49,7 @@ testWith(["systemd"], "doctor says whether a worker outlives the unit that it is
     return judge(await machine.run(words, { asTester: true, env })).of("systemd");
   };
   expect(await user()).toMatchObject({ status: "ok" });
-  // As `loginctl disable-linger` does, which would end the manager as well.
+  // Like `loginctl disable-linger`, which would also end the manager.
   await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
   expect(await user()).toMatchObject({
     status: "warning",

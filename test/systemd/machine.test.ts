@@ -1,4 +1,4 @@
-/** The machine that the other tests here stand on: that it is a real systemd, and that nothing of it stays. */
+/** The machine that the other tests here use: that it runs a real systemd, and leaves nothing behind. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

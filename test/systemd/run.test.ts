@@ -1,4 +1,7 @@
-/** `run` as a unit of systemd: it is the command there, is stopped as the command, and tells the truth about it. */
+/**
+ * `run` as the main process of a systemd unit: it stands for the command, is stopped like the command, and records
+ * the truth about it.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { has, testWith } from "../support/needs.ts";
@@ -7,7 +10,7 @@ import { PROGRAM, SystemdMachine, TESTER } from "../support/systemd.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** Says each signal that comes, until some moments after a TERM; exits with its first argument. */
+/** Prints each signal that comes, until some moments after a TERM; exits with its first argument. */
 const SAY_SIGNALS = `#!/usr/bin/perl
 $| = 1;
 $SIG{$_} = sub { print "heard $_[0]\\n"; $ends = 1 if $_[0] eq "TERM" } for qw(TERM HUP);
@@ -92,7 +95,7 @@ async function jobs(runKey: string): Promise<readonly JobAnswer[]> {
   return code === 0 ? (JSON.parse(stdout) as JobAnswer[]) : [];
 }
 
-/** The newest job of the key, once it runs and has said that it is ready. */
+/** The newest job of the key, once it runs and has printed that it is ready. */
 async function ready(runKey: string, attempt = 1): Promise<JobAnswer> {
   return until(`${runKey} is ready`, async () => {
     const [job] = await jobs(runKey);
@@ -135,7 +138,7 @@ testWith(["systemd"], "the unit ends when the job's hook has ended, and not befo
   expect(machine.readFile("/root/hooked")).toBe("ran\n");
 });
 
-testWith(["systemd"], "an overdue hook outlives the service whose command has come across it", async () => {
+testWith(["systemd"], "an overdue hook outlives the service whose command has found it", async () => {
   const once =
     "test -e /root/first || { touch /root/first; kill -9 $PPID; exit; }; sleep 1; echo ran > /root/late";
   await machine.json(["start", "--run-key", "late", "--sync", "--on-exit", once, "--", "true"]);
@@ -148,7 +151,7 @@ testWith(["systemd"], "an overdue hook outlives the service whose command has co
   });
 });
 
-testWith(["systemd"], "a stop ends the unit as the command ended, though a hook goes on and on", async () => {
+testWith(["systemd"], "a stop ends the unit as the command ended, even if a hook does not end", async () => {
   await start("hanging");
   await ready("hanging");
   await stop("hanging");
@@ -175,7 +178,7 @@ describe("systemctl stop", () => {
         "0",
       ]);
       const started = await Promise.all([...names, "scoped"].map((name) => ready(name)));
-      // A command that began at the very moment of the stop may hear it twice.
+      // A command that began at the very moment of the stop may receive it twice.
       const pids = started.map((job) => job.target_pid).join(",");
       await until("all are some moments old", async () => {
         const ages = await machine.must(["ps", "-o", "etimes=", "-p", pids]);
@@ -199,7 +202,7 @@ describe("systemctl stop", () => {
 
     testWith(
       ["systemd"],
-      `is heard once by the command with KillMode=${mode}, and its own end counts`,
+      `reaches the command once with KillMode=${mode}, and its own exit code counts`,
       async () => {
         expect(await ending(`polite-${mode}`)).toBe("inactive success");
         expect(await ending(`failing-${mode}`)).toBe("failed exit-code 7");
@@ -213,7 +216,7 @@ describe("systemctl stop", () => {
 
     testWith(
       ["systemd"],
-      `kills in time what ignores it with KillMode=${mode}, and the job says so`,
+      `kills a command that ignores it in time with KillMode=${mode}, and the job says so`,
       async () => {
         expect(await ending(`stubborn-${mode}`)).toBe("failed exit-code 137");
         expect((await jobs(`stubborn-${mode}`))[0]).toMatchObject({
@@ -227,37 +230,33 @@ describe("systemctl stop", () => {
     );
   }
 
-  testWith(
-    ["systemd"],
-    "leaves the worker of a command that was killed the time to run its hook",
-    async () => {
-      expect(machine.readFile("/root/stubborn")).toBe("ran\n");
-      expect((await jobs("stubborn-hooked"))[0]).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
-      expect(await machine.journal("stubborn-hooked")).not.toContain("Killing process");
-    },
-  );
+  testWith(["systemd"], "leaves the worker of a killed command the time to run its hook", async () => {
+    expect(machine.readFile("/root/stubborn")).toBe("ran\n");
+    expect((await jobs("stubborn-hooked"))[0]).toMatchObject({ status: "CANCELLED", on_exit_code: 0 });
+    expect(await machine.journal("stubborn-hooked")).not.toContain("Killing process");
+  });
 
   testWith(
     ["systemd"],
-    "is a clean end of a Type=oneshot unit, too, where SuccessExitStatus= has SIGTERM",
+    "is a clean end of a Type=oneshot unit, too, if SuccessExitStatus= has SIGTERM",
     async () => {
       expect(await ending("oneshot")).toBe("inactive success");
       expect((await jobs("oneshot"))[0]).toMatchObject({ status: "FAILED", signal: "SIGTERM" });
     },
   );
 
-  testWith(["systemd"], "ends the command also where systemd cannot be asked about the unit", async () => {
+  testWith(["systemd"], "ends the command also if systemd cannot be asked about the unit", async () => {
     expect(await ending("unasked")).toBe("inactive success");
     expect((await jobs("unasked"))[0]).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
   });
 
-  testWith(["systemd"], "of a job's own scope is heard once by the command", async () => {
+  testWith(["systemd"], "of a job's own scope reaches the command once", async () => {
     const [job] = await jobs("scoped");
     expect(job).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
     expect(written(job!)).toBe("ready\nheard TERM\n");
   });
 
-  testWith(["systemd"], "leaves a job alone that somebody else has started", async () => {
+  testWith(["systemd"], "leaves a job alone that another process has started", async () => {
     const words = ["--", "sh", "-c", "echo ready; exec sleep 600"];
     const foreign = await machine.json(["start", "--run-key", "foreign", ...words]);
     await start("foreign");
@@ -268,7 +267,7 @@ describe("systemctl stop", () => {
     await machine.must([PROGRAM, "cancel", "--run-key", "foreign"]);
   });
 
-  testWith(["systemd"], "does the same to a unit of a user", async () => {
+  testWith(["systemd"], "does the same to a user's unit", async () => {
     await machine.startUserManager();
     const asUser = { asTester: true, env: { ORCHESJOB_HOME: `${TESTER.home}/jobs` } };
     const settings = ["--service-type=exec", "--property=KillMode=mixed", "--setenv=ORCHESJOB_HOME"];
@@ -284,22 +283,26 @@ describe("systemctl stop", () => {
     expect(job).toMatchObject({ status: "FAILED", exit_code: 4 });
   });
 
-  testWith(["systemd"], "ends a run behind a shell, and the command's end is still told truly", async () => {
-    await start("shell");
-    await ready("shell");
-    await stop("shell");
-    expect((await jobs("shell"))[0]).toMatchObject({ status: "FAILED", exit_code: 5 });
-  });
+  testWith(
+    ["systemd"],
+    "ends a run started by a shell, and the command's own end is still recorded",
+    async () => {
+      await start("shell");
+      await ready("shell");
+      await stop("shell");
+      expect((await jobs("shell"))[0]).toMatchObject({ status: "FAILED", exit_code: 5 });
+    },
+  );
 });
 
 testWith(
   ["systemd"],
-  "a signal to the main process goes on to the command, and the unit goes on as it does",
+  "a signal to the main process reaches the command, and the unit continues as the command does",
   async () => {
     await start("reload");
     await ready("reload");
     await machine.must(["systemctl", "reload", "reload"]);
-    await until("it has heard", async () => (await machine.journal("reload")).includes("heard HUP\n"));
+    await until("it has received HUP", async () => (await machine.journal("reload")).includes("heard HUP\n"));
     expect(await machine.property("reload", "ActiveState")).toBe("active");
     await stop("reload");
     expect(written((await jobs("reload"))[0]!)).toBe("ready\nheard HUP\nheard TERM\n");
@@ -308,7 +311,7 @@ testWith(
 
 testWith(
   ["systemd"],
-  "a command may say that it is ready, with Type=notify and NotifyAccess=all",
+  "a command can notify its readiness, with Type=notify and NotifyAccess=all",
   async () => {
     await start("notify");
     expect(await machine.property("notify", "StatusText")).toBe("serving");
@@ -323,7 +326,7 @@ describe("Restart=on-failure", () => {
     expect((await jobs("flaky")).map((job) => job.exit_code)).toEqual([0, 1, 1]);
   });
 
-  testWith(["systemd"], "finds the key ready after all of it was killed at once", async () => {
+  testWith(["systemd"], "finds the key ready after all processes were killed at once", async () => {
     await start("killed");
     await ready("killed");
     await machine.must(["systemctl", "kill", "--signal=KILL", "killed"]);
@@ -349,7 +352,7 @@ describe("Restart=on-failure", () => {
 
   testWith(
     ["systemd"],
-    "with KillMode=process attaches to the job that went on, and is its unit again",
+    "with KillMode=process attaches to the job that continued, and the unit's stop reaches it again",
     async () => {
       await start("attached");
       const job = await ready("attached");
@@ -364,7 +367,7 @@ describe("Restart=on-failure", () => {
   );
 
   for (const name of ["cancelled", "sulking"]) {
-    testWith(["systemd"], `does not start again what was cancelled: ${SERVICES[name]![0]}`, async () => {
+    testWith(["systemd"], `does not restart what was cancelled: ${SERVICES[name]![0]}`, async () => {
       await start(name);
       await ready(name);
       await machine.must([PROGRAM, "cancel", "--run-key", name]);

@@ -1,4 +1,4 @@
-/** A systemd that hangs, or is not there: a start must neither hang with it nor promise what it cannot keep. */
+/** A systemd that hangs, or is absent: a start must neither hang with it nor promise what it cannot keep. */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,13 +11,13 @@ setDefaultTimeout(TIMEOUT_MS);
 
 testWith(
   ["systemd"],
-  "a systemd that does not answer holds nobody up for ever, and a launcher killed meanwhile leaves a job that runs",
+  "a start does not hang with a systemd that does not answer, and a launcher killed meanwhile leaves a job that runs",
   async () => {
     await using box = new Sandbox();
     await using machine = await SystemdMachine.boot(box);
     await machine.units({ "holder.service": "[Service]\nExecStart=/bin/sleep infinity\n" });
     await machine.must(["systemctl", "start", "holder.service"]);
-    /** A call of orchesjob from within the service, which a systemd that hangs could not start. */
+    /** Calls orchesjob from within the service; a hanging systemd could not start it. */
     const call = (...words: readonly string[]) => {
       const group = "/sys/fs/cgroup/system.slice/holder.service/cgroup.procs";
       return machine.spawn([
@@ -30,7 +30,7 @@ testWith(
       const patient = box.finished(call("--run-key", "patient"));
       const demanding = box.finished(call("--run-key", "demanding", "--property", "MemoryMax=1G"));
       call("--run-key", "killed");
-      // Of those who wait for systemd, the one whose job is accepted already.
+      // Of the calls that wait for systemd, the one whose job has already been accepted.
       await until("it is accepted", async () => (await status("killed"))?.status === "STARTING");
       await machine.must(["pkill", "-KILL", "-f", "start --run-key killed"]);
       await until("it runs all the same", async () => (await status("killed"))?.status === "RUNNING");
@@ -58,14 +58,14 @@ testWith(
   60_000,
 );
 
-/** Words in front of a command that is to see a system whose first process is not systemd. */
+/** Words in front of a command that show it a system whose first process is not systemd. */
 const ELSEWHERE = ["unshare", "--pid", "--fork", "--mount-proc", "--cgroup"];
 
-testWith(["unshare"], "where there is no systemd, a scope that is asked for is refused", async () => {
+testWith(["unshare"], "without systemd, --scope always is refused", async () => {
   await using box = new Sandbox();
   for (const option of ["--scope=always", "--property=MemoryMax=1G"]) {
     const command = [BINARY, "start", "--run-key", "k", option, "--", "touch", "ran"];
-    // Its first process has to be another than the launcher, which the kernel would end the worker with.
+    // The first process must not be the launcher, or the kernel would end the worker with it.
     const result = await box.execute([...ELSEWHERE, "sh", "-c", '"$@"; exit $?', "sh", ...command]);
     expectFailure(
       result,
@@ -80,10 +80,10 @@ testWith(["unshare"], "where there is no systemd, a scope that is asked for is r
 
 testWith(
   ["unshare", "strace"],
-  "where no unit of systemd's is around it, a start looks at one file for it, and calls nobody",
+  "outside a systemd unit, a start reads one file to find that out, and calls nobody",
   async () => {
     await using box = new Sandbox();
-    /** The system calls of a start, those of the launcher first. In a group namespace of its own it is in no unit. */
+    /** The system calls of a start, those of the launcher first. In its own cgroup namespace it is in no unit. */
     const callsOf = async (scope: string) => {
       const trace = join(box.directory, `trace-${scope}`);
       const traced = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=openat,open,statx,execve,connect"];
@@ -97,14 +97,14 @@ testWith(
       const launcher = `${lines[0]!.split(" ")[0]!} `;
       return lines.filter((line) => line.startsWith(launcher) && line.includes('"/proc/self/cgroup"')).length;
     };
-    // The runtime reads it, too.
+    // Bun's runtime reads it, too.
     expect(groupReads(calls)).toBe(groupReads(await callsOf("never")) + 1);
     expect(
       calls.filter((line) =>
         /\/proc\/1\/(?!cmdline)|\/run\/systemd|logind|busctl|systemd-run|connect\(/.test(line),
       ),
     ).toEqual([]);
-    // Itself, the worker, and the command.
+    // orchesjob itself, the worker, and the command.
     const executed = calls
       .map((line) => / execve\("([^"]*)"/.exec(line)?.[1])
       .filter((file) => file !== undefined);

@@ -1,6 +1,6 @@
 /**
- * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here share;
- * each has units, run keys and users of its own.
+ * A job outlives what started it: units that end, sessions that are closed. In a real systemd, which all tests here
+ * share; each has its own units, run keys and users.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from "bun:test";
 import type { HookedJob } from "../support/hooks.ts";
@@ -31,7 +31,7 @@ function inSystemd(name: string, body: () => Promise<void>): void {
   testWith(["systemd"], name, body, TEST_TIMEOUT_MS);
 }
 
-/** The service's own ExecStart lines, each a call of orchesjob. */
+/** The service's ExecStart lines, each a call of orchesjob. */
 function service(type: string, calls: readonly string[], settings: readonly string[] = []): string {
   const lines = calls.map((call) => `ExecStart=${PROGRAM} ${call}`);
   return ["[Service]", `Type=${type}`, ...lines, ...settings, ""].join("\n");
@@ -41,7 +41,7 @@ function job(key: string): Promise<JobAnswer> {
   return machine.json(["status", "--run-key", key]);
 }
 
-/** The newest job of the key, which must run; its unit. */
+/** Expects the newest job of the key to run; returns its unit. */
 async function runningUnit(key: string): Promise<string | null> {
   const { status, unit, worker_pid, target_pid } = await job(key);
   expect(status).toBe("RUNNING");
@@ -53,7 +53,7 @@ function cancel(...keys: readonly string[]): Promise<unknown> {
   return Promise.all(keys.map((key) => machine.json(["cancel", "--run-key", key])));
 }
 
-/** Where a process is in systemd's tree. */
+/** The control group of a process. */
 async function groupOf(pid: number | null): Promise<string> {
   return (await machine.must(["grep", "^0::", `/proc/${pid}/cgroup`])).trim().slice("0::".length);
 }
@@ -63,7 +63,7 @@ function isActive(unit: string): Promise<string> {
 }
 
 describe("an asynchronous start", () => {
-  inSystemd("outlives a oneshot unit, in a scope that goes when the job ends", async () => {
+  inSystemd("outlives a oneshot unit, in a scope that ends with the job", async () => {
     await machine.units({ "one.service": service("oneshot", ["start --run-key one -- sleep 600"]) });
     await machine.must(["systemctl", "start", "one.service"]);
     expect(await isActive("one.service")).toBe("inactive");
@@ -121,7 +121,7 @@ describe("an asynchronous start", () => {
     },
   );
 
-  inSystemd("ends with the unit where no scope is wanted", async () => {
+  inSystemd("ends with the unit if no scope is wanted", async () => {
     await machine.units({
       "never.service": service("oneshot", ["start --run-key never --scope never -- sleep 600"]),
     });
@@ -133,7 +133,7 @@ describe("an asynchronous start", () => {
     });
   });
 
-  inSystemd("writes its result before the file system goes that the state directory is on", async () => {
+  inSystemd("writes its result before the state directory's file system is unmounted", async () => {
     await machine.must(["mkdir", "-p", "-m", "700", "/root/disk", "/srv/jobs"]);
     await machine.units({
       "srv-jobs.mount": "[Mount]\nWhat=/root/disk\nWhere=/srv/jobs\nOptions=bind\n",
@@ -149,7 +149,7 @@ describe("an asynchronous start", () => {
       "the trap is set",
       async () => (await machine.must([PROGRAM, "logs", "--run-key", "disk"], there)) === "ready\n",
     );
-    // As at a shutdown: all that has to go, in one transaction.
+    // As at a shutdown: stops everything concerned in one transaction.
     await machine.units({ "end.target": `[Unit]\nConflicts=srv-jobs.mount ${unit}\n` });
     await machine.must(["systemctl", "start", "end.target"]);
     await until("both are stopped", async () => {
@@ -162,7 +162,7 @@ describe("an asynchronous start", () => {
     ).toMatchObject({ status: "FAILED", exit_code: 3 });
   });
 
-  inSystemd("of root's within a user's service manager gets a scope of the system", async () => {
+  inSystemd("by root within a user's service manager gets a scope of the system manager", async () => {
     await machine.startUserManager();
     const group = `user.slice/user-${TESTER.uid}.slice/user@${TESTER.uid}.service/app.slice/terminal.scope`;
     const enter = `cd /sys/fs/cgroup; [ -e cgroup.procs ] || cd unified; mkdir -p ${group}; echo $$ > ${group}/cgroup.procs`;
@@ -174,7 +174,7 @@ describe("an asynchronous start", () => {
     await cancel("sudo");
   });
 
-  inSystemd("tells the truth when its scope is stopped", async () => {
+  inSystemd("records the signal when its scope is stopped", async () => {
     const { unit } = await machine.json([
       ...["start", "--run-key", "stopped", "--scope", "always", "--", "sleep", "600"],
     ]);
@@ -206,7 +206,7 @@ describe("a caller that waits", () => {
         signal: "SIGTERM",
         unit: null,
       });
-    // run is the command to its unit, wherever that lives; start is only somebody who waits.
+    // run stands for the command in its unit, wherever the command lives; start only waits.
     expect(await machine.json(["wait", "--run-key", "inside"])).toMatchObject({
       status: "FAILED",
       signal: "SIGTERM",
@@ -218,7 +218,7 @@ describe("a caller that waits", () => {
 });
 
 describe("properties", () => {
-  inSystemd("are in force for the command, and again in a rerun, until others are given", async () => {
+  inSystemd("apply to the command, and again in a rerun, until others are given", async () => {
     const show = `cat /proc/self/cgroup; sleep 600`;
     const limited = await machine.json([
       ...["start", "--run-key", "limited", "--property", "MemoryMax=200M", "--property=Slice=batch.slice"],
@@ -246,13 +246,13 @@ describe("properties", () => {
     await cancel("limited");
   });
 
-  inSystemd("that systemd does not take are refused before anything runs", async () => {
+  inSystemd("that systemd does not accept are refused before anything runs", async () => {
     const refused: readonly (readonly [property: string, code: number, words: RegExp])[] = [
       ["MemryMax=64M", 2, /Unknown assignment: MemryMax=64M/],
       ["MemoryMax=64Q", 2, /Failed to parse MemoryMax=64Q/],
       ["LimitNOFILE=3", 2, /Unknown assignment: LimitNOFILE=3/],
       ["Slice=no/slice", 2, /slice/i],
-      // So small that not even its first process fits.
+      // Too small even for the scope's first process.
       ["MemoryMax=100K", 2, /is a limit too small/],
     ];
     const results = await Promise.all(
@@ -291,10 +291,10 @@ describe("properties", () => {
     await machine.must(["systemctl", "daemon-reload"]);
   });
 
-  inSystemd("no limit is noted that nobody would keep", async () => {
+  inSystemd("limits that nothing would enforce are refused", async () => {
     await machine.startUserManager();
     const home = { ORCHESJOB_HOME: `${TESTER.home}/limits` };
-    // A user's manager is given no controller for devices.
+    // A user's manager gets no io controller.
     const result = await machine.run(
       [PROGRAM, "start", "--run-key", "io", "--property", "IOWeight=50", "--", "sleep", "600"],
       { asTester: true, env: home },
@@ -331,7 +331,7 @@ describe("memory", () => {
 
   testWith(
     ["systemd", "python3"],
-    "a command that bears the loss of a child has succeeded",
+    "a command that survives the loss of a child has succeeded",
     async () => {
       const script = `${HOG}; true`;
       const limited = ["run", "--run-key", "bears", "--property", "MemoryMax=64M", "--", "sh", "-c", script];
@@ -341,38 +341,41 @@ describe("memory", () => {
     TEST_TIMEOUT_MS,
   );
 
-  inSystemd("the worker goes last, the command and the hook as soon as their caller would", async () => {
-    await machine.units({
-      "score.service": service(
-        "oneshot",
-        [
-          `start --run-key score --on-exit "cat /proc/self/oom_score_adj" -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`,
-        ],
-        ["OOMScoreAdjust=123"],
-      ),
-    });
-    await machine.must(["systemctl", "start", "score.service"]);
-    const { worker_pid } = await job("score");
-    expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
-    // Only who may lower it can: a machine may lack the right (CAP_SYS_RESOURCE).
-    const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
-    if (!mayLower) console.error("not seen, for want of CAP_SYS_RESOURCE: the worker's score");
-    const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
-    expect(score).toBe(mayLower ? "-900\n" : "123\n");
-    await cancel("score");
-    const log = await until("the hook has run", async () => {
-      const { on_exit_file, on_exit_code } = (await job("score")) as HookedJob;
-      return on_exit_code === 0 && on_exit_file;
-    });
-    expect(await machine.must(["cat", log])).toBe("123\n");
-  });
+  inSystemd(
+    "the worker has oom_score_adj -900, and the command and the hook have that of their caller",
+    async () => {
+      await machine.units({
+        "score.service": service(
+          "oneshot",
+          [
+            `start --run-key score --on-exit "cat /proc/self/oom_score_adj" -- sh -c "cat /proc/self/oom_score_adj; sleep 600"`,
+          ],
+          ["OOMScoreAdjust=123"],
+        ),
+      });
+      await machine.must(["systemctl", "start", "score.service"]);
+      const { worker_pid } = await job("score");
+      expect(await machine.must([PROGRAM, "logs", "--run-key", "score"])).toBe("123\n");
+      // Lowering it takes a right that a machine may lack (CAP_SYS_RESOURCE).
+      const mayLower = (await machine.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"])).code === 0;
+      if (!mayLower) console.error("not checked without CAP_SYS_RESOURCE: the worker's score");
+      const score = await machine.must(["cat", `/proc/${worker_pid}/oom_score_adj`]);
+      expect(score).toBe(mayLower ? "-900\n" : "123\n");
+      await cancel("score");
+      const log = await until("the hook has run", async () => {
+        const { on_exit_file, on_exit_code } = (await job("score")) as HookedJob;
+        return on_exit_code === 0 && on_exit_file;
+      });
+      expect(await machine.must(["cat", log])).toBe("123\n");
+    },
+  );
 });
 
 describe("a user who is not root", () => {
   const asTester = { asTester: true, env: { ORCHESJOB_HOME: `${TESTER.home}/jobs` } };
   const settings = ["User=tester", `Environment=ORCHESJOB_HOME=${TESTER.home}/jobs`];
 
-  inSystemd("gets a scope from the user's own manager, also out of a service of the system", async () => {
+  inSystemd("gets a scope from the user's own manager, also from within a system service", async () => {
     await machine.startUserManager();
     await machine.units({
       "user.service": service("oneshot", ["start --run-key user -- sleep 600"], settings),
@@ -396,12 +399,12 @@ describe("a user who is not root", () => {
     for (const key of ["user", "own"]) await machine.json(["cancel", "--run-key", key], asTester);
   });
 
-  inSystemd("is told where the user's manager ends before the job does, or is not there", async () => {
+  inSystemd("gets a warning if the user's manager may end before the job, or does not run", async () => {
     await machine.startUserManager();
     await machine.units({
       "ending.service": service("oneshot", ["start --run-key ending -- sleep 600"], settings),
     });
-    // Who would soon stop a manager that nobody needs.
+    // logind would soon stop a manager that no session needs.
     await machine.must(["systemctl", "stop", "systemd-logind.service"]);
     await machine.must(["rm", `/var/lib/systemd/linger/${TESTER.name}`]);
     await machine.must(["systemctl", "start", "ending.service"]);
@@ -416,7 +419,7 @@ describe("a user who is not root", () => {
     expect(await machine.journal("ending.service")).toContain(
       `"the job stays in ending.service and ends with it: user tester has no running service manager; to keep one running: loginctl enable-linger tester"`,
     );
-    // As cron and sshd are: what they have started goes on, so there is nothing to warn of.
+    // Like cron and sshd: what they have started continues, so there is nothing to warn about.
     await machine.units({
       "going.service": service(
         "oneshot",
@@ -443,12 +446,12 @@ describe("a user who is not root", () => {
 });
 
 describe("a login session", () => {
-  /** An exit code of nobody else's. */
+  /** An exit code that nothing else has. */
   const NO_SESSION = 99;
 
   /**
-   * What a login runs, over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. PAM lets one in where
-   * logind does not answer in time, but then there is no session, and nothing to see.
+   * Runs a command in a login over a real ssh, sshd, PAM and logind; over a pipe, so that no port is needed. If
+   * logind does not answer in time, PAM lets the user in without a session, which would test nothing.
    */
   async function login(command: string): Promise<string> {
     const quiet = [
@@ -486,7 +489,7 @@ describe("a login session", () => {
     await machine.startUserManager();
   }
 
-  /** Nobody is logged in. A session that has processes left stays, as one that is closing. */
+  /** Waits until nobody is logged in. A session with remaining processes stays, in the state closing. */
   async function everybodyLeft(): Promise<void> {
     const states =
       "loginctl list-sessions --no-legend | while read -r id _; do loginctl show-session -p State $id; done";
@@ -498,7 +501,7 @@ describe("a login session", () => {
 
   testWith(
     ["systemd", "sshd", "pam_systemd"],
-    "whose processes logind kills does not take the job with it, and another leaves it where it is",
+    "whose processes logind kills does not take the job with it; in any other session the job stays",
     async () => {
       await prepare();
       const start = `ORCHESJOB_HOME=$HOME/logins ${PROGRAM} start --run-key`;
@@ -509,7 +512,7 @@ describe("a login session", () => {
         });
       const where = "sh -c 'grep ^0:: /proc/self/cgroup >&2; exec sleep 600'";
 
-      // The default of most distributions: nobody is killed.
+      // The default of most distributions: logind kills nothing.
       const stays = JSON.parse(await login(`${start} stays -- ${where}`)) as JobAnswer;
       await everybodyLeft();
       expect(stays).toMatchObject({ unit: null, warnings: [] });
@@ -522,7 +525,7 @@ describe("a login session", () => {
       const watched = JSON.parse(await login(`sleep 599 >/dev/null 2>&1 & ${start} watched --sync -- true`));
       expect(watched).toMatchObject({ unit: `orchesjob-${(watched as JobAnswer).job_id}.scope` });
       await everybodyLeft();
-      // What was left behind beside it shows that the session was really swept.
+      // What was left behind beside it shows that logind has killed the session's processes.
       await until(
         "the others are dead",
         async () => (await machine.run(["pgrep", "-fx", "sleep 599"])).code === 1,
@@ -531,7 +534,7 @@ describe("a login session", () => {
       expect((await status("moved")).status).toBe("RUNNING");
       await machine.must(["test", "-e", `/proc/${moved.target_pid}`]);
 
-      // Others are spared by name.
+      // Other users are excluded by name.
       machine.writeFile(
         "/run/systemd/logind.conf.d/only.conf",
         `[Login]\nKillOnlyUsers=root daemon\n# KillOnlyUsers=${TESTER.name}\n`,

@@ -1,4 +1,7 @@
-/** The units that `orchesjob systemd` writes, in a real systemd: they are right, they work, and they are as tight as they say. */
+/**
+ * The units that `orchesjob systemd` writes, in a real systemd: they are correct, they work, and they are restricted
+ * as documented.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { readDocument } from "../support/console.ts";
 import { readRecipeFile } from "../support/recipes.ts";
@@ -67,7 +70,7 @@ async function isInactive(unit: string): Promise<boolean> {
   return state === "inactive" || state === "failed";
 }
 
-testWith(["systemd"], "systemd-analyze verify has nothing to say of them", async () => {
+testWith(["systemd"], "systemd-analyze verify has no complaint", async () => {
   const paths = NAMES.map((name) => `${DIRECTORY}/${name}`);
   expect(await machine.run(["systemd-analyze", "verify", ...paths])).toEqual({
     code: 0,
@@ -113,7 +116,7 @@ testWith(["systemd"], "an instance is stopped, and started again", async () => {
   expect(await machine.property("orchesjob@sleep", "Result")).toBe("success");
 });
 
-testWith(["systemd"], "an instance that fails is tried again, where a drop-in says so", async () => {
+testWith(["systemd"], "an instance that fails is tried again, if a drop-in says so", async () => {
   await machine.must(["systemctl", "start", "orchesjob@flaky"]);
   await until("the second try", async () => (await newest("flaky"))?.attempt_no === 2);
   expect(await finished("flaky")).toMatchObject({ status: "SUCCEEDED" });
@@ -138,7 +141,8 @@ testWith(
   "clean deletes what is older than 30 days, and spares a LOST job of which a process lives",
   async () => {
     await machine.json(["start", "--run-key", "old", "--sync", "--", "true"]);
-    // Of another user, in a session of its own, without the output: only a privilege of root's sees that it is the job's.
+    // A process of another user, in its own session, without the output: only root's privilege shows that it is the
+    // job's.
     const other = `setpriv --reuid=${TESTER.uid} --clear-groups setsid sleep 600 >/dev/null 2>&1`;
     const script = `${other} & echo started; exec sleep 600`;
     const lost = await machine.json(["start", "--run-key", "lost", "--", "sh", "-c", script]);
@@ -162,7 +166,7 @@ testWith(
   },
 );
 
-testWith(["systemd"], "clean comes once a day, and does nothing where there are no jobs yet", async () => {
+testWith(["systemd"], "clean runs once a day, and does nothing if there are no jobs yet", async () => {
   await machine.must(["systemctl", "enable", "--now", "orchesjob-clean.timer"]);
   const next = await machine.property("orchesjob-clean.timer", "NextElapseUSecRealtime");
   expect(next).not.toBe("");
@@ -172,7 +176,7 @@ testWith(["systemd"], "clean comes once a day, and does nothing where there are 
 
 testWith(
   ["systemd"],
-  "a job works with all the restrictions that the service names for those that can bear them",
+  "a job works with all the optional restrictions that the service file names",
   async () => {
     await machine.must(["systemctl", "start", "orchesjob@strict"]);
     expect(await finished("strict")).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
@@ -194,8 +198,8 @@ testWith(["systemd"], "the recipe works as it stands", async () => {
   );
 });
 
-testWith(["systemd"], "they are as tight as docs/systemd.md says", async () => {
-  // Every version of systemd counts in its own way.
+testWith(["systemd"], "their exposure level is the one that docs/systemd.md states", async () => {
+  // Every version of systemd calculates it in its own way.
   const version = /^systemd (\d+)/.exec(await machine.must(["systemctl", "--version"]))?.[1];
   const said = /systemd (\d+) gives them ([\d.]+) \(clean\), ([\d.]+) \(a job\) and ([\d.]+) \(/.exec(
     readDocument("docs/systemd.md"),
@@ -203,11 +207,11 @@ testWith(["systemd"], "they are as tight as docs/systemd.md says", async () => {
   expect(said).not.toBeNull();
   if (version !== said![1]) return;
   const units = ["orchesjob-clean", "orchesjob@greet", "orchesjob@strict"];
-  const figures = units.map(async (unit) => {
+  const levels = units.map(async (unit) => {
     const { stdout } = await machine.run(["systemd-analyze", "security", "--no-pager", `${unit}.service`]);
     return /exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1] ?? "";
   });
-  expect(said!.slice(2)).toEqual(await Promise.all(figures));
+  expect(said!.slice(2)).toEqual(await Promise.all(levels));
 });
 
 testWith(["systemd"], "a user's own units work in that user's service manager", async () => {

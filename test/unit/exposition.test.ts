@@ -12,7 +12,7 @@ test("labels are quoted, and empty ones are left out", () => {
   expect(formatLabels({ a: "1", b: "", c: "2" })).toBe('{a="1",c="2"}');
 });
 
-test("what would end a label's value is escaped", () => {
+test("characters that would end a label's value are escaped", () => {
   expect(formatLabels({ key: 'a"b\\c\nd' })).toBe('{key="a\\"b\\\\c\\nd"}');
 });
 

@@ -1,4 +1,4 @@
-/** Dates and times are read as Python reads them: the same texts, made at random from a seed, are given to both. */
+/** Dates and times are read as Python reads them: both get the same texts, made at random from a seed. */
 import { expect, test } from "bun:test";
 import { type IsoTime, readIsoTime } from "../../src/cli/options/iso-time.ts";
 import { testWith } from "../support/needs.ts";
@@ -17,7 +17,7 @@ function random(seed: number): () => number {
   };
 }
 
-/** Texts of every form, among them days and hours that there are not; every other one with a slip of the finger. */
+/** Texts of every form, among them days and hours that do not exist; every other one with a typing error. */
 function* texts(): Generator<string> {
   const next = random(SEED);
   const below = (limit: number) => Math.floor(next() * limit);
@@ -68,7 +68,7 @@ for text in json.load(sys.stdin):
 json.dump(answers, sys.stdout)
 `;
 
-/** What Python takes beyond ISO 8601. */
+/** Forms that only Python accepts, beyond ISO 8601. */
 const PYTHONS_OWN: readonly [what: string, pattern: RegExp][] = [
   ["any character between day and time", /^(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?)[^T ]/],
   [
@@ -77,18 +77,21 @@ const PYTHONS_OWN: readonly [what: string, pattern: RegExp][] = [
   ],
   ["a fraction without its mark", /[T ]\d{7,}|[+-]\d{7,}$/],
   ["more than 59 minutes or seconds of an offset", /[+-]\d\d:?(\d\d:?)?[6-9]\d/],
-  ["anything behind six digits of a fraction", /[.,]\d{6,}[^\dZ+-].*[Z+-]/],
+  ["anything after six digits of a fraction", /[.,]\d{6,}[^\dZ+-].*[Z+-]/],
 ];
 
-/** And one character in front of an offset, whatever it is. */
+/** Drops the character in front of an offset; Python accepts any. */
 function withoutStray(text: string): string {
   return text.replace(/.([Z+-][\d:.,]*)$/, "$1");
 }
 
-/** What we take beyond Python: RFC 3339's z and t, a leap second, and a space before an offset, as `date` and `git` print it. */
+/**
+ * Forms that only orchesjob accepts: RFC 3339's z and t, a leap second, and a space before an offset, as `date` and
+ * `git` print it.
+ */
 const OURS = /z$|t| [Z+-]|:60|60([.,Z+-]|$)/;
 
-testWith(["python3.11"], "every form that Python takes is read alike, and no other", async () => {
+testWith(["python3.11"], "every form that Python accepts is read alike, and no other", async () => {
   const given = [...texts()];
   const child = Bun.spawnSync(["python3", "-c", PYTHON], { stdin: Buffer.from(JSON.stringify(given)) });
   const answers = JSON.parse(child.stdout.toString()) as ([number, number | null] | null)[];

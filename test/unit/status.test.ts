@@ -12,16 +12,16 @@ describe("the state machine", () => {
       expect([name, isActive(to)]).toEqual([name, name === "run"]);
   });
 
-  test("only a job that runs can succeed", () => {
+  test("only a running job can succeed", () => {
     expect(EVENTS.succeed.from).toEqual(["RUNNING"]);
   });
 
-  test("every status can be reached, but for the one that a job begins with", () => {
+  test("every status can be reached, except the one that a job begins with", () => {
     const reached = new Set<string>(Object.values(EVENTS).map(({ to }) => to));
     expect(STATUSES.filter((status) => !reached.has(status))).toEqual(["STARTING"]);
   });
 
-  test("what is active is so by both ways to ask", () => {
+  test("both ways to ask agree on which jobs are active", () => {
     expect(STATUSES.filter(isActive)).toEqual([...ACTIVE]);
   });
 });

@@ -1,4 +1,4 @@
-/** Twenty commands at once find a Python directory: one of them upgrades, all of them answer. */
+/** Twenty commands at once find a Python directory: one of them upgrades it, and all of them answer. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { PYTHON_VERSIONS, unpackPython } from "../support/python-home.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";

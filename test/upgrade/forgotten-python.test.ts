@@ -1,4 +1,7 @@
-/** A call of the Python orchesjob that somebody forgot, on a directory of ours: it changes nothing, or is mended. */
+/**
+ * A leftover call of the Python orchesjob on a directory that is already upgraded changes nothing, or doctor --fix
+ * repairs it.
+ */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -12,18 +15,18 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 
 setDefaultTimeout(TIMEOUT_MS);
 
-/** What the commands of the Python versions write, about a job that runs. */
+/** What the commands of the Python versions write about a running job. */
 const STATEMENTS = (jobId: string): readonly string[] => [
   // start
   "insert into jobs (job_id, run_key, command, status, started_at) values ('x', 'new', '[]', 'STARTING', 1795496401)",
   "insert or replace into run_keys (run_key, job_id, created_at) values ('k', 'x', 1795496401)",
-  // status, which calls a job lost whose worker it does not see
+  // status, which marks a job LOST if it does not see the job's worker
   `update jobs set status = 'LOST' where job_id = '${jobId}'`,
   `update jobs set status = 'LOST', finished_at = '2026-11-24T05:00:01+00:00' where job_id = '${jobId}'`,
   `update jobs set status = 'LOST', finished_at = 1795496401, updated_at = 1795496401 where job_id = '${jobId}' and status in ('STARTING', 'RUNNING')`,
   // abort
   `update jobs set status = 'ABORTED', aborted_at = 1795496401, abort_reason = 'x', finished_at = 1795496401, updated_at = 1795496401 where job_id = '${jobId}'`,
-  // a worker, which this job has none of
+  // a worker that does not belong to this job
   `update jobs set status = 'SUCCEEDED', exit_code = 0, finished_at = 1795496401, updated_at = 1795496401 where job_id = '${jobId}'`,
   `update jobs set status = 'FAILED', exit_code = 1, finished_at = '2026-11-24T05:00:01.5+00:00' where job_id = '${jobId}'`,
   // clean
@@ -40,7 +43,7 @@ const STATEMENTS = (jobId: string): readonly string[] => [
   "insert or replace into schema_meta (key, value) values ('schema_version', '2')",
 ];
 
-test("no statement of the Python programs changes anything in a directory of ours, and a job that runs goes on", async () => {
+test("no statement of the Python programs changes anything in an upgraded directory, and a running job continues", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   await box.json(["start", "--run-key", "s", "--strict", "--sync", "--", "true"]);
@@ -71,7 +74,7 @@ test("no statement of the Python programs changes anything in a directory of our
   expect(complaintsOf(await diagnose(box))).toEqual([]);
 });
 
-test("what people ask table jobs for is there, under the names of either Python version", async () => {
+test("the table jobs can be queried under the column names of either Python version", async () => {
   await using box = new Sandbox();
   const job = await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "exit 3"]);
   using database = openDatabase(box);
@@ -94,8 +97,8 @@ test("what people ask table jobs for is there, under the names of either Python 
   });
 });
 
-/** Refused in one sentence that says what happened and what to do; nothing is changed. */
-async function expectTold(box: Sandbox): Promise<void> {
+/** Every command is refused in one sentence that says what happened and what to do; nothing changes. */
+async function expectReported(box: Sandbox): Promise<void> {
   const before = dump(box);
   for (const words of [
     ["status", "--run-key", "k"],
@@ -119,7 +122,7 @@ async function expectTold(box: Sandbox): Promise<void> {
 }
 
 for (const conversion of ["as they are", "by strftime"] as const) {
-  test(`a database that 1.1 has rebuilt, times ${conversion}, is told of and mended, and a job that runs stays active`, async () => {
+  test(`a database that 1.1 has rebuilt, times ${conversion}, is reported and repaired, and a running job stays active`, async () => {
     await using box = new Sandbox();
     await using gate = new Gate(box);
     for (const code of ["0", "7"])
@@ -135,17 +138,17 @@ for (const conversion of ["as they are", "by strftime"] as const) {
     {
       using python = new PythonProgram(box);
       expect(python.startUp11(conversion)).toBe(true);
-      // Its status has called a job lost that runs.
+      // Its status has marked a running job LOST.
       python.execute(
         `update jobs set status = 'LOST', finished_at = 1795496401 where job_id = '${called.job_id}'`,
       );
       python.commit();
     }
-    await expectTold(box);
-    const mended = (await diagnose(box, ["--fix"])).of("database");
+    await expectReported(box);
+    const repaired = (await diagnose(box, ["--fix"])).of("database");
     const copy = join(box.home, "orchesjob.db.rebuilt");
-    expect(mended).toMatchObject({ status: "ok" });
-    expect(mended.fixed).toBe(`restored 7 jobs from what was left; the old database is kept as ${copy}`);
+    expect(repaired).toMatchObject({ status: "ok" });
+    expect(repaired.fixed).toBe(`restored 7 jobs from what was left; the old database is kept as ${copy}`);
     expect(existsSync(copy)).toBe(true);
     expect(await diagnose(box, ["--fix"])).toMatchObject({ summary: { fixed: 0 } });
 
@@ -159,7 +162,7 @@ for (const conversion of ["as they are", "by strftime"] as const) {
       expect(after.map(({ started_at, finished_at }) => [started_at, finished_at])).toEqual(
         before.map(({ started_at, finished_at }) => [started_at, finished_at]),
       );
-    // The ids tell when they were made, to the ms.
+    // The ids contain the time when they were made, to the ms.
     else
       for (const [index, { started_at }] of after.entries())
         expect(Math.abs(Date.parse(started_at) - Date.parse(before[index]!.started_at))).toBeLessThan(5_000);
@@ -173,13 +176,13 @@ for (const conversion of ["as they are", "by strftime"] as const) {
     expect(await box.json(["wait", "--run-key", "waits"])).toMatchObject({ status: "FAILED", exit_code: 3 });
     expect(await box.json(["wait", "--run-key", "called-lost"])).toMatchObject({ exit_code: 4 });
     await until("the workers end", () => box.processes().length === 0);
-    // And it is safe from now on.
+    // After the repair, another Python call changes nothing.
     using python = new PythonProgram(box);
     expect(python.startUp11()).toBe(false);
   });
 }
 
-test("1.1 has looked, then our first command migrates: 1.1 fails, and nothing is lost", async () => {
+test("if 1.1 has read the schema and our first command then migrates, 1.1 fails, and nothing is lost", async () => {
   await using box = new Sandbox();
   makeOlderDatabase(box).close();
   edit(
@@ -196,11 +199,11 @@ test("1.1 has looked, then our first command migrates: 1.1 fails, and nothing is
   expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED", attempt_no: 1 });
 });
 
-test("our first command comes while 1.1 rebuilds: it waits for its end, and says what has happened", async () => {
+test("if our first command comes while 1.1 rebuilds, it waits for the end, and says what has happened", async () => {
   await using box = new Sandbox();
   makeOlderDatabase(box).close();
   const python = new PythonProgram(box);
-  // As a Python program that is in the middle of it: it has begun to write.
+  // A Python program in the middle of it: it has begun to write.
   python.execute(
     "insert into jobs (job_id, run_key, attempt_no, status, command, cwd, started_at, host) values ('x', 'k', 1, 'SUCCEEDED', '[]', '/', 1795496401000000, 'h')",
   );
@@ -211,10 +214,10 @@ test("our first command comes while 1.1 rebuilds: it waits for its end, and says
   python.rebuildWithin();
   python[Symbol.dispose]();
   expect(await box.finished(status)).toMatchObject({ code: 4 });
-  await expectTold(box);
+  await expectReported(box);
 });
 
-/** What a worker of an older version of ours writes, to the letter: it may still live when the database is migrated. */
+/** The exact statements of a worker of an older orchesjob, which may still live when the database is migrated. */
 const OLDER = {
   run: `update jobs set status = 'RUNNING', updated_at = $at, worker_pid = 5, worker_start = 6, host = 'h', boot_id = 'b', pid_namespace = 'n', unit = null
      where job_id = 'x' and status in ('STARTING') returning *`,
@@ -227,7 +230,7 @@ const OLDER = {
     where job_id = 'x' and status not in ('STARTING', 'RUNNING') and on_exit_finished_at is null`,
 };
 
-test("a worker of an older version of ours still records what it has to, once, and nothing after the end", async () => {
+test("a worker of an older orchesjob still records what it has to, once, and nothing after the end", async () => {
   await using box = new Sandbox();
   makeOlderDatabase(box).close();
   using older = openDatabase(box);
@@ -236,7 +239,8 @@ test("a worker of an older version of ours still records what it has to, once, a
   const at = 1795496401000000;
   older.query(start).get({ $id: "x", $no: 1, $at: at });
   const run = (sql: string) => older.query<Record<string, unknown>, [{ $at: number }]>(sql).all({ $at: at });
-  // A new command migrates. It finds the job lost, which is taken back; a hook it must not have by then, or that would run.
+  // A new command migrates, and marks the job LOST, which the edit below undoes. The edit also sets the hook, which
+  // would run if it were there earlier.
   await box.run(["list", "--limit", "1", "--status", "SUCCEEDED"]);
   using look = new Database(join(box.home, "orchesjob.db"), { readonly: true });
   const row = () => look.query("select * from job_records where job_id = 'x'").get();
@@ -261,7 +265,7 @@ test("a worker of an older version of ours still records what it has to, once, a
   run(OLDER.recordHook);
   expect(row()).toMatchObject({ on_exit_code: 1, on_exit_finished_at: at });
   expect(older.query(start).get({ $id: "y", $no: 2, $at: at })).toMatchObject({ job_id: "y" });
-  // What lets it do so goes when nobody is left who may need it.
+  // The trigger that allows this is dropped once no job can need it.
   edit(box, "update job_records set status = 'LOST', finished_at = 1 where job_id = 'y'");
   edit(box, "update job_records set on_exit = null");
   await box.json(["start", "--run-key", "last", "--sync", "--", "true"]);

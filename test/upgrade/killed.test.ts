@@ -11,7 +11,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const CALLS = ["pwrite64", "write", "fsync", "ftruncate", "rename,renameat,renameat2", "fcntl"];
 
-/** Either the old database with every row as it was, or the new one with every job. */
+/** Expects the old database with every row as it was, or the new one with every job. */
 function expectWhole(box: Sandbox, old: PythonHome): void {
   using database = new Database(join(box.home, "orchesjob.db"));
   const { user_version: version } = database.query("pragma user_version").get() as { user_version: number };
@@ -36,7 +36,7 @@ for (const version of PYTHON_VERSIONS) {
         const next = await box.json<unknown[]>(["status", "--run-key", "nightly-backup", "--all"]);
         expect(next).toHaveLength(old.jobs.filter((job) => job.run_key === "nightly-backup").length);
         expect(existsSync(join(box.home, "orchesjob.db.python"))).toBe(true);
-        // The sweep ends with the first run that is over before it comes so far.
+        // Ends with the first run that makes fewer calls.
         if (result.signal === null && result.code === 0) break;
         kills += 1;
       }

@@ -1,4 +1,4 @@
-/** A long history of the Python orchesjob is upgraded whole: every job, in its order, with its numbers. */
+/** A long history of the Python orchesjob is upgraded whole: every job, in order, with its attempt number. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomUUID } from "node:crypto";

@@ -1,4 +1,4 @@
-/** A job that the Python worker still runs is not LOST while that worker lives, and its result is told truthfully. */
+/** A job of a Python worker is not LOST while that worker lives, and its recorded result is the worker's. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { edit } from "../support/database.ts";
@@ -28,7 +28,7 @@ const RESULTS = [
 ] as const;
 
 for (const [version, columns, instant] of RESULTS) {
-  test(`${version}: RUNNING while its worker lives, and then its own word: ${columns}`, async () => {
+  test(`${version}: RUNNING while its worker lives, and then the worker's own result: ${columns}`, async () => {
     await using box = new Sandbox();
     const jobId = running(unpackPython(box, version));
     const worker = await startPythonWorker(box, jobId);
@@ -51,7 +51,7 @@ for (const [version, columns, instant] of RESULTS) {
 }
 
 for (const version of PYTHON_VERSIONS) {
-  test(`${version}: a worker that still starts its command may note it`, async () => {
+  test(`${version}: a worker that is still starting its command may record it`, async () => {
     await using box = new Sandbox();
     const jobId = running(unpackPython(box, version));
     editPython(box, `update jobs set status = 'STARTING', target_pid = null where job_id = '${jobId}'`);
@@ -63,10 +63,10 @@ for (const version of PYTHON_VERSIONS) {
     expect(await statusOf(box, "was-running")).toMatchObject({ status: "LOST", lost_reason: "unknown" });
   });
 
-  test(`${version}: a worker that dies without a word leaves a LOST job, whose command guards the key`, async () => {
+  test(`${version}: a worker that dies without recording a result leaves a LOST job, whose command guards the key`, async () => {
     await using box = new Sandbox();
     const jobId = running(unpackPython(box, version));
-    // No session of its own, as a child of the Python worker may have none.
+    // Without its own session, as a Python worker's child may be.
     const command = box.spawn(["sleep", "1000"]);
     const now = Date.now() / 1000;
     const startedAt =
@@ -96,7 +96,7 @@ for (const version of PYTHON_VERSIONS) {
   });
 }
 
-test("a process that took the number of a Python job's command long after it is no orphan", async () => {
+test("a process that got the pid of a Python job's command much later is no orphan", async () => {
   await using box = new Sandbox();
   const jobId = running(unpackPython(box, "1.1.0"));
   const stranger = box.spawn(["sleep", "1000"]);
@@ -109,14 +109,14 @@ test("a process that took the number of a Python job's command long after it is 
 for (const version of PYTHON_VERSIONS) {
   testWith(
     ["python3"],
-    `${version}: a job that a Python worker runs is cancelled, and that word stands`,
+    `${version}: a job that a Python worker runs is cancelled, and stays CANCELLED`,
     async () => {
       await using box = new Sandbox();
       const jobId = running(unpackPython(box, version));
       const words = ["/usr/bin/env", "python3", join(ROOT, "test/fixtures/python-worker.py")];
       const database = join(box.home, "orchesjob.db");
       const worker = box.spawn([...words, database, "orchesjob", "_worker", "--job-id", jobId]);
-      // At the moments at which env(1) becomes python3, there is no command line, and so no worker that could be seen.
+      // While env(1) becomes python3 there is no command line to recognize the worker by.
       await until(
         "python3 runs",
         () => /^python/.test(readProc(worker.pid, "comm")) && readProc(worker.pid, "cmdline") !== "",
@@ -130,7 +130,7 @@ for (const version of PYTHON_VERSIONS) {
       const end = { status: "CANCELLED", exit_code: -15, signal: "SIGTERM" };
       expect(JSON.parse(cancelled.stdout)).toMatchObject({ ...end, job_id: jobId, survivors: [] });
       expect(isAlive(job.target_pid!)).toBe(false);
-      // It goes on to tell its own end of it, which nobody hears any more.
+      // The worker then records its own end of the job, which has no effect.
       expect((await box.finished(worker)).code).toBe(0);
       expect(await statusOf(box, "was-running")).toMatchObject(end);
     },

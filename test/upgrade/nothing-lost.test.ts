@@ -1,4 +1,4 @@
-/** A directory of either Python version opens by whichever command comes first, and nothing of it is lost. */
+/** Any command can be the first to open a directory of either Python version, and nothing of it is lost. */
 import { Database } from "bun:sqlite";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, rmSync, statSync } from "node:fs";
@@ -10,7 +10,7 @@ import {
   PYTHON_VERSIONS,
   type PythonHome,
   pythonInstant,
-  toldHistory,
+  readHistory,
   unpackPython,
 } from "../support/python-home.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -29,7 +29,7 @@ const TOLD_STATUS: Readonly<Record<string, string>> = { ABORTED: "CANCELLED", RU
 async function expectNothingLost(box: Sandbox, old: PythonHome): Promise<void> {
   for (const runKey of new Set(old.jobs.map((job) => job.run_key))) {
     const expected = old.jobs.filter((job) => job.run_key === runKey).reverse();
-    const told = await toldHistory(box, runKey);
+    const told = await readHistory(box, runKey);
     expect(told.map((job) => job.job_id)).toEqual(expected.map((job) => job.job_id));
     for (const [index, job] of expected.entries()) {
       const answer = told[index]!;
@@ -77,11 +77,11 @@ for (const version of PYTHON_VERSIONS) {
     unpackPython(box, version);
     const answer = await box.json(["start", "--run-key", "was-running", "--sync", "--", "true"]);
     expect(answer).toMatchObject({ existing: false, attempt_no: 2, status: "SUCCEEDED" });
-    const [, lost] = await toldHistory(box, "was-running");
+    const [, lost] = await readHistory(box, "was-running");
     expect(lost).toMatchObject({ status: "LOST", lost_reason: "unknown", finished_at_detected: true });
   });
 
-  test(`${version}: the old database is kept, whole and the owner's alone, until clean`, async () => {
+  test(`${version}: the old database is kept, whole and readable for its owner alone, until clean`, async () => {
     await using box = new Sandbox();
     const old = unpackPython(box, version);
     await box.run(["status", "--run-key", "missing"]);
@@ -114,14 +114,14 @@ test("1.1.0: a job of the first hours of 1970 (a machine without a clock) keeps 
   await using box = new Sandbox();
   unpackPython(box, "1.1.0");
   editPython(box, "update jobs set started_at = 3600, finished_at = 7200 where run_key = 'nightly-backup'");
-  const [job] = await toldHistory(box, "nightly-backup");
+  const [job] = await readHistory(box, "nightly-backup");
   expect(answeredInstant(job!.started_at)).toBe(3_600_000_000);
   expect(answeredInstant(job!.finished_at!)).toBe(7_200_000_000);
   const { stdout } = await box.run(["metrics"]);
   expect(stdout).toContain('orchesjob_last_success_timestamp_seconds{run_key="nightly-backup"} 7200\n');
 });
 
-test("a job of ours keeps the first hours of 1970, too", async () => {
+test("a job of ours also keeps times in the first hours of 1970", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   edit(box, "update job_records set started_at = 1000000, finished_at = 2500000");
