@@ -23,7 +23,7 @@ export const metrics = defineCommand({
     limit: withDefault(
       "--limit",
       "N",
-      "At most N run keys, and N combinations of label values, have series of their own (default: 1000)",
+      "At most N run keys, active jobs and combinations of label values have series of their own (default: 1000)",
       wholeNumber("--limit", 1),
       1000,
     ),
