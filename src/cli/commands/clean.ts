@@ -23,7 +23,7 @@ export const clean = defineCommand({
     olderThan: optional(
       "--older-than",
       "DURATION",
-      "Only jobs that finished longer ago than this, e.g. 30d",
+      "Only jobs that finished longer ago than this, for example 30d; a number without a unit is seconds",
       duration("--older-than"),
     ),
     keep: optional(
