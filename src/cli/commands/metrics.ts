@@ -29,7 +29,7 @@ export const metrics = defineCommand({
     ),
     noLogBytes: flag(
       "--no-log-bytes",
-      "Leave out the size of the log files, which takes a look at each of them",
+      "Leave out orchesjob_log_bytes and orchesjob_log_files, for which it reads the size of each log file",
     ),
   },
   examples: [
