@@ -20,7 +20,7 @@ export const cancel = defineCommand({
     graceSeconds: withDefault(
       "--grace-seconds",
       "DURATION",
-      "Time between TERM and KILL, e.g. 60 or 1m (default: 5)",
+      "Time between TERM and KILL, for example 60 or 1m (default: 5)",
       durationOrZero("--grace-seconds"),
       DEFAULT_GRACE_MS,
     ),

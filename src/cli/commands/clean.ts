@@ -11,7 +11,8 @@ import { printTable } from "../output/output.ts";
 
 export const clean = defineCommand({
   name: "clean",
-  summary: "Delete finished jobs and their logs; with several limits, only jobs that all of them allow",
+  summary:
+    "Delete finished jobs and their logs; needs a limit; with several, only jobs that each of them allows",
   options: {
     before: optional(
       "--before",
@@ -22,7 +23,7 @@ export const clean = defineCommand({
     olderThan: optional(
       "--older-than",
       "DURATION",
-      "Only jobs that finished longer ago than this, e.g. 30d",
+      "Only jobs that finished longer ago than this, for example 30d; a number without a unit is seconds",
       duration("--older-than"),
     ),
     keep: optional(
@@ -34,10 +35,10 @@ export const clean = defineCommand({
     maxLogBytes: optional(
       "--max-log-bytes",
       "SIZE",
-      "Only the oldest jobs, until all logs together have at most this size, e.g. 5G",
+      "Only the oldest jobs with output, until all logs together have at most this size, for example 5G",
       byteSize("--max-log-bytes"),
     ),
-    dryRun: flag("--dry-run", "Only say on stderr what would be deleted"),
+    dryRun: flag("--dry-run", "Delete nothing; say on stderr what would be deleted"),
     format: formatOption,
   },
   examples: [

@@ -7,9 +7,9 @@ import { sanitize } from "../output/sanitize.ts";
 
 export const doctor = defineCommand({
   name: "doctor",
-  summary: "Check everything that orchesjob depends on, and say what is wrong and what to do",
+  summary: "Check the state directory and its surroundings, and say what is wrong and what to do",
   options: {
-    fix: flag("--fix", "Fix what can be fixed safely, and say what was done"),
+    fix: flag("--fix", "Repair what can be repaired safely, and say what was done"),
     format: formatOption,
   },
   examples: ["orchesjob doctor --format table", "orchesjob doctor --fix"],

@@ -23,13 +23,13 @@ export const metrics = defineCommand({
     limit: withDefault(
       "--limit",
       "N",
-      "At most N run keys, and N combinations of label values, have series of their own (default: 1000)",
+      "At most N run keys, active jobs and combinations of label values have series of their own (default: 1000)",
       wholeNumber("--limit", 1),
       1000,
     ),
     noLogBytes: flag(
       "--no-log-bytes",
-      "Leave out the size of the log files, which takes a look at each of them",
+      "Leave out orchesjob_log_bytes and orchesjob_log_files, for which it reads the size of each log file",
     ),
   },
   examples: [

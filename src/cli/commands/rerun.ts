@@ -19,7 +19,7 @@ export const rerun = defineCommand({
   summary: "Run a finished job's command again, in its directory and with its options",
   options: {
     ...selectorOptions,
-    sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
+    sync: flag("--sync", "Wait until the new job has ended; exits 0 whatever its result"),
     reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
     scope: optional(
       "--scope",

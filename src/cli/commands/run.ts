@@ -11,7 +11,7 @@ import { reportLeft } from "../output/remarks.ts";
 export const run = defineCommand({
   name: "run",
   summary:
-    "Run a command, with its output and its exit code; if the run key is already active, attach to that job",
+    "Run a command as a job, show its output and exit with its code; if a job of the run key is active, attach to it",
   operands: "[--] COMMAND [ARGS...]",
   options: startOptions,
   examples: [

@@ -13,12 +13,15 @@ import { startView } from "../output/views.ts";
 
 export const start = defineCommand({
   name: "start",
-  summary: "Start a job, or return the existing one of the run key if it is still active",
+  summary: "Start a job in the background; if a job of the run key is active, return that one",
   operands: "[--] COMMAND [ARGS...]",
   options: {
     ...startOptions,
-    sync: flag("--sync", "Wait until the job is finished; exits 0 whatever its result"),
-    exitStatus: flag("--exit-status", "With --sync: exit with the job's own code (see wait)"),
+    sync: flag("--sync", "Wait until the job has ended; exits 0 whatever its result"),
+    exitStatus: flag(
+      "--exit-status",
+      "With --sync: exit with the code of the job; 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
+    ),
     startTimeout: withDefault(
       "--start-timeout",
       "DURATION",

@@ -11,7 +11,7 @@ import { jobView } from "../output/views.ts";
 
 export const status = defineCommand({
   name: "status",
-  summary: "Print what is known about a job, about all jobs of a run key, or about all active jobs",
+  summary: "Print a job, all jobs of a run key, or all active jobs",
   options: {
     ...selectorOptions,
     all: flag("--all", "All jobs of the run key as an array, newest first"),

@@ -9,7 +9,7 @@ export const systemd = defineCommand({
     output: required(
       "--output",
       "DIR",
-      "Where to write them, e.g. /etc/systemd/system",
+      "Required: where to write them, for example /etc/systemd/system",
       completing("directory", directory),
     ),
     user: flag("--user", "For your own service manager (systemctl --user)"),
@@ -19,7 +19,10 @@ export const systemd = defineCommand({
       "Path of orchesjob in the units (default: where it is now)",
       completing("file", program),
     ),
-    force: flag("--force", "Replace existing files that differ"),
+    force: flag(
+      "--force",
+      "Replace files that differ; without it, nothing is written and the exit code is 4",
+    ),
   },
   examples: [
     "orchesjob systemd --output /etc/systemd/system",

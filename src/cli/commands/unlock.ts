@@ -6,14 +6,14 @@ import { duration, runKeyValue, shortText } from "../options/values.ts";
 
 export const unlock = defineCommand({
   name: "unlock",
-  summary: "Allow a run key that was started with --strict to run exactly once more",
+  summary: "Allow exactly one more run of a run key that was started with --strict",
   options: {
     runKey: required("--run-key", "KEY", "The run key", runKeyValue),
     reason: optional("--reason", "TEXT", "Why; stored with the permission", shortText("--reason")),
     ttl: optional(
       "--ttl",
       "DURATION",
-      "How long the permission lasts (default: until it is used)",
+      "The permission ends after this time (default: when it is used)",
       duration("--ttl"),
     ),
   },

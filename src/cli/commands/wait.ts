@@ -15,18 +15,18 @@ import { jobView } from "../output/views.ts";
 
 export const wait = defineCommand({
   name: "wait",
-  summary: "Wait until a job is finished, and print what status prints",
+  summary: "Wait until a job has ended, and print what status prints",
   options: {
     ...selectorOptions,
     timeout: optional(
       "--timeout",
       "DURATION",
-      "Give up after this time (90, 30m, 2h, 1h30m, 1d); the job goes on",
+      "Give up after this time (90, 30m, 2h, 1h30m, 1d) and exit 1; the job goes on",
       duration("--timeout"),
     ),
     exitStatus: flag(
       "--exit-status",
-      "Exit with the job's own code; 124: timed out, 125: lost; 126, 127 and 128+N as in a shell",
+      "Exit with the code of the job; 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
     ),
   },
   examples: [

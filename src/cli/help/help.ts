@@ -4,7 +4,7 @@ import { DEFAULT_HOME } from "../../state/paths.ts";
 import { type Command, flag, type Option } from "../command.ts";
 
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
-  ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME})`],
+  ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME}, for root); every other user sets it`],
   ["TZ", "Time zone of the times that are printed and read"],
   ["NO_COLOR", "If not empty, tables on a terminal have no colours"],
   ["ORCHESJOB_DEBUG", "A file to which orchesjob appends what it does"],
@@ -67,7 +67,7 @@ export function commandHelp(command: Command): string {
 
 export function programHelp(commands: readonly Command[]): string {
   return [
-    "Runs a command once per run key, detached, and keeps the history of what happened.",
+    "Runs commands as background jobs: at most one job of a run key is active, and output, exit code and history stay.",
     "",
     "Usage: orchesjob COMMAND [OPTIONS]",
     "",
@@ -77,7 +77,7 @@ export function programHelp(commands: readonly Command[]): string {
     "Options:",
     ...columns([
       ["--version", "Print the version, the commit it was built from, and Bun's version"],
-      ["--help", "Print this help; COMMAND --help for that of a command"],
+      ["--help", "Print this help; orchesjob COMMAND --help prints that of a command"],
     ]),
     "",
     "Environment:",
@@ -86,6 +86,7 @@ export function programHelp(commands: readonly Command[]): string {
     `Exit codes: ${exitCodeMeanings()
       .map(([code, meaning]) => `${code} ${meaning}`)
       .join(", ")}`,
+    "run, --exit-status: the exit code of the job instead; 124 timed out, 125 lost, or orchesjob failed",
     "",
   ].join("\n");
 }

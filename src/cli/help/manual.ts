@@ -14,16 +14,16 @@ export interface ManualFacts {
 }
 
 const DESCRIPTION = [
-  "orchesjob runs a command once per run key: while a job of a key is active, every further start of that key returns the same job instead of starting a second one. The job continues if the caller dies, the SSH session breaks or the terminal closes. Its output, exit code and history are kept.",
+  "orchesjob runs a command once per run key: while a job of a run key is active, every further start of that key returns this job and does not start a second one. The job goes on if the caller dies, the SSH session breaks or the terminal closes. Its output, exit code and history stay until clean deletes them.",
   "Commands answer with JSON on standard output, except run, logs, metrics, completion and man, or if a table is asked for. Messages for people go to standard error.",
   "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =. A value that begins with - must follow =.",
   "Durations are written as 90, 0.5, 90s, 30m, 2h, 1d or 1h30m; the longest is 36600d. Times are written in any form of ISO 8601 (2026-01-31, 20260131T1800, 2026-W05-6, 2026-01-31T18:00:00+09:00), or as a duration with a unit, which means that long ago. A time without an offset is local time. If an hour occurs twice because the clock was set back, the first one is meant. A time that the clock skipped means the moment of the skip.",
 ];
 
 const PASSED_ON_EXIT_CODES: readonly (readonly [string, string])[] = [
-  ["0-123", "The job's own code"],
-  ["124", "The job timed out, or wait --timeout expired"],
-  ["125", "A failure of orchesjob, or the job was lost or could not be launched"],
+  ["0-123", "The exit code of the command"],
+  ["124", "The time limit of the job ended it, or the time of wait --timeout is over"],
+  ["125", "orchesjob failed, or the job is LOST, or it could not be launched"],
   ["126", "The command is not executable"],
   ["127", "The command was not found"],
   ["128+N", "Signal N ended the command"],
@@ -72,7 +72,7 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
     ".SH EXIT STATUS",
     ...entries(exitCodes.map(([code, meaning]) => [String(code), meaning])),
     ".PP",
-    text("Where the job's own code is passed on (run, --exit-status):"),
+    text("run, start --sync --exit-status and wait --exit-status pass on the exit code of the job instead:"),
     ...entries(PASSED_ON_EXIT_CODES),
     ".SH ENVIRONMENT",
     ...entries([...environment, ...COMMAND_ENVIRONMENT]),

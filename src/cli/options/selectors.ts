@@ -6,7 +6,12 @@ import { runKeyValue, anyText } from "./values.ts";
 
 export const selectorOptions = {
   runKey: optional("--run-key", "KEY", "The newest job of this run key", runKeyValue),
-  jobId: optional("--job-id", "ID", "The job with this id; a unique prefix is enough", anyText("job-id")),
+  jobId: optional(
+    "--job-id",
+    "ID",
+    "The job with this id; its first characters (at least 4) are enough if they are unique",
+    anyText("job-id"),
+  ),
 };
 
 /** Throws `usage` unless exactly one of the two is given. */

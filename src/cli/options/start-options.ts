@@ -47,27 +47,37 @@ export function toHookOrder(options: {
 }
 
 export const startOptions = {
-  runKey: required("--run-key", "KEY", "Idempotency key: at most one job of a key is active", runKeyValue),
+  runKey: required(
+    "--run-key",
+    "KEY",
+    "Required: the name of the work; at most one job of a run key is active",
+    runKeyValue,
+  ),
   requestId: optional(
     "--request-id",
     "ID",
-    "Your retry token: the same key and id always give the same job",
+    "Token for retries: the same run key and id always give the same job",
     token("--request-id"),
   ),
-  strict: flag("--strict", "One job per run key, ever; see unlock"),
+  strict: flag("--strict", "One job per run key, ever; only unlock allows one more"),
   ifSucceeded: optional(
     "--if-succeeded",
     "ANSWER",
-    "If the newest job of the key succeeded: return that job, or start a new one (default: rerun)",
+    "If the newest job of the run key SUCCEEDED: return that job, or start a new one (default: rerun)",
     oneOf("--if-succeeded", ANSWERS),
   ),
   ifFailed: optional(
     "--if-failed",
     "ANSWER",
-    "The same if it failed or was cancelled",
+    "The same if it is FAILED or CANCELLED (default: rerun)",
     oneOf("--if-failed", ANSWERS),
   ),
-  ifLost: optional("--if-lost", "ANSWER", "The same if it was lost", oneOf("--if-lost", ANSWERS)),
+  ifLost: optional(
+    "--if-lost",
+    "ANSWER",
+    "The same if it is LOST (default: rerun)",
+    oneOf("--if-lost", ANSWERS),
+  ),
   timeout: optional(
     "--timeout",
     "DURATION",
@@ -75,18 +85,23 @@ export const startOptions = {
     duration("--timeout"),
   ),
   cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", anyText("directory")),
-  env: repeated("--env", "NAME=VALUE", "Set a variable for the command", variable("--env")),
+  env: repeated(
+    "--env",
+    "NAME=VALUE",
+    "Set a variable for the command; stored with the job, so not for passwords",
+    variable("--env"),
+  ),
   ...hookOptions,
   stdin: optional(
     "--stdin",
     "FILE",
-    "File that is the command's stdin (default: none); -: your own stdin, up to 64 MiB, kept with the job",
+    "What the command reads (default: nothing): a file, or - for your own stdin, at most 64 MiB, stored with the job",
     fileOrStdin,
   ),
   output: withDefault(
     "--output",
     "MODE",
-    "Where the command writes: into its log, or into a pipe, so that it cannot truncate the log (default: file)",
+    "What the command writes to: its log, or a pipe, so that it cannot truncate the log (default: file)",
     oneOf("--output", OUTPUT_MODES),
     "file",
   ),
