@@ -1,5 +1,6 @@
 /** Checks whether the state directory is safe to use: it, its contents and the path to it must not be writable by others. */
 import { OrchesjobError } from "../job/errors.ts";
+import { shellWord } from "../job/shell-word.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { userName } from "../linux/ffi/users.ts";
 import { type FileStat, statName, statPath } from "../linux/stat.ts";
@@ -29,7 +30,7 @@ export function checkPlace(home: Home): FileStat | undefined {
       "set ORCHESJOB_HOME to another path",
     );
   }
-  checkOwner(home.path, facts);
+  checkOwner(home, home.path, facts);
   if ((facts.mode & WRITABLE) !== 0) {
     const target = targetOf(home.path);
     const real = target ?? home.path;
@@ -56,7 +57,7 @@ function atRisk(home: Home, { path, facts, why, isMode }: Risk, goal: string): O
   const better = user === 0 ? DEFAULT_HOME : "$HOME/.local/share/orchesjob";
   const hints: string[] = [];
   if (isMode) hints.push(`run${user === 0 || facts.uid === user ? "" : " as root"}: chmod +t ${path}`);
-  else if (user === 0) hints.push(`for jobs of that user run: sudo -u ${ownerName(facts.uid)} orchesjob …`);
+  else if (user === 0) hints.push(`for jobs of that user run: ${asUser(home, facts.uid)}`);
   if (home.path !== better) hints.push(`set ORCHESJOB_HOME to a directory elsewhere, e.g. ${better}`);
   return new OrchesjobError(
     "conflict",
@@ -76,7 +77,7 @@ export function checkDatabase(home: Home, parent: FileStat): void {
   const { facts, unwanted } = lookInside(home, home.database, parent);
   if (facts === undefined) return;
   if (facts.kind !== "file") throw notAFile(home.database);
-  checkOwner(home.database, facts);
+  checkOwner(home, home.database, facts);
   if ((facts.mode & unwanted) === 0) return;
   const target = targetOf(home.database);
   throw writableInside(home.database, target, facts, `run: chmod 600 ${target ?? `${home.database}*`}`);
@@ -181,15 +182,21 @@ function follow(path: string): Way {
   }
 }
 
-function checkOwner(path: string, facts: FileStat): void {
+function checkOwner(home: Home, path: string, facts: FileStat): void {
   if (facts.uid === libc.geteuid()) return;
   const owner = ownerName(facts.uid);
-  const hint = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: sudo -u ${owner} orchesjob …`;
+  const hint = isOfSystem(path, facts) ? OWN_DIRECTORY : `run: ${asUser(home, facts.uid)}`;
   throw new OrchesjobError(
     "conflict",
     `${path} belongs to user ${owner}, and files that you create there would lock ${owner} out`,
     hint,
   );
+}
+
+/** The command line of another user for this directory; sudo(8) does not pass ORCHESJOB_HOME on. */
+function asUser({ path }: Home, uid: number): string {
+  const environment = path === DEFAULT_HOME ? "" : `env ORCHESJOB_HOME=${shellWord(path)} `;
+  return `sudo -u ${ownerName(uid)} ${environment}orchesjob …`;
 }
 
 /** Whether it is a directory of root's, such as /etc, that is no state directory and must not become one. */

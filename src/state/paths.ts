@@ -19,7 +19,8 @@ export function resolveHome(): Home {
   if (named.includes("\uFFFD")) {
     throw new OrchesjobError("usage", "ORCHESJOB_HOME is not valid UTF-8", "use a path that is");
   }
-  return homeAt(named.startsWith("/") ? named : `${process.cwd()}/${named}`);
+  // In the root directory, cwd() ends with the slash.
+  return homeAt(named.startsWith("/") ? named : `${process.cwd()}/${named}`.replace(/^\/+/, "/"));
 }
 
 export function homeAt(path: string): Home {

@@ -95,7 +95,7 @@ describe("users", () => {
         ["start", "--run-key", "k", "--", "true"],
         ["status", "--run-key", "k"],
       ])
-        expectFailure(await box.run(words), 4, /sudo -u (nobody|'#65534') orchesjob/);
+        expectFailure(await box.run(words), 4, /sudo -u (nobody|'#65534') env ORCHESJOB_HOME=\S+ orchesjob/);
       expect(readdirSync(box.home)).toEqual([]);
     },
   );

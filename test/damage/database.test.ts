@@ -174,6 +174,6 @@ testWith(
 testWith(["root"], "a database of another owner is refused for root, with the command to use", async () => {
   await using box = await withHistory();
   chownSync(pathOf(box), 65534, 65534);
-  await expectRefused(box, /belongs to user \S+, .* run: sudo -u \S+ orchesjob/, [4]);
+  await expectRefused(box, /belongs to user \S+, .* run: sudo -u \S+ env ORCHESJOB_HOME=\S+ orchesjob/, [4]);
   expect(statSync(pathOf(box)).uid).toBe(65534);
 });

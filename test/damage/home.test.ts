@@ -140,7 +140,11 @@ testWith(["root"], "a directory of another user is refused for root, with the co
   await using box = await used();
   for (const path of [box.home, ...["orchesjob.db", "logs", "locks"].map((name) => join(box.home, name))])
     chownSync(path, 65534, 65534);
-  await expectRefused(box, box.home, /belongs to user \S+, and .* lock \S+ out; run: sudo -u \S+ orchesjob/);
+  await expectRefused(
+    box,
+    box.home,
+    /belongs to user \S+, and .* lock \S+ out; run: sudo -u \S+ env ORCHESJOB_HOME=\S+ orchesjob/,
+  );
 });
 
 testWith(["root"], "a system directory is refused for root too", async () => {

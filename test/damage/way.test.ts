@@ -62,7 +62,7 @@ describe("below another user's directory", () => {
       const home = join(place, "jobs");
       const owner = [
         /^belongs to user 54321 \(mode 755\)$/,
-        /sudo -u '#54321' orchesjob.*\/var\/lib\/orchesjob$/,
+        /sudo -u '#54321' env ORCHESJOB_HOME=\S+ orchesjob.*\/var\/lib\/orchesjob$/,
       ] as const;
       expectRisk(await box.run(START, at(home)), first, ...owner);
       expect(readdirSync(place)).toEqual([]);

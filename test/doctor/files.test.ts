@@ -232,7 +232,7 @@ testWith(
     rmSync(join(box.home, "locks"), { recursive: true });
     chownSync(box.home, 65534, 65534);
     const found = await look(box);
-    expect(found.of("state_directory").way_out).toMatch(/^run: sudo -u \S+ orchesjob/);
+    expect(found.of("state_directory").way_out).toMatch(/^run: sudo -u \S+ env ORCHESJOB_HOME=\S+ orchesjob/);
     expect(found.of("database")).toMatchObject({ status: "warning" });
     expect(found.of("database").message).toMatch(/^skipped: the state directory cannot be used/);
     expect(found.summary.problem).toBe(1);

@@ -63,7 +63,7 @@ export function upgradePython(database: Database, path: string, reporter: Report
   });
   if (upgraded > 0) {
     reporter.notify(
-      `upgraded ${upgraded} ${upgraded === 1 ? "job" : "jobs"} of the Python orchesjob; the old database is kept as ${path}${PYTHON_COPY_SUFFIX} until you delete it or run: orchesjob clean`,
+      `upgraded ${upgraded} ${upgraded === 1 ? "job" : "jobs"} of the Python orchesjob; the old database is kept as ${path}${PYTHON_COPY_SUFFIX} until you delete it, or clean does`,
     );
   }
 }
