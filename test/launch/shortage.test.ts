@@ -5,7 +5,7 @@ import { closeSync, copyFileSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
 import { testWith } from "../support/needs.ts";
-import { childrenOf } from "../support/processes.ts";
+import { childrenOf, readProc } from "../support/processes.ts";
 import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 
@@ -27,7 +27,9 @@ for (const [what, inject, reason] of SHORTAGES) {
     using database = new Database(`${box.home}/orchesjob.db`);
     database.run("begin immediate");
     const run = box.spawn([BINARY, "run", "--run-key", "k", "--", "true"]);
-    const worker = await until("a worker", () => childrenOf(run.pid)[0]);
+    // Before its execve(2) the child is a copy of its launcher, and a fault would hit the start of the worker itself.
+    const isWorker = (pid: number) => readProc(pid, "cmdline").includes("_worker");
+    const worker = await until("a worker", () => childrenOf(run.pid).find(isWorker));
     const faults = await injectFaults(box, worker, inject);
     database.run("commit");
     const { code, stderr } = await box.finished(run);

@@ -7,9 +7,10 @@ import { unpackPython } from "../support/python-home.ts";
 import { openDatabase } from "../support/database.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
-setDefaultTimeout(TIMEOUT_MS);
+const isLong = process.env["ORCHESJOB_LONG"] === "1";
+setDefaultTimeout(isLong ? 5 * TIMEOUT_MS : TIMEOUT_MS);
 
-const JOBS = process.env["ORCHESJOB_LONG"] === "1" ? 300_000 : 20_000;
+const JOBS = isLong ? 300_000 : 20_000;
 const KEYS = 100;
 const FIRST_START = 1_700_000_000;
 
