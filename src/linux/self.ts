@@ -64,6 +64,12 @@ export function readProcess(pid: number): ProcessStat | undefined {
   };
 }
 
+/** The signals that are blocked and pending for the whole process, signal N as bit N - 1; none if it is gone. See proc(5). */
+export function readPendingSignals(pid: number): bigint {
+  const found = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(readTextIfAny(`/proc/${pid}/status`) ?? "");
+  return found === null ? 0n : BigInt(`0x${found[1]}`);
+}
+
 export function readIdentity(pid: number): ProcessIdentity {
   return { pid, startTicks: readProcess(pid)?.startTicks ?? 0 };
 }

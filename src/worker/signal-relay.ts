@@ -12,11 +12,16 @@ export class SignalRelay {
   #group: number | undefined;
   #early: number[] = [];
   readonly #asking = new Set<number>();
+  #ignored: readonly number[] = [];
 
   constructor() {
     for (const [name, number] of Object.entries(FORWARDED_SIGNALS)) {
       process.on(name, () => {
         debug?.note(`signal ${name} came`);
+        if (this.#ignored.includes(number)) {
+          this.#ignored = this.#ignored.filter((each) => each !== number);
+          return;
+        }
         if (this.#group === undefined) this.#early.push(number);
         else void this.#passOn(number);
       });
@@ -41,6 +46,11 @@ export class SignalRelay {
     debug?.note(
       `signal ${signalName(signal)} ${isHeard ? "not passed on: systemd has sent it to the target, too" : "passed on"}`,
     );
+  }
+
+  /** Ignores one signal of each of these numbers: it is pending, and was not meant for the worker. */
+  ignore(signals: readonly number[]): void {
+    this.#ignored = signals;
   }
 
   relayTo(group: number): void {

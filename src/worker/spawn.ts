@@ -5,9 +5,9 @@ import { keepCallersDirectory, nameProcess } from "../linux/caller.ts";
 import { prctl, SystemError } from "../linux/ffi/call.ts";
 import type { Variables } from "../linux/ffi/environment.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { closeFile, makePipe, moveUp, readInto, readLink } from "../linux/file.ts";
+import { closeFile, makePipe, moveUp, readInto, readLink, writeAll } from "../linux/file.ts";
 import { spawnOwn } from "../linux/own-process.ts";
-import { readIdentity } from "../linux/self.ts";
+import { readIdentity, readPendingSignals } from "../linux/self.ts";
 import { FORWARDED_SIGNALS } from "../linux/signals.ts";
 import { closeAll, describeShortage } from "../linux/spawn.ts";
 import { statPath } from "../linux/stat.ts";
@@ -74,7 +74,18 @@ export function spawnWorker(
   } finally {
     closeAll([closed, lock]);
   }
+  tellEarlySignals(pid, gate.write);
   return { identity: readIdentity(pid), release: () => closeFile(gate.write) };
+}
+
+/**
+ * Names the signals to a new worker that came before it had a session of its own: they were sent to the process group of its
+ * caller, and must not reach the command. They are pending in it, because they are blocked.
+ */
+function tellEarlySignals(pid: number, gate: number): void {
+  const pending = readPendingSignals(pid);
+  const early = Object.values(FORWARDED_SIGNALS).filter((signal) => (pending >> BigInt(signal - 1)) & 1n);
+  if (early.length > 0) writeAll(gate, Uint8Array.from(early));
 }
 
 /** Explains a failed spawn. The worker is this same program, so the file itself is not the reason. */
@@ -107,10 +118,13 @@ export function becomeWorker(): void {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-/** Blocks until the launcher has released us, or is gone. */
-export function waitForRelease(): void {
-  readInto(WORKER_GATE_FD, new Uint8Array(1));
+/** Blocks until the launcher has released us, or is gone. Returns the signals that were not meant for us: see tellEarlySignals. */
+export function waitForRelease(): readonly number[] {
+  const early: number[] = [];
+  const byte = new Uint8Array(1);
+  while (readInto(WORKER_GATE_FD, byte) > 0) early.push(byte[0]!);
   closeFile(WORKER_GATE_FD);
+  return early;
 }
 
 /** The state directory by the lock file that a worker has open, wherever it was moved to; undefined where it was deleted. */

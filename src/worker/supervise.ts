@@ -40,7 +40,7 @@ export async function runWorker(
   const signals = new SignalRelay();
   const wakeUps = new WakeUps();
   const retryingStore = new RetryingStore(context);
-  waitForRelease();
+  signals.ignore(waitForRelease());
   debug?.note("was released");
   const worker = readIdentity(process.pid);
   // Ask the kernel: the launcher may have died before it knew whether the move into the scope worked.

@@ -1,13 +1,14 @@
 /** A failure for lack of a resource names that resource, and does not blame the command. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { closeSync, copyFileSync, openSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, copyFileSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
 import { testWith } from "../support/needs.ts";
 import { childrenOf, readProc } from "../support/processes.ts";
-import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
+import { runAs, STRANGER } from "../support/users.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -99,3 +100,31 @@ describe("limits that are too small for orchesjob itself", () => {
     expect(await box.json(["list"])).toHaveLength(1);
   });
 });
+
+testWith(
+  ["root"],
+  "a worker whose user has reached the limit of processes still records how its jobs end",
+  async () => {
+    await using box = new Sandbox();
+    chmodSync(box.directory, 0o755);
+    mkdirSync(box.home, { mode: 0o700 });
+    chownSync(box.home, STRANGER, STRANGER);
+    const as = async (...words: string[]) => {
+      const { code, stdout, stderr } = await runAs(STRANGER, box, words);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      return JSON.parse(stdout) as JobAnswer;
+    };
+    const limit = ({ worker_pid }: JobAnswer) =>
+      Bun.spawnSync(["prlimit", "--nproc=1", "--pid", String(worker_pid)]);
+    // After a second the worker gives memory back, for which its runtime would start threads.
+    limit(await as("start", "--run-key", "ends", "--", "sh", "-c", "sleep 2; exit 3"));
+    limit(await as("start", "--run-key", "late", "--timeout", "2", "--", "sleep", "1000"));
+    limit(await as("start", "--run-key", "cancelled", "--", "sleep", "1000"));
+    expect(await as("wait", "--run-key", "ends")).toMatchObject({ status: "FAILED", exit_code: 3 });
+    expect(await as("wait", "--run-key", "late")).toMatchObject({ status: "FAILED", failure: "timed_out" });
+    expect(await as("cancel", "--run-key", "cancelled")).toMatchObject({
+      status: "CANCELLED",
+      exit_code: -15,
+    });
+  },
+);

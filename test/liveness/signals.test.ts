@@ -6,8 +6,8 @@ import { openDatabase } from "../support/database.ts";
 import { injectFaults } from "../support/faults.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { testWith } from "../support/needs.ts";
-import { openFiles, readProc, statusOf } from "../support/processes.ts";
-import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { childrenOf, openFiles, readProc, statusOf } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -89,3 +89,26 @@ test("a command that kills itself is recorded with its signal", async () => {
     await box.json(["start", "--run-key", "k", "--sync", "--", "sh", "-c", "kill -SEGV $$"]),
   ).toMatchObject({ status: "FAILED", exit_code: -11, signal: "SIGSEGV" });
 });
+
+testWith(
+  ["strace"],
+  "a signal to the group of the caller that hits a worker before it leaves that group does not reach the command",
+  async () => {
+    await using box = new Sandbox();
+    // Long enough to be hit; strace lets go of the child when that becomes the worker.
+    const slow = ["-e", "trace=setsid", "-e", "inject=setsid:delay_enter=1000000:when=1"];
+    const trace = ["strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null", ...slow];
+    const isHit = await until("a worker is hit in time", async () => {
+      const runKey = Bun.randomUUIDv7();
+      const run = box.spawn([...trace, BINARY, "run", "--run-key", runKey, "--", "sh", "-c", "exit 3"]);
+      const launcher = await until("the launcher", () => childrenOf(run.pid)[0]);
+      const child = await until("its child", () => childrenOf(launcher)[0]);
+      process.kill(child, "SIGHUP");
+      // Where it had become the worker already, the signal is the worker's.
+      const isInTime = !readProc(child, "cmdline").includes("_worker");
+      const { code } = await box.finished(run);
+      return isInTime && [code];
+    });
+    expect(isHit).toEqual([3]);
+  },
+);

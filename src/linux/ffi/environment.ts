@@ -72,11 +72,15 @@ const EQUALS = 61;
 
 /**
  * Settings for the runtime of our own processes. By default it looks for garbage every second, which takes 30 ms of processor
- * time a minute, and prepares half a megabyte of heap. A worker has no garbage to collect, and needs no such heap.
+ * time a minute, and prepares half a megabyte of heap. A worker has no garbage to collect, and needs no such heap. It also
+ * starts threads when it collects or compiles, and aborts if it cannot (ulimit -u): the result of the job would be lost.
  */
 const RUNTIME_SETTINGS: Variables = [
   ["BUN_GC_TIMER_DISABLE", "1"],
   ["BUN_JSC_useWarmUpMarkedBlocks", "0"],
+  ["BUN_JSC_numberOfGCMarkers", "1"],
+  ["BUN_JSC_useConcurrentGC", "0"],
+  ["BUN_JSC_useConcurrentJIT", "0"],
 ];
 
 /**
