@@ -24,6 +24,7 @@ import {
 } from "../linux/file.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
+import { describeShortage } from "../linux/spawn.ts";
 import { statFd } from "../linux/stat.ts";
 import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
@@ -131,7 +132,7 @@ async function execute(
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     debug?.note("cannot start the hook", error);
-    return { exitCode: -1, error: error.message, finishedAt: now() };
+    return { exitCode: -1, error: describeShortage(error.errno) ?? error.message, finishedAt: now() };
   } finally {
     closeFile(input);
   }

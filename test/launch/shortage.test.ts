@@ -114,12 +114,15 @@ testWith(
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       return JSON.parse(stdout) as JobAnswer;
     };
-    const limit = ({ worker_pid }: JobAnswer) =>
-      Bun.spawnSync(["prlimit", "--nproc=1", "--pid", String(worker_pid)]);
+    const user = ["setpriv", `--reuid=${STRANGER}`, `--regid=${STRANGER}`, "--clear-groups"];
+    const limit = async ({ worker_pid }: JobAnswer) => {
+      const set = await box.execute([...user, "prlimit", "--nproc=1", "--pid", String(worker_pid)]);
+      expect(set).toMatchObject({ code: 0, stderr: "" });
+    };
     // After a second the worker gives memory back, for which its runtime would start threads.
-    limit(await as("start", "--run-key", "ends", "--", "sh", "-c", "sleep 2; exit 3"));
-    limit(await as("start", "--run-key", "late", "--timeout", "2", "--", "sleep", "1000"));
-    limit(await as("start", "--run-key", "cancelled", "--", "sleep", "1000"));
+    await limit(await as("start", "--run-key", "ends", "--", "sh", "-c", "sleep 2; exit 3"));
+    await limit(await as("start", "--run-key", "late", "--timeout", "2", "--", "sleep", "1000"));
+    await limit(await as("start", "--run-key", "cancelled", "--", "sleep", "1000"));
     expect(await as("wait", "--run-key", "ends")).toMatchObject({ status: "FAILED", exit_code: 3 });
     expect(await as("wait", "--run-key", "late")).toMatchObject({ status: "FAILED", failure: "timed_out" });
     expect(await as("cancel", "--run-key", "cancelled")).toMatchObject({

@@ -1,4 +1,5 @@
 /** A signalled worker passes the signal to its command's whole group, and records how the command itself ended. */
+import { readFileSync } from "node:fs";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -98,17 +99,32 @@ testWith(
     // Long enough to be hit; strace lets go of the child when that becomes the worker.
     const slow = ["-e", "trace=setsid", "-e", "inject=setsid:delay_enter=1000000:when=1"];
     const trace = ["strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null", ...slow];
-    const isHit = await until("a worker is hit in time", async () => {
+    const words = [
+      "sh",
+      "-c",
+      'trap "echo heard HUP" HUP; trap "echo heard TERM; exit 3" TERM; echo ready; while :; do sleep 0.05; done',
+    ];
+    const job = await until("a worker is hit in time", async () => {
       const runKey = Bun.randomUUIDv7();
-      const run = box.spawn([...trace, BINARY, "run", "--run-key", runKey, "--", "sh", "-c", "exit 3"]);
+      const run = box.spawn([...trace, BINARY, "run", "--run-key", runKey, "--", ...words]);
       const launcher = await until("the launcher", () => childrenOf(run.pid)[0]);
       const child = await until("its child", () => childrenOf(launcher)[0]);
       process.kill(child, "SIGHUP");
-      // Where it had become the worker already, the signal is the worker's.
+      // If it had become the worker already, the signal is the worker's.
       const isInTime = !readProc(child, "cmdline").includes("_worker");
-      const { code } = await box.finished(run);
-      return isInTime && [code];
+      const started = await until("the command handles signals, or has ended", async () => {
+        const { code, stdout } = await box.run(["status", "--run-key", runKey]);
+        if (code !== 0) return undefined;
+        const found = JSON.parse(stdout) as JobAnswer;
+        return (
+          (found.finished_at !== null || readFileSync(found.stdout_file, "utf8").includes("ready")) && found
+        );
+      });
+      // A signal to the worker reaches the command, after all that came before.
+      if (started.finished_at === null) process.kill(started.worker_pid!, "SIGTERM");
+      await box.finished(run);
+      return isInTime && started;
     });
-    expect(isHit).toEqual([3]);
+    expect(readFileSync(job.stdout_file, "utf8")).toBe("ready\nheard TERM\n");
   },
 );
