@@ -33,8 +33,8 @@ const report = join(scratch, "junit.xml");
 const words = process.argv.slice(2);
 const code = await step("tests", [
   "test",
-  // One more than there are processors: many tests only wait for time to pass.
-  `--parallel=${availableParallelism() + 1}`,
+  // Two more than there are processors: many tests only wait for processes or for time to pass.
+  `--parallel=${availableParallelism() + 2}`,
   "--reporter=junit",
   `--reporter-outfile=${report}`,
   ...words,

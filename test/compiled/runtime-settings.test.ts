@@ -6,7 +6,14 @@ import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/s
 
 setDefaultTimeout(TIMEOUT_MS);
 
-const NAMES = ["BUN_GC_TIMER_DISABLE", "BUN_JSC_useWarmUpMarkedBlocks"] as const;
+const SETTINGS = {
+  BUN_GC_TIMER_DISABLE: "1",
+  BUN_JSC_useWarmUpMarkedBlocks: "0",
+  BUN_JSC_numberOfGCMarkers: "1",
+  BUN_JSC_useConcurrentGC: "0",
+  BUN_JSC_useConcurrentJIT: "0",
+};
+const NAMES = Object.keys(SETTINGS);
 
 /** Entries of a /proc/PID/environ that have one of the names, one character per byte. */
 function settingsIn(path: string): string[] {
@@ -36,15 +43,14 @@ test("the worker has its settings, and its command has none of them", async () =
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
-  expect(settingsIn(`/proc/${job.worker_pid}/environ`)).toEqual([
-    "BUN_GC_TIMER_DISABLE=1",
-    "BUN_JSC_useWarmUpMarkedBlocks=0",
-  ]);
+  expect(settingsIn(`/proc/${job.worker_pid}/environ`)).toEqual(
+    Object.entries(SETTINGS).map(([name, value]) => `${name}=${value}`),
+  );
   expect(settingsIn(`/proc/${job.target_pid}/environ`)).toEqual([]);
 });
 
 test.each([
-  ["the same values", ["BUN_GC_TIMER_DISABLE=1", "BUN_JSC_useWarmUpMarkedBlocks=0"]],
+  ["the same values", Object.entries(SETTINGS).map(([name, value]) => `${name}=${value}`)],
   ["other values, in another order", ["BUN_JSC_useWarmUpMarkedBlocks=true", "BUN_GC_TIMER_DISABLE=0"]],
   ["one of them", ["BUN_JSC_useWarmUpMarkedBlocks=1"]],
   ["an empty one", ["BUN_GC_TIMER_DISABLE="]],

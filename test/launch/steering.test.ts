@@ -33,7 +33,10 @@ test("a worker outlives its launcher whatever variables the launcher's runtime r
   await using gate = new Gate(box);
   const job = await box.json(["start", "--run-key", "k", "--", ...gate.command], { env: STEERING });
   const names = entriesOf(`/proc/${job.worker_pid}/environ`).map((entry) => entry.split("=")[0]!);
-  expect(names.filter((name) => name in STEERING)).toEqual(["BUN_GC_TIMER_DISABLE", "BUN_JSC_useConcurrentGC"]);
+  expect(names.filter((name) => name in STEERING)).toEqual([
+    "BUN_GC_TIMER_DISABLE",
+    "BUN_JSC_useConcurrentGC",
+  ]);
   gate.open();
   expect(await box.json(["wait", "--run-key", "k"])).toMatchObject({ status: "SUCCEEDED", exit_code: 0 });
 });
