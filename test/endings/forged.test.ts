@@ -84,9 +84,10 @@ testWith(["root"], "another user's process neither delays a hook nor is killed w
   const job = await box.json<HookedJob>(["start", "--run-key", "k", "--on-exit", hook, "--", "true"]);
   const shell = Number(await lineIn(begun));
   const forger = await forge(box, { ORCHESJOB_JOB_ID: job.job_id, ORCHESJOB_HOOK: job.job_id });
+  const isOfHook = (pid: number) => pid !== forger;
+  const sleep = await until("the hook sleeps", () => findProcesses(box, "sleep", "600").find(isOfHook));
   await killWorker(job);
-  for (const pid of [shell, ...findProcesses(box, "sleep", "600").filter((pid) => pid !== forger)])
-    if (isAlive(pid)) await killAndWait(pid);
+  for (const pid of [shell, sleep]) if (isAlive(pid)) await killAndWait(pid);
   expect(await hookedJob(box, "k")).toMatchObject({ on_exit_code: 0, on_exit_error: null });
   expect(isAlive(forger)).toBe(true);
   await killAndWait(forger);
