@@ -12,9 +12,11 @@ export class SignalRelay {
   #group: number | undefined;
   #early: number[] = [];
   readonly #asking = new Set<number>();
-  #ignored: readonly number[] = [];
+  #ignored: readonly number[];
 
-  constructor() {
+  /** `ignored`: one signal of each of these numbers is pending, and was not meant for the worker. */
+  constructor(ignored: readonly number[]) {
+    this.#ignored = ignored;
     for (const [name, number] of Object.entries(FORWARDED_SIGNALS)) {
       process.on(name, () => {
         debug?.note(`signal ${name} came`);
@@ -46,11 +48,6 @@ export class SignalRelay {
     debug?.note(
       `signal ${signalName(signal)} ${isHeard ? "not passed on: systemd has sent it to the target, too" : "passed on"}`,
     );
-  }
-
-  /** Ignores one signal of each of these numbers: it is pending, and was not meant for the worker. */
-  ignore(signals: readonly number[]): void {
-    this.#ignored = signals;
   }
 
   relayTo(group: number): void {

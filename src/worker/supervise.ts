@@ -37,10 +37,10 @@ export async function runWorker(
   { jobId, settings, describe, settle }: WorkerRequest,
 ): Promise<void> {
   becomeWorker();
-  const signals = new SignalRelay();
   const wakeUps = new WakeUps();
   const retryingStore = new RetryingStore(context);
-  signals.ignore(waitForRelease());
+  // Signals are blocked until then: the launcher finds out which of them were not meant for us.
+  const signals = new SignalRelay(waitForRelease());
   debug?.note("was released");
   const worker = readIdentity(process.pid);
   // Ask the kernel: the launcher may have died before it knew whether the move into the scope worked.
