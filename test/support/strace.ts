@@ -60,7 +60,9 @@ export async function strikeWorker(
   const launcher = box.spawn(["strace", "-qq", ...stopAtBirth, ...wrapper, BINARY, ...args]);
   const finished = box.finished(launcher);
   const pid = await until("a newborn worker", () => childrenOf(launcher.pid).find(isStopped));
-  process.kill(tracerOf(pid), "SIGKILL");
+  // 0, which it is once strace has gone by itself, would be our own process group.
+  const first = tracerOf(pid);
+  if (first > 0) process.kill(first, "SIGKILL");
   await until("the first strace is gone", () => tracerOf(pid) === 0 && tracerOf(launcher.pid) === 0);
 
   const trace = join(box.directory, "worker.trace");
