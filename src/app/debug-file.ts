@@ -1,6 +1,6 @@
 /**
- * The file that ORCHESJOB_DEBUG names, and its lines: time, pid, role, job, and what happened. Several processes append to it,
- * each line by one write. Nothing that goes wrong with it changes what a command does. Loaded only where the variable is set.
+ * Writes the file that ORCHESJOB_DEBUG names: lines with time, pid, role, job, and what happened. Several processes append to
+ * it, each line by one write. No failure here changes what a command does.
  */
 import { formatInstant } from "../cli/options/time.ts";
 import { sanitize } from "../cli/output/sanitize.ts";
@@ -15,24 +15,24 @@ import type { DebugFile } from "../state/debug.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 export interface DebugOrder {
-  /** The name of our command. A process that we have started ourselves has one that begins with `_`. */
+  /** The name of our command; that of a worker, hook runner or copier begins with `_`. */
   readonly command: string;
   readonly context: Pick<Context, "home" | "notify">;
-  /** What our launcher has made of ORCHESJOB_DEBUG; undefined: we are the launcher. */
+  /** The absolute path that our launcher has passed on; undefined: we are the launcher. */
   readonly file?: string;
-  /** The job, where there is one from the beginning. */
+  /** The job, if it is known from the beginning. */
   readonly jobId?: string;
 }
 
-/** Characters of an event: with them a line has less than PIPE_BUF bytes (4096), and arrives in a FIFO in one piece. */
+/** The most characters of an event: a line then has less than PIPE_BUF bytes (4096), and reaches a FIFO in one piece. */
 const LONGEST_EVENT = 980;
 
-/** Undefined where it cannot be opened. Never throws. */
+/** Undefined if the file cannot be opened. Never throws. */
 export function openDebugFile(order: DebugOrder): DebugFile | undefined {
   const { context, file: name = process.env["ORCHESJOB_DEBUG"] ?? "" } = order;
   const complain = (message: string) => {
     try {
-      // That of a worker leads nowhere.
+      // The stderr of a worker is /dev/null.
       context.notify(message);
     } catch {
       // Nobody reads our stderr.
@@ -53,7 +53,7 @@ export function openDebugFile(order: DebugOrder): DebugFile | undefined {
       file.note(`uncaught exception: ${describeWithPlace(error)}`),
     );
     process.on("unhandledRejection", (reason) => {
-      // As if nobody listened.
+      // As it would end without this listener.
       throw reason;
     });
     file.note(
@@ -61,7 +61,7 @@ export function openDebugFile(order: DebugOrder): DebugFile | undefined {
     );
     return file;
   } catch (error) {
-    // No current directory, say.
+    // The current directory was deleted, for example.
     complain(`ORCHESJOB_DEBUG: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
@@ -88,7 +88,7 @@ class Lines implements DebugFile {
   #jobId: string;
   #last = "";
   #repeated = 0;
-  /** A line was written in part: the disk is full. The next begins on a line of its own. */
+  /** The last line was written in part, because the disk is full: the next one begins with a newline. */
   #isTorn = false;
   #hasFailed = false;
 
@@ -109,7 +109,7 @@ class Lines implements DebugFile {
   note(event: string, error?: unknown): void {
     try {
       const text = error === undefined ? event : `${event}: ${describe(error)}`;
-      // What is tried again and again would fill the disk.
+      // Retries would fill the disk.
       if (text === this.#last) {
         this.#repeated += 1;
         return;
@@ -120,7 +120,7 @@ class Lines implements DebugFile {
       if (repeated > 0) this.#write(`(repeated: ${repeated})`);
       this.#write(text);
     } catch {
-      // It is only for those who watch us.
+      // The command must not fail because of it.
     }
   }
 
@@ -134,7 +134,7 @@ class Lines implements DebugFile {
     else if (written > 0) this.#isTorn = true;
     else if (!this.#hasFailed) {
       this.#hasFailed = true;
-      // Valid only directly after the call.
+      // lastErrno is valid only directly after the call.
       this.fail(lastErrno());
     }
   }
@@ -143,7 +143,7 @@ class Lines implements DebugFile {
 /** An error in one line. What was wrong with an argument stays on stderr: the argument may be secret. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // By their names: the classes are those of another piece of the program.
+  // By name, because their classes are those of another bundle.
   if (error.name === "SystemError") return error.message;
   if (error.name === "OrchesjobError")
     return (error as OrchesjobError).code === "usage" ? "wrong usage" : error.message;

@@ -16,8 +16,8 @@ import { COMMIT, VERSION } from "./version.ts";
 
 /** How long a command waits for the database, in ms. */
 const BUSY_TIMEOUT_MS = 12_000;
-/** The same for a command that `peeks`, in ms. */
-const PEEK_BUSY_TIMEOUT_MS = 100;
+/** The same for a command that `nonBlocking`, in ms. */
+const NON_BLOCKING_BUSY_TIMEOUT_MS = 100;
 
 export interface Streams {
   readonly stdout: number;
@@ -60,8 +60,8 @@ export async function runCommand(
     passesExitCode = command.passesExitCode?.(parsed.options) ?? false;
     const context = composeContext({
       home: resolveHome(),
-      busyTimeoutMs: command.peeks === true ? PEEK_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
-      upgrades: command.peeks !== true,
+      busyTimeoutMs: command.nonBlocking === true ? NON_BLOCKING_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
+      upgrades: command.nonBlocking !== true,
       diagnostics,
     });
     if (process.env["ORCHESJOB_DEBUG"]) setDebug(await streams.openDebug({ command: command.name, context }));

@@ -64,7 +64,7 @@ export interface Command<O extends OptionTable = OptionTable> {
   /** Whether the exit code is the job's own. Failures of orchesjob then exit 125, so that they can be told apart. */
   readonly passesExitCode?: (options: Values<O>) => boolean;
   /** A shell runs it while a person types: it hardly waits for the database, and does not upgrade an older one. */
-  readonly peeks?: boolean;
+  readonly nonBlocking?: boolean;
   /** Returns the exit code. */
   run(invocation: Invocation<O>): Promise<number>;
 }

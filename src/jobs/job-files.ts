@@ -74,6 +74,6 @@ export function timeAgo(ms: number): Instant {
 }
 
 /** The most names of log files that are kept in memory. */
-export const LISTED_LOGS = 50_000;
+const LISTED_LOGS = 50_000;
 /** Jobs that ended within this time count as recent, in ms. Longer than any clock step, except one made by hand. */
-export const LATELY_MS = 3_600_000;
+const LATELY_MS = 3_600_000;

@@ -79,7 +79,7 @@ export function isFinished(job: Job): boolean {
 }
 
 /** Whether the command has been launched, or never will be. */
-export function isLaunched(job: Job): boolean {
+function isLaunched(job: Job): boolean {
   return isFinished(job) || job.target !== null;
 }
 

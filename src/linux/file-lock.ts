@@ -94,7 +94,7 @@ function lockFile(fd: number, operation: number, path: string): boolean {
 export function unsuitable(message: string): OrchesjobError {
   return new OrchesjobError(
     "general",
-    `${message}`,
+    message,
     "the file system must support flock(2) and FIFOs: set ORCHESJOB_HOME to a directory on a local disk",
   );
 }

@@ -1,8 +1,7 @@
 /** Finds processes of a job by its id alone. */
 import { libc } from "../linux/ffi/libc.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
-import { commandLine, holdsLock, ownerOf, readMarks, readProcesses, readVariable } from "./proc.ts";
-import { RUN_KEY_VARIABLE } from "./variables.ts";
+import { commandLine, holdsLock, ownerOf, readMarks, readPids, readProcesses } from "./proc.ts";
 
 export function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   const verb = words.indexOf("_worker");
@@ -14,10 +13,9 @@ export function isWorkerCommand(words: readonly string[], jobId: string): boolea
  * line, so the process must belong to the owner of the directory, who we are, or to root.
  */
 export function findWorker(jobId: string): ProcessStat | undefined {
-  const { readdirSync } = process.getBuiltinModule("node:fs");
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name) || !isWorkerCommand(commandLine(Number(name)), jobId)) continue;
-    const holder = readProcess(Number(name));
+  for (const pid of readPids()) {
+    if (!isWorkerCommand(commandLine(pid), jobId)) continue;
+    const holder = readProcess(pid);
     if (isLiving(holder) && [0, libc.geteuid()].includes(ownerOf(holder.pid) ?? -1)) return holder;
   }
   return undefined;
@@ -40,7 +38,7 @@ export function findNamed(
     if (!isNamed && !(heldLogs.length > 0 && holdsLock(pid, heldLogs))) continue;
     if (pid === process.pid) continue;
     pids.push(pid);
-    runKey ??= readVariable(pid, RUN_KEY_VARIABLE);
+    runKey ??= marks.runKey;
   }
   return { pids, runKey };
 }
@@ -64,7 +62,7 @@ export function describeWorker(jobId: string): SeenWorker | undefined {
   return {
     pid: worker.pid,
     isStopped: worker.state === "T",
-    runKey: readVariable(worker.pid, RUN_KEY_VARIABLE),
+    runKey: readMarks(worker.pid).runKey,
     command: words.length === 0 ? undefined : words.join(" "),
   };
 }

@@ -2,7 +2,7 @@
 import { readLink, readTextIfAny } from "../linux/file.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
 import { statPath } from "../linux/stat.ts";
-import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
+import { HOOK_VARIABLE, JOB_ID_VARIABLE, RUN_KEY_VARIABLE, TOKEN_VARIABLE } from "./variables.ts";
 
 /** USER_HZ, the unit of startTicks: 100 on every Linux that Bun runs on. */
 const TICKS_PER_SECOND = 100;
@@ -29,13 +29,19 @@ export interface Marks {
   readonly jobId: string | undefined;
   readonly token: string | undefined;
   readonly hookOf: string | undefined;
+  readonly runKey: string | undefined;
 }
 
 export function readMarks(pid: number): Marks {
   const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
   const valueOf = (name: string) =>
     entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
-  return { jobId: valueOf(JOB_ID_VARIABLE), token: valueOf(TOKEN_VARIABLE), hookOf: valueOf(HOOK_VARIABLE) };
+  return {
+    jobId: valueOf(JOB_ID_VARIABLE),
+    token: valueOf(TOKEN_VARIABLE),
+    hookOf: valueOf(HOOK_VARIABLE),
+    runKey: valueOf(RUN_KEY_VARIABLE),
+  };
 }
 
 /** The fields of a process that /proc hides: only its identity is known. */
@@ -71,17 +77,16 @@ export function callerProcesses(pid: number): ReadonlySet<number> {
   return found;
 }
 
-export function readProcesses(): ProcessStat[] {
+/** The pids in /proc. */
+export function readPids(): readonly number[] {
   const { readdirSync } = process.getBuiltinModule("node:fs");
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .map((name) => readProcess(Number(name)))
-    .filter(isLiving);
+    .map(Number);
 }
 
-export function readVariable(pid: number, name: string): string | undefined {
-  const entries = readTextIfAny(`/proc/${pid}/environ`)?.split("\0");
-  return entries?.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+export function readProcesses(): ProcessStat[] {
+  return readPids().map(readProcess).filter(isLiving);
 }
 
 /** Seconds since the process started; undefined if /proc hides it. */

@@ -92,7 +92,7 @@ export function isInReach(): boolean {
   return statPath("/run/systemd/system") !== undefined;
 }
 
-export const CONFIGURATION = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+const CONFIGURATION = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
 
 /**
  * Returns the mount units that a directory may be on. systemd stops a scope that is ordered after them before it unmounts

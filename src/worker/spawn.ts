@@ -127,7 +127,7 @@ export function waitForRelease(): readonly number[] {
   return early;
 }
 
-/** The state directory by the lock file that a worker has open, wherever it was moved to; undefined where it was deleted. */
+/** The state directory by the lock file that a worker has open, wherever that was moved to; undefined if it was deleted. */
 export function locateOwnHome(): Home | undefined {
   const lock = `/proc/self/fd/${WORKER_LOCK_FD}`;
   if (statPath(lock)?.links !== 1) return undefined;

@@ -9,7 +9,7 @@ export const complete = defineCommand({
   operands: "run-key|job-id [PREFIX]",
   options: {},
   examples: [],
-  peeks: true,
+  nonBlocking: true,
   async run({ operands: [kind, prefix = ""], context, output }) {
     try {
       const found = kind === "run-key" || kind === "job-id" ? await suggest(context, kind, prefix) : [];
