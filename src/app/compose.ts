@@ -4,11 +4,14 @@ import { printDiagnostic } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
 import { setOwnLimits } from "../linux/caller.ts";
 import { isTerminal, readOrigin } from "../linux/self.ts";
+import { statPath } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { createHome, refuseLostDatabase } from "../state/create-home.ts";
 import { checkHome } from "../state/home.ts";
 import type { Home } from "../state/paths.ts";
+import type { Fleet } from "../store/fleet.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { VERSION } from "./version.ts";
 
 export interface Parts {
   readonly home: Home;
@@ -39,6 +42,7 @@ export function composeContext({
   const open = (create: boolean, { database } = home) =>
     openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress });
   let origin: Origin | undefined;
+  let fleet: Fleet | undefined;
   return {
     home,
     // Lazy: it reads three files of /proc, which commands about finished jobs do not need.
@@ -59,6 +63,13 @@ export function composeContext({
       createHome(home);
       refuseLostDatabase(home);
       return open(true)!;
+    },
+    async openFleet() {
+      if (fleet === undefined && statPath(home.fleet) !== undefined) {
+        const { FleetMember } = await import("../fleet/member.ts");
+        fleet = new FleetMember(home, this.origin, VERSION);
+      }
+      return fleet;
     },
     async examineStore() {
       const { examineDatabase } = await import("../store/sqlite/examine.ts");

@@ -59,6 +59,8 @@ export interface Command<O extends OptionTable = OptionTable> {
   readonly operands?: string;
   /** Allowed values of the only operand; undefined if the operands are a command and its arguments. */
   readonly operandChoices?: readonly string[];
+  /** Options may stand before, between and after the operands. */
+  readonly isInterleaved?: boolean;
   readonly options: O;
   readonly examples: readonly string[];
   /** Whether the exit code is the job's own. Failures of orchesjob then exit 125, so that they can be told apart. */

@@ -2,6 +2,8 @@
 import type { Command } from "../cli/command.ts";
 import { clean } from "../cli/commands/clean.ts";
 import { cancel } from "../cli/commands/cancel.ts";
+import { agent } from "../cli/commands/agent.ts";
+import { fleet } from "../cli/commands/fleet.ts";
 import { doctor } from "../cli/commands/doctor.ts";
 import { complete } from "../cli/commands/complete.ts";
 import { completion } from "../cli/commands/completion.ts";
@@ -39,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   rerun,
   unlock,
   clean,
+  fleet,
   systemd,
   doctor,
   metrics,
@@ -47,7 +50,7 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** Internal commands: not in the help. */
-const HIDDEN: readonly Command[] = [complete];
+const HIDDEN: readonly Command[] = [complete, agent];
 
 export const main: EntryPoint = async (argv, streams) => {
   const [name] = argv;

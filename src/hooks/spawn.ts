@@ -11,6 +11,7 @@ import { statFd } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
+  FENCING_VARIABLE,
   HOOK_VARIABLE,
   JOB_ID_VARIABLE,
   RUN_KEY_VARIABLE,
@@ -79,7 +80,7 @@ export interface HookSettings {
  */
 export function spawnHook(
   home: Home,
-  { jobId, runKey, attemptNo, status, exitCode, env, token }: Job,
+  { jobId, runKey, attemptNo, status, exitCode, env, token, fencingToken }: Job,
   command: string,
   { input, output }: { readonly input: number; readonly output: number },
   { fileLimit, directory }: HookSettings,
@@ -89,6 +90,7 @@ export function spawnHook(
     [JOB_ID_VARIABLE, jobId],
     [RUN_KEY_VARIABLE, runKey],
     [ATTEMPT_VARIABLE, String(attemptNo)],
+    [FENCING_VARIABLE, String(fencingToken ?? "")],
     [HOOK_VARIABLE, jobId],
     [TOKEN_VARIABLE, token ?? ""],
     // Absolute, so that the hook finds its job from wherever it is run.

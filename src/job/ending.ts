@@ -3,7 +3,11 @@ import type { Job } from "./job.ts";
 
 /** Whether the job ended other than by the end of its command. Its key is then blocked while a process of the job lives. */
 export function endedEarly({ status, failure }: Pick<Job, "status" | "failure">): boolean {
-  return status === "CANCELLED" || status === "LOST" || (status === "FAILED" && failure === "timed_out");
+  return (
+    status === "CANCELLED" ||
+    status === "LOST" ||
+    (status === "FAILED" && (failure === "timed_out" || failure === "partitioned"))
+  );
 }
 
 /** Whether a process of a finished job may block its key: if it ended early, unless it is recorded that none is left. */

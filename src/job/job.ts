@@ -1,12 +1,19 @@
 /** The data of a job: one execution under a run key. status.ts says how its status may change. */
 import type { OutputMode } from "./output.ts";
+import type { Elsewhere, OnPartition } from "./fleet.ts";
 import type { ScopeMode } from "./scope.ts";
 import type { JobStatus } from "./status.ts";
 
 /** Microseconds since 1970-01-01T00:00Z. */
 export type Instant = number;
 
-export const LOST_REASONS = ["reboot", "worker_killed", "start_interrupted", "unknown"] as const;
+export const LOST_REASONS = [
+  "reboot",
+  "worker_killed",
+  "start_interrupted",
+  "host_unreachable",
+  "unknown",
+] as const;
 export type LostReason = (typeof LOST_REASONS)[number];
 
 /** Where a pid is valid: a pid means nothing outside its boot and its PID namespace. */
@@ -41,7 +48,8 @@ export function isSameProcess(
 }
 
 /** The kind of a failure that is not the command's own exit code. */
-export type Failure = "timed_out" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
+export type Failure =
+  "timed_out" | "partitioned" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
 
 /** How a target ended. */
 export interface Outcome {
@@ -126,6 +134,12 @@ export interface Job {
   readonly token: string | null;
   /** The processes that were left when the job was ended early. Empty: proof that none lives. Null: not recorded. */
   readonly leftBehind: readonly ProcessIdentity[] | null;
+  /** Grows with each accepted job of the state directory, or of the fleet; null for a job that an older version accepted. */
+  readonly fencingToken: number | null;
+  /** Null for a job that was accepted outside of a fleet; before, for what its member does by default. */
+  readonly onPartition: OnPartition | null;
+  /** Set for a job of another member of the fleet, as the registry has it; never stored. */
+  readonly elsewhere?: Elsewhere;
 }
 
 /** The fields that a job gets only after it is accepted. */
@@ -141,10 +155,11 @@ const UNDECIDED = {
   unit: null,
   target: null,
   leftBehind: null,
+  fencingToken: null,
 } as const satisfies Partial<Job>;
 
 /** A job to be accepted, before its first transition. */
-export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" | "onExit"> & {
+export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" | "onExit" | "elsewhere"> & {
   readonly onExit: HookOrder | null;
   readonly origin: Origin;
   readonly worker: ProcessIdentity;
@@ -152,7 +167,7 @@ export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" |
 };
 
 /** The job that results from accepting a NewJob. */
-export function acceptedJob(job: NewJob, at: Instant): Job {
+export function acceptedJob(job: NewJob, at: Instant, fencingToken: number | null = null): Job {
   const onExit = job.onExit && { ...job.onExit, result: null };
-  return { ...UNDECIDED, ...job, onExit, status: "STARTING", startedAt: at };
+  return { ...UNDECIDED, ...job, onExit, status: "STARTING", startedAt: at, fencingToken };
 }

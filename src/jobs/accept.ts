@@ -3,12 +3,12 @@ import type { Job } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import type { JobStore } from "../store/store.ts";
+import type { Keys } from "../store/keys.ts";
 import type { Placement } from "../systemd/placement.ts";
 import { Input } from "./input.ts";
 import { prepare, type PreparedJob } from "./prepare.ts";
 import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
-import { type FreeKey, resolve } from "./resolve.ts";
+import { type FreeKey, resolve, type Stores } from "./resolve.ts";
 import type { StartRequest } from "./start-request.ts";
 import { findTruncations } from "./truncation-warning.ts";
 
@@ -26,16 +26,17 @@ export interface Acceptance {
  */
 export async function acceptJob(
   context: Context,
-  store: JobStore,
+  stores: Stores,
   request: StartRequest,
   supervised: boolean,
   onReady: () => void,
 ): Promise<Acceptance> {
+  const { store, keys } = stores;
   let input: Input | undefined;
   if (request.stdin === null) onReady();
   await restoreUnknownJobs(context, store);
   for (;;) {
-    const found = await resolve(context, store, request);
+    const found = await resolve(context, stores, request);
     if (found.existing !== undefined) {
       debug?.about(found.existing.jobId);
       debug?.note(
@@ -52,7 +53,7 @@ export async function acceptJob(
       continue;
     }
     const prepared = await prepare(context, request, found.latest, input, supervised);
-    const accepted = await claim(store, prepared, found);
+    const accepted = await claim(keys, prepared, found);
     const { unit, warnings } = await release(prepared);
     if (accepted === undefined) {
       debug?.note("another start was faster: resolves again");
@@ -73,11 +74,11 @@ export async function acceptJob(
  * job by now. If it throws, the lock file stays, because a commit that reported an error may still have reached the disk.
  */
 async function claim(
-  store: JobStore,
+  keys: Keys,
   prepared: PreparedJob,
   { latest, strict, useOverride }: FreeKey,
 ): Promise<Job | undefined> {
-  const accepted = await store.claim(prepared.job, { expected: latest?.jobId, strict, useOverride }, now());
+  const accepted = await keys.claim(prepared.job, { expected: latest?.jobId, strict, useOverride }, now());
   if (accepted === undefined) prepared.discard();
   else
     debug?.note(

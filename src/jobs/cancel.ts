@@ -22,7 +22,7 @@ import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { toOutcome, UNKNOWN } from "../worker/outcome.ts";
 import { findJob, type JobSelector } from "./find.ts";
-import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
+import { findOrphans, hasOrphans, NO_ORPHANS, OrphanFinder, type Orphans } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 import { waitForJob } from "./wait.ts";
 
@@ -51,6 +51,10 @@ export async function cancelJob(
   order: CancelOrder,
 ): Promise<CancelResult> {
   const { store, job } = await findJob(context, selector);
+  if (job.elsewhere !== undefined) {
+    const { cancelElsewhere } = await import("./elsewhere.ts");
+    return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
+  }
   const ended = isActive(job.status) ? await endActive(context, store, job, order) : job;
   // The job had ended before, or its worker died during the request: end the remaining processes from here.
   if (ended === job || ended.status === "LOST") {

@@ -24,7 +24,12 @@ export async function findJob(
   const found = await look();
   // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one.
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
-  const job = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
+  const here = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
+  const fleet = isAnswer ? undefined : await context.openFleet();
+  const job =
+    fleet === undefined
+      ? here
+      : await (await import("./elsewhere.ts")).findElsewhere(context, fleet, selector, here);
   if (job === undefined) throw notFound(context, selector);
   return { store, job };
 }
@@ -61,7 +66,12 @@ async function findByBeginning(store: JobStore, beginning: string): Promise<Job 
 export async function findHistory(context: Context, runKey: string): Promise<readonly Job[]> {
   const store = context.openStore();
   if (store !== undefined) await restoreUnknownJobs(context, store);
-  const jobs = store === undefined ? [] : await store.history(runKey);
+  const fleet = await context.openFleet();
+  const here = store === undefined ? [] : await store.history(runKey);
+  const jobs =
+    fleet === undefined
+      ? here
+      : (await import("./elsewhere.ts")).merge(fleet, here, await fleet.history(runKey));
   if (store === undefined || jobs.length === 0) throw notFound(context, { runKey });
   return reconcileAll(context, store, jobs);
 }

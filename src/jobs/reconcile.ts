@@ -25,6 +25,8 @@ export async function reconcile(
   job: Job,
   mustRecord = false,
 ): Promise<Job> {
+  // A host judges only its own processes.
+  if (job.elsewhere !== undefined) return job;
   const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
   if (isHookDue(known)) await catchUp(context, [known]);
   if (mayLackCopier(known)) await catchUpOutput(context, [known]);
@@ -42,6 +44,10 @@ export async function reconcileAll(
   const overdue: Job[] = [];
   const piped: Job[] = [];
   for (const job of jobs) {
+    if (job.elsewhere !== undefined) {
+      settled.push(job);
+      continue;
+    }
     const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
     settled.push(known);
     if (isHookDue(known)) overdue.push(known);
@@ -93,6 +99,7 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
 
 /** Reads a known job again. Throws `not-found` if it was deleted, so that nobody waits for it forever. */
 export async function refresh(context: Context, store: JobStore, job: Job): Promise<Job> {
+  if (job.elsewhere !== undefined) return (await import("./elsewhere.ts")).refreshElsewhere(context, job);
   const found = (await store.find(job.jobId)) ?? (await restoreJob(context, store, job));
   if (found !== undefined) return reconcile(context, store, found);
   throw new OrchesjobError(
@@ -118,7 +125,7 @@ export interface Orphans extends JobProcesses {
   readonly pids: readonly number[];
 }
 
-const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
+export const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
 
 /** Finds the processes that survived their jobs. Reads the process table once for all jobs. */
 export class OrphanFinder {
@@ -131,7 +138,7 @@ export class OrphanFinder {
   ) {}
 
   find(job: Job): Orphans {
-    if (!mayHoldKey(job)) return NO_ORPHANS;
+    if (!mayHoldKey(job) || job.elsewhere !== undefined) return NO_ORPHANS;
     // No process survives a reboot.
     if (job.origin !== null && areDifferentBoots(job.origin, this.context.origin)) return NO_ORPHANS;
     return this.ofActive(job);

@@ -1,5 +1,6 @@
 /** `rerun`: starts a finished job's command again, with its directory and options. */
 import { OrchesjobError } from "../job/errors.ts";
+import type { OnPartition } from "../job/fleet.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import type { HookOrder } from "../job/job.ts";
 import type { OutputMode } from "../job/output.ts";
@@ -10,8 +11,8 @@ import { findJob, type JobSelector } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**
- * Uses up the permission (`unlock`) of a strict key. `placement` replaces that of the job; `onExit` null and `output` undefined
- * keep those of the job. Throws `not-found`, and `conflict` if the run key has an active job, or is strict and not unlocked.
+ * Uses up the permission (`unlock`) of a strict key. `placement` replaces that of the job; `onExit` null, and `output` and
+ * `onPartition` undefined, keep those of the job. Throws `not-found`, and `conflict` if the run key has an active job, or is strict and not unlocked.
  */
 export async function rerunJob(
   context: Context,
@@ -21,6 +22,7 @@ export async function rerunJob(
   waitMode: WaitMode,
   onExit: HookOrder | null,
   output: OutputMode | undefined,
+  onPartition: OnPartition | undefined,
 ): Promise<StartResult> {
   const { job } = await findJob(context, selector);
   if (isActive(job.status)) {
@@ -54,6 +56,7 @@ export async function rerunJob(
       onExit: onExit ?? job.onExit,
       output: output ?? job.output,
       stdin: job.stdin,
+      onPartition: onPartition ?? job.onPartition,
       policy: DEFAULT_POLICY,
       // Jobs of the Python versions have no directory.
       directory: job.cwd === "" ? undefined : job.cwd,

@@ -7,6 +7,7 @@ import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
+import type { Keys } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
@@ -23,6 +24,12 @@ export interface FreeKey {
   readonly useOverride: boolean;
 }
 
+/** The store of the state directory, and the part that decides who may run a key: the same, or, in a fleet, the registry. */
+export interface Stores {
+  readonly store: JobStore;
+  readonly keys: Keys;
+}
+
 /** The job to return instead of a new one. */
 export interface ExistingJob {
   readonly existing: Job;
@@ -31,15 +38,15 @@ export interface ExistingJob {
 /** Throws `conflict` if a new job is not allowed, and no existing one is the answer. */
 export async function resolve(
   context: Context,
-  store: JobStore,
+  stores: Stores,
   request: StartRequest,
 ): Promise<FreeKey | ExistingJob> {
-  const known = await findKnown(context, store, request);
+  const known = await findKnown(context, stores, request);
   if (known !== undefined) {
     refuseOwnKey(known);
     return { existing: known };
   }
-  const key = await resolveLatest(context, store, request);
+  const key = await resolveLatest(context, stores, request);
   const { latest, strict, useOverride } = key;
   debug?.note(
     `run key ${JSON.stringify(request.runKey)} has ${latest === undefined ? "no job yet" : `job ${latest.jobId}, which is ${latest.status}`}`,
@@ -52,17 +59,22 @@ export async function resolve(
     if (request.rerunOfJobId !== null)
       throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
     // Record it: the same id must return this job also after it is finished.
-    if (request.requestId !== null) await store.bindRequest(request.runKey, request.requestId, latest.jobId);
+    if (request.requestId !== null)
+      await stores.keys.bindRequest(request.runKey, request.requestId, latest.jobId);
     return { existing: latest };
   }
-  await refuseOrphans(context, store, latest);
+  await refuseOrphans(context, stores.store, latest);
   return key;
 }
 
 /** The job of the caller's request id, in any status. Throws `conflict` if its command is another. */
-async function findKnown(context: Context, store: JobStore, request: StartRequest): Promise<Job | undefined> {
+async function findKnown(
+  context: Context,
+  { store, keys }: Stores,
+  request: StartRequest,
+): Promise<Job | undefined> {
   if (request.requestId === null) return undefined;
-  const known = await store.findRequest(request.runKey, request.requestId);
+  const known = await keys.findRequest(request.runKey, request.requestId);
   if (known === undefined) return undefined;
   // Only if the job was started with this id. One that was returned for it may have another command: command_matches says so.
   if (known.requestId === request.requestId && !isSameCommand(known, request)) {
@@ -76,19 +88,20 @@ async function findKnown(context: Context, store: JobStore, request: StartReques
 }
 
 /** The newest job of the key, and whether the key is strict. Throws `conflict`. */
-async function resolveLatest(context: Context, store: JobStore, request: StartRequest): Promise<FreeKey> {
+async function resolveLatest(context: Context, stores: Stores, request: StartRequest): Promise<FreeKey> {
   const { runKey, policy } = request;
-  const found = await store.latest(runKey);
+  const { store, keys } = stores;
+  const found = await keys.latest(runKey);
   const latest = found && (await reconcile(context, store, found, true));
   // For a rerun, the key is strict if it was started as strict.
   const isAsked = policy.strict || request.rerunOfJobId !== null;
   if (!isAsked || (latest !== undefined && isActive(latest.status)))
     return { latest, strict: policy.strict, useOverride: false };
-  const { strictJobId, override } = await store.strictness(runKey, now());
+  const { strictJobId, override } = await keys.strictness(runKey, now());
   if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
   if (latest === undefined && strictJobId !== undefined && !override) {
     // Its job may have been accepted between the two reads.
-    if ((await store.latest(runKey)) !== undefined) return resolveLatest(context, store, request);
+    if ((await keys.latest(runKey)) !== undefined) return resolveLatest(context, stores, request);
     throw new OrchesjobError(
       "conflict",
       `the strict run key ${JSON.stringify(runKey)} has already run, as job ${strictJobId}, which clean has deleted`,
@@ -124,6 +137,7 @@ function unlockLine(runKey: string): string {
 
 /** Throws `conflict` if processes of the key's last job still live: docs/guarantees.md, section 6. */
 async function refuseOrphans(context: Context, store: JobStore, job: Job): Promise<void> {
+  if (job.elsewhere?.holdsKey === true) throw (await import("./elsewhere.ts")).heldElsewhere(job);
   const orphans = await findOrphans(context, store, job);
   if (!hasOrphans(orphans)) return;
   const { describeSurvivors } = await import("./survivors.ts");

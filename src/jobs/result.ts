@@ -27,6 +27,8 @@ export async function withResult(
       `wait for it: orchesjob wait --job-id ${job.jobId}`,
     );
   }
+  if (job.elsewhere !== undefined)
+    return use(await (await import("./elsewhere.ts")).resultElsewhere(context, job, maxBytes));
   // Open both before `use` prints anything, so that a missing log is an error without half an answer.
   withLogEnd(context, job, "stdout", maxBytes, (stdout) =>
     withLogEnd(context, job, "stderr", maxBytes, (stderr) => use({ job, stdout, stderr })),

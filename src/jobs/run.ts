@@ -11,7 +11,7 @@ import { describeAfterLeaving } from "./after-leaving.ts";
 import { followJob } from "./follow.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
-import { warnAboutUnreadInput } from "./start.ts";
+import { isFinished, warnAboutUnreadInput } from "./start.ts";
 
 export interface RunResult {
   readonly job: Job;
@@ -35,7 +35,8 @@ export async function runJob(
     if (!isListening) onInterruption((signal) => heard.add(signal));
     isListening = true;
   };
-  const { existing, job, warnings } = await acceptJob(context, store, request, true, listen);
+  const keys = (await context.openFleet())?.keys(store) ?? store;
+  const { existing, job, warnings } = await acceptJob(context, { store, keys }, request, true, listen);
   listen();
   for (const warning of warnings) context.notify(warning);
   // Says what `command_matches` says for start: the exit code is not that of the command asked for.
@@ -65,6 +66,17 @@ export async function runJob(
     // No error: the result is known, and a scheduler needs the exit code.
     onGone: (message: string) => context.notify(message),
   };
+  if (job.elsewhere !== undefined) {
+    const interruption = {
+      get signal() {
+        return (detachedBy ??= [...heard][0]);
+      },
+    };
+    const { describeOutput, waitElsewhere } = await import("./elsewhere.ts");
+    context.notify(describeOutput(job));
+    const seen = await waitElsewhere(context, job, isFinished, Number.POSITIVE_INFINITY, interruption);
+    return { job: seen, detachedBy: isFinished(seen) ? undefined : detachedBy, hasKilled: false };
+  }
   const ended = await followJob(context, store, job, routes, control).catch((error: unknown) => {
     throw notShown(context, job, error);
   });

@@ -31,7 +31,14 @@ export async function startJob(
   const store = context.createStore();
   const isSupervised = waitMode.until === "finished";
   const listen = () => isSupervised && waitMode.interruption.listen();
-  const { existing, job, warnings } = await acceptJob(context, store, request, isSupervised, listen);
+  const keys = (await context.openFleet())?.keys(store) ?? store;
+  const { existing, job, warnings } = await acceptJob(
+    context,
+    { store, keys },
+    request,
+    isSupervised,
+    listen,
+  );
   listen();
   warnAboutUnreadInput(context, request);
   return {

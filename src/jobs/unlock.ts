@@ -19,10 +19,11 @@ export async function unlockRunKey(
 ): Promise<{ readonly allowedAt: Instant; readonly expiresAt: Instant | null }> {
   const store = context.openStore();
   if (store !== undefined) await restoreUnknownJobs(context, store);
-  const latest = await store?.latest(runKey);
-  const hasRun = latest ?? (await store?.strictness(runKey, now()))?.strictJobId;
+  const keys = store && ((await context.openFleet())?.keys(store) ?? store);
+  const latest = await keys?.latest(runKey);
+  const hasRun = latest ?? (await keys?.strictness(runKey, now()))?.strictJobId;
   // Refuse an unknown key: it may be mistyped, and the permission would later allow that key a second run.
-  if (store === undefined || hasRun === undefined) {
+  if (store === undefined || keys === undefined || hasRun === undefined) {
     throw new OrchesjobError(
       "not-found",
       `run key ${JSON.stringify(runKey)} has never run in ${context.home.path}, so there is nothing to unlock`,
@@ -40,6 +41,6 @@ export async function unlockRunKey(
   }
   const allowedAt = now();
   const expiresAt = ttlMs === null ? null : allowedAt + ttlMs * 1000;
-  await store.unlock(runKey, reason, allowedAt, expiresAt);
+  await keys.unlock(runKey, reason, allowedAt, expiresAt);
   return { allowedAt, expiresAt };
 }

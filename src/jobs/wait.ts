@@ -25,6 +25,10 @@ export async function waitForJob(
   timeoutMs: number,
   interruption?: Interruption,
 ): Promise<Job> {
+  if (job.elsewhere !== undefined) {
+    const { waitElsewhere } = await import("./elsewhere.ts");
+    return waitElsewhere(context, job, wanted, timeoutMs, interruption);
+  }
   let current = job;
   const deadline = performance.now() + timeoutMs;
   const watch = new LockWatch(lockFilePath(context.home, job.jobId));

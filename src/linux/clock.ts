@@ -1,9 +1,20 @@
 /** The time, the local zone's offset from UTC, and a timer. */
 import type { Instant } from "../job/job.ts";
+import { addressOf } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 
 export function now(): Instant {
   return Number(Temporal.Now.instant().epochNanoseconds / 1000n);
+}
+
+const SYS_CLOCK_GETTIME = process.arch === "arm64" ? 113n : 228n;
+const CLOCK_BOOTTIME = 7n;
+
+/** Milliseconds since boot, the time that the machine was suspended included. Nobody sets this clock. */
+export function bootTimeMs(): number {
+  const time = new BigInt64Array(2);
+  libc.syscall(SYS_CLOCK_GETTIME, CLOCK_BOOTTIME, BigInt(addressOf(time)), 0n, 0n);
+  return Number(time[0]) * 1_000 + Number(time[1]) / 1_000_000;
 }
 
 /** The low half of `long tm_gmtoff`, in words of 32 bits. */

@@ -14,15 +14,25 @@ export function readTextFile(path: string): string | undefined {
 
 /** Writes a file that anybody may read, as a whole or not at all, and creates the directories above it. Throws `general`. */
 export function replaceFile(path: string, text: string): void {
+  replace(path, text, 0o644, true);
+}
+
+/** As replaceFile, for the owner alone, in a directory that exists. `isDurable`: it is there after a power failure, too. */
+export function replacePrivateFile(path: string, text: string, isDurable = true): void {
+  replace(path, text, 0o600, isDurable);
+}
+
+function replace(path: string, text: string, mode: number, isDurable: boolean): void {
   const fs = process.getBuiltinModule("node:fs");
   const draft = `${path}.${process.pid}.new`;
   try {
-    fs.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o755 });
+    if (mode !== 0o600)
+      fs.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o755 });
     const fd = fs.openSync(draft, "wx", 0o600);
     try {
       fs.writeFileSync(fd, text);
-      fs.fchmodSync(fd, 0o644);
-      fs.fsyncSync(fd);
+      fs.fchmodSync(fd, mode);
+      if (isDurable) fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
     }

@@ -15,6 +15,9 @@ export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
  */
 export const HOOK_VARIABLE = "ORCHESJOB_HOOK";
 
+/** By which a target refuses what an older job still writes. */
+export const FENCING_VARIABLE = "ORCHESJOB_FENCING_TOKEN";
+
 export const ATTEMPT_VARIABLE = "ORCHESJOB_ATTEMPT";
 
 /** Ids of the jobs that a job was started from within, the nearest first, separated by spaces. */

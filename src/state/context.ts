@@ -1,6 +1,7 @@
 /** What every use case is given. Built once, by app/compose.ts. */
 import type { Origin } from "../job/job.ts";
 import type { Examination } from "../store/examination.ts";
+import type { Fleet } from "../store/fleet.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Home } from "./paths.ts";
 
@@ -15,6 +16,8 @@ export interface Context {
   openStore(): JobStore | undefined;
   /** Opens the store, and creates it if there is none. */
   createStore(): JobStore;
+  /** The fleet of the state directory; undefined if it is in none. Loads the client of the registry only if there is one. */
+  openFleet(): Promise<Fleet | undefined>;
   /** Examines the store without changing anything, even if the state directory is not as it should be. */
   examineStore(): Promise<Examination>;
   /** Whether a file is a database of the Python orchesjob, as an upgrade keeps it. Quick. */

@@ -9,7 +9,14 @@
  */
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { isFree, lockDescriptor, openIfAny, probeLock, unsuitable } from "../linux/file-lock.ts";
+import {
+  isFree,
+  lockDescriptor,
+  lockUnlessOwned,
+  openIfAny,
+  probeLock,
+  unsuitable,
+} from "../linux/file-lock.ts";
 import { closeFile, makeFifo, moveUp, openFile, removeFile, writeAll } from "../linux/file.ts";
 import { POLL_ENDED, pollFor, POLLIN } from "../linux/poll.ts";
 import { statFd, statPath } from "../linux/stat.ts";
@@ -32,6 +39,22 @@ export function createLock(path: string): number {
     throw error;
   }
   return fd;
+}
+
+/**
+ * Takes a lock that outlasts its owners, and creates its file if it is missing: others sleep on it as on a job's. Returns the
+ * descriptor; undefined if another process has the lock.
+ */
+export function takeFifoLock(path: string): number | undefined {
+  try {
+    makeFifo(path);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== ERRNO.EEXIST) throw error;
+  }
+  const fd = moveUp(openFile(path, "both"));
+  if (lockUnlessOwned(fd, path)) return fd;
+  closeFile(fd);
+  return undefined;
 }
 
 /** Names of the lock files in a directory that are older than `ageMs`. */

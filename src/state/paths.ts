@@ -11,6 +11,8 @@ export interface Home {
   readonly locks: string;
   /** FIFOs of jobs whose output is a pipe; created with the first of them. */
   readonly pipes: string;
+  /** The membership in a fleet: fleet/membership.ts. There only if the state directory is in one. */
+  readonly fleet: string;
 }
 
 /** The state directory that the environment names, made absolute. */
@@ -33,6 +35,7 @@ export function homeAt(path: string): Home {
     logs: `${clean}/logs`,
     locks: `${clean}/locks`,
     pipes: `${clean}/pipes`,
+    fleet: `${clean}/fleet.json`,
   };
 }
 
@@ -76,6 +79,19 @@ export const HOOK_SUFFIX = ".hook";
 /** The lock of the process that runs a job's hook, and the hook's output. */
 export function hookFiles(home: Home, jobId: string): { readonly lock: string; readonly log: string } {
   return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
+}
+
+/** Files of a member of a fleet: the lock of its agent, its lease, and the jobs that it must end. */
+export function memberFiles(home: Home): {
+  readonly agent: string;
+  readonly lease: string;
+  readonly revoked: string;
+} {
+  return {
+    agent: `${home.path}/fleet.agent`,
+    lease: `${home.path}/fleet.lease`,
+    revoked: `${home.path}/fleet.revoked`,
+  };
 }
 
 export const LOG_STREAMS = ["stdout", "stderr"] as const;

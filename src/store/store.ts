@@ -14,22 +14,8 @@ import type {
   ProcessIdentity,
 } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
-
-export interface ClaimTerms {
-  /** Id of the key's newest job when the caller looked; undefined if there was none. */
-  readonly expected: string | undefined;
-  /** Record that the key is strict. */
-  readonly strict: boolean;
-  /** Use up the run that `unlock` has allowed. */
-  readonly useOverride: boolean;
-}
-
-export interface Strictness {
-  /** The job of an earlier strict start; the history may not have it any more. */
-  readonly strictJobId: string | undefined;
-  /** One more run is allowed. */
-  readonly override: boolean;
-}
+import type { Keys } from "./keys.ts";
+import type { Publications } from "./publications.ts";
 
 export interface ListFilter {
   /** Empty: all. */
@@ -103,14 +89,7 @@ export interface Size {
   readonly pendingBytes: number;
 }
 
-export interface JobStore {
-  /**
-   * Accepts a job: creates it, STARTING. Durable when it returns. Undefined if the key's newest job is not the expected one,
-   * or is active (only one job of a key may be), or the expected override is gone, or the request id belongs to a job already:
-   * then the caller must look again.
-   */
-  claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined>;
-
+export interface JobStore extends Keys {
   /**
    * Puts a job back that its worker has but the store does not know, because somebody restored an older backup. Returns it as
    * the store then has it; undefined if it is active and another job of its key is, too. It keeps its `attemptNo` if that is
@@ -118,19 +97,7 @@ export interface JobStore {
    */
   adopt(job: Job): Promise<Job | undefined>;
 
-  /** The job that a caller's retry token belongs to. */
-  findRequest(runKey: string, requestId: string): Promise<Job | undefined>;
-  /** Binds a retry token to a job, unless it belongs to one already. Durable when it returns. */
-  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
-
-  /** What is known of a run key's strictness, apart from its history. */
-  strictness(runKey: string, at: Instant): Promise<Strictness>;
-  /** Allows one more run of a strict key, until `expiresAt` (null: for ever). */
-  unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void>;
-
   find(jobId: string): Promise<Job | undefined>;
-  /** The newest job of a run key. */
-  latest(runKey: string): Promise<Job | undefined>;
   /** All jobs of a run key, newest first. */
   history(runKey: string): Promise<readonly Job[]>;
   /** All active jobs, oldest first. */
@@ -142,6 +109,9 @@ export interface JobStore {
   runKeys(prefix: string, limit: number): Promise<readonly string[]>;
   /** Jobs whose ids begin with a prefix, the newest ids first. */
   jobsById(prefix: string, limit: number): Promise<readonly Job[]>;
+
+  /** What the registry of a fleet has to hear. */
+  publications(): Promise<Publications>;
 
   /** Metrics of all jobs, as they are at one instant. */
   statistics(request: StatisticsRequest): Promise<Statistics>;

@@ -95,6 +95,16 @@ export async function execute({
   const stopper = new Stopper(context, { ...job, target }, () => end !== undefined);
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
 
+  let partition = "";
+  const fleet =
+    job.onPartition === null
+      ? undefined
+      : new (await import("../fleet/watch.ts")).FleetWatch(context.home, job, (why, graceMs) => {
+          if (stopper.hasBegun) return;
+          partition = why;
+          stopper.stop("partition", graceMs);
+        });
+
   // Somebody may have replaced the database in which the job was accepted by an older backup.
   const recall = async () => {
     debug?.note("the database does not know that the job runs: puts the job back");
@@ -116,6 +126,7 @@ export async function execute({
   };
   wakeUps.hear(async () => {
     debug?.note("woken by a write to the lock file: looks into the database");
+    fleet?.lookForRevocation();
     let found = await retryingStore.write((store) => store.find(job.jobId));
     if (end === undefined && (found === undefined || found.status === "STARTING")) found = await recall();
     if (found !== undefined && isActive(found.status)) memory.job = { ...found, target };
@@ -131,6 +142,7 @@ export async function execute({
     if (unheard !== undefined) stopper.cancel(unheard, true);
   }
   const stopped = await stopper.finished();
+  fleet?.end();
   piped?.drain();
   // If the command still lives, the aftermath records how it ends.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
@@ -150,6 +162,8 @@ export async function execute({
   };
   const ending = { target, endedAt, leftBehind, aftermath: leftBehind.length > 0 ? aftermath : undefined };
   if (reason === "cancel") return { event: "cancel", outcome, ...ending };
+  if (reason === "partition")
+    return { event: "fail", outcome: { ...outcome, error: partition, failure: "partitioned" }, ...ending };
   const error = `timed out after ${formatExactly(job.timeoutMs ?? 0)}`;
   return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
 }

@@ -13,7 +13,6 @@ import { closeAll, describeShortage } from "../linux/spawn.ts";
 import { statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
-  ATTEMPT_VARIABLE,
   enclosingJobs,
   JOB_ID_VARIABLE,
   RUN_KEY_VARIABLE,
@@ -95,16 +94,15 @@ function explainSpawn(error: unknown): unknown {
   return new OrchesjobError("general", `cannot start a worker, so nothing runs: ${shortage}`);
 }
 
-type JobWords = Pick<NewJob, "jobId" | "token" | "runKey" | "attemptNo">;
+type JobWords = Pick<NewJob, "jobId" | "token" | "runKey">;
 
 /** The variables of the job. The token must not be in the command line, which everybody can read. */
-function jobVariables({ jobId, token, runKey, attemptNo }: JobWords): Variables {
+function jobVariables({ jobId, token, runKey }: JobWords): Variables {
   const ancestors = enclosingJobs();
   return [
     [JOB_ID_VARIABLE, jobId],
     [TOKEN_VARIABLE, token],
     [RUN_KEY_VARIABLE, runKey],
-    [ATTEMPT_VARIABLE, String(attemptNo)],
     ...(ancestors.length === 0 ? [] : [[ANCESTORS_VARIABLE, ancestors.join(" ")] as const]),
   ];
 }

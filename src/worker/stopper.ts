@@ -1,4 +1,4 @@
-/** Ends a job early: on cancel or timeout. */
+/** Ends a job early: on cancel, timeout or partition of the fleet. */
 import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
@@ -8,8 +8,10 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { WorkerHunt } from "./aftermath.ts";
 
+type Reason = "cancel" | "timeout" | "partition";
+
 interface Stopped {
-  readonly reason: "cancel" | "timeout";
+  readonly reason: Reason;
   readonly leftBehind: readonly ProcessIdentity[];
   readonly hunt: WorkerHunt;
   readonly killAt: number;
@@ -41,7 +43,7 @@ export class Stopper {
    * Starts to end the processes; a later call can only shorten `graceMs`. `isOver`: another process has ended the target for
    * this reason already.
    */
-  stop(reason: Stopped["reason"], graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
+  stop(reason: Reason, graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);
     const { target } = this.job;
     if (this.#done !== undefined || target === null) return;
@@ -52,7 +54,7 @@ export class Stopper {
   }
 
   async #end(
-    reason: Stopped["reason"],
+    reason: Reason,
     deadline: Deadline,
     excludedPids: ReadonlySet<number> = new Set(),
   ): Promise<Stopped> {

@@ -10,6 +10,7 @@ import { type FileStat, statFd, statPath } from "../linux/stat.ts";
 import {
   ANCESTORS_VARIABLE,
   ATTEMPT_VARIABLE,
+  FENCING_VARIABLE,
   JOB_ID_VARIABLE,
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
@@ -22,6 +23,7 @@ const OWN_VARIABLES: readonly string[] = [
   TOKEN_VARIABLE,
   RUN_KEY_VARIABLE,
   ATTEMPT_VARIABLE,
+  FENCING_VARIABLE,
   ANCESTORS_VARIABLE,
 ];
 
@@ -35,16 +37,22 @@ export interface TargetSettings {
   readonly directory: string | undefined;
 }
 
+type TargetJob = Pick<Job, "command" | "env" | "stdin" | "attemptNo" | "fencingToken">;
+
 /**
  * Launches the target of a job, with the worker's environment and the requested variables. Returns its pid. Throws
  * SystemError.
  */
 export function spawnTarget(
-  { command, env, stdin }: Pick<Job, "command" | "env" | "stdin">,
+  { command, env, stdin, attemptNo, fencingToken }: TargetJob,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
-  const asked: [string, string][] = [];
+  // The worker does not have them: both are decided with the claim.
+  const asked: [string, string][] = [
+    [ATTEMPT_VARIABLE, String(attemptNo)],
+    [FENCING_VARIABLE, String(fencingToken ?? "")],
+  ];
   for (const text of env) {
     const [name, value] = splitVariable(text);
     if (OWN_VARIABLES.includes(name)) continue;

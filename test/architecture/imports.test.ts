@@ -9,7 +9,9 @@ const SOURCE = join(ROOT, "src");
 /** The rooms, from top to bottom. A file imports from its own room and from the rooms below it. */
 const ROOMS = [
   "main.ts",
-  ..."entrypoints app cli doctor jobs worker hooks systemd processes state store linux job".split(" "),
+  ..."entrypoints app cli doctor agent jobs worker hooks systemd fleet processes state store linux job".split(
+    " ",
+  ),
 ];
 
 /** Stricter limits: everything that these rooms and files may import from. */
@@ -22,6 +24,8 @@ const NARROW: Readonly<Record<string, readonly string[]>> = {
 
 /** Where a module that reaches outside the program may be used, through import or process.getBuiltinModule. */
 const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
+  // Its client of PostgreSQL.
+  bun: ["fleet/postgres"],
   "bun:ffi": ["linux/ffi"],
   "bun:sqlite": ["store/sqlite"],
   "node:fs": ["linux", "state", "processes", "systemd/logind.ts", "store/sqlite/legacy"],
@@ -99,14 +103,15 @@ test("modules that reach outside the program are used only where the list allows
   expect(outside).toEqual([]);
 });
 
-test("only linux/ffi calls dlopen, and only store/sqlite has SQL", () => {
-  const using = (pattern: RegExp, place: string) =>
-    files.filter((file) => pattern.test(texts.get(file)!) && !file.startsWith(place));
+test("only linux/ffi calls dlopen, and only store/sqlite and fleet/postgres have SQL", () => {
+  const using = (pattern: RegExp, ...places: readonly string[]) =>
+    files.filter((file) => pattern.test(texts.get(file)!) && !places.some((place) => file.startsWith(place)));
   expect(using(/\bdlopen\(/, "linux/ffi/")).toEqual([]);
   expect(
     using(
       /\b(select .+ from|insert( or \w+)? into|update \w+ set|delete from|pragma \w+|create (table|view|trigger)) /,
       "store/sqlite/",
+      "fleet/postgres/",
     ),
   ).toEqual([]);
 });

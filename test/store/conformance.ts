@@ -2,6 +2,7 @@
  * What every JobStore must do, however it is implemented. A store's own test file calls `testStore` once; each test
  * gets its own place, and opens it as often as several processes would.
  */
+import { leastToken } from "../../src/job/fleet.ts";
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -92,6 +93,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     origin: ORIGIN,
     worker: LAUNCHED,
     token: "a secret",
+    onPartition: null,
     ...fields,
   };
 }
@@ -182,6 +184,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         cancelReason: null,
         target: null,
         leftBehind: null,
+        fencingToken: leastToken(1_700_000_000_123_456),
       });
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
     });

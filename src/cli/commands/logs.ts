@@ -32,6 +32,10 @@ export const logs = defineCommand({
   async run({ options, context, output }) {
     const { store, job } = await findJob(context, toSelector(options));
     const { stream, tail, follow } = options;
+    if (job.elsewhere !== undefined) {
+      const { onlyThere } = await import("../../jobs/elsewhere.ts");
+      throw onlyThere(job, ["logs", "--job-id", job.jobId, ...(follow ? ["--follow"] : [])]);
+    }
     const from = tail === undefined ? 0 : findTail(context, job, stream, tail);
     if (!follow) {
       copyLog(context, job, stream, output.descriptor, from);

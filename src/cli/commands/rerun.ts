@@ -8,7 +8,7 @@ import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
 import { selectorOptions, toSelector } from "../options/selectors.ts";
-import { checkScope, hookOptions, toHookOrder } from "../options/start-options.ts";
+import { checkScope, hookOptions, partitionOption, toHookOrder } from "../options/start-options.ts";
 import { oneOf, property, shortText } from "../options/values.ts";
 import { startView } from "../output/views.ts";
 
@@ -34,6 +34,7 @@ export const rerun = defineCommand({
       property("--property"),
     ),
     ...hookOptions,
+    ...partitionOption,
     output: optional(
       "--output",
       "MODE",
@@ -61,6 +62,7 @@ export const rerun = defineCommand({
       waitMode,
       toHookOrder(options),
       options.output,
+      options.onPartition,
     );
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);

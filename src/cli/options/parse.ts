@@ -15,10 +15,17 @@ export interface ParsedWords {
 /** Undefined if help is asked for. Throws OrchesjobError `usage`. */
 export function parseWords(command: Command, words: readonly string[]): ParsedWords | undefined {
   const given = new Map<string, string[]>();
+  const operands: string[] = [];
   let position = 0;
   while (position < words.length) {
     const word = words[position]!;
-    if (word === "--" || !word.startsWith("-") || word === "-") break;
+    if (word === "--") break;
+    if (!word.startsWith("-") || word === "-") {
+      if (command.isInterleaved !== true) break;
+      operands.push(word);
+      position += 1;
+      continue;
+    }
     if (word === "--help" || word === "-h") return undefined;
     position += 1;
     const equals = word.indexOf("=");
@@ -36,7 +43,7 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
     given.set(name, [...(given.get(name) ?? []), value]);
   }
   if (words[position] === "--") position += 1;
-  const operands = words.slice(position);
+  operands.push(...words.slice(position));
   if (command.operands === undefined && operands.length > 0) {
     throw new OrchesjobError(
       "usage",

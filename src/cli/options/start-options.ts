@@ -2,6 +2,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { HookOrder } from "../../job/job.ts";
+import { ON_PARTITIONS } from "../../job/fleet.ts";
 import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
 import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
@@ -45,6 +46,16 @@ export function toHookOrder(options: {
   if (timeoutMs === undefined) return null;
   throw new OrchesjobError("usage", "--on-exit-timeout needs --on-exit COMMAND");
 }
+
+/** What happens to a job of a fleet that is cut off; `rerun` and `fleet join` have it, too. */
+export const partitionOption = {
+  onPartition: optional(
+    "--on-partition",
+    "POLICY",
+    "In a fleet, if this host cannot reach the registry: the command goes on and its key waits (continue), or it is ended, so that another member may run the key (stop)",
+    oneOf("--on-partition", ON_PARTITIONS),
+  ),
+};
 
 export const startOptions = {
   runKey: required(
@@ -105,6 +116,7 @@ export const startOptions = {
     oneOf("--output", OUTPUT_MODES),
     "file",
   ),
+  ...partitionOption,
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
@@ -162,6 +174,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     properties: options.property,
     output: options.output,
     stdin: options.stdin === undefined ? null : toStdin(options.stdin),
+    onPartition: options.onPartition ?? null,
     onExit: toHookOrder(options),
     policy: {
       strict,

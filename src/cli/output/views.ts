@@ -4,11 +4,13 @@ import { OWN_STDIN } from "../../job/output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
-import { type Home, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
+import { type Home, homeAt, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
 import { formatInstant } from "../options/time.ts";
 import { escapeForLocale, toJson } from "./json.ts";
 
-export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, unknown> {
+export function jobView(here: Home, job: Job, orphans: Orphans): Record<string, unknown> {
+  const { elsewhere } = job;
+  const home = elsewhere === undefined ? here : homeAt(elsewhere.home);
   const logs = logFiles(home, job.jobId);
   return {
     run_key: job.runKey,
@@ -43,7 +45,15 @@ export function jobView(home: Home, job: Job, orphans: Orphans): Record<string, 
     output: job.output,
     stdin_file: stdinPath(home, job),
     cwd: job.cwd,
-    host: job.origin?.host ?? "",
+    host: elsewhere?.host ?? job.origin?.host ?? "",
+    fencing_token: job.fencingToken,
+    on_partition: job.onPartition,
+    // Of a job of another member of the fleet; null: of our own state directory, or not in a fleet.
+    member: elsewhere?.member ?? null,
+    // When that member was last heard about the job.
+    as_of: elsewhere === undefined ? null : formatInstant(elsewhere.asOf),
+    // How long that member has been silent; null if its lease is not over.
+    silent_seconds: elsewhere === undefined || elsewhere.silentMs === 0 ? null : elsewhere.silentMs / 1000,
   };
 }
 

@@ -46,6 +46,13 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
       `try again, or see who has it open: fuser -v ${path}`,
     );
   }
+  if (isError(error, "SQLITE_CONSTRAINT_TRIGGER") && error.message.includes("in a fleet")) {
+    return new OrchesjobError(
+      "locked",
+      `the state directory of ${path} has just joined a fleet, or its fleet.json is missing`,
+      "nothing was started; try again, or see: orchesjob fleet status",
+    );
+  }
   if (isError(error, "SQLITE_CORRUPT", "SQLITE_NOTADB")) {
     return new OrchesjobError(
       "conflict",

@@ -8,7 +8,7 @@ const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failur
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
     target_inode = coalesce($inode, target_inode), left_behind = $left`;
 /** See job/ending.ts. */
-const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure = 'timed_out') and coalesce(left_behind, '') <> '[]'))`;
+const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure in ('timed_out', 'partitioned')) and coalesce(left_behind, '') <> '[]'))`;
 const HOOK_STATE =
   "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
 const ENDED_AT = "coalesce(finished_at, started_at)";
@@ -39,7 +39,8 @@ const others = () =>
     unclaimed: `select value as job_id from json_each($jobIds)
     where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
     remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
-    and job_id in (select value from json_each($jobIds))`,
+    and job_id in (select value from json_each($jobIds))
+    and job_id not in (select job_id from publications where change > published)`,
     place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
     from job_records where run_key = +$runKey`,
     requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
@@ -66,7 +67,7 @@ const others = () =>
     recordTarget: `update job_records set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
-    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure = 'timed_out'))`,
+    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in ('timed_out', 'partitioned')))`,
     // It looks each key up after the one before, so a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
@@ -107,4 +108,12 @@ function onEvent(event: JobEvent, columns: string): string {
 /** Returns the statement that inserts a row with a value for each of these columns. */
 export function insertStatement(columns: readonly string[]): string {
   return `insert into job_records (${columns.join(", ")}) values ($${columns.join(", $")}) returning *`;
+}
+
+/** Of such a statement: makes sure that the fencing token is larger than that of the job accepted before. */
+export function withGrowingToken(statement: string): string {
+  return statement.replace(
+    "$fencing_token",
+    "max($fencing_token, 1 + coalesce((select fencing_token from job_records order by seq desc limit 1), 0))",
+  );
 }

@@ -1,9 +1,11 @@
 /** The verbs of the store that only read. They need no transaction. */
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
-import type { ListFilter, Size, Statistics, StatisticsRequest, Strictness } from "../store.ts";
+import type { Strictness } from "../keys.ts";
+import type { Publications } from "../publications.ts";
+import type { CleanCandidate, ListFilter, Size, Statistics, StatisticsRequest } from "../store.ts";
 import { quote, textOf } from "./queries.ts";
-import { type JobRow, toJobs } from "./rows.ts";
+import { type CandidateRow, type JobRow, toJobs } from "./rows.ts";
 import { type Bindings, Session } from "./session.ts";
 
 /** Returns a text that sorts after every text with the prefix. */
@@ -70,6 +72,11 @@ export abstract class JobReader extends Session {
     return toJobs(this.all("jobIds", { prefix, prefixEnd: endOf(prefix), limit }));
   }
 
+  async publications(): Promise<Publications> {
+    const { SqlitePublications } = await import("./publications.ts");
+    return new SqlitePublications((work) => this.attempt(() => work(this.database)));
+  }
+
   async statistics(request: StatisticsRequest): Promise<Statistics> {
     // Only metrics need its statements, so they are loaded here.
     const { readStatistics } = await import("./statistics.ts");
@@ -91,5 +98,36 @@ export abstract class JobReader extends Session {
     const found: string[] = [];
     for (const row of rows) found.push(row.job_id);
     return found;
+  }
+
+  async finishedBefore(
+    before: Instant,
+    limit: number,
+    after?: CleanCandidate,
+  ): Promise<readonly CleanCandidate[]> {
+    const cursor = {
+      afterEnd: after?.endedAt ?? Number.MIN_SAFE_INTEGER,
+      afterSeq: after?.position ?? 0,
+    };
+    return this.select<CandidateRow>("finishedBefore", { before, limit, ...cursor }).map((row) => ({
+      position: row.seq,
+      jobId: row.job_id,
+      runKey: row.run_key,
+      attemptNo: row.attempt_no,
+      status: row.status,
+      endedAt: row.ended_at,
+      hook: row.hook,
+      hasInput: row.has_input === 1,
+      hasPipes: row.has_pipes === 1,
+      mayLive: row.may_live === 1,
+    }));
+  }
+
+  async firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>> {
+    const rows = this.select<{ run_key: string; attempt_no: number | null }>("firstKept", {
+      runKeys: JSON.stringify(runKeys),
+      keep,
+    });
+    return new Map(rows.flatMap((row) => (row.attempt_no === null ? [] : [[row.run_key, row.attempt_no]])));
   }
 }

@@ -57,6 +57,8 @@ export function toColumns(job: Job) {
     target_inode: target?.inode || null,
     token: job.token,
     left_behind: toLeft(job.leftBehind),
+    fencing_token: job.fencingToken,
+    on_partition: job.onPartition,
   };
 }
 
@@ -114,6 +116,8 @@ export function toJob(row: JobRow): Job {
     target: toIdentity(row.target_pid, row.target_start, row.target_inode),
     token: row.token,
     leftBehind: row.left_behind === null ? null : toProcesses(parse(row.left_behind, isLeft, null)),
+    fencingToken: row.fencing_token,
+    onPartition: row.on_partition,
   };
 }
 

@@ -11,14 +11,16 @@ import {
   type Outcome,
   type ProcessIdentity,
 } from "../../job/job.ts";
+import { leastToken } from "../../job/fleet.ts";
 import { isActive } from "../../job/status.ts";
-import type { ClaimTerms, CleanCandidate, JobStore } from "../store.ts";
+import type { ClaimTerms } from "../keys.ts";
+import type { JobStore } from "../store.ts";
 import { openDatabase, type OpenOptions } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
 import { dropObsoleteTriggers } from "./public-views.ts";
-import { insertStatement, textOf } from "./queries.ts";
+import { insertStatement, textOf, withGrowingToken } from "./queries.ts";
 import { JobReader } from "./reader.ts";
-import { type CandidateRow, type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
+import { type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
 import type { Bindings } from "./session.ts";
 
 /** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
@@ -61,10 +63,14 @@ class SqliteStore extends JobReader implements JobStore {
       if (job.requestId !== null && this.row("findRequest", { runKey, requestId: job.requestId }))
         return undefined;
       if (terms.useOverride && this.execute("useOverride", { runKey, at }) === 0) return undefined;
-      const row = this.#insert(acceptedJob(job, at));
+      const { fencingToken } = terms;
+      const accepted =
+        fencingToken === undefined
+          ? this.#insert(acceptedJob({ ...job, onPartition: null }, at, leastToken(at)), true)
+          : this.#insert(acceptedJob(job, at, fencingToken));
       if (job.requestId !== null) this.execute("bindNewRequest", { runKey, requestId: job.requestId, jobId });
       if (terms.strict) this.execute("rememberStrict", { runKey, jobId });
-      return toJob(row);
+      return toJob(accepted);
     });
   }
 
@@ -92,11 +98,12 @@ class SqliteStore extends JobReader implements JobStore {
   }
 
   /** Call it inside a transaction. */
-  #insert(job: Job): JobRow {
+  #insert(job: Job, raisesToken = false): JobRow {
     const columns: Bindings = toColumns(job);
     // A short statement is prepared sooner, and null is what the others get.
     const statement = insertStatement(Object.keys(columns).filter((name) => columns[name] !== null));
-    return this.database.query<JobRow, SQLQueryBindings>(statement).get(columns)!;
+    const made = raisesToken ? withGrowingToken(statement) : statement;
+    return this.database.query<JobRow, SQLQueryBindings>(made).get(columns)!;
   }
 
   async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
@@ -173,37 +180,6 @@ class SqliteStore extends JobReader implements JobStore {
 
   async lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined> {
     return this.change("lose", { jobId, reason, at });
-  }
-
-  async finishedBefore(
-    before: Instant,
-    limit: number,
-    after?: CleanCandidate,
-  ): Promise<readonly CleanCandidate[]> {
-    const cursor = {
-      afterEnd: after?.endedAt ?? Number.MIN_SAFE_INTEGER,
-      afterSeq: after?.position ?? 0,
-    };
-    return this.select<CandidateRow>("finishedBefore", { before, limit, ...cursor }).map((row) => ({
-      position: row.seq,
-      jobId: row.job_id,
-      runKey: row.run_key,
-      attemptNo: row.attempt_no,
-      status: row.status,
-      endedAt: row.ended_at,
-      hook: row.hook,
-      hasInput: row.has_input === 1,
-      hasPipes: row.has_pipes === 1,
-      mayLive: row.may_live === 1,
-    }));
-  }
-
-  async firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>> {
-    const rows = this.select<{ run_key: string; attempt_no: number | null }>("firstKept", {
-      runKeys: JSON.stringify(runKeys),
-      keep,
-    });
-    return new Map(rows.flatMap((row) => (row.attempt_no === null ? [] : [[row.run_key, row.attempt_no]])));
   }
 
   async remove(jobIds: readonly string[]): Promise<number> {

@@ -1,0 +1,158 @@
+/**
+ * The agent: the one process of a member that talks to the registry while there is something to say. It renews the lease,
+ * publishes what changes in the local store, and does what other members ask of its jobs. It needs no message from the others:
+ * it watches the database file, and it sleeps on the locks of the workers.
+ */
+import { OrchesjobError } from "../job/errors.ts";
+import { isActive } from "../job/status.ts";
+import { nameProcess } from "../linux/caller.ts";
+import { statPath } from "../linux/stat.ts";
+import { watchDirectory } from "../linux/watch-directory.ts";
+import { releaseMemory } from "../linux/self.ts";
+import { listActive } from "../jobs/list.ts";
+import type { FleetMember } from "../fleet/member.ts";
+import type { Context } from "../state/context.ts";
+import { debug } from "../state/debug.ts";
+import { memberFiles } from "../state/paths.ts";
+import type { JobStore } from "../store/store.ts";
+import { takeFifoLock } from "../state/job-lock.ts";
+import { Orders } from "./orders.ts";
+import { Publisher } from "./publisher.ts";
+import { WorkerWatch } from "./worker-watch.ts";
+
+/** An agent without work stays for this time, in ms. */
+const IDLE_MS = 60_000;
+
+const FIRST_RETRY_MS = 200;
+const LONGEST_RETRY_MS = 10_000;
+
+/** Changes that come closely after each other are published together, in ms. */
+const QUIET_MS = 2;
+
+/** Runs until there is no work any more; for ever if `stays`. Returns at once if another agent runs. */
+export async function runAgent(context: Context, member: FleetMember, stays: boolean): Promise<void> {
+  nameProcess();
+  const lock = takeFifoLock(memberFiles(context.home).agent);
+  if (lock === undefined) {
+    debug?.note("another agent runs");
+    return;
+  }
+  const store = context.openStore();
+  if (store !== undefined) await new Agent(context, member, store, stays).run();
+  debug?.note("has no work any more");
+}
+
+class Agent {
+  readonly #publisher: Publisher;
+  readonly #orders: Orders;
+  readonly #workers: WorkerWatch;
+  #wake: () => void = () => undefined;
+  #isAwake = true;
+  #nextRenewal = 0;
+  #retryMs = 0;
+  #busyAt = performance.now();
+  #isListening = false;
+
+  constructor(
+    readonly context: Context,
+    readonly member: FleetMember,
+    readonly store: JobStore,
+    readonly stays: boolean,
+  ) {
+    this.#publisher = new Publisher(context, member, store);
+    this.#orders = new Orders(context, member, store, this.#publisher);
+    this.#workers = new WorkerWatch(context.home, () => this.#stir());
+  }
+
+  #stir(): void {
+    this.#isAwake = true;
+    this.#wake();
+  }
+
+  async run(): Promise<void> {
+    await (await this.store.publications()).track();
+    const { database } = this.context.home;
+    const names = ["", "-wal"].map((suffix) => database.slice(database.lastIndexOf("/") + 1) + suffix);
+    const watch = watchDirectory(this.context.home.path, (name) => names.includes(name) && this.#stir());
+    try {
+      for (;;) {
+        this.#isAwake = false;
+        // Somebody has left the fleet.
+        if (statPath(this.context.home.fleet) === undefined) return;
+        const hasWork = await this.#look();
+        if (hasWork) this.#busyAt = performance.now();
+        else if (!this.stays && performance.now() - this.#busyAt >= IDLE_MS) return;
+        await this.#sleep();
+      }
+    } finally {
+      watch.close();
+      await this.member.registry.disconnect();
+    }
+  }
+
+  /** Does what is due; returns whether the member needs an agent. */
+  async #look(): Promise<boolean> {
+    try {
+      // A job whose worker is gone is LOST for the whole fleet at once.
+      const active = await listActive(this.context);
+      this.#workers.watch(active);
+      const isTime = performance.now() >= this.#nextRenewal;
+      if (isTime) await this.#renew();
+      const pending = await this.#publisher.publish();
+      this.#retryMs = 0;
+      return (
+        active.length > 0 ||
+        pending > 0 ||
+        this.#orders.holdsKeys ||
+        active.some((job) => isActive(job.status))
+      );
+    } catch (error) {
+      if (!(error instanceof OrchesjobError)) throw error;
+      debug?.note("cannot reach the registry", error);
+      this.#retryMs = Math.min(
+        this.#retryMs === 0 ? FIRST_RETRY_MS : this.#retryMs * 2,
+        this.#longestRetryMs,
+      );
+      this.#nextRenewal = 0;
+      return (await this.store.active()).length > 0 || (await (await this.store.publications()).count()) > 0;
+    }
+  }
+
+  get #longestRetryMs(): number {
+    return Math.min(LONGEST_RETRY_MS, this.member.membership.leaseMs / 12);
+  }
+
+  async #renew(): Promise<void> {
+    const { leaseMs } = this.member.membership;
+    const startedAt = performance.now();
+    await this.#orders.renew(await (await this.store.publications()).count());
+    // After the first renewal the registry is there: then it can notify us.
+    if (!this.#isListening) {
+      this.#isListening = true;
+      const works = await this.member.registry.listen({ member: true }, () => this.#hear());
+      debug?.note(works ? "listens to the registry" : "the registry cannot notify: asks every few seconds");
+      this.#orders.asksOften = !works;
+    }
+    this.#nextRenewal = startedAt + (this.#orders.asksOften ? Math.min(leaseMs / 3, 3_000) : leaseMs / 3);
+  }
+
+  /** Another member wants something of a job of ours, or the connection is new. */
+  #hear(): void {
+    this.#nextRenewal = 0;
+    this.#stir();
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#isAwake) return Bun.sleep(QUIET_MS);
+    const untilRenewal = Math.max(0, this.#nextRenewal - performance.now());
+    const ms = this.#retryMs > 0 ? this.#retryMs : untilRenewal;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = setTimeout(resolve, ms);
+    if (ms > 1_000) releaseMemory();
+    await promise;
+    clearTimeout(timer);
+    this.#wake = () => undefined;
+    if (this.#retryMs > 0) await Bun.sleep(QUIET_MS);
+  }
+}

@@ -1,0 +1,150 @@
+/** Joining a fleet, leaving it, and declaring another member dead. */
+import { formatDuration } from "../job/duration.ts";
+import { OrchesjobError } from "../job/errors.ts";
+import { knownEpoch } from "../fleet/lease.ts";
+import { type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
+import { connectionOf, FleetMember } from "../fleet/member.ts";
+import { migrate } from "../fleet/postgres/migrate.ts";
+import type { Member, RegistryFacts } from "../fleet/registry.ts";
+import { ensureAgent } from "../fleet/spawn-agent.ts";
+import { listActive } from "../jobs/list.ts";
+import { removeFile } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
+import type { Context } from "../state/context.ts";
+import { memberFiles } from "../state/paths.ts";
+import type { JobStore } from "../store/store.ts";
+import { Publisher } from "./publisher.ts";
+
+export type JoinTerms = Omit<Membership, "memberId">;
+
+/** Joins, and publishes all jobs that are there. Joining the same fleet again changes the terms. Throws OrchesjobError. */
+export async function joinFleet(context: Context, terms: JoinTerms, version: string): Promise<FleetMember> {
+  const { home } = context;
+  const store = context.createStore();
+  const former = statPath(home.fleet) === undefined ? undefined : readMembership(home);
+  const connection = connectionOf({ ...terms, memberId: "" });
+  const { place } = connection.address;
+  if (former !== undefined && connectionOf(former).address.place !== place)
+    throw new OrchesjobError(
+      "conflict",
+      `the state directory ${home.path} is in another fleet, as member ${JSON.stringify(former.name)}`,
+      "leave that one first: orchesjob fleet leave",
+    );
+  try {
+    await migrate(connection);
+  } finally {
+    await connection.close();
+  }
+  const membership = { ...terms, memberId: former?.memberId ?? crypto.randomUUID() };
+  const member = new FleetMember(home, context.origin, version, membership);
+  await refuseActiveElsewhere(context, member);
+  const publications = await store.publications();
+  const { name, leaseMs, onPartition } = membership;
+  const lastToken = await publications.lastToken();
+  const answer = await member.registry.join({ name, leaseMs, onPartition, lastToken });
+  if (!("joined" in answer))
+    throw new OrchesjobError(
+      "conflict",
+      `the fleet has a member ${JSON.stringify(name)} already: ${answer.stateDirectory} on host ${answer.host}`,
+      "give another name: --name NAME; or, if that host is gone for good, leave it on its behalf: docs/fleet.md",
+    );
+  // From here on every start asks the registry.
+  writeMembership(home, membership);
+  await publications.track();
+  const active = await listActive(context);
+  if (active.length > 0) ensureAgent(home);
+  const left = await new Publisher(context, member, store).publish();
+  if (left > 0) context.notify(`${left} jobs could not be published yet; the agent goes on`);
+  return member;
+}
+
+/** A key that is active here and elsewhere would run twice at once. */
+async function refuseActiveElsewhere(context: Context, member: FleetMember): Promise<void> {
+  for (const job of await listActive(context)) {
+    const { newest } = await member.registry.lookUp(job.runKey, null);
+    if (newest?.elsewhere === undefined || member.isOwn(newest) || !newest.elsewhere.holdsKey) continue;
+    throw new OrchesjobError(
+      "conflict",
+      `run key ${JSON.stringify(job.runKey)} is active here (job ${job.jobId}) and on host ${newest.elsewhere.host} (job ${newest.jobId})`,
+      "wait for the end of one of them, or cancel it; then join",
+    );
+  }
+}
+
+/** Leaves the fleet; no job may be active. `isCopy`: the directory is a copy of a member, which stays in the fleet. */
+export async function leaveFleet(context: Context, version: string, isCopy: boolean): Promise<Membership> {
+  const { home } = context;
+  const membership = readMembership(home);
+  const store = context.createStore();
+  if (!isCopy)
+    await leaveRegistry(context, new FleetMember(home, context.origin, version, membership), store);
+  await (await store.publications()).ignore();
+  removeFile(home.fleet);
+  for (const path of Object.values(memberFiles(home))) removeFile(path);
+  return membership;
+}
+
+async function leaveRegistry(context: Context, member: FleetMember, store: JobStore): Promise<void> {
+  const [active] = await listActive(context);
+  if (active !== undefined)
+    throw new OrchesjobError(
+      "conflict",
+      `cannot leave the fleet: job ${active.jobId} of run key ${JSON.stringify(active.runKey)} is ${active.status}`,
+      `wait for it, or cancel it: orchesjob wait --job-id ${active.jobId}`,
+    );
+  try {
+    await new Publisher(context, member, store).publish();
+  } catch (error) {
+    // An earlier call was killed after the registry had let us go.
+    if (!(error instanceof OrchesjobError) || error.code !== "conflict") throw error;
+  }
+  const [held] = await member.registry.leave();
+  if (held !== undefined)
+    throw new OrchesjobError(
+      "conflict",
+      `cannot leave the fleet: job ${held.jobId} still holds run key ${JSON.stringify(held.runKey)}`,
+      `processes of it may live: orchesjob cancel --job-id ${held.jobId}`,
+    );
+}
+
+export interface FleetStatus {
+  readonly membership: Membership;
+  readonly registry: RegistryFacts;
+  readonly members: readonly Member[];
+  /** Changes that this member has yet to publish, now. */
+  readonly unpublished: number;
+  readonly knownEpoch: number;
+}
+
+export async function readFleetStatus(context: Context, member: FleetMember): Promise<FleetStatus> {
+  const store = context.openStore();
+  return {
+    membership: member.membership,
+    registry: await member.registry.describe(),
+    members: await member.registry.members(),
+    unpublished: store === undefined ? 0 : await (await store.publications()).count(),
+    knownEpoch: knownEpoch(context.home),
+  };
+}
+
+/** Frees the keys of a member whose host is dead for good; returns the jobs that held them. Throws OrchesjobError. */
+export async function forgetMember(
+  member: FleetMember,
+  name: string,
+  reason: string,
+): Promise<readonly { readonly jobId: string; readonly runKey: string }[]> {
+  const found = (await member.registry.members()).find((each) => each.name === name);
+  if (found !== undefined && (found.leaseLeftMs ?? 0) > 0)
+    throw new OrchesjobError(
+      "conflict",
+      `member ${JSON.stringify(name)} lives: host ${found.host} has renewed its lease, and ${formatDuration(found.leaseLeftMs!)} of it are left`,
+      "end its jobs with orchesjob cancel; or, if that host has died just now, try again when the lease is over",
+    );
+  const jobs = await member.registry.forget(name, reason);
+  if (jobs !== undefined) return jobs;
+  throw new OrchesjobError(
+    "not-found",
+    `the fleet has no member ${JSON.stringify(name)}`,
+    "see: orchesjob fleet status",
+  );
+}

@@ -1,0 +1,124 @@
+import { OrchesjobError } from "../../job/errors.ts";
+import { commandLine } from "../../job/shell-word.ts";
+import type { FleetMember } from "../../fleet/member.ts";
+import type { Context } from "../../state/context.ts";
+import { defineCommand, flag, optional, withDefault } from "../command.ts";
+import { formatOption } from "../options/format-option.ts";
+import { partitionOption } from "../options/start-options.ts";
+import { anyText, duration, shortText, token } from "../options/values.ts";
+import { fleetView } from "../output/fleet-view.ts";
+
+const ACTIONS = ["join", "leave", "status", "forget"] as const;
+
+/** A shorter lease would end with each hiccup of a network. */
+const SHORTEST_LEASE_MS = 1_000;
+
+export const fleet = defineCommand({
+  name: "fleet",
+  summary: "One run key across several hosts: join a registry in PostgreSQL, leave it, show the members",
+  operands: "join URL | leave | status | forget MEMBER",
+  operandChoices: ACTIONS,
+  isInterleaved: true,
+  options: {
+    name: optional("--name", "NAME", "join: the name of this member (default: the host's)", token("--name")),
+    lease: withDefault(
+      "--lease",
+      "DURATION",
+      "join: how long the others wait for a sign of this host (default: 60)",
+      duration("--lease"),
+      60_000,
+    ),
+    ...partitionOption,
+    passwordFile: optional(
+      "--password-file",
+      "FILE",
+      "join: a file whose first line is the password of PostgreSQL (default: in the URL, or in ~/.pgpass)",
+      anyText("file"),
+    ),
+    withoutOutput: flag("--without-output", "join: do not publish the last 64 KiB of each job's output"),
+    copy: flag("--copy", "leave: this directory is a copy of a member, which stays in the fleet"),
+    reason: optional("--reason", "TEXT", "forget: how you know that the host is dead", shortText("--reason")),
+    format: formatOption,
+  },
+  examples: [
+    "orchesjob fleet join 'postgresql://orchesjob@db.example.com/fleet?sslmode=verify-full&sslrootcert=/etc/ssl/db-ca.pem'",
+    "orchesjob fleet status --format table",
+    `orchesjob fleet forget web-3 --reason "its disk burned"`,
+  ],
+  async run({ options, operands: [action, operand, ...rest], context, output, program: { version } }) {
+    if (action === undefined || !ACTIONS.some((known) => known === action))
+      throw usage(action === undefined ? "say what to do" : `fleet cannot ${JSON.stringify(action)}`);
+    const takes = action === "join" || action === "forget";
+    if (rest.length > 0 || (!takes && operand !== undefined))
+      throw usage(`fleet ${action} takes no ${JSON.stringify(takes ? rest[0] : operand)}`);
+    const membership = await import("../../agent/membership.ts");
+    if (action === "join") {
+      if (operand === undefined) throw usage("fleet join needs the URL of the registry");
+      if (options.lease < SHORTEST_LEASE_MS)
+        throw new OrchesjobError("usage", "--lease is below 1 s", "the default is 60");
+      const terms = {
+        url: operand,
+        ...(options.passwordFile === undefined ? {} : { passwordFile: toAbsolute(options.passwordFile) }),
+        name: options.name ?? context.origin.host,
+        leaseMs: options.lease,
+        onPartition: options.onPartition ?? "continue",
+        publishesOutput: !options.withoutOutput,
+      };
+      const member = await membership.joinFleet(context, terms, version);
+      output.json(fleetView(await membership.readFleetStatus(context, member)));
+      return end(member);
+    }
+    if (action === "leave") {
+      const { name } = await membership.leaveFleet(context, version, options.copy);
+      output.json({ left: true, member: name });
+      return 0;
+    }
+    const member = await openMember(context);
+    if (action === "forget") {
+      if (operand === undefined) throw usage("fleet forget needs the name of a member");
+      if (options.reason === undefined)
+        throw new OrchesjobError(
+          "usage",
+          "fleet forget needs --reason TEXT: its keys may run elsewhere from then on, so say how you know that the host is dead",
+          `for example: ${commandLine(["fleet", "forget", operand, "--reason", "the machine is switched off"])}`,
+        );
+      const jobs = await membership.forgetMember(member, operand, options.reason);
+      output.json({
+        forgotten: operand,
+        reason: options.reason,
+        jobs: jobs.map(({ jobId, runKey }) => ({ job_id: jobId, run_key: runKey })),
+      });
+      return end(member);
+    }
+    const status = await membership.readFleetStatus(context, member);
+    if (options.format === "table") {
+      const { memberTable } = await import("../output/fleet-view.ts");
+      output.text(memberTable(status.members));
+    } else output.json(fleetView(status));
+    return end(member);
+  },
+});
+
+/** Throws `not-found` if the state directory is in no fleet. */
+async function openMember(context: Context): Promise<FleetMember> {
+  const found = await context.openFleet();
+  if (found !== undefined) return found as FleetMember;
+  throw new OrchesjobError(
+    "not-found",
+    `the state directory ${context.home.path} is in no fleet`,
+    "to join one: orchesjob fleet join URL",
+  );
+}
+
+async function end(member: FleetMember): Promise<number> {
+  await member.registry.disconnect();
+  return 0;
+}
+
+function usage(what: string): OrchesjobError {
+  return new OrchesjobError("usage", what, "orchesjob fleet join URL | leave | status | forget MEMBER");
+}
+
+function toAbsolute(path: string): string {
+  return path.startsWith("/") ? path : `${process.cwd()}/${path}`;
+}

@@ -1,0 +1,56 @@
+/** The membership of a state directory in a fleet: its file `fleet.json` (0600). */
+import { OrchesjobError } from "../job/errors.ts";
+import { ON_PARTITIONS, type OnPartition } from "../job/fleet.ts";
+import { readTextFile, replacePrivateFile } from "../linux/text-file.ts";
+import { statPath } from "../linux/stat.ts";
+import type { Home } from "../state/paths.ts";
+
+export interface Membership {
+  /** Of PostgreSQL; without a password if that is elsewhere. */
+  readonly url: string;
+  /** A file whose first line is the password; undefined: the password is in the URL, or in ~/.pgpass. */
+  readonly passwordFile?: string;
+  readonly memberId: string;
+  readonly name: string;
+  readonly leaseMs: number;
+  readonly onPartition: OnPartition;
+  /** Whether the end of each job's output is published. */
+  readonly publishesOutput: boolean;
+}
+
+/** Throws `not-found` if the directory is in no fleet, `conflict` if the file is not as it should be. */
+export function readMembership(home: Home): Membership {
+  const text = readTextFile(home.fleet);
+  if (text === undefined)
+    throw new OrchesjobError(
+      "not-found",
+      `the state directory ${home.path} is in no fleet`,
+      "to join one: orchesjob fleet join URL",
+    );
+  const mode = (statPath(home.fleet)?.mode ?? 0) & 0o077;
+  if (mode !== 0)
+    throw new OrchesjobError(
+      "conflict",
+      `others may read ${home.fleet}, which may have a password in it`,
+      `run: chmod 600 ${home.fleet}`,
+    );
+  try {
+    const found = JSON.parse(text) as Membership;
+    const isWhole =
+      [found.url, found.memberId, found.name].every((each) => typeof each === "string" && each !== "") &&
+      Number.isSafeInteger(found.leaseMs) &&
+      ON_PARTITIONS.includes(found.onPartition);
+    if (isWhole) return found;
+  } catch {
+    // Reported below.
+  }
+  throw new OrchesjobError(
+    "conflict",
+    `${home.fleet} is damaged, so nobody knows which fleet this is`,
+    "nothing was started. Restore the file, or leave and join again: orchesjob fleet join URL",
+  );
+}
+
+export function writeMembership(home: Home, membership: Membership): void {
+  replacePrivateFile(home.fleet, `${JSON.stringify(membership, null, 2)}\n`);
+}

@@ -1,0 +1,103 @@
+/** The connection to PostgreSQL: what steers the client is fixed here, and every question has a deadline of its own. */
+import { SQL } from "bun";
+import { debug } from "../../state/debug.ts";
+import type { Address } from "./address.ts";
+import { isConnectionLost, translate, unreachable } from "./errors.ts";
+
+/** How long a question may take, the connection included, in ms. */
+const DEADLINE_MS = 5_000;
+
+export interface ConnectionOptions {
+  readonly address: Address;
+  readonly password: string;
+  /** In ms; shorter than DEADLINE_MS for a member with a short lease. */
+  readonly deadlineMs?: number;
+}
+
+export class Connection {
+  readonly address: Address;
+  readonly #password: string;
+  readonly #deadlineMs: number;
+  #sql: SQL | undefined;
+
+  constructor({ address, password, deadlineMs = DEADLINE_MS }: ConnectionOptions) {
+    this.address = address;
+    this.#password = password;
+    this.#deadlineMs = Math.min(DEADLINE_MS, deadlineMs);
+  }
+
+  /**
+   * Asks one question. If the connection was lost, asks once more: every question is safe to repeat. Throws OrchesjobError:
+   * `locked` if there is no answer in time; the question may have been executed all the same.
+   */
+  async ask<T>(question: (sql: SQL) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#askOnce(question);
+      } catch (error) {
+        if (tries > 1 || !isConnectionLost(error)) throw translate(error, this.address);
+        debug?.note("lost the connection to the registry: asks again");
+        await this.close();
+      }
+    }
+  }
+
+  async #askOnce<T>(question: (sql: SQL) => Promise<T>): Promise<T> {
+    const sql = this.open();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    // The client waits for a silent server for ever; statement_timeout does not help if nothing comes through.
+    const timer = setTimeout(() => {
+      reject(unreachable(this.address.place, `no answer within ${this.#deadlineMs / 1000} s`));
+      void this.close();
+    }, this.#deadlineMs);
+    const answer = question(sql);
+    // After the deadline nobody waits for it.
+    answer.catch(() => undefined);
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The client. It connects with the first question. */
+  open(): SQL {
+    if (this.#sql === undefined) {
+      fixEnvironment();
+      const { url, database, user } = this.address;
+      const complete = new URL(url);
+      complete.password = encodeURIComponent(this.#password);
+      this.#sql = new SQL(complete.href, {
+        database,
+        username: user,
+        password: this.#password,
+        max: 1,
+        // A pooler in transaction mode would run other clients' prepared statements.
+        prepare: false,
+        connectionTimeout: this.#deadlineMs / 1000,
+      });
+    }
+    return this.#sql;
+  }
+
+  async close(): Promise<void> {
+    const sql = this.#sql;
+    this.#sql = undefined;
+    try {
+      await sql?.close({ timeout: 0 });
+    } catch (error) {
+      debug?.note("cannot close the connection to the registry", error);
+    }
+  }
+}
+
+/**
+ * Takes away what the client would read beside its URL: another database (PGDATABASE), settings (PGOPTIONS), no verification
+ * (NODE_TLS_REJECT_UNAUTHORIZED). The C library's environment, which commands inherit, is not changed by that.
+ */
+function fixEnvironment(): void {
+  for (const name of Object.keys(process.env))
+    if (name.startsWith("PG") || name === "NODE_TLS_REJECT_UNAUTHORIZED") delete process.env[name];
+  // The client reports a lost listener there by itself.
+  console.warn = (message: unknown) => debug?.note(String(message));
+}

@@ -1,0 +1,160 @@
+-- A job for members other than its own: its record, its member and what the registry adds.
+create function orchesjob.to_json(found orchesjob.job_records) returns jsonb language sql stable as $$
+  select jsonb_build_object('job', found.job || jsonb_build_object('status', found.status, 'attemptNo', found.attempt_no,
+      'fencingToken', found.fencing_token, 'onPartition', found.on_partition),
+    'member_id', found.member_id, 'member', m.name, 'host', s.host, 'state_directory', m.state_directory,
+    'holds_key', found.holds_key, 'revoked', found.revoked_at is not null, 'is_unstoppable', found.is_unstoppable,
+    'silent_ms', greatest(0, round(extract(epoch from clock_timestamp() - s.lease_until) * 1000)),
+    'as_of', round(extract(epoch from case when found.status in ('STARTING', 'RUNNING')
+      then greatest(found.published_at, s.renewed_at) else found.published_at end) * 1000000)::int8)
+  from orchesjob.member_records m, orchesjob.sessions s
+  where m.member_id = found.member_id and s.session_id = found.session_id
+$$;
+
+create function orchesjob.newest(wanted text) returns orchesjob.job_records language sql stable as $$
+  select * from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1
+$$;
+
+create function orchesjob.may_run_again(wanted text) returns bool language sql stable as $$
+  select exists (select from orchesjob.unlocks
+    where run_key = wanted and used_at is null and (expires_at is null or expires_at > clock_timestamp()))
+$$;
+
+-- Frees the key of a job whose member is silent, if its policy allows that.
+create function orchesjob.expire(holder orchesjob.job_records) returns void language plpgsql as $$
+begin
+  if holder.holds_key and holder.on_partition = 'stop' and not holder.is_unstoppable then
+    perform orchesjob.end_session(s.session_id, false) from orchesjob.sessions s join orchesjob.member_records m using (member_id)
+      where s.session_id = holder.session_id and s.ended_at is null and orchesjob.is_over(s.lease_until, m.lease_ms);
+  end if;
+end $$;
+
+-- What a start must know of a key: its newest job, the job of the request id, whether it is strict.
+create function orchesjob.look_up(wanted text, request text) returns jsonb language plpgsql security definer as $$
+declare
+  holder orchesjob.job_records := orchesjob.newest(wanted);
+begin
+  if orchesjob.recovery_ms(0) = 0 then
+    perform orchesjob.expire(holder);
+  end if;
+  holder := orchesjob.newest(wanted);
+  return jsonb_build_object(
+    'newest', case when holder.job_id is not null then orchesjob.to_json(holder) end,
+    'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
+      where r.run_key = wanted and r.request_id = request),
+    'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
+    'override', orchesjob.may_run_again(wanted));
+end $$;
+
+-- Accepts a job: it gets the key, the next attempt number and a token. Asking again with the same job id gives the same answer.
+-- `claim`: job_id, run_key, attempt_no (of the member's newest job of the key, or 0), expected (id of the newest job, or null),
+-- strict, use_override, request_id, on_partition, job.
+create function orchesjob.claim(caller jsonb, claim jsonb) returns jsonb language plpgsql security definer as $$
+declare
+  session jsonb := orchesjob.renew_session(caller, true);
+  recovery int8 := orchesjob.recovery_ms((caller ->> 'epoch')::int8);
+  key text := claim ->> 'run_key';
+  before orchesjob.job_records;
+  made orchesjob.job_records;
+  policy text;
+begin
+  if session ? 'refused' then
+    return session;
+  end if;
+  session := session || jsonb_build_object('epoch', (select epoch from orchesjob.registry));
+  select * into made from orchesjob.job_records where job_id = claim ->> 'job_id';
+  if made.job_id is not null then
+    return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
+      'on_partition', made.on_partition, 'session', session);
+  end if;
+  if recovery > 0 then
+    return jsonb_build_object('refused', 'recovery', 'wait_ms', recovery, 'session', session);
+  end if;
+  before := orchesjob.newest(key);
+  if before.holds_key or before.job_id is distinct from claim ->> 'expected'
+    or exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
+      where r.run_key = key and r.request_id = claim ->> 'request_id') then
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  if (claim ->> 'use_override')::bool then
+    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
+    if not found then
+      return jsonb_build_object('refused', 'changed', 'session', session);
+    end if;
+  end if;
+  select coalesce(claim ->> 'on_partition', m.on_partition) into policy
+    from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
+  insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
+      session_id, on_partition, change, job)
+    values (claim ->> 'job_id', key, nextval('orchesjob.fencing_tokens'), coalesce(before.fencing_token, 0),
+      greatest(coalesce(before.attempt_no, 0), (claim ->> 'attempt_no')::int8) + 1, 'STARTING', true,
+      (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
+    on conflict do nothing returning * into made;
+  if made.job_id is null then
+    -- Undoes the use of the override as well.
+    raise exception using errcode = 'OJ001', message = 'another member was faster';
+  end if;
+  -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
+  if exists (select from orchesjob.member_records m
+      where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
+    raise exception using errcode = 'OJ001', message = 'the member has left';
+  end if;
+  if claim ->> 'request_id' is not null then
+    insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
+      on conflict (run_key, request_id) do update set job_id = excluded.job_id;
+  end if;
+  if (claim ->> 'strict')::bool then
+    insert into orchesjob.strict_keys values (key, made.job_id)
+      on conflict (run_key) do update set job_id = excluded.job_id;
+  end if;
+  return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
+    'on_partition', made.on_partition, 'session', session);
+exception when sqlstate 'OJ001' or unique_violation then
+  return jsonb_build_object('refused', 'changed', 'session', session);
+end $$;
+
+-- A claim that was granted, but of which nothing became: nothing was executed.
+create function orchesjob.withdraw(caller jsonb, withdrawn text) returns void language plpgsql security definer as $$
+begin
+  update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
+    job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'start_interrupted',
+      'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
+    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
+      and (holds_key or revoked_at is not null);
+  if found then
+    -- A job that never existed for its caller uses up neither a request id nor a strict key.
+    delete from orchesjob.requests where job_id = withdrawn;
+    delete from orchesjob.strict_keys where job_id = withdrawn;
+    perform pg_notify('orchesjob_' || md5(withdrawn), '');
+  end if;
+end $$;
+
+create function orchesjob.bind_request(key text, request text, bound text) returns void language sql security definer as $$
+  insert into orchesjob.requests values (key, request, bound)
+    on conflict (run_key, request_id) do update set job_id = excluded.job_id
+      where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id)
+$$;
+
+create function orchesjob.unlock(key text, why text, ttl_ms int8) returns jsonb language sql security definer as $$
+  insert into orchesjob.unlocks (run_key, allowed_at, reason, expires_at)
+    values (key, clock_timestamp(), why, clock_timestamp() + make_interval(secs => ttl_ms / 1000.0))
+    on conflict (run_key) do update set allowed_at = excluded.allowed_at, used_at = null, reason = excluded.reason,
+      expires_at = excluded.expires_at
+    returning jsonb_build_object('allowed_at', round(extract(epoch from allowed_at) * 1000000)::int8,
+      'expires_at', round(extract(epoch from expires_at) * 1000000)::int8)
+$$;
+
+-- Asks the member of an active job to cancel it. Returns the job; null if there is none.
+create function orchesjob.request_cancel(cancelled text, request jsonb) returns jsonb language plpgsql security definer as $$
+declare
+  wanted orchesjob.job_records;
+begin
+  update orchesjob.job_records set cancel_request = coalesce(cancel_request, request)
+    where job_id = cancelled and holds_key returning * into wanted;
+  if wanted.job_id is null then
+    select * into wanted from orchesjob.job_records where job_id = cancelled;
+  else
+    perform pg_notify('orchesjob_' || md5(wanted.member_id::text), '');
+  end if;
+  return case when wanted.job_id is not null then orchesjob.to_json(wanted) end;
+end $$;

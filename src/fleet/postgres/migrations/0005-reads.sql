@@ -1,0 +1,70 @@
+create function orchesjob.find_jobs(beginning text, most int4) returns jsonb language sql stable security definer as $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
+    select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
+    order by job_id collate "C" desc limit most) j
+$$;
+
+create function orchesjob.history(wanted text) returns jsonb language sql stable security definer as $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  from orchesjob.job_records j where run_key = wanted
+$$;
+
+-- `filter`: statuses, prefix, since, until (microseconds, or null), most.
+create function orchesjob.list_jobs(filter jsonb) returns jsonb language sql stable security definer as $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
+    select * from orchesjob.job_records
+    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
+      and starts_with(run_key, filter ->> 'prefix')
+      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+    order by fencing_token desc limit (filter ->> 'most')::int8) j
+$$;
+
+create function orchesjob.output(wanted text) returns jsonb language sql stable security definer as $$
+  select jsonb_build_object('stdout', encode(stdout, 'base64'), 'stderr', encode(stderr, 'base64'),
+    'stdout_bytes', stdout_bytes, 'stderr_bytes', stderr_bytes) from orchesjob.outputs where job_id = wanted
+$$;
+
+create function orchesjob.list_members() returns jsonb language sql stable security definer as $$
+  select coalesce(jsonb_agg(jsonb_build_object('member_id', m.member_id, 'name', m.name, 'host', s.host,
+    'address', host(s.address), 'state_directory', m.state_directory, 'version', m.version, 'lease_ms', m.lease_ms,
+    'on_partition', m.on_partition, 'unpublished', m.unpublished,
+    'lease_left_ms', case when s.ended_at is null then round(extract(epoch from s.lease_until - clock_timestamp()) * 1000) end,
+    'renewed_at', round(extract(epoch from s.renewed_at) * 1000000)::int8,
+    'joined_at', round(extract(epoch from m.joined_at) * 1000000)::int8,
+    'forgotten_at', round(extract(epoch from m.forgotten_at) * 1000000)::int8,
+    'active', (select count(*) from orchesjob.job_records j where j.member_id = m.member_id and holds_key)) order by m.name), '[]')
+  from orchesjob.member_records m left join lateral (
+    select * from orchesjob.sessions where member_id = m.member_id order by renewed_at desc limit 1) s on true
+  where m.left_at is null
+$$;
+
+-- What doctor asks: the server, the rights, the connection.
+create function orchesjob.describe() returns jsonb language sql volatile security definer as $$
+  select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
+    'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
+    'synchronous_standby_names', current_setting('synchronous_standby_names'), 'fsync', current_setting('fsync'),
+    'encrypted', coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
+    'address', inet_server_addr()) from orchesjob.registry
+$$;
+
+-- Deletes at most `most` finished jobs that ended before a time (microseconds), but keeps the newest `keep` of each key.
+create function orchesjob.clean(before int8, keep int4, most int4) returns int8 language plpgsql security definer as $$
+declare
+  deleted int8;
+begin
+  with victims as (
+    select job_id from orchesjob.job_records j
+    where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
+      and (keep = 0 or (select count(*) from (select from orchesjob.job_records n
+        where n.run_key = j.run_key and n.fencing_token > j.fencing_token limit keep) newer) >= keep)
+    order by (job ->> 'finishedAt')::int8 limit most)
+  delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id;
+  get diagnostics deleted = row_count;
+  delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id)
+    and deleted < most;
+  delete from orchesjob.sessions s where ended_at is not null and deleted < most
+    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
+    and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
+  return deleted;
+end $$;

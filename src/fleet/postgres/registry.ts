@@ -1,0 +1,261 @@
+/** The registry on PostgreSQL. Each verb is one call of a function of the schema `orchesjob`, so it is one transaction. */
+import { fromDocument, toDocument } from "../../job/document.ts";
+import type { CancelRequest, Instant, Job } from "../../job/job.ts";
+import { bootTimeMs } from "../../linux/clock.ts";
+import type { PublishedOutput } from "../../store/fleet.ts";
+import type { ListFilter } from "../../store/store.ts";
+import type {
+  Announcement,
+  ClaimOrder,
+  Grant,
+  KeyState,
+  Member,
+  MemberTerms,
+  PublishResult,
+  Refusal,
+  Registry,
+  RegistryFacts,
+  Renewal,
+} from "../registry.ts";
+import type { Session } from "../session.ts";
+import type { Connection } from "./connection.ts";
+import { listen } from "./listen.ts";
+
+type Row = Readonly<Record<string, any>>;
+
+export class PostgresRegistry implements Registry {
+  constructor(
+    readonly connection: Connection,
+    readonly session: Session,
+  ) {}
+
+  async #call(name: string, ...values: readonly unknown[]): Promise<any> {
+    return this.connection.ask(async (sql) => {
+      const places = values.map((_, index) => `$${index + 1}`).join(", ");
+      const [row] = await sql.unsafe(`select orchesjob.${name}(${places}) as answer`, [...values]);
+      return row.answer;
+    });
+  }
+
+  /** A call on behalf of the member: says what it knows of its session, and notes what the registry answers. */
+  async #callAsMember(name: string, value?: unknown, more: Row = {}): Promise<any> {
+    const askedAt = bootTimeMs();
+    const caller = { ...this.session.describe(), ...more };
+    const answer = await this.#call(name, caller, ...(value === undefined ? [] : [value]));
+    this.session.hear(answer.session ?? answer, askedAt);
+    return answer;
+  }
+
+  async lookUp(runKey: string, requestId: string | null): Promise<KeyState> {
+    const found = await this.#call("look_up", runKey, requestId);
+    return {
+      newest: toJobIfAny(found.newest),
+      requested: toJobIfAny(found.requested),
+      strictJobId: found.strict_job_id ?? undefined,
+      override: found.override,
+    };
+  }
+
+  async claim({ job, onPartition, ...order }: ClaimOrder): Promise<Grant | Refusal> {
+    const answer = await this.#callAsMember("claim", {
+      job_id: job.jobId,
+      run_key: job.runKey,
+      attempt_no: order.attemptNo,
+      expected: order.expected,
+      strict: order.strict,
+      use_override: order.useOverride,
+      request_id: job.requestId,
+      on_partition: onPartition,
+      job: toDocument(job),
+    });
+    if (answer.refused !== undefined) return toRefusal(answer);
+    const { fencing_token, attempt_no, on_partition } = answer;
+    return { fencingToken: fencing_token, attemptNo: attempt_no, onPartition: on_partition };
+  }
+
+  async withdraw(jobId: string): Promise<void> {
+    await this.#call("withdraw", this.session.describe(), jobId);
+  }
+
+  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
+    await this.#call("bind_request", runKey, requestId, jobId);
+  }
+
+  async unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void> {
+    await this.#call("unlock", runKey, reason, ttlMs);
+  }
+
+  async publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal> {
+    const answer = await this.#callAsMember("publish", jobs.map(toEntry));
+    if (answer.refused !== undefined) return toRefusal(answer);
+    return answer.results.map(({ result }: { result: PublishResult }) => result);
+  }
+
+  async renew(unpublished: number): Promise<Renewal | Refusal> {
+    const answer = await this.#callAsMember("renew", undefined, { unpublished });
+    if (answer.refused !== undefined) return toRefusal(answer);
+    return {
+      epoch: answer.epoch,
+      holds: answer.holds.map((held: Row) => ({
+        jobId: held["job_id"],
+        cancelRequest: held["cancel_request"],
+      })),
+      revoked: answer.revoked,
+    };
+  }
+
+  async find(beginning: string, limit: number): Promise<readonly Job[]> {
+    return toJobs(await this.#call("find_jobs", beginning, limit));
+  }
+
+  async history(runKey: string): Promise<readonly Job[]> {
+    return toJobs(await this.#call("history", runKey));
+  }
+
+  async list({
+    statuses,
+    runKeyPrefix: prefix,
+    since,
+    until,
+    limit: most,
+  }: ListFilter): Promise<readonly Job[]> {
+    return toJobs(
+      await this.#call("list_jobs", { statuses, prefix, since: since ?? null, until: until ?? null, most }),
+    );
+  }
+
+  async output(jobId: string): Promise<PublishedOutput | undefined> {
+    const found = await this.#call("output", jobId);
+    if (found === null) return undefined;
+    const { stdout, stderr, stdout_bytes: stdoutBytes, stderr_bytes: stderrBytes } = found;
+    return { stdout, stderr, stdoutBytes, stderrBytes };
+  }
+
+  async requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined> {
+    return toJobIfAny(await this.#call("request_cancel", jobId, request));
+  }
+
+  async members(): Promise<readonly Member[]> {
+    const rows: readonly Row[] = await this.#call("list_members");
+    return rows.map((row) => ({
+      name: row["name"],
+      memberId: row["member_id"],
+      host: row["host"],
+      address: row["address"],
+      stateDirectory: row["state_directory"],
+      version: row["version"],
+      leaseMs: row["lease_ms"],
+      leaseLeftMs: row["lease_left_ms"],
+      onPartition: row["on_partition"],
+      unpublished: row["unpublished"],
+      renewedAt: row["renewed_at"],
+      active: row["active"],
+    }));
+  }
+
+  async join({
+    name,
+    leaseMs,
+    onPartition,
+    lastToken,
+  }: MemberTerms): Promise<{ joined: true } | { host: string; stateDirectory: string }> {
+    const { member_id, version, state_directory } = this.session.describe();
+    const answer = await this.#call("join_fleet", {
+      ...{ member_id, version, state_directory, name },
+      ...{ lease_ms: leaseMs, on_partition: onPartition, last_token: lastToken },
+    });
+    if (answer.refused === undefined) return { joined: true };
+    return { host: answer.host ?? "an unknown host", stateDirectory: answer.state_directory };
+  }
+
+  async leave(): Promise<readonly { jobId: string; runKey: string }[]> {
+    const answer = await this.#call("leave_fleet", this.session.describe().member_id);
+    return answer.refused === undefined ? [] : toHeld(answer.jobs);
+  }
+
+  async forget(
+    name: string,
+    reason: string,
+  ): Promise<readonly { jobId: string; runKey: string }[] | undefined> {
+    const answer = await this.#call("forget_member", name, reason);
+    return answer.refused === undefined ? toHeld(answer.jobs) : undefined;
+  }
+
+  async clean(before: Instant, keep: number, limit: number): Promise<number> {
+    return Number(await this.#call("clean", before, keep, limit));
+  }
+
+  async describe(): Promise<RegistryFacts> {
+    const found = await this.#call("describe");
+    const { address } = this.connection;
+    return {
+      place: address.place,
+      schemaVersion: found.schema_version,
+      epoch: found.epoch,
+      recoveryMs: found.recovery_ms,
+      now: found.now,
+      isEncrypted: found.encrypted,
+      isLocal: address.isSocket || /^(127\.|::1|localhost$)/.test(address.host),
+      isReplicatedSynchronously: found.synchronous_standby_names !== "",
+      isUnsafe: found.fsync !== "on",
+    };
+  }
+
+  async listen(topic: { member: true } | { jobId: string }, callback: () => void): Promise<boolean> {
+    const name = "member" in topic ? String(this.session.describe().member_id) : topic.jobId;
+    return listen(this.connection, name, callback);
+  }
+
+  async disconnect(): Promise<void> {
+    await this.connection.close();
+  }
+}
+
+function toEntry({ job, output, ...more }: Announcement): Row {
+  return {
+    job_id: job.jobId,
+    run_key: job.runKey,
+    fencing_token: job.fencingToken ?? 0,
+    attempt_no: job.attemptNo,
+    status: job.status,
+    on_partition: job.onPartition ?? "continue",
+    holds_key: more.holdsKey,
+    is_unstoppable: more.isUnstoppable,
+    change: more.change,
+    request_ids: more.requestIds,
+    strict: more.strict,
+    job: toDocument(job),
+    output: output && {
+      ...{ stdout: output.stdout, stderr: output.stderr },
+      ...{ stdout_bytes: output.stdoutBytes, stderr_bytes: output.stderrBytes },
+    },
+  };
+}
+
+function toRefusal({ refused, host, wait_ms: waitMs = 0 }: any): Refusal {
+  return { refused, host, waitMs };
+}
+
+function toHeld(rows: readonly Row[]): readonly { jobId: string; runKey: string }[] {
+  return rows.map((row) => ({ jobId: row["job_id"], runKey: row["run_key"] }));
+}
+
+function toJobs(rows: readonly Row[]): readonly Job[] {
+  return rows.map(toJob);
+}
+
+function toJobIfAny(row: Row | null): Job | undefined {
+  return row === null ? undefined : toJob(row);
+}
+
+function toJob(row: Row): Job {
+  return fromDocument(row["job"], {
+    member: row["member"],
+    memberId: row["member_id"],
+    host: row["host"],
+    home: row["state_directory"],
+    asOf: row["as_of"],
+    holdsKey: row["holds_key"],
+    silentMs: row["silent_ms"],
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * The interface of the registry: the store that all members of a fleet share, as verbs. It decides who may run a key, and has a
+ * copy of every job. A verb throws OrchesjobError `locked` if the registry cannot be reached; then it may or may not have been
+ * executed, and all of them are safe to repeat. Times of the answers are by the clock of the registry.
+ */
+import type { OnPartition } from "../job/fleet.ts";
+import type { CancelRequest, Instant, Job } from "../job/job.ts";
+import type { PublishedOutput } from "../store/fleet.ts";
+import type { ListFilter } from "../store/store.ts";
+
+/** Why the registry does not do what a member asks for. */
+export type Refusal =
+  /** It does not know the member, or the member has left. */
+  | { readonly refused: "unknown" | "left" }
+  /** Another boot or machine uses the same membership: a copy of the disk. */
+  | { readonly refused: "cloned"; readonly host: string; readonly waitMs: number }
+  /** It may have lost what it had acknowledged, and waits until all members have published again. */
+  | { readonly refused: "recovery"; readonly waitMs: number }
+  /** The key is not as the caller expects: look again. */
+  | { readonly refused: "changed" };
+
+export interface Grant {
+  readonly refused?: undefined;
+  readonly fencingToken: number;
+  readonly attemptNo: number;
+  readonly onPartition: OnPartition;
+}
+
+export interface ClaimOrder {
+  readonly job: Job;
+  /** What the caller asks for; null: the default of its member. */
+  readonly onPartition: OnPartition | null;
+  /** Attempt number of the member's own newest job of the key; 0: it has none. */
+  readonly attemptNo: number;
+  /** The newest job of the key in the fleet; null: there is none. */
+  readonly expected: string | null;
+  readonly strict: boolean;
+  readonly useOverride: boolean;
+}
+
+/** What a start must know of a key. */
+export interface KeyState {
+  readonly newest: Job | undefined;
+  /** The job of the caller's request id. */
+  readonly requested: Job | undefined;
+  readonly strictJobId: string | undefined;
+  readonly override: boolean;
+}
+
+/** What a member says about one of its jobs. */
+export interface Announcement {
+  readonly job: Job;
+  /** Counts the changes of the job: a smaller one never replaces a larger one. */
+  readonly change: number;
+  readonly holdsKey: boolean;
+  /** Whether the member may not end one of its processes: then no lease can end it either. */
+  readonly isUnstoppable: boolean;
+  readonly requestIds: readonly string[];
+  readonly strict: boolean;
+  readonly output: PublishedOutput | null;
+}
+
+/** `revoked`: its key was given away, so its member must end it. `later`: another session may still speak for it. */
+export type PublishResult = "published" | "revoked" | "later";
+
+export interface Renewal {
+  readonly refused?: undefined;
+  /** Changes when the registry may have forgotten something: everything must be published again. */
+  readonly epoch: number;
+  /** The jobs of the member that hold their keys, and what other members want of them. */
+  readonly holds: readonly { readonly jobId: string; readonly cancelRequest: CancelRequest | null }[];
+  readonly revoked: readonly string[];
+}
+
+export interface Member {
+  readonly name: string;
+  readonly memberId: string;
+  readonly host: string | null;
+  readonly address: string | null;
+  readonly stateDirectory: string;
+  readonly version: string;
+  readonly leaseMs: number;
+  /** Time until its lease is over, in ms, negative: since; null: it has no session. */
+  readonly leaseLeftMs: number | null;
+  readonly onPartition: OnPartition;
+  /** Changes that it has not published, as it last said. */
+  readonly unpublished: number;
+  readonly renewedAt: Instant | null;
+  readonly active: number;
+}
+
+export interface MemberTerms {
+  readonly name: string;
+  readonly leaseMs: number;
+  readonly onPartition: OnPartition;
+  /** The largest fencing token that the state directory has given out by itself. */
+  readonly lastToken: number;
+}
+
+/** Facts about the registry, for doctor. */
+export interface RegistryFacts {
+  /** `postgresql HOST:PORT/DATABASE`, without a secret. */
+  readonly place: string;
+  readonly schemaVersion: number;
+  readonly epoch: number;
+  /** 0: none is under way. */
+  readonly recoveryMs: number;
+  readonly now: Instant;
+  readonly isEncrypted: boolean;
+  readonly isLocal: boolean;
+  /** Whether it waits for a second server before it acknowledges. */
+  readonly isReplicatedSynchronously: boolean;
+  /** Whether it may lose what it has acknowledged when its machine crashes. */
+  readonly isUnsafe: boolean;
+}
+
+export interface Registry {
+  lookUp(runKey: string, requestId: string | null): Promise<KeyState>;
+  claim(order: ClaimOrder): Promise<Grant | Refusal>;
+  /** Gives a claim back of which nothing became. */
+  withdraw(jobId: string): Promise<void>;
+  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
+  unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void>;
+
+  publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal>;
+  /** Extends the lease of the member. `unpublished`: how many changes it has yet to publish. */
+  renew(unpublished: number): Promise<Renewal | Refusal>;
+
+  /** Jobs whose ids begin like this, at most `limit`. */
+  find(beginning: string, limit: number): Promise<readonly Job[]>;
+  /** Newest first. */
+  history(runKey: string): Promise<readonly Job[]>;
+  /** Newest first. */
+  list(filter: ListFilter): Promise<readonly Job[]>;
+  output(jobId: string): Promise<PublishedOutput | undefined>;
+  /** Asks the member of a job to cancel it; undefined if there is no such job. */
+  requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
+
+  members(): Promise<readonly Member[]>;
+  join(
+    terms: MemberTerms,
+  ): Promise<{ readonly joined: true } | { readonly host: string; readonly stateDirectory: string }>;
+  /** Returns the jobs that hold a key, if there are any: then it has not left. */
+  leave(): Promise<readonly { readonly jobId: string; readonly runKey: string }[]>;
+  /** Frees the keys of a member whose host is dead; undefined if there is no such member. */
+  forget(
+    name: string,
+    reason: string,
+  ): Promise<readonly { readonly jobId: string; readonly runKey: string }[] | undefined>;
+  /** Deletes finished jobs that ended before a time, except the newest `keep` of each key; at most `limit`. Returns how many. */
+  clean(before: Instant, keep: number, limit: number): Promise<number>;
+
+  describe(): Promise<RegistryFacts>;
+  /**
+   * Calls back when there is news of this member, or of a job, and after each reconnection. False if the registry cannot
+   * notify: it is reached through a pooler.
+   */
+  listen(
+    topic: { readonly member: true } | { readonly jobId: string },
+    callback: () => void,
+  ): Promise<boolean>;
+  /** Gives the connection up. The next verb connects again. */
+  disconnect(): Promise<void>;
+}

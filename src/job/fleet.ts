@@ -1,0 +1,35 @@
+/** What a job of a fleet has beside that of a single host. */
+import type { Instant } from "./job.ts";
+
+export const ON_PARTITIONS = ["continue", "stop"] as const;
+/**
+ * What happens to a job whose member cannot renew its lease. `continue`: its command goes on, and its key waits for its host.
+ * `stop`: its worker ends it before the lease is over, and later another member may run the key.
+ */
+export type OnPartition = (typeof ON_PARTITIONS)[number];
+
+/** Where a job of another member is, and how old the news is. */
+export interface Elsewhere {
+  readonly member: string;
+  readonly memberId: string;
+  readonly host: string;
+  /** The state directory on its host. */
+  readonly home: string;
+  /** When its member was last heard about this job, by the clock of the registry. */
+  readonly asOf: Instant;
+  /** Whether it holds its run key: it is active, or processes of it still live. */
+  readonly holdsKey: boolean;
+  /** Time since the lease of its member ended, in ms; 0: it has not. */
+  readonly silentMs: number;
+}
+
+/** 2^24 tokens fit into each minute. */
+const TOKENS_PER_MICROSECOND = 2 ** 24 / 60_000_000;
+
+/**
+ * The least fencing token of a job that is accepted at a time. Tokens count on from there, so they also grow after a backup
+ * was restored. The registry has the same rule (token_floor).
+ */
+export function leastToken(at: Instant): number {
+  return Math.floor(at * TOKENS_PER_MICROSECOND);
+}

@@ -1,0 +1,31 @@
+/** The part of the store that says what the registry of a fleet has yet to hear. */
+import type { Job } from "../job/job.ts";
+
+/** A job of which the registry of the fleet has yet to hear. */
+export interface Publication {
+  readonly job: Job;
+  /** The count of the job's changes. */
+  readonly change: number;
+  readonly requestIds: readonly string[];
+  /** Whether it made its run key strict. */
+  readonly strict: boolean;
+}
+
+/** What a member has to publish. The store counts the changes of each job while it tracks them. */
+export interface Publications {
+  /** Starts to count, unless it does; all jobs that are there are to be published. From then on only a fleet's jobs are accepted. */
+  track(): Promise<void>;
+  /** Ends that. */
+  ignore(): Promise<void>;
+  /** At most `limit`, active jobs first. */
+  next(limit: number): Promise<readonly Publication[]>;
+  /** That of one job; undefined if the registry has it already. */
+  pending(jobId: string): Promise<Publication | undefined>;
+  count(): Promise<number>;
+  /** Notes which changes the registry has. */
+  markPublished(published: readonly Pick<Publication, "job" | "change">[]): Promise<void>;
+  /** This job, or all, is to be published again. */
+  repeat(jobId?: string): Promise<void>;
+  /** The largest fencing token that was given out; 0: none. */
+  lastToken(): Promise<number>;
+}

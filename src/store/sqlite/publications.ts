@@ -1,0 +1,122 @@
+/** What the registry of a fleet has yet to hear, in SQLite: triggers count the changes of each job in table `publications`. */
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import type { Job } from "../../job/job.ts";
+import { ACTIVE } from "../../job/status.ts";
+import type { Publication, Publications } from "../publications.ts";
+import { transact } from "./connection.ts";
+import { quote } from "./queries.ts";
+import { type JobRow, toJob } from "./rows.ts";
+
+type Attempt = <T>(work: (database: Database) => T) => T;
+
+interface PublicationRow extends JobRow {
+  readonly change: number;
+  /** JSON array. */
+  readonly request_ids: string;
+  readonly strict: number;
+}
+
+const COUNT = "on conflict do update set change = change + 1";
+const TRIGGERS: Readonly<Record<string, string>> = {
+  fleet_insert: `after insert on job_records begin
+    insert into publications (job_id, change, published) values (new.job_id, 1, 0) ${COUNT}; end`,
+  fleet_update: `after update on job_records begin
+    insert into publications (job_id, change, published) values (new.job_id, 1, 0) ${COUNT}; end`,
+  fleet_delete: `after delete on job_records begin delete from publications where job_id = old.job_id; end`,
+  // A launcher that does not know of the fleet must not start anything.
+  fleet_only: `before insert on job_records when new.on_partition is null and new.status = 'STARTING' begin
+    select raise(abort, 'in a fleet'); end`,
+};
+
+const SELECT = `select job_records.*, coalesce(publications.change, 0) as change,
+    (select json_group_array(request_id) from requests where requests.job_id = job_records.job_id) as request_ids,
+    exists (select 1 from strict_runs where strict_runs.job_id = job_records.job_id) as strict`;
+
+export class SqlitePublications implements Publications {
+  constructor(readonly attempt: Attempt) {}
+
+  async track(): Promise<void> {
+    this.attempt((database) =>
+      transact(database, () => {
+        if (this.#isTracking(database)) return;
+        for (const [name, text] of Object.entries(TRIGGERS)) database.run(`create trigger ${name} ${text}`);
+        database.run(
+          "insert into publications select job_id, 1, 0 from job_records where true on conflict do update set change = change + 1",
+        );
+      }),
+    );
+  }
+
+  #isTracking(database: Database): boolean {
+    return (
+      database.query("select 1 from sqlite_schema where type = 'trigger' and name = 'fleet_only'").get() !==
+      null
+    );
+  }
+
+  async ignore(): Promise<void> {
+    this.attempt((database) =>
+      transact(database, () => {
+        for (const name of Object.keys(TRIGGERS)) database.run(`drop trigger if exists ${name}`);
+        database.run("delete from publications");
+      }),
+    );
+  }
+
+  async next(limit: number): Promise<readonly Publication[]> {
+    return this.#read(
+      `${SELECT} from publications join job_records using (job_id) where change > published
+        order by status not in (${quote(ACTIVE)}), publications.job_id limit $limit`,
+      { limit },
+    );
+  }
+
+  async pending(jobId: string): Promise<Publication | undefined> {
+    const [found] = this.#read(
+      `${SELECT} from publications join job_records using (job_id) where job_id = $jobId and change > published`,
+      {
+        jobId,
+      },
+    );
+    return found;
+  }
+
+  #read(statement: string, bindings: Record<string, string | number>): readonly Publication[] {
+    return this.attempt((database) =>
+      database.query<PublicationRow, SQLQueryBindings>(statement).all(bindings),
+    ).map((row) => ({
+      job: toJob(row),
+      change: row.change,
+      requestIds: JSON.parse(row.request_ids) as string[],
+      strict: row.strict === 1,
+    }));
+  }
+
+  async count(): Promise<number> {
+    const statement = "select count(*) as count from publications where change > published";
+    return this.attempt((database) => database.query<{ count: number }, []>(statement).get()!.count);
+  }
+
+  async markPublished(
+    published: readonly { readonly job: Pick<Job, "jobId">; readonly change: number }[],
+  ): Promise<void> {
+    this.attempt((database) =>
+      transact(database, () => {
+        const statement = database.query<unknown, SQLQueryBindings>(
+          "update publications set published = max(published, $change) where job_id = $jobId",
+        );
+        for (const { job, change } of published) statement.run({ jobId: job.jobId, change });
+      }),
+    );
+  }
+
+  async repeat(jobId?: string): Promise<void> {
+    const statement = "update publications set published = 0 where job_id = coalesce($jobId, job_id)";
+    this.attempt((database) => database.query(statement).run({ jobId: jobId ?? null }));
+  }
+
+  async lastToken(): Promise<number> {
+    const statement = "select coalesce(max(fencing_token), 0) as token from job_records";
+    return this.attempt((database) => database.query<{ token: number }, []>(statement).get()!.token);
+  }
+}
