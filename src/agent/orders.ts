@@ -2,7 +2,8 @@
 import type { CancelRequest } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { rememberEpoch } from "../fleet/lease.ts";
-import { type FleetMember, refusalError } from "../fleet/member.ts";
+import type { FleetMember } from "../fleet/member.ts";
+import { refusalError } from "../fleet/refusal.ts";
 import { REVOKED } from "../fleet/watch.ts";
 import type { Renewal } from "../fleet/registry.ts";
 import { cancelJob } from "../jobs/cancel.ts";

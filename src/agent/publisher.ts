@@ -3,7 +3,7 @@ import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { announce } from "../fleet/announce.ts";
 import type { FleetMember } from "../fleet/member.ts";
-import { refusalError } from "../fleet/member.ts";
+import { refusalError } from "../fleet/refusal.ts";
 import type { Announcement, PublishResult } from "../fleet/registry.ts";
 import { hasOrphans, OrphanFinder } from "../jobs/reconcile.ts";
 import { maySignal } from "../linux/pidfd.ts";

@@ -7,14 +7,14 @@ import { statFd } from "../linux/stat.ts";
 import { logFiles } from "../state/paths.ts";
 import type { PublishedOutput } from "../store/fleet.ts";
 import type { Publication } from "../store/publications.ts";
-import type { FleetMember } from "./member.ts";
+import type { OwnMember } from "./own-member.ts";
 import type { Announcement } from "./registry.ts";
 
 /** How much of each stream is published, in bytes. */
 const PUBLISHED_BYTES = 65_536;
 
 export function announce(
-  fleet: FleetMember,
+  fleet: OwnMember,
   { job, change, requestIds, strict }: Publication,
   facts: Pick<Announcement, "holdsKey" | "isUnstoppable">,
 ): Announcement {
@@ -22,7 +22,7 @@ export function announce(
   return { job, change, requestIds, strict, ...facts, output };
 }
 
-function readOutput({ home }: FleetMember, { jobId }: Job): PublishedOutput | null {
+function readOutput({ home }: OwnMember, { jobId }: Job): PublishedOutput | null {
   const files = logFiles(home, jobId);
   const [stdout, stderr] = [readEnd(files.stdout), readEnd(files.stderr)];
   if (stdout === undefined || stderr === undefined) return null;

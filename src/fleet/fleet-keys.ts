@@ -12,7 +12,8 @@ import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { ClaimTerms, Keys, Strictness } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
-import { type FleetMember, refusalError } from "./member.ts";
+import type { OwnMember } from "./own-member.ts";
+import { refusalError } from "./refusal.ts";
 import { announce } from "./announce.ts";
 import { ensureAgent } from "./spawn-agent.ts";
 import type { ClaimOrder, Grant, KeyState, PublishResult, Refusal } from "./registry.ts";
@@ -26,7 +27,7 @@ export class FleetKeys implements Keys {
   #refusals = 0;
 
   constructor(
-    readonly fleet: FleetMember,
+    readonly fleet: OwnMember,
     readonly local: JobStore,
   ) {}
 
@@ -61,7 +62,7 @@ export class FleetKeys implements Keys {
     if (here !== undefined) return here;
     if (isActive(job.status) && lock !== "held") {
       await this.fleet.registry.withdraw(job.jobId);
-      return (await this.fleet.find(job.jobId, 1))[0] ?? job;
+      return (await this.fleet.registry.find(job.jobId, 1))[0] ?? job;
     }
     return job;
   }

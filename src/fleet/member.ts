@@ -1,5 +1,4 @@
 /** A state directory as a member of its fleet: its membership, and the registry. Loaded only if there is a `fleet.json`. */
-import { OrchesjobError } from "../job/errors.ts";
 import type { CancelRequest, Job, Origin } from "../job/job.ts";
 import type { Home } from "../state/paths.ts";
 import type { Fleet, PublishedOutput } from "../store/fleet.ts";
@@ -9,13 +8,14 @@ import { type Membership, readMembership } from "./membership.ts";
 import { Connection } from "./postgres/connection.ts";
 import { findPassword, parseAddress } from "./postgres/address.ts";
 import { PostgresRegistry } from "./postgres/registry.ts";
-import type { Refusal, Registry } from "./registry.ts";
+import type { OwnMember } from "./own-member.ts";
+import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
 
 /** How often to ask a registry that cannot notify, in ms. */
 const UNHEARD_MS = 500;
 
-export class FleetMember implements Fleet {
+export class FleetMember implements Fleet, OwnMember {
   readonly #heard = new Map<string, { isNew: boolean; wake: () => void; works: boolean }>();
   readonly membership: Membership;
   readonly registry: Registry;
@@ -91,7 +91,6 @@ export class FleetMember implements Fleet {
     return job.elsewhere?.memberId === this.membership.memberId;
   }
 
-  /** Lets the registry know the member again: it was restored from a backup that is older than the join. */
   async rejoin(lastToken: number): Promise<void> {
     const { name, leaseMs, onPartition } = this.membership;
     await this.registry.join({ name, leaseMs, onPartition, lastToken });
@@ -103,36 +102,4 @@ export function connectionOf({ url, passwordFile, leaseMs }: Membership): Connec
   const address = parseAddress(url);
   // Two questions fit into the time between two renewals.
   return new Connection({ address, password: findPassword(address, passwordFile), deadlineMs: leaseMs / 6 });
-}
-
-/** The error for a refusal that no command can resolve. */
-export function refusalError(
-  refusal: Exclude<Refusal, { readonly refused: "changed" }>,
-  { name }: Membership,
-): OrchesjobError {
-  switch (refusal.refused) {
-    case "recovery":
-      return new OrchesjobError(
-        "locked",
-        `the registry of the fleet may have lost its last moments (another server or an older copy answers), so it grants no key for ${seconds(refusal.waitMs)} until all members have said what they run`,
-        "try again then",
-      );
-    case "cloned":
-      return new OrchesjobError(
-        "conflict",
-        `this state directory is a copy: its membership ${JSON.stringify(name)} is in use on host ${refusal.host}`,
-        "if this is the copy, make it a member of its own: orchesjob fleet leave --copy, then orchesjob fleet join URL --name ANOTHER; if that host was just replaced by this one, try again in a minute",
-      );
-    case "unknown":
-    case "left":
-      return new OrchesjobError(
-        "conflict",
-        `the registry of the fleet does not know the member ${JSON.stringify(name)} (any more)`,
-        "join again: orchesjob fleet join URL",
-      );
-  }
-}
-
-function seconds(ms: number): string {
-  return `${Math.max(1, Math.ceil(ms / 1000))} s`;
 }

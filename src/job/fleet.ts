@@ -1,5 +1,4 @@
 /** What a job of a fleet has beside that of a single host. */
-import type { Instant } from "./job.ts";
 
 export const ON_PARTITIONS = ["continue", "stop"] as const;
 /**
@@ -15,8 +14,8 @@ export interface Elsewhere {
   readonly host: string;
   /** The state directory on its host. */
   readonly home: string;
-  /** When its member was last heard about this job, by the clock of the registry. */
-  readonly asOf: Instant;
+  /** When its member was last heard about this job, by the clock of the registry: microseconds since 1970. */
+  readonly asOf: number;
   /** Whether it holds its run key: it is active, or processes of it still live. */
   readonly holdsKey: boolean;
   /** Time since the lease of its member ended, in ms; 0: it has not. */
@@ -27,9 +26,9 @@ export interface Elsewhere {
 const TOKENS_PER_MICROSECOND = 2 ** 24 / 60_000_000;
 
 /**
- * The least fencing token of a job that is accepted at a time. Tokens count on from there, so they also grow after a backup
+ * The least fencing token of a job that is accepted at a time (microseconds since 1970). Tokens count on from there, so they also grow after a backup
  * was restored. The registry has the same rule (token_floor).
  */
-export function leastToken(at: Instant): number {
+export function leastToken(at: number): number {
   return Math.floor(at * TOKENS_PER_MICROSECOND);
 }

@@ -1,6 +1,9 @@
-/** Limits on run keys and job ids. */
+/** How callers name jobs: run keys and job ids, and their limits. */
 import { hasControlCharacter } from "./control-characters.ts";
 import { OrchesjobError } from "./errors.ts";
+
+/** A job by its id, or the newest one of a run key. */
+export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
 
 const MAX_RUN_KEY_BYTES = 1024;
 const encoder = new TextEncoder();

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { formatDuration } from "../job/duration.ts";
 import type { Elsewhere } from "../job/fleet.ts";
-import type { Job } from "../job/job.ts";
+import type { CancelRequest, Job } from "../job/job.ts";
 import { commandLine, shellWord } from "../job/shell-word.ts";
 import { isActive } from "../job/status.ts";
 import { now, turn } from "../linux/clock.ts";
@@ -10,10 +10,8 @@ import type { Interruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { DEFAULT_HOME } from "../state/paths.ts";
 import type { Fleet } from "../store/fleet.ts";
-import type { CancelOrder } from "./cancel.ts";
-import type { JobSelector } from "./find.ts";
-import type { LogEnd } from "./logs.ts";
-import type { JobResult } from "./result.ts";
+import type { JobSelector } from "../job/request.ts";
+import type { JobResult, LogEnd } from "./logs.ts";
 
 /** The line that does something on the host of a job. */
 export function commandOn({ host, home }: Elsewhere, words: readonly string[]): string {
@@ -120,7 +118,11 @@ export async function waitElsewhere(
 const ANSWER_MS = 30_000;
 
 /** Asks the member of a job to cancel it, and waits until it has. Throws `conflict` if it does not hear. */
-export async function cancelElsewhere(context: Context, job: Job, order: CancelOrder): Promise<Job> {
+export async function cancelElsewhere(
+  context: Context,
+  job: Job,
+  order: Pick<CancelRequest, "reason" | "graceMs">,
+): Promise<Job> {
   const fleet = await fleetOf(context);
   // A pid of ours means nothing on its host.
   const asked = await fleet.requestCancel(job.jobId, { at: now(), ...order, pid: 0 });

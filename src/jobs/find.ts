@@ -2,13 +2,11 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { isJobId } from "../job/request.ts";
+import { isJobId, type JobSelector } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
 import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
-
-export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
 
 /** Throws `not-found`, and `usage` for an ambiguous id. */
 export async function findJob(

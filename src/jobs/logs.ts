@@ -57,6 +57,13 @@ export interface LogEnd {
   readonly truncated: boolean;
 }
 
+/** A finished job and the end of its output. */
+export interface JobResult {
+  readonly job: Job;
+  readonly stdout: LogEnd;
+  readonly stderr: LogEnd;
+}
+
 /** Calls `use` with the last `maxBytes` bytes of a stream, which can be read only inside it; in constant memory. */
 export function withLogEnd(
   context: Context,

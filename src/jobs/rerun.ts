@@ -7,7 +7,8 @@ import type { OutputMode } from "../job/output.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "../state/context.ts";
-import { findJob, type JobSelector } from "./find.ts";
+import type { JobSelector } from "../job/request.ts";
+import { findJob } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**

@@ -1,16 +1,10 @@
 /** `result`: a finished job together with its output. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import type { Context } from "../state/context.ts";
-import { findJob, type JobSelector } from "./find.ts";
-import { type LogEnd, withLogEnd } from "./logs.ts";
-
-export interface JobResult {
-  readonly job: Job;
-  readonly stdout: LogEnd;
-  readonly stderr: LogEnd;
-}
+import type { JobSelector } from "../job/request.ts";
+import { findJob } from "./find.ts";
+import { type JobResult, withLogEnd } from "./logs.ts";
 
 /** Calls `use` with the last `maxBytes` bytes of each stream. Throws `not-found`, and `conflict` if the job is not finished. */
 export async function withResult(

@@ -1,6 +1,6 @@
 /** The options that select a job: `--run-key` and `--job-id`. */
 import { OrchesjobError } from "../../job/errors.ts";
-import type { JobSelector } from "../../jobs/find.ts";
+import type { JobSelector } from "../../job/request.ts";
 import { optional } from "../command.ts";
 import { runKeyValue, anyText } from "./values.ts";
 

@@ -1,5 +1,5 @@
 /** The registry on PostgreSQL. Each verb is one call of a function of the schema `orchesjob`, so it is one transaction. */
-import { fromDocument, toDocument } from "../../job/document.ts";
+import { toDocument } from "../../job/document.ts";
 import type { CancelRequest, Instant, Job } from "../../job/job.ts";
 import { bootTimeMs } from "../../linux/clock.ts";
 import type { PublishedOutput } from "../../store/fleet.ts";
@@ -19,9 +19,8 @@ import type {
 } from "../registry.ts";
 import type { Session } from "../session.ts";
 import type { Connection } from "./connection.ts";
+import { type Row, toEntry, toHeld, toJobIfAny, toJobs, toRefusal } from "./convert.ts";
 import { listen } from "./listen.ts";
-
-type Row = Readonly<Record<string, any>>;
 
 export class PostgresRegistry implements Registry {
   constructor(
@@ -209,53 +208,4 @@ export class PostgresRegistry implements Registry {
   async disconnect(): Promise<void> {
     await this.connection.close();
   }
-}
-
-function toEntry({ job, output, ...more }: Announcement): Row {
-  return {
-    job_id: job.jobId,
-    run_key: job.runKey,
-    fencing_token: job.fencingToken ?? 0,
-    attempt_no: job.attemptNo,
-    status: job.status,
-    on_partition: job.onPartition ?? "continue",
-    holds_key: more.holdsKey,
-    is_unstoppable: more.isUnstoppable,
-    change: more.change,
-    request_ids: more.requestIds,
-    strict: more.strict,
-    job: toDocument(job),
-    output: output && {
-      ...{ stdout: output.stdout, stderr: output.stderr },
-      ...{ stdout_bytes: output.stdoutBytes, stderr_bytes: output.stderrBytes },
-    },
-  };
-}
-
-function toRefusal({ refused, host, wait_ms: waitMs = 0 }: any): Refusal {
-  return { refused, host, waitMs };
-}
-
-function toHeld(rows: readonly Row[]): readonly { jobId: string; runKey: string }[] {
-  return rows.map((row) => ({ jobId: row["job_id"], runKey: row["run_key"] }));
-}
-
-function toJobs(rows: readonly Row[]): readonly Job[] {
-  return rows.map(toJob);
-}
-
-function toJobIfAny(row: Row | null): Job | undefined {
-  return row === null ? undefined : toJob(row);
-}
-
-function toJob(row: Row): Job {
-  return fromDocument(row["job"], {
-    member: row["member"],
-    memberId: row["member_id"],
-    host: row["host"],
-    home: row["state_directory"],
-    asOf: row["as_of"],
-    holdsKey: row["holds_key"],
-    silentMs: row["silent_ms"],
-  });
 }
