@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileExecutable } from "../build.ts";
+import { measureFleet } from "./fleet.ts";
 import { measureGrowth } from "./growth.ts";
 import { latencySection } from "./latency.ts";
 import { measureMemory } from "./memory.ts";
@@ -29,6 +30,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<Section>>> = {
   throughput: () => measureThroughput({ ...setting, ...sizes.throughput }),
   memory: () => measureMemory({ ...setting, ...sizes.memory }),
   rest: () => measureRest({ ...setting, ...sizes.rest }),
+  fleet: () => measureFleet({ ...setting, ...sizes.fleet }),
   output: () => measureOutput({ ...setting, ...sizes.output }),
 };
 

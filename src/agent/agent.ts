@@ -9,7 +9,8 @@ import { nameProcess } from "../linux/caller.ts";
 import { statPath } from "../linux/stat.ts";
 import { watchDirectory } from "../linux/watch-directory.ts";
 import { releaseMemory } from "../linux/self.ts";
-import { listActive } from "../jobs/list.ts";
+import { reconcileAll } from "../jobs/reconcile.ts";
+import { restoreUnknownJobs } from "../jobs/restore-unknown-jobs.ts";
 import type { FleetMember } from "../fleet/member.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
@@ -70,6 +71,7 @@ class Agent {
   }
 
   async run(): Promise<void> {
+    await restoreUnknownJobs(this.context, this.store);
     await (await this.store.publications()).track();
     const { database } = this.context.home;
     const names = ["", "-wal"].map((suffix) => database.slice(database.lastIndexOf("/") + 1) + suffix);
@@ -94,18 +96,14 @@ class Agent {
   async #look(): Promise<boolean> {
     try {
       // A job whose worker is gone is LOST for the whole fleet at once.
-      const active = await listActive(this.context);
+      const seen = await reconcileAll(this.context, this.store, await this.store.active());
+      const active = seen.filter((job) => isActive(job.status));
       this.#workers.watch(active);
       const isTime = performance.now() >= this.#nextRenewal;
       if (isTime) await this.#renew();
       const pending = await this.#publisher.publish();
       this.#retryMs = 0;
-      return (
-        active.length > 0 ||
-        pending > 0 ||
-        this.#orders.holdsKeys ||
-        active.some((job) => isActive(job.status))
-      );
+      return active.length > 0 || pending > 0 || this.#orders.holdsKeys;
     } catch (error) {
       if (!(error instanceof OrchesjobError)) throw error;
       debug?.note("cannot reach the registry", error);
@@ -143,9 +141,10 @@ class Agent {
   }
 
   async #sleep(): Promise<void> {
+    // While the registry is away, no change is more urgent than any other.
+    if (this.#retryMs > 0) return Bun.sleep(this.#retryMs);
     if (this.#isAwake) return Bun.sleep(QUIET_MS);
-    const untilRenewal = Math.max(0, this.#nextRenewal - performance.now());
-    const ms = this.#retryMs > 0 ? this.#retryMs : untilRenewal;
+    const ms = Math.max(0, this.#nextRenewal - performance.now());
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     const timer = setTimeout(resolve, ms);
@@ -153,6 +152,5 @@ class Agent {
     await promise;
     clearTimeout(timer);
     this.#wake = () => undefined;
-    if (this.#retryMs > 0) await Bun.sleep(QUIET_MS);
   }
 }

@@ -1,19 +1,28 @@
 -- A job for members other than its own: its record, its member and what the registry adds.
-create function orchesjob.to_json(found orchesjob.job_records) returns jsonb language sql stable as $$
-  select jsonb_build_object('job', found.job || jsonb_build_object('status', found.status, 'attemptNo', found.attempt_no,
+-- plpgsql keeps its plans for the connection; a function in SQL is planned with each call.
+create function orchesjob.to_json(found orchesjob.job_records) returns jsonb language plpgsql stable as $$
+declare
+  m orchesjob.member_records;
+  s orchesjob.sessions;
+begin
+  select * into m from orchesjob.member_records where member_id = found.member_id;
+  select * into s from orchesjob.sessions where session_id = found.session_id;
+  return jsonb_build_object('job', found.job || jsonb_build_object('status', found.status, 'attemptNo', found.attempt_no,
       'fencingToken', found.fencing_token, 'onPartition', found.on_partition),
     'member_id', found.member_id, 'member', m.name, 'host', s.host, 'state_directory', m.state_directory,
     'holds_key', found.holds_key, 'revoked', found.revoked_at is not null, 'is_unstoppable', found.is_unstoppable,
     'silent_ms', greatest(0, round(extract(epoch from clock_timestamp() - s.lease_until) * 1000)),
     'as_of', round(extract(epoch from case when found.status in ('STARTING', 'RUNNING')
-      then greatest(found.published_at, s.renewed_at) else found.published_at end) * 1000000)::int8)
-  from orchesjob.member_records m, orchesjob.sessions s
-  where m.member_id = found.member_id and s.session_id = found.session_id
-$$;
+      then greatest(found.published_at, s.renewed_at) else found.published_at end) * 1000000)::int8);
+end $$;
 
-create function orchesjob.newest(wanted text) returns orchesjob.job_records language sql stable as $$
-  select * from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1
-$$;
+create function orchesjob.newest(wanted text) returns orchesjob.job_records language plpgsql stable as $$
+declare
+  found orchesjob.job_records;
+begin
+  select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  return found;
+end $$;
 
 create function orchesjob.may_run_again(wanted text) returns bool language sql stable as $$
   select exists (select from orchesjob.unlocks
