@@ -27,6 +27,9 @@ const IDLE_MS = 60_000;
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 10_000;
 
+/** How often to look after processes that have survived their jobs, in ms. */
+const SURVIVORS_MS = 1_000;
+
 /** Changes that come closely after each other are published together, in ms. */
 const QUIET_MS = 2;
 
@@ -101,6 +104,7 @@ class Agent {
       this.#workers.watch(active);
       const isTime = performance.now() >= this.#nextRenewal;
       if (isTime) await this.#renew();
+      if (this.#publisher.hasSurvivors) await this.#publisher.lookForSurvivors();
       const pending = await this.#publisher.publish();
       this.#retryMs = 0;
       return active.length > 0 || pending > 0 || this.#orders.holdsKeys;
@@ -144,7 +148,8 @@ class Agent {
     // While the registry is away, no change is more urgent than any other.
     if (this.#retryMs > 0) return Bun.sleep(this.#retryMs);
     if (this.#isAwake) return Bun.sleep(QUIET_MS);
-    const ms = Math.max(0, this.#nextRenewal - performance.now());
+    const longest = this.#publisher.hasSurvivors ? SURVIVORS_MS : Number.POSITIVE_INFINITY;
+    const ms = Math.max(0, Math.min(longest, this.#nextRenewal - performance.now()));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     const timer = setTimeout(resolve, ms);

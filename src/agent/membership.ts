@@ -22,7 +22,8 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
   const { home } = context;
   const store = context.createStore();
   const former = statPath(home.fleet) === undefined ? undefined : readMembership(home);
-  const connection = connectionOf({ ...terms, memberId: "" });
+  // Making the schema takes longer than any other question.
+  const connection = connectionOf({ ...terms, leaseMs: Number.POSITIVE_INFINITY, memberId: "" });
   const { place } = connection.address;
   if (former !== undefined && connectionOf(former).address.place !== place)
     throw new OrchesjobError(

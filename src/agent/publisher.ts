@@ -1,4 +1,5 @@
 /** Publishes what changed in the local store, until the registry has it. */
+import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { announce } from "../fleet/announce.ts";
@@ -20,6 +21,8 @@ export class Publisher {
   readonly #later = new Set<string>();
   /** Jobs whose keys were given away. */
   readonly revoked = new Set<string>();
+  /** Jobs that have ended but still hold their keys, because processes of them live. */
+  readonly #survived = new Set<string>();
   #unstoppable = new Set<string>();
 
   constructor(
@@ -36,7 +39,7 @@ export class Publisher {
       const batch = pending.filter(({ job }) => !this.#later.has(job.jobId)).slice(0, BATCH);
       if (batch.length === 0) return pending.length;
       const finder = new OrphanFinder(this.context);
-      const results = await this.#send(batch.map((each) => this.#announce(each, finder)));
+      const results = await this.#sendAll(batch.map((each) => this.#announce(each, finder)));
       const done = batch.filter(({ job }, index) => {
         if (results[index] === "later") this.#later.add(job.jobId);
         if (results[index] === "revoked") this.revoked.add(job.jobId);
@@ -50,6 +53,20 @@ export class Publisher {
   /** Tries again what could not be published, at the next opportunity. */
   retry(): void {
     this.#later.clear();
+  }
+
+  /** If the registry does not take one of them as it is, that one must not keep the others back. */
+  async #sendAll(announcements: readonly Announcement[]): Promise<readonly PublishResult[]> {
+    try {
+      return await this.#send(announcements);
+    } catch (error) {
+      if (!(error instanceof OrchesjobError) || error.code !== "general") throw error;
+      debug?.note("the registry refuses a publication", error);
+      if (announcements.length === 1) return ["later"];
+    }
+    const results: PublishResult[] = [];
+    for (const each of announcements) results.push(...(await this.#sendAll([each])));
+    return results;
   }
 
   async #send(announcements: readonly Announcement[]): Promise<readonly PublishResult[]> {
@@ -66,8 +83,27 @@ export class Publisher {
 
   #announce(publication: Publication, finder: OrphanFinder): Announcement {
     const { job } = publication;
-    const holdsKey = isActive(job.status) || hasOrphans(finder.find(job));
+    const isSurvived = !isActive(job.status) && hasOrphans(finder.find(job));
+    if (isSurvived) this.#survived.add(job.jobId);
+    else this.#survived.delete(job.jobId);
+    const holdsKey = isActive(job.status) || isSurvived;
     return announce(this.member, publication, { holdsKey, isUnstoppable: this.#unstoppable.has(job.jobId) });
+  }
+
+  /** Whether processes of jobs that have ended must be looked after: their end changes nothing in the store. */
+  get hasSurvivors(): boolean {
+    return this.#survived.size > 0;
+  }
+
+  /** Has those jobs published again whose last process has ended. */
+  async lookForSurvivors(): Promise<void> {
+    const finder = new OrphanFinder(this.context);
+    for (const jobId of this.#survived) {
+      const job = await this.store.find(jobId);
+      if (job !== undefined && hasOrphans(finder.find(job))) continue;
+      this.#survived.delete(jobId);
+      await (await this.store.publications()).repeat(jobId);
+    }
   }
 
   /** Finds out of which jobs we may not end a process: then their keys wait for their host, as no lease can end them. */

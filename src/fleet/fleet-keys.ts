@@ -97,6 +97,8 @@ export class FleetKeys implements Keys {
     };
     const grant = await this.#grant(order);
     if (grant === undefined) return this.#lookAgain(runKey);
+    // Again: it may have ended for lack of work just before the claim.
+    ensureAgent(this.fleet.home);
     const { fencingToken, attemptNo, onPartition } = grant;
     debug?.note(`the registry grants attempt ${attemptNo} with token ${fencingToken}`);
     const accepted = await this.local.claim(

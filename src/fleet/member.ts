@@ -12,6 +12,10 @@ import type { OwnMember } from "./own-member.ts";
 import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
 
+/** How long a question to the registry may take, in ms. */
+const LONGEST_QUESTION_MS = 5_000;
+const SHORTEST_QUESTION_MS = 1_000;
+
 /** How often to ask a registry that cannot notify, in ms. */
 const UNHEARD_MS = 500;
 
@@ -100,6 +104,7 @@ export class FleetMember implements Fleet, OwnMember {
 /** The connection of a membership. Throws OrchesjobError if its URL or password cannot be used. */
 export function connectionOf({ url, passwordFile, leaseMs }: Membership): Connection {
   const address = parseAddress(url);
-  // Two questions fit into the time between two renewals.
-  return new Connection({ address, password: findPassword(address, passwordFile), deadlineMs: leaseMs / 6 });
+  // Two questions fit into the time between two renewals, unless the lease is very short.
+  const deadlineMs = Math.min(LONGEST_QUESTION_MS, Math.max(SHORTEST_QUESTION_MS, leaseMs / 6));
+  return new Connection({ address, password: findPassword(address, passwordFile), deadlineMs });
 }

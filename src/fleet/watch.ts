@@ -8,8 +8,9 @@ import { type Home, memberFiles } from "../state/paths.ts";
 import { isDue, partitionTerms, readLease } from "./lease.ts";
 import { ensureAgent } from "./spawn-agent.ts";
 
-/** How long a new agent may take to take its lock, in ms. */
+/** How long a new agent may take to take its lock, in ms. One that ends at once is started less and less often. */
 const AGENT_START_MS = 2_000;
+const LONGEST_AGENT_START_MS = 20_000;
 
 export const CUT_OFF = "cut off from the fleet: the lease of this member could not be renewed";
 export const REVOKED = "the run key was given to another member of the fleet while this one was cut off";
@@ -17,6 +18,7 @@ export const REVOKED = "the run key was given to another member of the fleet whi
 export class FleetWatch {
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #agent: { readonly fd: number; readonly readiness: Readiness } | undefined;
+  #agentStartMs = AGENT_START_MS;
   #isOver = false;
 
   /** `stop` ends the job: it gets the reason, and the time between TERM and KILL in ms. */
@@ -53,9 +55,11 @@ export class FleetWatch {
       if (fd !== undefined) closeFile(fd);
       debug?.note("the agent is gone: starts another one");
       ensureAgent(this.home);
-      this.#later(AGENT_START_MS, () => this.#watchAgent());
+      this.#later(this.#agentStartMs, () => this.#watchAgent());
+      this.#agentStartMs = Math.min(this.#agentStartMs * 2, LONGEST_AGENT_START_MS);
       return;
     }
+    this.#agentStartMs = AGENT_START_MS;
     const readiness = new Readiness(fd, () => this.#watchAgent());
     this.#agent = { fd, readiness };
     if (readiness.ask()) this.#later(AGENT_START_MS, () => this.#watchAgent());

@@ -4,13 +4,12 @@ import { debug } from "../../state/debug.ts";
 import type { Address } from "./address.ts";
 import { isConnectionLost, translate, unreachable } from "./errors.ts";
 
-/** How long a question may take, the connection included, in ms. */
 const DEADLINE_MS = 5_000;
 
 export interface ConnectionOptions {
   readonly address: Address;
   readonly password: string;
-  /** In ms; shorter than DEADLINE_MS for a member with a short lease. */
+  /** How long a question may take, the connection included, in ms. */
   readonly deadlineMs?: number;
 }
 
@@ -23,7 +22,7 @@ export class Connection {
   constructor({ address, password, deadlineMs = DEADLINE_MS }: ConnectionOptions) {
     this.address = address;
     this.#password = password;
-    this.#deadlineMs = Math.min(DEADLINE_MS, deadlineMs);
+    this.#deadlineMs = deadlineMs;
   }
 
   /**

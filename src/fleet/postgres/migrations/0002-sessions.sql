@@ -23,13 +23,13 @@ $$;
 -- `known`: the epoch that the caller knows, or 0.
 create function orchesjob.begin_recovery(known int8, reason text) returns void language plpgsql as $$
 declare
-  registry orchesjob.registry;
+  state orchesjob.registry;
 begin
-  select * into strict registry from orchesjob.registry for update;
-  if registry.server_identity = orchesjob.server_identity() and registry.epoch > known then
+  select * into strict state from orchesjob.registry for update;
+  if state.server_identity = orchesjob.server_identity() and state.epoch > known then
     return;
   end if;
-  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(registry.epoch, known) + 1,
+  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known) + 1,
     recovery_reason = reason, recovery_until = clock_timestamp() + make_interval(secs => (
       select coalesce(max(lease_ms), 0) / 1000.0 from orchesjob.member_records where left_at is null));
   perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
@@ -38,18 +38,18 @@ end $$;
 -- Milliseconds until claims are granted again; 0: they are. Begins a recovery if another server answers than before.
 create function orchesjob.recovery_ms(known int8) returns int8 language plpgsql as $$
 declare
-  registry orchesjob.registry;
+  state orchesjob.registry;
 begin
-  select * into strict registry from orchesjob.registry;
-  if registry.server_identity <> orchesjob.server_identity() then
-    perform orchesjob.begin_recovery(registry.epoch, 'another server or timeline answers: '
-      || orchesjob.server_identity() || ' instead of ' || registry.server_identity);
-    select * into strict registry from orchesjob.registry;
-  elsif registry.epoch < known then
-    perform orchesjob.begin_recovery(known, 'a member knows epoch ' || known || ', the registry ' || registry.epoch);
-    select * into strict registry from orchesjob.registry;
+  select * into strict state from orchesjob.registry;
+  if state.server_identity <> orchesjob.server_identity() then
+    perform orchesjob.begin_recovery(state.epoch, 'another server or timeline answers: '
+      || orchesjob.server_identity() || ' instead of ' || state.server_identity);
+    select * into strict state from orchesjob.registry;
+  elsif state.epoch < known then
+    perform orchesjob.begin_recovery(known, 'a member knows epoch ' || known || ', the registry ' || state.epoch);
+    select * into strict state from orchesjob.registry;
   end if;
-  return greatest(0, ceil(extract(epoch from registry.recovery_until - clock_timestamp()) * 1000))::int8;
+  return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
 end $$;
 
 -- Whether a lease is over for the rest of the fleet: after the lease the same time again, and that since the server's start, too,
@@ -101,7 +101,7 @@ begin
       on conflict (member_id, boot_id) where ended_at is null
         do update set renewed_at = clock_timestamp(), beat = orchesjob.sessions.beat + 1, lease_until = excluded.lease_until
       returning * into mine;
-  elsif not only_if_needed
+  elsif not only_if_needed or mine.session_id <> (caller ->> 'session_id')::int8
     or mine.lease_until < clock_timestamp() + make_interval(secs => member.lease_ms / 2000.0) then
     update orchesjob.sessions set renewed_at = clock_timestamp(), beat = beat + 1, host = caller ->> 'host',
       address = inet_client_addr(), lease_until = clock_timestamp() + make_interval(secs => member.lease_ms / 1000.0)
@@ -153,6 +153,11 @@ begin
   update orchesjob.member_records set unpublished = (caller ->> 'unpublished')::int8, version = caller ->> 'version'
     where member_id = (caller ->> 'member_id')::uuid
       and (unpublished, version) is distinct from ((caller ->> 'unpublished')::int8, caller ->> 'version');
+  -- Former boots of the host, which hold nothing any more.
+  update orchesjob.sessions s set ended_at = clock_timestamp() where member_id = (caller ->> 'member_id')::uuid
+    and ended_at is null and session_id <> (session ->> 'session_id')::int8
+    and orchesjob.is_over(lease_until, (session ->> 'member_lease_ms')::int4)
+    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id and holds_key);
   return session || jsonb_build_object(
     'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
     'epoch', (select epoch from orchesjob.registry),
