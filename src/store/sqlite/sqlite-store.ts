@@ -19,7 +19,7 @@ import { dropObsoleteTriggers } from "./public-views.ts";
 import { insertStatement, textOf } from "./queries.ts";
 import { JobReader } from "./reader.ts";
 import { type CandidateRow, type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
-import type { Bindings } from "./session.ts";
+import type { Bindings, LoadStatistics } from "./session.ts";
 
 /** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
 const SMALL_WAL_BYTES = 400_000;
@@ -34,6 +34,7 @@ const REMOVE_CACHE_KIB = 32_000;
 export function openSqliteStore(
   path: string,
   options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
+  loadStatistics?: LoadStatistics,
 ): JobStore | undefined {
   const { create, busyTimeoutMs, acceptNewer, upgrades = true } = options;
   const upgrade = (database: Database) => upgradePython(database, path, options);
@@ -41,7 +42,7 @@ export function openSqliteStore(
   if (database === undefined) return undefined;
   // A newer version may have migrated it meanwhile. A process that was there before accepts that.
   const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
-  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again));
+  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again), loadStatistics);
 }
 
 /** What matters of a run key's jobs for one that is put among them. */
