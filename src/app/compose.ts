@@ -1,4 +1,4 @@
-/** Builds the Context that commands get. Only this file knows which store there is. */
+/** Builds the Context that commands get. Only this file and inspection.ts know which store there is. */
 import type { Output } from "../cli/output/output.ts";
 import { printDiagnostic } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
@@ -11,6 +11,7 @@ import { checkHome } from "../state/home.ts";
 import type { Home } from "../state/paths.ts";
 import type { Fleet } from "../store/fleet.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import type { Inspection } from "./inspection.ts";
 import { VERSION } from "./version.ts";
 
 export interface Parts {
@@ -24,6 +25,8 @@ export interface Parts {
   readonly diagnostics: Output;
   /** Finds the state directory if somebody has moved it since. */
   readonly locateHome?: () => Home | undefined;
+  /** Without it, the store cannot be examined and has no statistics. */
+  readonly inspection?: Inspection | undefined;
 }
 
 export function composeContext({
@@ -33,6 +36,7 @@ export function composeContext({
   upgrades = true,
   diagnostics,
   locateHome,
+  inspection,
 }: Parts): Context {
   setOwnLimits();
   const notify = (message: string) => printDiagnostic(diagnostics.descriptor, message);
@@ -40,7 +44,11 @@ export function composeContext({
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean, { database } = home) =>
-    openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress });
+    openSqliteStore(
+      database,
+      { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress },
+      inspection?.statistics,
+    );
   let origin: Origin | undefined;
   let fleet: Fleet | undefined;
   return {
@@ -72,11 +80,11 @@ export function composeContext({
       return fleet;
     },
     async examineStore() {
-      const { examineDatabase } = await import("../store/sqlite/examine.ts");
+      const { examineDatabase } = await inspection!.examine();
       return examineDatabase(home.database, busyTimeoutMs, { notify, progress }, () => open(false)!);
     },
     async isOldCopy(path) {
-      const { looksLikePython } = await import("../store/sqlite/examine.ts");
+      const { looksLikePython } = await inspection!.examine();
       return looksLikePython(path);
     },
     stderr: diagnostics.descriptor,

@@ -12,6 +12,7 @@ import { debug, type DebugFile, setDebug } from "../state/debug.ts";
 import { resolveHome } from "../state/paths.ts";
 import { composeContext } from "./compose.ts";
 import type { DebugOrder } from "./debug-file.ts";
+import type { Inspection } from "./inspection.ts";
 import { COMMIT, VERSION } from "./version.ts";
 
 /** How long a command waits for the database, in ms. */
@@ -38,12 +39,16 @@ export function entryPointOf(command: Command): EntryPoint {
   return async (argv, streams) => endProcess(await runCommand(command, argv, streams, [command]));
 }
 
-/** Returns the exit code; reports errors on stderr. `commands`: those that `completion` and `man` describe. */
+/**
+ * Returns the exit code; reports errors on stderr. `commands`: those that `completion` and `man` describe. `inspection`: what
+ * `doctor` and `metrics` need.
+ */
 export async function runCommand(
   command: Command,
   argv: readonly string[],
   streams: Streams,
   commands: readonly Command[],
+  inspection?: Inspection,
 ): Promise<number> {
   const output = createOutput(streams.stdout, streams.columns, streams.rows);
   const diagnostics = createOutput(streams.stderr, () => undefined);
@@ -63,6 +68,7 @@ export async function runCommand(
       busyTimeoutMs: command.nonBlocking === true ? NON_BLOCKING_BUSY_TIMEOUT_MS : BUSY_TIMEOUT_MS,
       upgrades: command.nonBlocking !== true,
       diagnostics,
+      inspection,
     });
     if (process.env["ORCHESJOB_DEBUG"]) setDebug(await streams.openDebug({ command: command.name, context }));
     const code = await command.run({

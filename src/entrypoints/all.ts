@@ -27,6 +27,7 @@ import { report } from "../cli/output/report.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { EXIT_CODES, OrchesjobError } from "../job/errors.ts";
 import { endProcess } from "../linux/self.ts";
+import { inspection } from "../app/inspection.ts";
 import { asksForExitStatus, type EntryPoint, runCommand, type Streams } from "../app/run-command.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -58,7 +59,7 @@ export const main: EntryPoint = async (argv, streams) => {
   endProcess(
     command === undefined
       ? answerWithoutCommand(argv, streams)
-      : await runCommand(command, argv, streams, COMMANDS),
+      : await runCommand(command, argv, streams, COMMANDS, inspection),
   );
 };
 

@@ -8,6 +8,7 @@ import { isClaimed, wakeOwner, wasClaimed } from "../state/job-lock.ts";
 import { readNames } from "../state/log-directory.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
+import { abandonedJobError, findNamedProcesses, unknownJobsError } from "./unknown-jobs-error.ts";
 
 /** Length of a job id. The lock file of a hook has a longer name. */
 const ID_LENGTH = 36;
@@ -47,7 +48,6 @@ async function search(context: Context, store: JobStore): Promise<UnknownJobs> {
 
 /** Throws `conflict` if the command of one of these jobs still lives. Deletes the lock files of the others. */
 async function refuseAbandoned(context: Context, jobIds: readonly string[]): Promise<void> {
-  const { findNamedProcesses, abandonedJobError } = await import("./unknown-jobs-error.ts");
   for (const jobId of jobIds) {
     const found = findNamedProcesses(context, jobId);
     if (found.pids.length > 0 || found.unseen) throw abandonedJobError(context, jobId, found);
@@ -71,8 +71,7 @@ export async function restoreFromWorkers(context: Context, store: JobStore): Pro
       isClaimed(lockFilePath(context.home, jobId)),
     );
     if (missing.length === 0) return running.length;
-    if (performance.now() >= deadline)
-      throw await (await import("./unknown-jobs-error.ts")).unknownJobsError(context, missing);
+    if (performance.now() >= deadline) throw unknownJobsError(context, missing);
     await Bun.sleep(PAUSE_MS);
   }
 }

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspection } from "../../src/app/inspection.ts";
 import { queries } from "../../src/store/sqlite/queries.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { testStore } from "./conformance.ts";
@@ -11,12 +12,8 @@ import { testStore } from "./conformance.ts";
 const SILENT = { notify: () => {}, progress: () => {} };
 
 function open(place: string) {
-  return openSqliteStore(join(place, "orchesjob.db"), {
-    create: true,
-    busyTimeoutMs: 10_000,
-    acceptNewer: false,
-    ...SILENT,
-  })!;
+  const options = { create: true, busyTimeoutMs: 10_000, acceptNewer: false, ...SILENT };
+  return openSqliteStore(join(place, "orchesjob.db"), options, inspection.statistics)!;
 }
 
 testStore("SQLite", open);

@@ -16,6 +16,14 @@ interface PublicationRow extends JobRow {
   readonly strict: number;
 }
 
+/** Outside of a fleet there is no such table: every process that opens the database would have to read its text. */
+const TABLE = `create table if not exists publications (
+    job_id text primary key,
+    change integer not null,    -- counts the changes of the job
+    published integer not null  -- the count that the registry has
+  ) strict, without rowid;
+  create index if not exists unpublished on publications (job_id) where change > published`;
+
 const COUNT = "on conflict do update set change = change + 1";
 const TRIGGERS: Readonly<Record<string, string>> = {
   fleet_insert: `after insert on job_records begin
@@ -39,6 +47,7 @@ export class SqlitePublications implements Publications {
     this.attempt((database) =>
       transact(database, () => {
         if (this.#isTracking(database)) return;
+        database.run(TABLE);
         for (const [name, text] of Object.entries(TRIGGERS)) database.run(`create trigger ${name} ${text}`);
         database.run(
           "insert into publications select job_id, 1, 0 from job_records where true on conflict do update set change = change + 1",
@@ -58,7 +67,7 @@ export class SqlitePublications implements Publications {
     this.attempt((database) =>
       transact(database, () => {
         for (const name of Object.keys(TRIGGERS)) database.run(`drop trigger if exists ${name}`);
-        database.run("delete from publications");
+        database.run("drop table if exists publications");
       }),
     );
   }

@@ -78,8 +78,7 @@ export abstract class JobReader extends Session {
   }
 
   async statistics(request: StatisticsRequest): Promise<Statistics> {
-    // Only metrics need its statements, so they are loaded here.
-    const { readStatistics } = await import("./statistics.ts");
+    const { readStatistics } = await this.loadStatistics!();
     return this.attempt(() => readStatistics(this.database, request));
   }
 

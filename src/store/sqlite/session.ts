@@ -10,6 +10,12 @@ import { type JobRow, toJob } from "./rows.ts";
 /** SQLITE_FCNTL_HAS_MOVED: whether the database's name now belongs to another file, or to none. */
 const HAS_MOVED = 20;
 
+/**
+ * Loads the statements for `metrics`. Whoever opens the store gives it, so that a bundle without that command has none of
+ * them. Without it, the verb `statistics` must not be called.
+ */
+export type LoadStatistics = () => Promise<typeof import("./statistics.ts")>;
+
 export type Bindings = Record<string, string | number | null>;
 
 export abstract class Session {
@@ -18,12 +24,20 @@ export abstract class Session {
   protected readonly path: string;
   readonly #busyTimeoutMs: number;
   readonly #reopen: () => Database | undefined;
+  protected readonly loadStatistics: LoadStatistics | undefined;
 
-  constructor(connection: Database, path: string, busyTimeoutMs: number, reopen: () => Database | undefined) {
+  constructor(
+    connection: Database,
+    path: string,
+    busyTimeoutMs: number,
+    reopen: () => Database | undefined,
+    loadStatistics: LoadStatistics | undefined,
+  ) {
     this.#connection = connection;
     this.path = path;
     this.#busyTimeoutMs = busyTimeoutMs;
     this.#reopen = reopen;
+    this.loadStatistics = loadStatistics;
   }
 
   close(): void {

@@ -21,7 +21,7 @@ import { dropObsoleteTriggers } from "./public-views.ts";
 import { insertStatement, textOf, withGrowingToken } from "./queries.ts";
 import { JobReader } from "./reader.ts";
 import { type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
-import type { Bindings } from "./session.ts";
+import type { Bindings, LoadStatistics } from "./session.ts";
 
 /** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
 const SMALL_WAL_BYTES = 400_000;
@@ -36,6 +36,7 @@ const REMOVE_CACHE_KIB = 32_000;
 export function openSqliteStore(
   path: string,
   options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
+  loadStatistics?: LoadStatistics,
 ): JobStore | undefined {
   const { create, busyTimeoutMs, acceptNewer, upgrades = true } = options;
   const upgrade = (database: Database) => upgradePython(database, path, options);
@@ -43,7 +44,7 @@ export function openSqliteStore(
   if (database === undefined) return undefined;
   // A newer version may have migrated it meanwhile. A process that was there before accepts that.
   const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
-  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again));
+  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again), loadStatistics);
 }
 
 /** What matters of a run key's jobs for one that is put among them. */
@@ -185,9 +186,10 @@ class SqliteStore extends JobReader implements JobStore {
   async remove(jobIds: readonly string[]): Promise<number> {
     this.attempt(() => this.database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.unsynced(() =>
-      this.attempt(
-        () => this.database.query(textOf("remove")).run({ jobIds: JSON.stringify(jobIds) }).changes,
-      ),
+      this.attempt(() => {
+        const isTracking = this.database.query(textOf("isTracking")).get() !== null;
+        return this.execute(isTracking ? "removePublished" : "remove", { jobIds: JSON.stringify(jobIds) });
+      }),
     );
   }
 
