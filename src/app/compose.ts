@@ -4,7 +4,7 @@ import { printDiagnostic } from "../cli/output/report.ts";
 import type { Origin } from "../job/job.ts";
 import { setOwnLimits } from "../linux/caller.ts";
 import { isTerminal, readOrigin } from "../linux/self.ts";
-import { statPath } from "../linux/stat.ts";
+import { isThere } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { createHome, refuseLostDatabase } from "../state/create-home.ts";
 import { checkHome } from "../state/home.ts";
@@ -73,7 +73,7 @@ export function composeContext({
       return open(true)!;
     },
     async openFleet() {
-      if (fleet === undefined && statPath(home.fleet) !== undefined) {
+      if (fleet === undefined && isThere(home.fleet)) {
         const { FleetMember } = await import("../fleet/member.ts");
         fleet = new FleetMember(home, this.origin, VERSION);
       }

@@ -39,6 +39,11 @@ export function statName(path: string): FileStat | undefined {
   return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
 }
 
+/** Whether something is there that we can see. Asks for no error: the first one takes a process 200,000 instructions. */
+export function isThere(path: string): boolean {
+  return libc.statx(AT_FDCWD, cstring(path), 0, STATX_BASIC_STATS, new Uint32Array(64)) === 0;
+}
+
 /** Facts about an open descriptor. */
 export function statFd(fd: number): FileStat | undefined {
   return statx(fd, "", AT_EMPTY_PATH);
