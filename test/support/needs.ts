@@ -1,6 +1,7 @@
 /** Skips tests that need something the machine does not have, and says what is missing. */
 import { test } from "bun:test";
 import { existsSync, readlinkSync } from "node:fs";
+import { postgresPrograms } from "./postgres.ts";
 
 /** Debian and others have sshd where no ordinary user's PATH leads. */
 export function sshdPath(): string | null {
@@ -50,6 +51,19 @@ const CHECKS = {
   ar: () => Bun.which("ar") !== null,
   dpkg: () => Bun.which("dpkg") !== null,
   root: () => process.getuid?.() === 0,
+  /** Debian's PostgreSQL. Root runs it as the user postgres, which that package makes. */
+  postgresql: () =>
+    postgresPrograms() !== undefined &&
+    (process.getuid?.() !== 0 ||
+      Bun.spawnSync(["setpriv", "--reuid=postgres", "true"], { stderr: "ignore" }).exitCode === 0),
+  /** Root: hosts in network, host name and mount namespaces, with veth pairs as cables. */
+  netns: () =>
+    process.getuid?.() === 0 &&
+    Bun.which("ip") !== null &&
+    Bun.spawnSync(
+      ["unshare", "--net", "--uts", "--mount", "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"],
+      { stdio: ["ignore", "ignore", "ignore"] },
+    ).exitCode === 0,
   /** What booting systemd in namespaces takes: root, overlayfs, cgroup v2, and systemd with D-Bus. */
   systemd: () =>
     process.getuid?.() === 0 &&
