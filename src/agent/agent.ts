@@ -18,6 +18,7 @@ import { memberFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { takeFifoLock } from "../state/job-lock.ts";
 import { Orders } from "./orders.ts";
+import { serveRelay } from "./relay-server.ts";
 import { Publisher } from "./publisher.ts";
 import { WorkerWatch } from "./worker-watch.ts";
 
@@ -78,6 +79,7 @@ class Agent {
     await (await this.store.publications()).track();
     const { database } = this.context.home;
     const names = ["", "-wal"].map((suffix) => database.slice(database.lastIndexOf("/") + 1) + suffix);
+    const relay = serveRelay(this.context.home, this.member.functions);
     const watch = watchDirectory(this.context.home.path, (name) => names.includes(name) && this.#stir());
     try {
       for (;;) {
@@ -91,6 +93,7 @@ class Agent {
       }
     } finally {
       watch.close();
+      relay.stop();
       await this.member.registry.disconnect();
     }
   }

@@ -3,7 +3,9 @@ import { formatDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { knownEpoch } from "../fleet/lease.ts";
 import { type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
-import { connectionOf, FleetMember } from "../fleet/member.ts";
+import { FleetMember } from "../fleet/member.ts";
+import { parseAddress } from "../fleet/postgres/address.ts";
+import { connectionOf } from "../fleet/postgres/connect.ts";
 import { migrate } from "../fleet/postgres/migrate.ts";
 import type { Member, RegistryFacts } from "../fleet/registry.ts";
 import { ensureAgent } from "../fleet/spawn-agent.ts";
@@ -25,7 +27,7 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
   // Making the schema takes longer than any other question.
   const connection = connectionOf({ ...terms, leaseMs: Number.POSITIVE_INFINITY, memberId: "" });
   const { place } = connection.address;
-  if (former !== undefined && connectionOf(former).address.place !== place)
+  if (former !== undefined && parseAddress(former.url).place !== place)
     throw new OrchesjobError(
       "conflict",
       `the state directory ${home.path} is in another fleet, as member ${JSON.stringify(former.name)}`,
@@ -37,7 +39,7 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
     await connection.close();
   }
   const membership = { ...terms, memberId: former?.memberId ?? crypto.randomUUID() };
-  const member = new FleetMember(home, context.origin, version, membership);
+  const member = new FleetMember(home, context.origin, version, membership, true);
   await refuseActiveElsewhere(context, member);
   const publications = await store.publications();
   const { name, leaseMs, onPartition } = membership;
@@ -78,7 +80,7 @@ export async function leaveFleet(context: Context, version: string, isCopy: bool
   const membership = readMembership(home);
   const store = context.createStore();
   if (!isCopy)
-    await leaveRegistry(context, new FleetMember(home, context.origin, version, membership), store);
+    await leaveRegistry(context, new FleetMember(home, context.origin, version, membership, true), store);
   await (await store.publications()).ignore();
   removeFile(home.fleet);
   for (const path of Object.values(memberFiles(home))) removeFile(path);

@@ -5,16 +5,12 @@ import type { Fleet, PublishedOutput } from "../store/fleet.ts";
 import type { JobStore, ListFilter } from "../store/store.ts";
 import { FleetKeys } from "./fleet-keys.ts";
 import { type Membership, readMembership } from "./membership.ts";
-import { Connection } from "./postgres/connection.ts";
-import { findPassword, parseAddress } from "./postgres/address.ts";
 import { PostgresRegistry } from "./postgres/registry.ts";
+import type { Functions } from "./functions.ts";
 import type { OwnMember } from "./own-member.ts";
+import { Relay } from "./relay.ts";
 import type { Registry } from "./registry.ts";
 import { Session } from "./session.ts";
-
-/** How long a question to the registry may take, in ms. */
-const LONGEST_QUESTION_MS = 5_000;
-const SHORTEST_QUESTION_MS = 1_000;
 
 /** How often to ask a registry that cannot notify, in ms. */
 const UNHEARD_MS = 500;
@@ -24,18 +20,25 @@ export class FleetMember implements Fleet, OwnMember {
   readonly membership: Membership;
   readonly registry: Registry;
 
-  /** `membership`: that of a directory that is about to join; otherwise it is read. Throws OrchesjobError. */
+  /** The way to the registry. */
+  readonly functions: Functions;
+
+  /**
+   * `membership`: that of a directory that is about to join; otherwise it is read. `isAgent`: does not ask through the agent.
+   * Throws OrchesjobError.
+   */
   constructor(
     readonly home: Home,
     readonly origin: Origin,
     readonly version: string,
     membership = readMembership(home),
+    isAgent = false,
   ) {
     this.membership = membership;
-    this.registry = new PostgresRegistry(
-      connectionOf(membership),
-      new Session(home, membership, origin, version),
-    );
+    const connect = async () => (await import("./postgres/connect.ts")).connectionOf(membership);
+    this.functions = new Relay(isAgent ? undefined : home, connect);
+    const session = new Session(home, membership, origin, version);
+    this.registry = new PostgresRegistry(this.functions, session);
   }
 
   /** The verbs that decide who may run a key, for a start. */
@@ -99,12 +102,4 @@ export class FleetMember implements Fleet, OwnMember {
     const { name, leaseMs, onPartition } = this.membership;
     await this.registry.join({ name, leaseMs, onPartition, lastToken });
   }
-}
-
-/** The connection of a membership. Throws OrchesjobError if its URL or password cannot be used. */
-export function connectionOf({ url, passwordFile, leaseMs }: Membership): Connection {
-  const address = parseAddress(url);
-  // Two questions fit into the time between two renewals, unless the lease is very short.
-  const deadlineMs = Math.min(LONGEST_QUESTION_MS, Math.max(SHORTEST_QUESTION_MS, leaseMs / 6));
-  return new Connection({ address, password: findPassword(address, passwordFile), deadlineMs });
 }

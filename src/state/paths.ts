@@ -81,14 +81,16 @@ export function hookFiles(home: Home, jobId: string): { readonly lock: string; r
   return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
 }
 
-/** Files of a member of a fleet: the lock of its agent, its lease, and the jobs that it must end. */
+/** Files of a member of a fleet: the lock of its agent, the agent's socket, its lease, and the jobs that it must end. */
 export function memberFiles(home: Home): {
   readonly agent: string;
+  readonly socket: string;
   readonly lease: string;
   readonly revoked: string;
 } {
   return {
     agent: `${home.path}/fleet.agent`,
+    socket: `${home.path}/fleet.socket`,
     lease: `${home.path}/fleet.lease`,
     revoked: `${home.path}/fleet.revoked`,
   };

@@ -104,20 +104,24 @@ testWith(WITH_SERVER, "a waiter of another member outlasts a registry that is aw
   expect(JSON.parse(answer.stdout)).toMatchObject({ status: "SUCCEEDED" });
 });
 
-testWith(WITH_SERVER, "a server that is silent is given up after seconds, and nothing is started", async () => {
-  await using fleet = await Fleet.create(await server());
-  // Questions of a member with a short lease have short deadlines.
-  const member = await fleet.member("m1", ["--lease", "6"]);
-  fleet.server.freeze("SIGSTOP");
-  try {
-    const refused = await member.run(["start", "--run-key", "k", "--", ...witness(":")]);
-    expectFailure(refused, 5, /no answer within 1 s; nothing was started/);
-  } finally {
-    fleet.server.freeze("SIGCONT");
-  }
-  expect(readExecutions(fleet, "k").started).toEqual([]);
-  expect(await member.json(["start", "--sync", "--run-key", "k", "--", "true"])).toMatchObject({
-    existing: false,
-    status: "SUCCEEDED",
-  });
-});
+testWith(
+  WITH_SERVER,
+  "a server that is silent is given up after seconds, and nothing is started",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    // Questions of a member with a short lease have short deadlines.
+    const member = await fleet.member("m1", ["--lease", "6"]);
+    fleet.server.freeze("SIGSTOP");
+    try {
+      const refused = await member.run(["start", "--run-key", "k", "--", ...witness(":")]);
+      expectFailure(refused, 5, /no answer within 1 s; nothing was started/);
+    } finally {
+      fleet.server.freeze("SIGCONT");
+    }
+    expect(readExecutions(fleet, "k").started).toEqual([]);
+    expect(await member.json(["start", "--sync", "--run-key", "k", "--", "true"])).toMatchObject({
+      existing: false,
+      status: "SUCCEEDED",
+    });
+  },
+);

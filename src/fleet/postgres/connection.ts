@@ -1,7 +1,9 @@
 /** The connection to PostgreSQL: what steers the client is fixed here, and every question has a deadline of its own. */
-import { SQL } from "bun";
+import type { SQL } from "bun";
+import type { Functions } from "../functions.ts";
 import { debug } from "../../state/debug.ts";
 import type { Address } from "./address.ts";
+import { listen } from "./listen.ts";
 import { isConnectionLost, translate, unreachable } from "./errors.ts";
 
 const DEADLINE_MS = 5_000;
@@ -13,7 +15,7 @@ export interface ConnectionOptions {
   readonly deadlineMs?: number;
 }
 
-export class Connection {
+export class Connection implements Functions {
   readonly address: Address;
   readonly #password: string;
   readonly #deadlineMs: number;
@@ -41,6 +43,18 @@ export class Connection {
     }
   }
 
+  async call(name: string, values: readonly unknown[]): Promise<any> {
+    const places = values.map((_, index) => `$${index + 1}`).join(", ");
+    const [row] = await this.ask((sql) =>
+      sql.unsafe(`select orchesjob.${name}(${places}) as answer`, [...values]),
+    );
+    return row.answer;
+  }
+
+  async listen(name: string, callback: () => void): Promise<boolean> {
+    return listen(this, name, callback);
+  }
+
   async #askOnce<T>(question: (sql: SQL) => Promise<T>): Promise<T> {
     const sql = this.open();
     const { promise: late, reject } = Promise.withResolvers<never>();
@@ -66,7 +80,8 @@ export class Connection {
       const { url, database, user } = this.address;
       const complete = new URL(url);
       complete.password = encodeURIComponent(this.#password);
-      this.#sql = new SQL(complete.href, {
+      // Not imported: naming it loads the client, which takes some ms.
+      this.#sql = new Bun.SQL(complete.href, {
         database,
         username: user,
         password: this.#password,

@@ -1,5 +1,10 @@
 /** Notifications of the registry. Between two connections some may be lost, so each new connection counts as news, too. */
-import type { Connection } from "./connection.ts";
+import type { SQL } from "bun";
+
+/** What it needs of a connection. */
+interface Asker {
+  ask<T>(question: (sql: SQL) => Promise<T>): Promise<T>;
+}
 
 /** How long a notification of our own may take to come back, in ms. */
 const PROBE_MS = 1_000;
@@ -9,7 +14,7 @@ const PROBE = "probe";
  * Calls back when there is news about a member or a job. False if nothing comes through, as behind PgBouncer in transaction mode.
  * Later the client connects again by itself.
  */
-export async function listen(connection: Connection, name: string, callback: () => void): Promise<boolean> {
+export async function listen(connection: Asker, name: string, callback: () => void): Promise<boolean> {
   // As md5() of PostgreSQL: job ids may be longer than the name of a channel.
   const channel = `orchesjob_${new Bun.CryptoHasher("md5").update(name).digest("hex")}`;
   const { promise: arrived, resolve } = Promise.withResolvers<boolean>();

@@ -18,22 +18,18 @@ import type {
   Renewal,
 } from "../registry.ts";
 import type { Session } from "../session.ts";
-import type { Connection } from "./connection.ts";
+import type { Functions } from "../functions.ts";
+import { parseAddress } from "./address.ts";
 import { type Row, toEntry, toHeld, toJobIfAny, toJobs, toRefusal } from "./convert.ts";
-import { listen } from "./listen.ts";
 
 export class PostgresRegistry implements Registry {
   constructor(
-    readonly connection: Connection,
+    readonly functions: Functions,
     readonly session: Session,
   ) {}
 
-  async #call(name: string, ...values: readonly unknown[]): Promise<any> {
-    return this.connection.ask(async (sql) => {
-      const places = values.map((_, index) => `$${index + 1}`).join(", ");
-      const [row] = await sql.unsafe(`select orchesjob.${name}(${places}) as answer`, [...values]);
-      return row.answer;
-    });
+  #call(name: string, ...values: readonly unknown[]): Promise<any> {
+    return this.functions.call(name, values);
   }
 
   /** A call on behalf of the member: says what it knows of its session, and notes what the registry answers. */
@@ -186,7 +182,7 @@ export class PostgresRegistry implements Registry {
 
   async describe(): Promise<RegistryFacts> {
     const found = await this.#call("describe");
-    const { address } = this.connection;
+    const address = parseAddress(this.session.membership.url);
     return {
       place: address.place,
       schemaVersion: found.schema_version,
@@ -202,10 +198,10 @@ export class PostgresRegistry implements Registry {
 
   async listen(topic: { member: true } | { jobId: string }, callback: () => void): Promise<boolean> {
     const name = "member" in topic ? String(this.session.describe().member_id) : topic.jobId;
-    return listen(this.connection, name, callback);
+    return this.functions.listen(name, callback);
   }
 
   async disconnect(): Promise<void> {
-    await this.connection.close();
+    await this.functions.close();
   }
 }
