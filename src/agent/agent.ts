@@ -28,8 +28,8 @@ const IDLE_MS = 60_000;
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 10_000;
 
-/** How often to look after processes that have survived their jobs, in ms. */
-const SURVIVORS_MS = 1_000;
+/** How often to look at jobs that are just starting, and at processes that have survived their jobs, in ms. */
+const SOON_MS = 1_000;
 
 /** Changes that come closely after each other are published together, in ms. */
 const QUIET_MS = 2;
@@ -56,6 +56,7 @@ class Agent {
   #nextRenewal = 0;
   #retryMs = 0;
   #busyAt = performance.now();
+  #isPending = false;
   #isListening = false;
 
   constructor(
@@ -110,6 +111,7 @@ class Agent {
       if (this.#publisher.hasSurvivors) await this.#publisher.lookForSurvivors();
       const pending = await this.#publisher.publish();
       this.#retryMs = 0;
+      this.#isPending = pending > 0;
       return active.length > 0 || pending > 0 || this.#orders.holdsKeys;
     } catch (error) {
       if (!(error instanceof OrchesjobError)) throw error;
@@ -151,7 +153,8 @@ class Agent {
     // While the registry is away, no change is more urgent than any other.
     if (this.#retryMs > 0) return Bun.sleep(this.#retryMs);
     if (this.#isAwake) return Bun.sleep(QUIET_MS);
-    const longest = this.#publisher.hasSurvivors ? SURVIVORS_MS : Number.POSITIVE_INFINITY;
+    const looksSoon = this.#publisher.hasSurvivors || this.#isPending;
+    const longest = looksSoon ? SOON_MS : Number.POSITIVE_INFINITY;
     const ms = Math.max(0, Math.min(longest, this.#nextRenewal - performance.now()));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;

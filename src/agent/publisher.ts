@@ -7,6 +7,7 @@ import type { FleetMember } from "../fleet/member.ts";
 import { refusalError } from "../fleet/refusal.ts";
 import type { Announcement, PublishResult } from "../fleet/registry.ts";
 import { hasOrphans, OrphanFinder } from "../jobs/reconcile.ts";
+import { now } from "../linux/clock.ts";
 import { maySignal } from "../linux/pidfd.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
@@ -15,6 +16,13 @@ import type { JobStore } from "../store/store.ts";
 
 /** The most jobs in one question. Each may bring 128 KiB of output. */
 const BATCH = 50;
+
+/** A start takes some ms, and the registry knows of it by the claim. So its steps are not published one by one. */
+const START_MICROS = 1_000_000;
+
+function isStarting({ status, target, startedAt }: Job): boolean {
+  return isActive(status) && target === null && now() - startedAt < START_MICROS;
+}
 
 export class Publisher {
   /** Jobs of another session of ours, which may not be spoken for yet. */
@@ -35,8 +43,9 @@ export class Publisher {
   async publish(): Promise<number> {
     const publications = await this.store.publications();
     for (;;) {
-      const pending = await publications.next(BATCH + this.#later.size);
-      const batch = pending.filter(({ job }) => !this.#later.has(job.jobId)).slice(0, BATCH);
+      const pending = await publications.next(2 * BATCH + this.#later.size);
+      const isDue = ({ job }: Publication) => !this.#later.has(job.jobId) && !isStarting(job);
+      const batch = pending.filter(isDue).slice(0, BATCH);
       if (batch.length === 0) return pending.length;
       const finder = new OrphanFinder(this.context);
       const results = await this.#sendAll(batch.map((each) => this.#announce(each, finder)));

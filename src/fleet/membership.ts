@@ -1,7 +1,8 @@
 /** The membership of a state directory in a fleet: its file `fleet.json` (0600). */
 import { OrchesjobError } from "../job/errors.ts";
 import { ON_PARTITIONS, type OnPartition } from "../job/fleet.ts";
-import { readTextFile, replacePrivateFile } from "../linux/text-file.ts";
+import { readTextIfAny } from "../linux/file.ts";
+import { replacePrivateFile } from "../linux/text-file.ts";
 import { statPath } from "../linux/stat.ts";
 import type { Home } from "../state/paths.ts";
 
@@ -20,22 +21,21 @@ export interface Membership {
 
 /** Throws `not-found` if the directory is in no fleet, `conflict` if the file is not as it should be. */
 export function readMembership(home: Home): Membership {
-  const text = readTextFile(home.fleet);
-  if (text === undefined)
+  const facts = statPath(home.fleet);
+  if (facts === undefined)
     throw new OrchesjobError(
       "not-found",
       `the state directory ${home.path} is in no fleet`,
       "to join one: orchesjob fleet join URL",
     );
-  const mode = (statPath(home.fleet)?.mode ?? 0) & 0o077;
-  if (mode !== 0)
+  if ((facts.mode & 0o077) !== 0)
     throw new OrchesjobError(
       "conflict",
       `others may read ${home.fleet}, which may have a password in it`,
       `run: chmod 600 ${home.fleet}`,
     );
   try {
-    const found = JSON.parse(text) as Membership;
+    const found = JSON.parse(readTextIfAny(home.fleet) ?? "") as Membership;
     const isWhole =
       [found.url, found.memberId, found.name].every((each) => typeof each === "string" && each !== "") &&
       Number.isSafeInteger(found.leaseMs) &&

@@ -109,6 +109,8 @@ export class SqlitePublications implements Publications {
   async markPublished(
     published: readonly { readonly job: Pick<Job, "jobId">; readonly change: number }[],
   ): Promise<void> {
+    // Not synced: if the power fails now, they are published once more.
+    this.attempt((database) => database.run("pragma synchronous = normal"));
     this.attempt((database) =>
       transact(database, () => {
         const statement = database.query<unknown, SQLQueryBindings>(
@@ -117,6 +119,7 @@ export class SqlitePublications implements Publications {
         for (const { job, change } of published) statement.run({ jobId: job.jobId, change });
       }),
     );
+    this.attempt((database) => database.run("pragma synchronous = full"));
   }
 
   async repeat(jobId?: string): Promise<void> {
