@@ -59,6 +59,14 @@ create function orchesjob.is_over(lease_until timestamptz, lease_ms int4) return
     and clock_timestamp() > pg_postmaster_start_time() + make_interval(secs => 2 * lease_ms / 1000.0)
 $$;
 
+-- Makes the commit of this transaction durable, whatever a role or a database has as its default. Never lowers it.
+create function orchesjob.commit_durably() returns void language plpgsql as $$
+begin
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+end $$;
+
 -- Renews the member's session, or begins one. Returns its row as JSON, or {"refused": why, ...}.
 -- `caller`: member_id, boot_id, machine_id, host, session_id, beat, epoch: the last three as it last heard them, or 0.
 create function orchesjob.renew_session(caller jsonb, only_if_needed bool) returns jsonb language plpgsql as $$
@@ -68,6 +76,7 @@ declare
   other orchesjob.sessions;
   current int8;
 begin
+  perform orchesjob.commit_durably();
   select * into member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid;
   if member.member_id is null or member.left_at is not null then
     if (caller ->> 'epoch')::int8 > 0 and member.member_id is null then
