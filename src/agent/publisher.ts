@@ -23,6 +23,9 @@ const START_MICROS = 1_000_000;
 function isStarting({ status, target, startedAt }: Job): boolean {
   return isActive(status) && target === null && now() - startedAt < START_MICROS;
 }
+/** How often to look at a process that seems to be none of ours before its job counts as unstoppable. */
+const DOUBTFUL_LOOKS = 5;
+const DOUBTFUL_PAUSE_MS = 20;
 
 export class Publisher {
   /** Jobs of another session of ours, which may not be spoken for yet. */
@@ -115,15 +118,23 @@ export class Publisher {
     }
   }
 
+  /** A process that begins or ends in this moment is not visible, or cannot be signalled any more: only looking again tells. */
+  async #isUnstoppable(job: Job): Promise<boolean> {
+    // What has not begun is judged at the next renewal.
+    if (job.target === null) return false;
+    for (let looks = 1; ; looks++) {
+      const { seen, unseen } = new OrphanFinder(this.context).ofActive(job);
+      if (!unseen && seen.every(({ pid }) => maySignal(pid))) return false;
+      if (looks === DOUBTFUL_LOOKS || this.#unstoppable.has(job.jobId)) return true;
+      await Bun.sleep(DOUBTFUL_PAUSE_MS);
+    }
+  }
+
   /** Finds out of which jobs we may not end a process: then their keys wait for their host, as no lease can end them. */
   async markUnstoppable(active: readonly Job[]): Promise<void> {
-    const finder = new OrphanFinder(this.context);
     const found = new Set<string>();
-    for (const job of active) {
-      if (job.onPartition !== "stop") continue;
-      const { seen, unseen } = finder.ofActive(job);
-      if (unseen || seen.some(({ pid }) => !maySignal(pid))) found.add(job.jobId);
-    }
+    for (const job of active)
+      if (job.onPartition === "stop" && (await this.#isUnstoppable(job))) found.add(job.jobId);
     const changed = [...found.symmetricDifference(this.#unstoppable)];
     this.#unstoppable = found;
     const publications = await this.store.publications();

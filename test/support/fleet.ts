@@ -12,6 +12,7 @@ export interface FleetAnswer extends JobAnswer {
   readonly as_of?: string;
   readonly fencing_token: number;
   readonly on_partition: string | null;
+  readonly silent_seconds?: number | null;
 }
 
 /** Starts a server before the first test of the file that asks for it, and ends it after the last one. */

@@ -2,11 +2,23 @@
  * Hosts in namespaces: each has a name, a boot id and a network of its own, with a cable to the server's network that a test
  * pulls. All of it is in the namespaces of processes that the test started, and vanishes with them.
  */
+import { afterAll } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { killAndWait } from "./processes.ts";
 import { PASSWORD, ROLE, Server } from "./postgres.ts";
 import { Sandbox, until } from "./sandbox.ts";
+
+/** Makes a network before the first test of the file that asks for it, and ends it after the last one. */
+export function networkOfFile(): () => Promise<{ network: Network; server: Server }> {
+  let made: ReturnType<typeof Network.create> | undefined;
+  afterAll(async () => {
+    const { network, server } = (await made) ?? {};
+    await server?.[Symbol.asyncDispose]();
+    await network?.[Symbol.asyncDispose]();
+  });
+  return () => (made ??= Network.create());
+}
 
 /** A network of its own, with a server in it. */
 export class Network extends Sandbox {

@@ -61,7 +61,21 @@ const CHECKS = {
     process.getuid?.() === 0 &&
     Bun.which("ip") !== null &&
     Bun.spawnSync(
-      ["unshare", "--net", "--uts", "--mount", "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"],
+      [
+        "unshare",
+        "--net",
+        "--uts",
+        "--mount",
+        "ip",
+        "link",
+        "add",
+        "end0",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "end1",
+      ],
       { stdio: ["ignore", "ignore", "ignore"] },
     ).exitCode === 0,
   /** What booting systemd in namespaces takes: root, overlayfs, cgroup v2, and systemd with D-Bus. */
