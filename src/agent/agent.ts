@@ -31,6 +31,9 @@ const LONGEST_RETRY_MS = 10_000;
 /** How often to look at jobs that are just starting, and at processes that have survived their jobs, in ms. */
 const SOON_MS = 1_000;
 
+/** How often to ask a registry that cannot notify, in ms. */
+const UNHEARD_MS = 3_000;
+
 /** Changes that come closely after each other are published together, in ms. */
 const QUIET_MS = 2;
 
@@ -131,16 +134,18 @@ class Agent {
 
   async #renew(): Promise<void> {
     const { leaseMs } = this.member.membership;
-    const startedAt = performance.now();
+    // Before the question: whatever is heard from here on asks for another renewal, which must not be forgotten.
+    this.#nextRenewal =
+      performance.now() + (this.#orders.asksOften ? Math.min(leaseMs / 3, UNHEARD_MS) : leaseMs / 3);
     await this.#orders.renew(await (await this.store.publications()).count());
+    if (this.#isListening) return;
     // After the first renewal the registry is there: then it can notify us.
-    if (!this.#isListening) {
-      this.#isListening = true;
-      const works = await this.member.registry.listen({ member: true }, () => this.#hear());
-      debug?.note(works ? "listens to the registry" : "the registry cannot notify: asks every few seconds");
-      this.#orders.asksOften = !works;
-    }
-    this.#nextRenewal = startedAt + (this.#orders.asksOften ? Math.min(leaseMs / 3, 3_000) : leaseMs / 3);
+    this.#isListening = true;
+    const works = await this.member.registry.listen({ member: true }, () => this.#hear());
+    debug?.note(works ? "listens to the registry" : "the registry cannot notify: asks every few seconds");
+    this.#orders.asksOften = !works;
+    // What was said between the renewal and the listening was not heard.
+    this.#nextRenewal = 0;
   }
 
   /** Another member wants something of a job of ours, or the connection is new. */

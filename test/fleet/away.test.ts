@@ -6,7 +6,7 @@ import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait } from "../support/processes.ts";
-import { TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { TIMEOUT_MS } from "../support/sandbox.ts";
 import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -88,13 +88,8 @@ testWith(WITH_SERVER, "a waiter of another member outlasts a registry that is aw
   await using gate = new Gate(fleet);
   await startWaiting(member!, "k", gate);
   const waiting = other!.run(["wait", "--run-key", "k"]);
-  await until("the waiter listens", async () => {
-    const [row] = await fleet.sql<{ listeners: number }>(
-      `select count(*)::int4 as listeners from pg_stat_activity
-      where datname = current_database() and query ilike 'listen%'`,
-    );
-    return row!.listeners >= 2;
-  });
+  // The agent, and the one that waits.
+  await fleet.listeners(2);
   await fleet.server.stop("immediate");
   gate.open();
   await finishedJob(member!, "k");

@@ -78,6 +78,17 @@ export class Fleet extends Sandbox {
     );
   }
 
+  /** Waits until so many processes sleep until they are notified. */
+  async listeners(count: number): Promise<void> {
+    await until(`${count} processes listen`, async () => {
+      const [row] = await this.sql<{ listening: number }>(
+        `select count(*)::int4 as listening from pg_stat_activity
+        where datname = current_database() and query ilike 'listen%'`,
+      );
+      return row!.listening >= count;
+    });
+  }
+
   override async [Symbol.asyncDispose](): Promise<void> {
     const errors: unknown[] = [];
     for (const member of this.#members)

@@ -1,0 +1,125 @@
+/** A proxy before the server, which cuts the connection at the N-th message, swallows the N-th answer, or is silent from then on. */
+import { join } from "node:path";
+import type { Socket } from "bun";
+import type { Fleet } from "./fleet.ts";
+
+/**
+ * `before`: the message does not reach the server. `after`: the server does what it says, but the answer is lost. `silent`: as
+ * `before`, but nobody closes the connection.
+ */
+export type Cut = "before" | "after" | "silent";
+
+interface Pair {
+  readonly client: Socket<Pair>;
+  server: Socket<undefined> | undefined;
+  /** What the client said before the connection to the server was there. */
+  readonly early: Uint8Array[];
+  isSwallowing: boolean;
+  isSilent: boolean;
+}
+
+export class Proxy implements Disposable {
+  readonly #listener: { stop(force: boolean): void };
+  readonly #pairs = new Set<Pair>();
+  #isAway = false;
+  #countdown = 0;
+  #cut: Cut | undefined;
+  /** Messages of clients since the last `arm`. */
+  messages = 0;
+  /** The message that was hit, as far as it is text. */
+  hit: string | undefined;
+  /** The address for members. */
+  readonly url: string;
+
+  /** `tcp`: on a free port of the loopback interface, otherwise on a socket in the fleet's directory. */
+  constructor(
+    readonly fleet: Fleet,
+    { tcp = false } = {},
+  ) {
+    const socket = {
+      open: (client: Socket<Pair>) => this.#open(client),
+      data: ({ data }: Socket<Pair>, bytes: Uint8Array) => this.#forward(data, Uint8Array.from(bytes)),
+      close: ({ data }: Socket<Pair>) => this.#close(data),
+      error: ({ data }: Socket<Pair>) => this.#close(data),
+    };
+    if (tcp) {
+      const listener = Bun.listen<Pair>({ hostname: "127.0.0.1", port: 0, socket });
+      this.#listener = listener;
+      const url = new URL(fleet.url);
+      url.host = `127.0.0.1:${listener.port}`;
+      url.search = "";
+      this.url = url.href;
+    } else {
+      const unix = join(fleet.directory, ".s.PGSQL.5432");
+      this.#listener = Bun.listen<Pair>({ unix, socket });
+      this.url = fleet.server.url(fleet.database, fleet.directory);
+    }
+  }
+
+  /** Cuts at the `when`-th message from now on, 1 for the next one; counts all. With 0 it only counts. */
+  arm(cut: Cut, when: number): void {
+    [this.#cut, this.#countdown, this.messages, this.hit] = [cut, when, 0, undefined];
+  }
+
+  /** Ends all connections and refuses new ones. */
+  leave(): void {
+    this.#isAway = true;
+    for (const pair of this.#pairs) this.#close(pair);
+  }
+
+  /** Everything goes through again. */
+  heal(): void {
+    this.#isAway = false;
+    this.#countdown = 0;
+    for (const pair of this.#pairs) if (pair.isSilent) this.#close(pair);
+  }
+
+  [Symbol.dispose](): void {
+    this.leave();
+    this.#listener.stop(true);
+  }
+
+  #open(client: Socket<Pair>): void {
+    const pair: Pair = { client, server: undefined, early: [], isSwallowing: false, isSilent: false };
+    client.data = pair;
+    this.#pairs.add(pair);
+    if (this.#isAway) return this.#close(pair);
+    Bun.connect<undefined>({
+      unix: this.fleet.server.socket,
+      socket: {
+        open: (server) => {
+          pair.server = server;
+          for (const bytes of pair.early.splice(0)) server.write(bytes);
+        },
+        data: (_, bytes) => {
+          if (pair.isSwallowing) this.#close(pair);
+          else if (!pair.isSilent) client.write(bytes);
+        },
+        close: () => this.#close(pair),
+        error: () => this.#close(pair),
+      },
+    }).catch(() => this.#close(pair));
+  }
+
+  #forward(pair: Pair, bytes: Uint8Array): void {
+    this.messages += 1;
+    if (this.#countdown > 0 && this.messages === this.#countdown) {
+      this.hit = Buffer.from(bytes)
+        .toString("latin1")
+        .replaceAll(/[^ -~]+/g, " ")
+        .slice(0, 200);
+      if (this.#cut === "before") return this.#close(pair);
+      if (this.#cut === "silent") pair.isSilent = true;
+      if (this.#cut === "after") pair.isSwallowing = true;
+    }
+    if (pair.isSilent) return;
+    if (pair.server === undefined) pair.early.push(bytes);
+    else pair.server.write(bytes);
+  }
+
+  #close(pair: Pair): void {
+    if (!this.#pairs.delete(pair)) return;
+    pair.client.terminate();
+    pair.server?.terminate();
+  }
+}
