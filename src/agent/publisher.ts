@@ -27,9 +27,6 @@ const START_MICROS = 1_000_000;
 function isStarting({ status, target, startedAt }: Job): boolean {
   return isActive(status) && target === null && now() - startedAt < START_MICROS;
 }
-/** How often to look at a process that seems to be none of ours before its job counts as unstoppable. */
-const DOUBTFUL_LOOKS = 5;
-const DOUBTFUL_PAUSE_MS = 20;
 
 export class Publisher {
   /** Jobs of another session of ours, which may not be spoken for yet. */

@@ -56,6 +56,7 @@ const CHECKS = {
     postgresPrograms() !== undefined &&
     (process.getuid?.() !== 0 ||
       Bun.spawnSync(["setpriv", "--reuid=postgres", "true"], { stderr: "ignore" }).exitCode === 0),
+  pgbouncer: () => existsSync("/usr/sbin/pgbouncer") || Bun.which("pgbouncer") !== null,
   /** Root: hosts in network, host name and mount namespaces, with veth pairs as cables. */
   netns: () =>
     process.getuid?.() === 0 &&

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -46,7 +47,7 @@ log_min_messages = warning
 `;
 
 const RULES = `
-local all postgres trust
+local all,replication postgres trust
 local all all scram-sha-256
 host all all 0.0.0.0/0 scram-sha-256
 `;
@@ -94,6 +95,17 @@ export class Server implements AsyncDisposable {
   /** `fast` ends the connections; `immediate` does without a checkpoint, like a crash. */
   async stop(mode: "fast" | "immediate" = "fast"): Promise<void> {
     await this.#program("pg_ctl", ["stop", "-w", "-s", "-m", mode, "-D", this.data]);
+  }
+
+  /** Goes on, on a new timeline, from an older copy of the data: what was committed since is lost, as with an asynchronous standby. */
+  async promote(copy: string): Promise<void> {
+    await this.stop("immediate");
+    rmSync(this.data, { recursive: true });
+    renameSync(copy, this.data);
+    writeFileSync(join(this.data, "standby.signal"), "");
+    await this.#execute(["chown", "-R", "postgres", this.data], []);
+    await this.start();
+    await this.#program("pg_ctl", ["promote", "-w", "-s", "-D", this.data]);
   }
 
   /** Kills all processes of the server. */

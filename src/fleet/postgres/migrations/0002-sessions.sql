@@ -180,6 +180,7 @@ create function orchesjob.join_fleet(member jsonb) returns jsonb language plpgsq
 declare
   namesake orchesjob.member_records;
 begin
+  perform orchesjob.commit_durably();
   select * into namesake from orchesjob.member_records
     where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid;
   if namesake.member_id is not null then
@@ -200,6 +201,7 @@ create function orchesjob.leave_fleet(leaving uuid) returns jsonb language plpgs
 declare
   held jsonb;
 begin
+  perform orchesjob.commit_durably();
   perform from orchesjob.member_records where member_id = leaving for update;
   select jsonb_agg(jsonb_build_object('job_id', job_id, 'run_key', run_key)) into held
     from orchesjob.job_records where member_id = leaving and holds_key;
@@ -217,6 +219,7 @@ declare
   member orchesjob.member_records;
   jobs jsonb;
 begin
+  perform orchesjob.commit_durably();
   select * into member from orchesjob.member_records where name = forgotten and left_at is null for update;
   if member.member_id is null then
     return jsonb_build_object('refused', 'unknown');

@@ -138,26 +138,31 @@ begin
   end if;
 end $$;
 
-create function orchesjob.bind_request(key text, request text, bound text) returns void language sql security definer as $$
+create function orchesjob.bind_request(key text, request text, bound text) returns void
+language plpgsql security definer as $$
+begin
+  perform orchesjob.commit_durably();
   insert into orchesjob.requests values (key, request, bound)
     on conflict (run_key, request_id) do update set job_id = excluded.job_id
-      where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id)
-$$;
+      where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
+end $$;
 
-create function orchesjob.unlock(key text, why text, ttl_ms int8) returns jsonb language sql security definer as $$
+create function orchesjob.unlock(key text, why text, ttl_ms int8) returns void
+language plpgsql security definer as $$
+begin
+  perform orchesjob.commit_durably();
   insert into orchesjob.unlocks (run_key, allowed_at, reason, expires_at)
     values (key, clock_timestamp(), why, clock_timestamp() + make_interval(secs => ttl_ms / 1000.0))
     on conflict (run_key) do update set allowed_at = excluded.allowed_at, used_at = null, reason = excluded.reason,
-      expires_at = excluded.expires_at
-    returning jsonb_build_object('allowed_at', round(extract(epoch from allowed_at) * 1000000)::int8,
-      'expires_at', round(extract(epoch from expires_at) * 1000000)::int8)
-$$;
+      expires_at = excluded.expires_at;
+end $$;
 
 -- Asks the member of an active job to cancel it. Returns the job; null if there is none.
 create function orchesjob.request_cancel(cancelled text, request jsonb) returns jsonb language plpgsql security definer as $$
 declare
   wanted orchesjob.job_records;
 begin
+  perform orchesjob.commit_durably();
   update orchesjob.job_records set cancel_request = coalesce(cancel_request, request)
     where job_id = cancelled and holds_key returning * into wanted;
   if wanted.job_id is null then

@@ -1,0 +1,870 @@
+-- The schema of the registry as all migrations make it, by pg_dump of PostgreSQL 15: for readers, and compared by a test.
+-- To write it anew: ORCHESJOB_WRITE_SCHEMA=1 bun test test/fleet/schema.test.ts
+
+CREATE SCHEMA orchesjob;
+
+CREATE FUNCTION orchesjob.begin_recovery(known bigint, reason text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  state orchesjob.registry;
+begin
+  select * into strict state from orchesjob.registry for update;
+  if state.server_identity = orchesjob.server_identity() and state.epoch > known then
+    return;
+  end if;
+  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known) + 1,
+    recovery_reason = reason, recovery_until = clock_timestamp() + make_interval(secs => (
+      select coalesce(max(lease_ms), 0) / 1000.0 from orchesjob.member_records where left_at is null));
+  perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
+end $$;
+
+CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+  perform orchesjob.commit_durably();
+  insert into orchesjob.requests values (key, request, bound)
+    on conflict (run_key, request_id) do update set job_id = excluded.job_id
+      where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
+end $$;
+
+CREATE FUNCTION orchesjob.claim(caller jsonb, claim jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  session jsonb := orchesjob.renew_session(caller, true);
+  recovery int8 := orchesjob.recovery_ms((caller ->> 'epoch')::int8);
+  key text := claim ->> 'run_key';
+  before orchesjob.job_records;
+  made orchesjob.job_records;
+  policy text;
+begin
+  if session ? 'refused' then
+    return session;
+  end if;
+  session := session || jsonb_build_object('epoch', (select epoch from orchesjob.registry));
+  select * into made from orchesjob.job_records where job_id = claim ->> 'job_id';
+  if made.job_id is not null then
+    return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
+      'on_partition', made.on_partition, 'session', session);
+  end if;
+  if recovery > 0 then
+    return jsonb_build_object('refused', 'recovery', 'wait_ms', recovery, 'session', session);
+  end if;
+  before := orchesjob.newest(key);
+  if before.holds_key or before.job_id is distinct from claim ->> 'expected'
+    or exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
+      where r.run_key = key and r.request_id = claim ->> 'request_id') then
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  if (claim ->> 'use_override')::bool then
+    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
+    if not found then
+      return jsonb_build_object('refused', 'changed', 'session', session);
+    end if;
+  end if;
+  select coalesce(claim ->> 'on_partition', m.on_partition) into policy
+    from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
+  insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
+      session_id, on_partition, change, job)
+    values (claim ->> 'job_id', key, nextval('orchesjob.fencing_tokens'), coalesce(before.fencing_token, 0),
+      greatest(coalesce(before.attempt_no, 0), (claim ->> 'attempt_no')::int8) + 1, 'STARTING', true,
+      (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
+    on conflict do nothing returning * into made;
+  if made.job_id is null then
+    -- Undoes the use of the override as well.
+    raise exception using errcode = 'OJ001', message = 'another member was faster';
+  end if;
+  -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
+  if exists (select from orchesjob.member_records m
+      where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
+    raise exception using errcode = 'OJ001', message = 'the member has left';
+  end if;
+  if claim ->> 'request_id' is not null then
+    insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
+      on conflict (run_key, request_id) do update set job_id = excluded.job_id;
+  end if;
+  if (claim ->> 'strict')::bool then
+    insert into orchesjob.strict_keys values (key, made.job_id)
+      on conflict (run_key) do update set job_id = excluded.job_id;
+  end if;
+  return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
+    'on_partition', made.on_partition, 'session', session);
+exception when sqlstate 'OJ001' or unique_violation then
+  return jsonb_build_object('refused', 'changed', 'session', session);
+end $$;
+
+CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  deleted int8;
+begin
+  with victims as (
+    select job_id from orchesjob.job_records j
+    where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
+      and (keep = 0 or (select count(*) from (select from orchesjob.job_records n
+        where n.run_key = j.run_key and n.fencing_token > j.fencing_token limit keep) newer) >= keep)
+    order by (job ->> 'finishedAt')::int8 limit most)
+  delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id;
+  get diagnostics deleted = row_count;
+  delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id)
+    and deleted < most;
+  delete from orchesjob.sessions s where ended_at is not null and deleted < most
+    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
+    and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
+  return deleted;
+end $$;
+
+CREATE FUNCTION orchesjob.commit_durably() RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+end $$;
+
+CREATE FUNCTION orchesjob.describe() RETURNS jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
+    'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
+    'synchronous_standby_names', current_setting('synchronous_standby_names'), 'fsync', current_setting('fsync'),
+    'encrypted', coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
+    'address', inet_server_addr()) from orchesjob.registry
+$$;
+
+CREATE FUNCTION orchesjob.end_session(ending bigint, is_dead boolean) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  -- Takes the row's lock first, so that no renewal gets in between.
+  perform from orchesjob.sessions s join orchesjob.member_records m using (member_id)
+    where session_id = ending and ended_at is null and (is_dead or orchesjob.is_over(s.lease_until, m.lease_ms))
+    for update of s;
+  if not found then
+    return;
+  end if;
+  update orchesjob.job_records set status = 'LOST', holds_key = false, revoked_at = clock_timestamp(),
+    published_at = clock_timestamp(), job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'host_unreachable',
+      'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
+    where session_id = ending and holds_key and status in ('STARTING', 'RUNNING')
+      and (is_dead or (on_partition = 'stop' and not is_unstoppable));
+  if is_dead then
+    update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp()
+      where session_id = ending and holds_key;
+  end if;
+  -- A session whose jobs wait for their host stays open, so that its host finds it again.
+  update orchesjob.sessions set ended_at = clock_timestamp() where session_id = ending
+    and not exists (select from orchesjob.job_records where session_id = ending and holds_key);
+end $$;
+
+CREATE TABLE orchesjob.job_records (
+    job_id text NOT NULL,
+    run_key text NOT NULL COLLATE pg_catalog."C",
+    fencing_token bigint NOT NULL,
+    after_token bigint,
+    attempt_no bigint NOT NULL,
+    status text NOT NULL,
+    holds_key boolean NOT NULL,
+    member_id uuid NOT NULL,
+    session_id bigint NOT NULL,
+    on_partition text NOT NULL,
+    is_unstoppable boolean DEFAULT false NOT NULL,
+    change bigint NOT NULL,
+    job jsonb NOT NULL,
+    cancel_request jsonb,
+    revoked_at timestamp with time zone,
+    late jsonb,
+    published_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT job_records_on_partition_check CHECK ((on_partition = ANY (ARRAY['continue'::text, 'stop'::text]))),
+    CONSTRAINT job_records_status_check CHECK ((status = ANY (ARRAY['STARTING'::text, 'RUNNING'::text, 'SUCCEEDED'::text, 'FAILED'::text, 'LOST'::text, 'CANCELLED'::text])))
+);
+
+CREATE FUNCTION orchesjob.expire(holder orchesjob.job_records) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if holder.holds_key and holder.on_partition = 'stop' and not holder.is_unstoppable then
+    perform orchesjob.end_session(s.session_id, false) from orchesjob.sessions s join orchesjob.member_records m using (member_id)
+      where s.session_id = holder.session_id and s.ended_at is null and orchesjob.is_over(s.lease_until, m.lease_ms);
+  end if;
+end $$;
+
+CREATE FUNCTION orchesjob.find_jobs(beginning text, most integer) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
+    select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
+    order by job_id collate "C" desc limit most) j
+$$;
+
+CREATE FUNCTION orchesjob.forget_member(forgotten text, reason text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  member orchesjob.member_records;
+  jobs jsonb;
+begin
+  perform orchesjob.commit_durably();
+  select * into member from orchesjob.member_records where name = forgotten and left_at is null for update;
+  if member.member_id is null then
+    return jsonb_build_object('refused', 'unknown');
+  end if;
+  select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'run_key', run_key)), '[]') into jobs
+    from orchesjob.job_records where member_id = member.member_id and holds_key;
+  perform orchesjob.end_session(session_id, true) from orchesjob.sessions
+    where member_id = member.member_id and ended_at is null;
+  update orchesjob.member_records set forgotten_at = clock_timestamp(), forgotten_reason = reason
+    where member_id = member.member_id;
+  return jsonb_build_object('name', member.name, 'jobs', jobs);
+end $$;
+
+CREATE FUNCTION orchesjob.history(wanted text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  from orchesjob.job_records j where run_key = wanted
+$$;
+
+CREATE FUNCTION orchesjob.is_over(lease_until timestamp with time zone, lease_ms integer) RETURNS boolean
+    LANGUAGE sql
+    AS $$
+  select clock_timestamp() > lease_until + make_interval(secs => lease_ms / 1000.0)
+    and clock_timestamp() > pg_postmaster_start_time() + make_interval(secs => 2 * lease_ms / 1000.0)
+$$;
+
+CREATE FUNCTION orchesjob.join_fleet(member jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  namesake orchesjob.member_records;
+begin
+  perform orchesjob.commit_durably();
+  select * into namesake from orchesjob.member_records
+    where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid;
+  if namesake.member_id is not null then
+    return jsonb_build_object('refused', 'name', 'state_directory', namesake.state_directory,
+      'host', (select host from orchesjob.sessions where member_id = namesake.member_id order by session_id desc limit 1));
+  end if;
+  insert into orchesjob.member_records (member_id, name, lease_ms, on_partition, state_directory, version)
+    values ((member ->> 'member_id')::uuid, member ->> 'name', (member ->> 'lease_ms')::int4, member ->> 'on_partition',
+      member ->> 'state_directory', member ->> 'version')
+    on conflict (member_id) do update set name = excluded.name, lease_ms = excluded.lease_ms, left_at = null,
+      on_partition = excluded.on_partition, state_directory = excluded.state_directory, version = excluded.version;
+  -- What the member has accepted alone has tokens by its own clock.
+  perform orchesjob.raise_tokens((member ->> 'last_token')::int8);
+  return jsonb_build_object('joined', true);
+end $$;
+
+CREATE FUNCTION orchesjob.leave_fleet(leaving uuid) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  held jsonb;
+begin
+  perform orchesjob.commit_durably();
+  perform from orchesjob.member_records where member_id = leaving for update;
+  select jsonb_agg(jsonb_build_object('job_id', job_id, 'run_key', run_key)) into held
+    from orchesjob.job_records where member_id = leaving and holds_key;
+  if held is not null then
+    return jsonb_build_object('refused', 'active', 'jobs', held);
+  end if;
+  update orchesjob.sessions set ended_at = clock_timestamp() where member_id = leaving and ended_at is null;
+  update orchesjob.member_records set left_at = clock_timestamp() where member_id = leaving and left_at is null;
+  return jsonb_build_object('left', true);
+end $$;
+
+CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
+    select * from orchesjob.job_records
+    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
+      and starts_with(run_key, filter ->> 'prefix')
+      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+    order by fencing_token desc limit (filter ->> 'most')::int8) j
+$$;
+
+CREATE FUNCTION orchesjob.list_members() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select coalesce(jsonb_agg(jsonb_build_object('member_id', m.member_id, 'name', m.name, 'host', s.host,
+    'address', host(s.address), 'state_directory', m.state_directory, 'version', m.version, 'lease_ms', m.lease_ms,
+    'on_partition', m.on_partition, 'unpublished', m.unpublished,
+    'lease_left_ms', case when s.ended_at is null then round(extract(epoch from s.lease_until - clock_timestamp()) * 1000) end,
+    'renewed_at', round(extract(epoch from s.renewed_at) * 1000000)::int8,
+    'joined_at', round(extract(epoch from m.joined_at) * 1000000)::int8,
+    'forgotten_at', round(extract(epoch from m.forgotten_at) * 1000000)::int8,
+    'active', (select count(*) from orchesjob.job_records j where j.member_id = m.member_id and holds_key)) order by m.name), '[]')
+  from orchesjob.member_records m left join lateral (
+    select * from orchesjob.sessions where member_id = m.member_id order by renewed_at desc limit 1) s on true
+  where m.left_at is null
+$$;
+
+CREATE FUNCTION orchesjob.look_up(wanted text, request text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  holder orchesjob.job_records := orchesjob.newest(wanted);
+begin
+  if orchesjob.recovery_ms(0) = 0 then
+    perform orchesjob.expire(holder);
+  end if;
+  holder := orchesjob.newest(wanted);
+  return jsonb_build_object(
+    'newest', case when holder.job_id is not null then orchesjob.to_json(holder) end,
+    'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
+      where r.run_key = wanted and r.request_id = request),
+    'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
+    'override', orchesjob.may_run_again(wanted));
+end $$;
+
+CREATE FUNCTION orchesjob.may_run_again(wanted text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select exists (select from orchesjob.unlocks
+    where run_key = wanted and used_at is null and (expires_at is null or expires_at > clock_timestamp()))
+$$;
+
+CREATE FUNCTION orchesjob.newest(wanted text) RETURNS orchesjob.job_records
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  found orchesjob.job_records;
+begin
+  select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  return found;
+end $$;
+
+CREATE FUNCTION orchesjob.output(wanted text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  select jsonb_build_object('stdout', encode(stdout, 'base64'), 'stderr', encode(stderr, 'base64'),
+    'stdout_bytes', stdout_bytes, 'stderr_bytes', stderr_bytes) from orchesjob.outputs where job_id = wanted
+$$;
+
+CREATE FUNCTION orchesjob.publish(caller jsonb, entries jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  session jsonb := orchesjob.renew_session(caller, true);
+  entry jsonb;
+  results jsonb := '[]';
+begin
+  if session ? 'refused' then
+    return session;
+  end if;
+  for entry in select value from jsonb_array_elements(entries) loop
+    results := results || jsonb_build_object('job_id', entry ->> 'job_id',
+      'result', orchesjob.publish_job((caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, entry));
+  end loop;
+  return jsonb_build_object('results', results, 'session',
+    session || jsonb_build_object('epoch', (select epoch from orchesjob.registry)));
+end $$;
+
+CREATE FUNCTION orchesjob.publish_job(speaker uuid, speaking bigint, entry jsonb) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+declare
+  known orchesjob.job_records;
+  holder orchesjob.job_records;
+  is_active bool := entry ->> 'status' in ('STARTING', 'RUNNING');
+  holds bool := (entry ->> 'holds_key')::bool;
+begin
+  select * into known from orchesjob.job_records where job_id = entry ->> 'job_id' for update;
+  if known.member_id <> speaker then
+    -- A state directory that was copied has the jobs of the other one.
+    return 'published';
+  end if;
+  if known.session_id <> speaking and known.holds_key and exists (select from orchesjob.sessions s
+      join orchesjob.member_records m using (member_id)
+      where s.session_id = known.session_id and s.ended_at is null and not orchesjob.is_over(s.lease_until, m.lease_ms)) then
+    return 'later';
+  end if;
+  if known.job_id is not null and known.change > (entry ->> 'change')::int8 then
+    return 'published';
+  end if;
+  if known.revoked_at is not null and is_active then
+    return 'revoked';
+  end if;
+  if known.revoked_at is not null or known.status in ('SUCCEEDED', 'FAILED', 'LOST', 'CANCELLED') then
+    -- A final status stands. What the member says later is kept beside it.
+    update orchesjob.job_records set change = (entry ->> 'change')::int8, revoked_at = null, session_id = speaking,
+      holds_key = known.holds_key and holds, published_at = clock_timestamp(),
+      late = case when known.status = 'LOST' and known.job ->> 'lostReason' = 'host_unreachable' then entry -> 'job' end,
+      status = case when known.status in ('STARTING', 'RUNNING') then entry ->> 'status' else known.status end,
+      job = case when known.status = 'LOST' then known.job else entry -> 'job' end
+      where job_id = known.job_id;
+  else
+    if holds then
+      select * into holder from orchesjob.job_records
+        where run_key = entry ->> 'run_key' and holds_key and job_id <> entry ->> 'job_id' for update;
+      if holder.job_id is not null and holder.fencing_token < (entry ->> 'fencing_token')::int8 then
+        -- The older token keeps the key.
+        if not is_active then
+          holds := false;
+        else
+          perform orchesjob.put_job(speaker, speaking, entry, false);
+          update orchesjob.job_records set revoked_at = clock_timestamp() where job_id = entry ->> 'job_id';
+          return 'revoked';
+        end if;
+      elsif holder.job_id is not null then
+        update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp() where job_id = holder.job_id;
+        perform pg_notify('orchesjob_' || md5(holder.member_id::text), '');
+      end if;
+    end if;
+    perform orchesjob.put_job(speaker, speaking, entry, holds);
+  end if;
+  if not is_active then
+    perform orchesjob.put_output(entry ->> 'job_id', entry -> 'output');
+    perform pg_notify('orchesjob_' || md5(entry ->> 'job_id'), '');
+  end if;
+  insert into orchesjob.requests select entry ->> 'run_key', value, entry ->> 'job_id'
+    from jsonb_array_elements_text(entry -> 'request_ids') on conflict do nothing;
+  if (entry ->> 'strict')::bool then
+    insert into orchesjob.strict_keys values (entry ->> 'run_key', entry ->> 'job_id') on conflict do nothing;
+  end if;
+  return 'published';
+end $$;
+
+CREATE FUNCTION orchesjob.put_job(speaker uuid, speaking bigint, entry jsonb, holds boolean) RETURNS void
+    LANGUAGE sql
+    AS $$
+  insert into orchesjob.job_records (job_id, run_key, fencing_token, attempt_no, status, holds_key, member_id, session_id,
+      on_partition, is_unstoppable, change, job)
+    values (entry ->> 'job_id', entry ->> 'run_key', (entry ->> 'fencing_token')::int8, (entry ->> 'attempt_no')::int8,
+      entry ->> 'status', holds, speaker, speaking, entry ->> 'on_partition', (entry ->> 'is_unstoppable')::bool,
+      (entry ->> 'change')::int8, entry -> 'job')
+    on conflict (job_id) do update set status = excluded.status, holds_key = excluded.holds_key, change = excluded.change,
+      session_id = excluded.session_id, is_unstoppable = excluded.is_unstoppable, job = excluded.job,
+      published_at = clock_timestamp()
+$$;
+
+CREATE FUNCTION orchesjob.put_output(owner text, output jsonb) RETURNS void
+    LANGUAGE sql
+    AS $$
+  insert into orchesjob.outputs
+    select owner, decode(output ->> 'stdout', 'base64'), decode(output ->> 'stderr', 'base64'),
+      (output ->> 'stdout_bytes')::int8, (output ->> 'stderr_bytes')::int8
+    where jsonb_typeof(output) = 'object'
+    on conflict (job_id) do update set stdout = excluded.stdout, stderr = excluded.stderr,
+      stdout_bytes = excluded.stdout_bytes, stderr_bytes = excluded.stderr_bytes
+$$;
+
+CREATE FUNCTION orchesjob.raise_tokens(floor_token bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  last int8 := (select last_value from orchesjob.fencing_tokens);
+begin
+  if floor_token >= last then
+    perform setval('orchesjob.fencing_tokens', greatest(floor_token, last) + 1048576);
+  end if;
+end $$;
+
+CREATE FUNCTION orchesjob.recovery_ms(known bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  state orchesjob.registry;
+begin
+  select * into strict state from orchesjob.registry;
+  if state.server_identity <> orchesjob.server_identity() then
+    perform orchesjob.begin_recovery(state.epoch, 'another server or timeline answers: '
+      || orchesjob.server_identity() || ' instead of ' || state.server_identity);
+    select * into strict state from orchesjob.registry;
+  elsif state.epoch < known then
+    perform orchesjob.begin_recovery(known, 'a member knows epoch ' || known || ', the registry ' || state.epoch);
+    select * into strict state from orchesjob.registry;
+  end if;
+  return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
+end $$;
+
+CREATE FUNCTION orchesjob.renew(caller jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  session jsonb := orchesjob.renew_session(caller, false);
+begin
+  if session ? 'refused' then
+    return session;
+  end if;
+  update orchesjob.member_records set unpublished = (caller ->> 'unpublished')::int8, version = caller ->> 'version'
+    where member_id = (caller ->> 'member_id')::uuid
+      and (unpublished, version) is distinct from ((caller ->> 'unpublished')::int8, caller ->> 'version');
+  -- Former boots of the host, which hold nothing any more.
+  update orchesjob.sessions s set ended_at = clock_timestamp() where member_id = (caller ->> 'member_id')::uuid
+    and ended_at is null and session_id <> (session ->> 'session_id')::int8
+    and orchesjob.is_over(lease_until, (session ->> 'member_lease_ms')::int4)
+    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id and holds_key);
+  return session || jsonb_build_object(
+    'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
+    'epoch', (select epoch from orchesjob.registry),
+    'holds', (select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'cancel_request', cancel_request)), '[]')
+      from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and holds_key),
+    'revoked', (select coalesce(jsonb_agg(job_id), '[]')
+      from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and revoked_at is not null));
+end $$;
+
+CREATE FUNCTION orchesjob.renew_session(caller jsonb, only_if_needed boolean) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+declare
+  member orchesjob.member_records;
+  mine orchesjob.sessions;
+  other orchesjob.sessions;
+  current int8;
+begin
+  perform orchesjob.commit_durably();
+  select * into member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid;
+  if member.member_id is null or member.left_at is not null then
+    if (caller ->> 'epoch')::int8 > 0 and member.member_id is null then
+      perform orchesjob.begin_recovery((caller ->> 'epoch')::int8, 'the registry does not know a member that had joined');
+    end if;
+    return jsonb_build_object('refused', case when member.member_id is null then 'unknown' else 'left' end);
+  end if;
+  select * into mine from orchesjob.sessions
+    where member_id = member.member_id and boot_id = caller ->> 'boot_id' and ended_at is null;
+  -- The registry went back in time: it has forgotten a session or a renewal that it had acknowledged.
+  if (caller ->> 'session_id')::int8 > 0 and (
+    not exists (select from orchesjob.sessions where session_id = (caller ->> 'session_id')::int8)
+    or (mine.session_id = (caller ->> 'session_id')::int8 and mine.beat < (caller ->> 'beat')::int8)
+  ) then
+    perform orchesjob.begin_recovery((caller ->> 'epoch')::int8, 'the registry has forgotten a renewal of member ' || member.name);
+  end if;
+  select * into other from orchesjob.sessions
+    where member_id = member.member_id and boot_id <> caller ->> 'boot_id' and ended_at is null
+    order by renewed_at desc limit 1;
+  if other.lease_until > clock_timestamp() and (
+    (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
+    or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())
+  ) then
+    return jsonb_build_object('refused', 'cloned', 'host', other.host, 'boot_id', other.boot_id, 'machine_id', other.machine_id,
+      'wait_ms', ceil(extract(epoch from other.lease_until - clock_timestamp()) * 1000));
+  end if;
+  if mine.session_id is null then
+    insert into orchesjob.sessions (member_id, boot_id, machine_id, host, lease_until)
+      values (member.member_id, caller ->> 'boot_id', caller ->> 'machine_id', caller ->> 'host',
+        clock_timestamp() + make_interval(secs => member.lease_ms / 1000.0))
+      on conflict (member_id, boot_id) where ended_at is null
+        do update set renewed_at = clock_timestamp(), beat = orchesjob.sessions.beat + 1, lease_until = excluded.lease_until
+      returning * into mine;
+  elsif not only_if_needed or mine.session_id <> (caller ->> 'session_id')::int8
+    or mine.lease_until < clock_timestamp() + make_interval(secs => member.lease_ms / 2000.0) then
+    update orchesjob.sessions set renewed_at = clock_timestamp(), beat = beat + 1, host = caller ->> 'host',
+      address = inet_client_addr(), lease_until = clock_timestamp() + make_interval(secs => member.lease_ms / 1000.0)
+      where session_id = mine.session_id and ended_at is null returning * into mine;
+    -- Somebody ended it in this moment.
+    if mine.session_id is null then
+      return orchesjob.renew_session(caller, only_if_needed);
+    end if;
+  else
+    return jsonb_build_object('session_id', mine.session_id, 'beat', mine.beat, 'lease_ms', 0, 'name', member.name,
+      'member_lease_ms', member.lease_ms);
+  end if;
+  return jsonb_build_object('session_id', mine.session_id, 'beat', mine.beat, 'lease_ms', member.lease_ms, 'name', member.name,
+    'member_lease_ms', member.lease_ms);
+end $$;
+
+CREATE FUNCTION orchesjob.request_cancel(cancelled text, request jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+declare
+  wanted orchesjob.job_records;
+begin
+  perform orchesjob.commit_durably();
+  update orchesjob.job_records set cancel_request = coalesce(cancel_request, request)
+    where job_id = cancelled and holds_key returning * into wanted;
+  if wanted.job_id is null then
+    select * into wanted from orchesjob.job_records where job_id = cancelled;
+  else
+    perform pg_notify('orchesjob_' || md5(wanted.member_id::text), '');
+  end if;
+  return case when wanted.job_id is not null then orchesjob.to_json(wanted) end;
+end $$;
+
+CREATE FUNCTION orchesjob.server_identity() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+  select system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+    || '/' || 'orchesjob.registry'::regclass::oid
+  from pg_control_system()
+$$;
+
+CREATE FUNCTION orchesjob.to_json(found orchesjob.job_records) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+declare
+  m orchesjob.member_records;
+  s orchesjob.sessions;
+begin
+  select * into m from orchesjob.member_records where member_id = found.member_id;
+  select * into s from orchesjob.sessions where session_id = found.session_id;
+  return jsonb_build_object('job', found.job || jsonb_build_object('status', found.status, 'attemptNo', found.attempt_no,
+      'fencingToken', found.fencing_token, 'onPartition', found.on_partition),
+    'member_id', found.member_id, 'member', m.name, 'host', s.host, 'state_directory', m.state_directory,
+    'holds_key', found.holds_key, 'revoked', found.revoked_at is not null, 'is_unstoppable', found.is_unstoppable,
+    'silent_ms', greatest(0, round(extract(epoch from clock_timestamp() - s.lease_until) * 1000)),
+    'as_of', round(extract(epoch from case when found.status in ('STARTING', 'RUNNING')
+      then greatest(found.published_at, s.renewed_at) else found.published_at end) * 1000000)::int8);
+end $$;
+
+CREATE FUNCTION orchesjob.token_floor() RETURNS bigint
+    LANGUAGE sql
+    AS $$
+  select floor(extract(epoch from clock_timestamp()) / 60)::int8 << 24
+$$;
+
+CREATE FUNCTION orchesjob.unlock(key text, why text, ttl_ms bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+  perform orchesjob.commit_durably();
+  insert into orchesjob.unlocks (run_key, allowed_at, reason, expires_at)
+    values (key, clock_timestamp(), why, clock_timestamp() + make_interval(secs => ttl_ms / 1000.0))
+    on conflict (run_key) do update set allowed_at = excluded.allowed_at, used_at = null, reason = excluded.reason,
+      expires_at = excluded.expires_at;
+end $$;
+
+CREATE FUNCTION orchesjob.withdraw(caller jsonb, withdrawn text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+begin
+  update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
+    job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'start_interrupted',
+      'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
+    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
+      and (holds_key or revoked_at is not null);
+  if found then
+    -- A job that never existed for its caller uses up neither a request id nor a strict key.
+    delete from orchesjob.requests where job_id = withdrawn;
+    delete from orchesjob.strict_keys where job_id = withdrawn;
+    perform pg_notify('orchesjob_' || md5(withdrawn), '');
+  end if;
+end $$;
+
+CREATE SEQUENCE orchesjob.fencing_tokens
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE orchesjob.member_records (
+    member_id uuid NOT NULL,
+    name text NOT NULL,
+    lease_ms integer NOT NULL,
+    on_partition text NOT NULL,
+    state_directory text NOT NULL,
+    version text NOT NULL,
+    unpublished bigint DEFAULT 0 NOT NULL,
+    joined_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    left_at timestamp with time zone,
+    forgotten_at timestamp with time zone,
+    forgotten_reason text,
+    CONSTRAINT member_records_lease_ms_check CHECK ((lease_ms > 0)),
+    CONSTRAINT member_records_on_partition_check CHECK ((on_partition = ANY (ARRAY['continue'::text, 'stop'::text])))
+);
+
+CREATE TABLE orchesjob.sessions (
+    session_id bigint NOT NULL,
+    member_id uuid NOT NULL,
+    boot_id text NOT NULL,
+    machine_id text NOT NULL,
+    host text NOT NULL,
+    address inet DEFAULT inet_client_addr(),
+    beat bigint DEFAULT 1 NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    renewed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone
+);
+
+CREATE VIEW orchesjob.jobs AS
+ SELECT j.run_key,
+    j.job_id,
+    j.status,
+    j.attempt_no,
+    j.fencing_token,
+    m.name AS member,
+    s.host,
+    j.holds_key,
+    j.on_partition,
+    to_timestamp((((((j.job ->> 'startedAt'::text))::bigint)::numeric / 1000000.0))::double precision) AS started_at,
+    to_timestamp((((((j.job ->> 'finishedAt'::text))::bigint)::numeric / 1000000.0))::double precision) AS finished_at,
+    ((j.job ->> 'exitCode'::text))::integer AS exit_code,
+    (j.job ->> 'signal'::text) AS signal,
+    (j.job ->> 'error'::text) AS error,
+    (j.job ->> 'failure'::text) AS failure,
+    (j.job ->> 'lostReason'::text) AS lost_reason,
+    (j.job -> 'command'::text) AS command,
+    (j.job ->> 'cwd'::text) AS cwd,
+    (j.job -> 'labels'::text) AS labels,
+    (j.job ->> 'requestId'::text) AS request_id,
+        CASE
+            WHEN (j.status = ANY (ARRAY['STARTING'::text, 'RUNNING'::text])) THEN GREATEST(j.published_at, s.renewed_at)
+            ELSE j.published_at
+        END AS as_of,
+    (j.late ->> 'status'::text) AS late_status
+   FROM ((orchesjob.job_records j
+     JOIN orchesjob.member_records m USING (member_id))
+     JOIN orchesjob.sessions s USING (session_id));
+
+CREATE VIEW orchesjob.members AS
+ SELECT m.name AS member,
+    s.host,
+    host(s.address) AS address,
+    m.state_directory,
+    m.version,
+    m.on_partition,
+    ((m.lease_ms)::numeric / 1000.0) AS lease_seconds,
+    s.lease_until,
+    s.renewed_at,
+    m.unpublished,
+    m.joined_at,
+    m.left_at,
+    m.forgotten_at,
+    m.forgotten_reason,
+    ( SELECT count(*) AS count
+           FROM orchesjob.job_records j
+          WHERE ((j.member_id = m.member_id) AND j.holds_key)) AS active_jobs
+   FROM (orchesjob.member_records m
+     LEFT JOIN LATERAL ( SELECT sessions.session_id,
+            sessions.member_id,
+            sessions.boot_id,
+            sessions.machine_id,
+            sessions.host,
+            sessions.address,
+            sessions.beat,
+            sessions.started_at,
+            sessions.renewed_at,
+            sessions.lease_until,
+            sessions.ended_at
+           FROM orchesjob.sessions
+          WHERE (sessions.member_id = m.member_id)
+          ORDER BY sessions.renewed_at DESC
+         LIMIT 1) s ON (true));
+
+CREATE TABLE orchesjob.outputs (
+    job_id text NOT NULL,
+    stdout bytea NOT NULL,
+    stderr bytea NOT NULL,
+    stdout_bytes bigint NOT NULL,
+    stderr_bytes bigint NOT NULL
+);
+
+CREATE TABLE orchesjob.registry (
+    one boolean DEFAULT true NOT NULL,
+    schema_version integer NOT NULL,
+    server_identity text NOT NULL,
+    epoch bigint NOT NULL,
+    recovery_until timestamp with time zone,
+    recovery_reason text,
+    CONSTRAINT registry_one_check CHECK (one)
+);
+
+CREATE TABLE orchesjob.requests (
+    run_key text NOT NULL COLLATE pg_catalog."C",
+    request_id text NOT NULL,
+    job_id text NOT NULL
+);
+
+ALTER TABLE orchesjob.sessions ALTER COLUMN session_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME orchesjob.sessions_session_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE orchesjob.strict_keys (
+    run_key text NOT NULL COLLATE pg_catalog."C",
+    job_id text NOT NULL
+);
+
+CREATE TABLE orchesjob.unlocks (
+    run_key text NOT NULL COLLATE pg_catalog."C",
+    allowed_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    reason text,
+    expires_at timestamp with time zone
+);
+
+ALTER TABLE ONLY orchesjob.job_records
+    ADD CONSTRAINT job_records_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY orchesjob.member_records
+    ADD CONSTRAINT member_records_pkey PRIMARY KEY (member_id);
+
+ALTER TABLE ONLY orchesjob.outputs
+    ADD CONSTRAINT outputs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY orchesjob.registry
+    ADD CONSTRAINT registry_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY orchesjob.requests
+    ADD CONSTRAINT requests_pkey PRIMARY KEY (run_key, request_id);
+
+ALTER TABLE ONLY orchesjob.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
+
+ALTER TABLE ONLY orchesjob.strict_keys
+    ADD CONSTRAINT strict_keys_pkey PRIMARY KEY (run_key);
+
+ALTER TABLE ONLY orchesjob.unlocks
+    ADD CONSTRAINT unlocks_pkey PRIMARY KEY (run_key);
+
+CREATE INDEX by_time ON orchesjob.job_records USING btree (fencing_token DESC);
+
+CREATE INDEX finished_jobs ON orchesjob.job_records USING btree ((((job ->> 'finishedAt'::text))::bigint)) WHERE (NOT holds_key);
+
+CREATE INDEX key_history ON orchesjob.job_records USING btree (run_key, fencing_token DESC);
+
+CREATE UNIQUE INDEX key_holders ON orchesjob.job_records USING btree (run_key) WHERE holds_key;
+
+CREATE INDEX member_holds ON orchesjob.job_records USING btree (member_id) WHERE holds_key;
+
+CREATE UNIQUE INDEX member_names ON orchesjob.member_records USING btree (name) WHERE (left_at IS NULL);
+
+CREATE UNIQUE INDEX open_sessions ON orchesjob.sessions USING btree (member_id, boot_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX request_jobs ON orchesjob.requests USING btree (job_id);
+
+CREATE INDEX revocations ON orchesjob.job_records USING btree (member_id) WHERE (revoked_at IS NOT NULL);
+
+CREATE UNIQUE INDEX successions ON orchesjob.job_records USING btree (run_key, after_token) WHERE (after_token IS NOT NULL);
+
+ALTER TABLE ONLY orchesjob.job_records
+    ADD CONSTRAINT job_records_member_id_fkey FOREIGN KEY (member_id) REFERENCES orchesjob.member_records(member_id);
+
+ALTER TABLE ONLY orchesjob.job_records
+    ADD CONSTRAINT job_records_session_id_fkey FOREIGN KEY (session_id) REFERENCES orchesjob.sessions(session_id);
+
+ALTER TABLE ONLY orchesjob.outputs
+    ADD CONSTRAINT outputs_job_id_fkey FOREIGN KEY (job_id) REFERENCES orchesjob.job_records(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY orchesjob.sessions
+    ADD CONSTRAINT sessions_member_id_fkey FOREIGN KEY (member_id) REFERENCES orchesjob.member_records(member_id);
