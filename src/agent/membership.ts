@@ -1,6 +1,7 @@
 /** Joining a fleet, leaving it, and declaring another member dead. */
 import { formatDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
+import { commandLine } from "../job/shell-word.ts";
 import { knownEpoch } from "../fleet/lease.ts";
 import { type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
 import { FleetMember } from "../fleet/member.ts";
@@ -49,7 +50,7 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
     throw new OrchesjobError(
       "conflict",
       `the fleet has a member ${JSON.stringify(name)} already: ${answer.stateDirectory} on host ${answer.host}`,
-      "give another name: --name NAME; or, if that host is gone for good, leave it on its behalf: docs/fleet.md",
+      `give another name: --name NAME; or, if that host is gone for good: ${commandLine(["fleet", "forget", name, "--reason", "TEXT"])}, then join again`,
     );
   // From here on every start asks the registry.
   writeMembership(home, membership);

@@ -47,7 +47,7 @@ export function readMembership(home: Home): Membership {
   throw new OrchesjobError(
     "conflict",
     `${home.fleet} is damaged, so nobody knows which fleet this is`,
-    "nothing was started. Restore the file, or leave and join again: orchesjob fleet join URL",
+    "nothing was started. Restore the file; or, when no job is active, remove it and join as another member: orchesjob fleet join URL --name ANOTHER",
   );
 }
 

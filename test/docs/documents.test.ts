@@ -39,7 +39,8 @@ describe.each(DOCUMENTS)("%s", (name) => {
     expect(broken.map((link) => link[0])).toEqual([]);
   });
 
-  test("shows what its commands really print", async () => {
+  // fleet.test.ts types what needs a server.
+  test.skipIf(name === "docs/fleet.md")("shows what its commands really print", async () => {
     await using box = new Sandbox();
     const all = readSteps(text);
     const steps = all.filter((step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "));
@@ -127,7 +128,8 @@ describe("docs/json.md", () => {
         fields: [...new Set(fields)].sort(),
       });
     const all = new Set(Object.values(declared).flat());
-    for (const name of DOCUMENTS) {
+    // What docs/fleet.md shows is compared with what is printed.
+    for (const name of DOCUMENTS.filter((each) => each !== "docs/fleet.md")) {
       const shown = blocks(readDocument(name), "console", "json", "")
         .flatMap((block) => [...block.matchAll(/^ *"(\w+)": /gm)])
         .map((match) => match[1]!);

@@ -47,8 +47,15 @@ const MARK = "\u001e";
 /** The state directory that the documents recommend to users. */
 const STATE_DIRECTORY = ".local/share/orchesjob";
 
-/** Types all commands into one shell, in a home directory that holds the example programs. */
-export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<Typed[]> {
+/**
+ * Types all commands into one shell, in a home directory that holds the example programs. `prefix`: words in front of the
+ * shell's command line, such as those that enter a namespace.
+ */
+export async function typeSteps(
+  box: Sandbox,
+  steps: readonly Step[],
+  prefix: readonly string[] = [],
+): Promise<Typed[]> {
   const bin = join(box.directory, ".bin");
   mkdirSync(bin);
   symlinkSync(BINARY, join(bin, "orchesjob"));
@@ -56,7 +63,7 @@ export async function typeSteps(box: Sandbox, steps: readonly Step[]): Promise<T
   const script = steps
     .map(({ command }) => `${command}\ncode=$?; printf '${MARK}%d${MARK}' "$code"; (exit "$code")`)
     .join("\n");
-  const { stdout, code, signal } = await box.execute(["sh", "-c", `exec 2>&1\n${script}`], {
+  const { stdout, code, signal } = await box.execute([...prefix, "sh", "-c", `exec 2>&1\n${script}`], {
     env: {
       HOME: box.directory,
       USER,

@@ -189,7 +189,7 @@ export class PostgresRegistry implements Registry {
       epoch: found.epoch,
       recoveryMs: found.recovery_ms,
       now: found.now,
-      isEncrypted: found.encrypted,
+      isEncrypted: await this.#call("is_encrypted"),
       isLocal: address.isSocket || /^(127\.|::1|localhost$)/.test(address.host),
       isReplicatedSynchronously: found.synchronous_standby_names !== "",
       isUnsafe: found.fsync !== "on",

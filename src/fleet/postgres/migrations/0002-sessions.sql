@@ -181,6 +181,11 @@ declare
   namesake orchesjob.member_records;
 begin
   perform orchesjob.commit_durably();
+  -- Whoever replaces a host that was declared dead, and was not heard of since, gets its name.
+  update orchesjob.member_records m set name = name || to_char(forgotten_at, '"~"YYYY-MM-DD"T"HH24:MI:SS')
+    where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid
+      and forgotten_at is not null
+      and not exists (select from orchesjob.sessions s where s.member_id = m.member_id and renewed_at > m.forgotten_at);
   select * into namesake from orchesjob.member_records
     where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid;
   if namesake.member_id is not null then

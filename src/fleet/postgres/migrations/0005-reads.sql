@@ -1,8 +1,16 @@
-create function orchesjob.find_jobs(beginning text, most int4) returns jsonb language sql stable security definer as $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
+-- Who waits for a job by its id must learn, too, that the lease of its member is over.
+create function orchesjob.find_jobs(beginning text, most int4) returns jsonb language plpgsql security definer as $$
+declare
+  exact orchesjob.job_records;
+begin
+  select * into exact from orchesjob.job_records where job_id = beginning;
+  if exact.holds_key and orchesjob.recovery_ms(0) = 0 then
+    perform orchesjob.expire(exact);
+  end if;
+  return (select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
     select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
-    order by job_id collate "C" desc limit most) j
-$$;
+    order by job_id collate "C" desc limit most) j);
+end $$;
 
 create function orchesjob.history(wanted text) returns jsonb language sql stable security definer as $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
@@ -44,8 +52,12 @@ create function orchesjob.describe() returns jsonb language sql volatile securit
   select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
     'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
     'synchronous_standby_names', current_setting('synchronous_standby_names'), 'fsync', current_setting('fsync'),
-    'encrypted', coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
     'address', inet_server_addr()) from orchesjob.registry
+$$;
+
+-- Runs with the rights of the caller: the owner of the schema may not look at the connection of another role.
+create function orchesjob.is_encrypted() returns bool language sql stable as $$
+  select coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
 $$;
 
 -- Deletes at most `most` finished jobs that ended before a time (microseconds), but keeps the newest `keep` of each key.
