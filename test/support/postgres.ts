@@ -118,7 +118,12 @@ export class Server implements AsyncDisposable {
 
   /** Stops or continues the server's processes, so that it is silent but does not close a connection. */
   freeze(signal: "SIGSTOP" | "SIGCONT"): void {
-    for (const pid of this.#processes()) process.kill(pid, signal);
+    for (const pid of this.#processes())
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // A backend has just ended.
+      }
   }
 
   /** Runs statements as the superuser; returns the rows of the last one. */
