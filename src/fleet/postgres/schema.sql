@@ -136,7 +136,6 @@ CREATE FUNCTION orchesjob.describe() RETURNS jsonb
   select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
     'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
     'synchronous_standby_names', current_setting('synchronous_standby_names'), 'fsync', current_setting('fsync'),
-    'encrypted', coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
     'address', inet_server_addr()) from orchesjob.registry
 $$;
 
@@ -198,13 +197,20 @@ begin
 end $$;
 
 CREATE FUNCTION orchesjob.find_jobs(beginning text, most integer) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     AS $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
+declare
+  exact orchesjob.job_records;
+begin
+  select * into exact from orchesjob.job_records where job_id = beginning;
+  if exact.holds_key and orchesjob.recovery_ms(0) = 0 then
+    perform orchesjob.expire(exact);
+  end if;
+  return (select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
     select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
-    order by job_id collate "C" desc limit most) j
-$$;
+    order by job_id collate "C" desc limit most) j);
+end $$;
 
 CREATE FUNCTION orchesjob.forget_member(forgotten text, reason text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
@@ -236,6 +242,12 @@ CREATE FUNCTION orchesjob.history(wanted text) RETURNS jsonb
   from orchesjob.job_records j where run_key = wanted
 $$;
 
+CREATE FUNCTION orchesjob.is_encrypted() RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
+$$;
+
 CREATE FUNCTION orchesjob.is_over(lease_until timestamp with time zone, lease_ms integer) RETURNS boolean
     LANGUAGE sql
     AS $$
@@ -251,6 +263,11 @@ declare
   namesake orchesjob.member_records;
 begin
   perform orchesjob.commit_durably();
+  -- Whoever replaces a host that was declared dead, and was not heard of since, gets its name.
+  update orchesjob.member_records m set name = name || to_char(forgotten_at, '"~"YYYY-MM-DD"T"HH24:MI:SS')
+    where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid
+      and forgotten_at is not null
+      and not exists (select from orchesjob.sessions s where s.member_id = m.member_id and renewed_at > m.forgotten_at);
   select * into namesake from orchesjob.member_records
     where name = member ->> 'name' and left_at is null and member_id <> (member ->> 'member_id')::uuid;
   if namesake.member_id is not null then
