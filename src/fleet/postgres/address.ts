@@ -65,7 +65,6 @@ export function parseAddress(text: string): Address {
       "the parameter host is the directory of a Unix socket",
       "a host name stands before the database: postgresql://USER@HOST/DATABASE",
     );
-  if (socket === undefined && url.hostname === "") throw bad("the URL of the registry names no host");
   const host = socket ?? url.hostname;
   const port = parameter("port") ?? (url.port || "5432");
   url.password = "";
