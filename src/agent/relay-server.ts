@@ -30,8 +30,10 @@ export function serveRelay(home: Home, functions: Functions): { stop(): void } {
           const line = client.text.slice(0, end);
           client.text = client.text.slice(end + 1);
           void answer(functions, line).then((text) => {
-            const whole = new Uint8Array([...client.rest, ...new TextEncoder().encode(text)]);
-            client.rest = whole.subarray(socket.write(whole));
+            const bytes = new TextEncoder().encode(text);
+            // What the socket does not take now, it takes in `drain`.
+            client.rest =
+              client.rest.length > 0 ? concatenate(client.rest, bytes) : bytes.subarray(socket.write(bytes));
           });
         }
       },
@@ -50,6 +52,13 @@ export function serveRelay(home: Home, functions: Functions): { stop(): void } {
       removeFile(path);
     },
   };
+}
+
+function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
 }
 
 async function answer(functions: Functions, line: string): Promise<string> {

@@ -82,6 +82,7 @@ export class FleetMember implements Fleet, OwnMember {
       };
       // What came before we listened is seen by the look that follows.
       heard.works = await this.registry.listen({ jobId }, callback);
+      await this.registry.expectNews(jobId);
       return;
     }
     if (!news.isNew) {

@@ -151,8 +151,10 @@ export interface Registry {
   clean(before: Instant, keep: number, limit: number): Promise<number>;
 
   describe(): Promise<RegistryFacts>;
+  /** Has whoever listens to a job notified of its changes. */
+  expectNews(jobId: string): Promise<void>;
   /**
-   * Calls back when there is news of this member, or of a job, and after each reconnection. False if the registry cannot
+   * Calls back when there is news of this member, or of a job that is expected, and after each reconnection. False if the registry cannot
    * notify: it is reached through a pooler.
    */
   listen(

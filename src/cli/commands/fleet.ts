@@ -116,7 +116,11 @@ async function end(member: FleetMember): Promise<number> {
 }
 
 function usage(what: string): OrchesjobError {
-  return new OrchesjobError("usage", what, "orchesjob fleet join URL | leave | status | forget MEMBER");
+  return new OrchesjobError(
+    "usage",
+    what,
+    "usage: orchesjob fleet join URL | leave | status | forget MEMBER",
+  );
 }
 
 function toAbsolute(path: string): string {

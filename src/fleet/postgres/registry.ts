@@ -196,6 +196,10 @@ export class PostgresRegistry implements Registry {
     };
   }
 
+  async expectNews(jobId: string): Promise<void> {
+    await this.#call("expect_news", jobId);
+  }
+
   async listen(topic: { member: true } | { jobId: string }, callback: () => void): Promise<boolean> {
     const name = "member" in topic ? String(this.session.describe().member_id) : topic.jobId;
     return this.functions.listen(name, callback);

@@ -60,12 +60,6 @@ begin
       where r.run_key = key and r.request_id = claim ->> 'request_id') then
     return jsonb_build_object('refused', 'changed', 'session', session);
   end if;
-  if (claim ->> 'use_override')::bool then
-    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
-    if not found then
-      return jsonb_build_object('refused', 'changed', 'session', session);
-    end if;
-  end if;
   select coalesce(claim ->> 'on_partition', m.on_partition) into policy
     from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
   insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
@@ -75,13 +69,20 @@ begin
       (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
     on conflict do nothing returning * into made;
   if made.job_id is null then
-    -- Undoes the use of the override as well.
-    raise exception using errcode = 'OJ001', message = 'another member was faster';
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  if (claim ->> 'use_override')::bool then
+    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
+    if not found then
+      delete from orchesjob.job_records where job_id = made.job_id;
+      return jsonb_build_object('refused', 'changed', 'session', session);
+    end if;
   end if;
   -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
   if exists (select from orchesjob.member_records m
       where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
-    raise exception using errcode = 'OJ001', message = 'the member has left';
+    delete from orchesjob.job_records where job_id = made.job_id;
+    return jsonb_build_object('refused', 'left');
   end if;
   if claim ->> 'request_id' is not null then
     insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
@@ -93,8 +94,6 @@ begin
   end if;
   return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
     'on_partition', made.on_partition, 'session', session);
-exception when sqlstate 'OJ001' or unique_violation then
-  return jsonb_build_object('refused', 'changed', 'session', session);
 end $$;
 
 CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer) RETURNS bigint
@@ -164,8 +163,15 @@ begin
     and not exists (select from orchesjob.job_records where session_id = ending and holds_key);
 end $$;
 
+CREATE FUNCTION orchesjob.expect_news(wanted text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+  update orchesjob.job_records set is_awaited = true where job_id = wanted and not is_awaited
+$$;
+
 CREATE TABLE orchesjob.job_records (
-    job_id text NOT NULL,
+    job_id text NOT NULL COLLATE pg_catalog."C",
     run_key text NOT NULL COLLATE pg_catalog."C",
     fencing_token bigint NOT NULL,
     after_token bigint,
@@ -179,6 +185,7 @@ CREATE TABLE orchesjob.job_records (
     change bigint NOT NULL,
     job jsonb NOT NULL,
     cancel_request jsonb,
+    is_awaited boolean DEFAULT false NOT NULL,
     revoked_at timestamp with time zone,
     late jsonb,
     published_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -208,8 +215,8 @@ begin
     perform orchesjob.expire(exact);
   end if;
   return (select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
-    select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
-    order by job_id collate "C" desc limit most) j);
+    select * from orchesjob.job_records where job_id >= beginning and job_id < beginning || '~'
+    order by job_id desc limit most) j);
 end $$;
 
 CREATE FUNCTION orchesjob.forget_member(forgotten text, reason text) RETURNS jsonb
@@ -452,6 +459,9 @@ begin
   end if;
   if not is_active then
     perform orchesjob.put_output(entry ->> 'job_id', entry -> 'output');
+  end if;
+  -- Notifying makes commits wait for each other.
+  if known.is_awaited then
     perform pg_notify('orchesjob_' || md5(entry ->> 'job_id'), '');
   end if;
   insert into orchesjob.requests select entry ->> 'run_key', value, entry ->> 'job_id'
@@ -675,9 +685,8 @@ begin
     where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
       and (holds_key or revoked_at is not null);
   if found then
-    -- A job that never existed for its caller uses up neither a request id nor a strict key.
+    -- A job that never existed for its caller uses up no request id.
     delete from orchesjob.requests where job_id = withdrawn;
-    delete from orchesjob.strict_keys where job_id = withdrawn;
     perform pg_notify('orchesjob_' || md5(withdrawn), '');
   end if;
 end $$;
@@ -785,7 +794,7 @@ CREATE VIEW orchesjob.members AS
          LIMIT 1) s ON (true));
 
 CREATE TABLE orchesjob.outputs (
-    job_id text NOT NULL,
+    job_id text NOT NULL COLLATE pg_catalog."C",
     stdout bytea NOT NULL,
     stderr bytea NOT NULL,
     stdout_bytes bigint NOT NULL,
@@ -805,7 +814,7 @@ CREATE TABLE orchesjob.registry (
 CREATE TABLE orchesjob.requests (
     run_key text NOT NULL COLLATE pg_catalog."C",
     request_id text NOT NULL,
-    job_id text NOT NULL
+    job_id text NOT NULL COLLATE pg_catalog."C"
 );
 
 ALTER TABLE orchesjob.sessions ALTER COLUMN session_id ADD GENERATED ALWAYS AS IDENTITY (

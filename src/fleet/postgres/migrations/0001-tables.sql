@@ -43,7 +43,7 @@ create table orchesjob.sessions (
 create unique index open_sessions on orchesjob.sessions (member_id, boot_id) where ended_at is null;
 
 create table orchesjob.job_records (
-  job_id text primary key,
+  job_id text collate "C" primary key,
   run_key text collate "C" not null,
   fencing_token int8 not null,
   after_token int8,                   -- token of the job that was the key's newest; 0: there was none; null: not claimed here
@@ -57,6 +57,7 @@ create table orchesjob.job_records (
   change int8 not null,               -- the member's count of changes; a smaller one comes late and is ignored
   job jsonb not null,                 -- the job as its member has it
   cancel_request jsonb,               -- of another member
+  is_awaited bool not null default false, -- another member wants to be notified of its end
   revoked_at timestamptz,             -- its key was given away; its member must end the command
   late jsonb,                         -- what its member said after the job was recorded as LOST here
   published_at timestamptz not null default clock_timestamp()
@@ -72,7 +73,7 @@ create index finished_jobs on orchesjob.job_records (((job ->> 'finishedAt')::in
 
 -- The end of each stream of a finished job.
 create table orchesjob.outputs (
-  job_id text primary key references orchesjob.job_records on delete cascade,
+  job_id text collate "C" primary key references orchesjob.job_records on delete cascade,
   stdout bytea not null,
   stderr bytea not null,
   stdout_bytes int8 not null,         -- of the whole stream
@@ -82,7 +83,7 @@ create table orchesjob.outputs (
 create table orchesjob.requests (
   run_key text collate "C" not null,
   request_id text not null,
-  job_id text not null,
+  job_id text collate "C" not null,
   primary key (run_key, request_id)
 );
 create index request_jobs on orchesjob.requests (job_id);

@@ -85,12 +85,6 @@ begin
       where r.run_key = key and r.request_id = claim ->> 'request_id') then
     return jsonb_build_object('refused', 'changed', 'session', session);
   end if;
-  if (claim ->> 'use_override')::bool then
-    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
-    if not found then
-      return jsonb_build_object('refused', 'changed', 'session', session);
-    end if;
-  end if;
   select coalesce(claim ->> 'on_partition', m.on_partition) into policy
     from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
   insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
@@ -100,13 +94,20 @@ begin
       (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
     on conflict do nothing returning * into made;
   if made.job_id is null then
-    -- Undoes the use of the override as well.
-    raise exception using errcode = 'OJ001', message = 'another member was faster';
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  if (claim ->> 'use_override')::bool then
+    update orchesjob.unlocks set used_at = clock_timestamp() where run_key = key and orchesjob.may_run_again(key);
+    if not found then
+      delete from orchesjob.job_records where job_id = made.job_id;
+      return jsonb_build_object('refused', 'changed', 'session', session);
+    end if;
   end if;
   -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
   if exists (select from orchesjob.member_records m
       where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
-    raise exception using errcode = 'OJ001', message = 'the member has left';
+    delete from orchesjob.job_records where job_id = made.job_id;
+    return jsonb_build_object('refused', 'left');
   end if;
   if claim ->> 'request_id' is not null then
     insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
@@ -118,8 +119,6 @@ begin
   end if;
   return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
     'on_partition', made.on_partition, 'session', session);
-exception when sqlstate 'OJ001' or unique_violation then
-  return jsonb_build_object('refused', 'changed', 'session', session);
 end $$;
 
 -- A claim that was granted, but of which nothing became: nothing was executed.
@@ -131,9 +130,8 @@ begin
     where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
       and (holds_key or revoked_at is not null);
   if found then
-    -- A job that never existed for its caller uses up neither a request id nor a strict key.
+    -- A job that never existed for its caller uses up no request id.
     delete from orchesjob.requests where job_id = withdrawn;
-    delete from orchesjob.strict_keys where job_id = withdrawn;
     perform pg_notify('orchesjob_' || md5(withdrawn), '');
   end if;
 end $$;

@@ -73,6 +73,9 @@ begin
   end if;
   if not is_active then
     perform orchesjob.put_output(entry ->> 'job_id', entry -> 'output');
+  end if;
+  -- Notifying makes commits wait for each other.
+  if known.is_awaited then
     perform pg_notify('orchesjob_' || md5(entry ->> 'job_id'), '');
   end if;
   insert into orchesjob.requests select entry ->> 'run_key', value, entry ->> 'job_id'

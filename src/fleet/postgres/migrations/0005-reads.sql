@@ -8,9 +8,14 @@ begin
     perform orchesjob.expire(exact);
   end if;
   return (select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.job_id desc), '[]') from (
-    select * from orchesjob.job_records where job_id collate "C" >= beginning collate "C" and job_id collate "C" < (beginning || '~') collate "C"
-    order by job_id collate "C" desc limit most) j);
+    select * from orchesjob.job_records where job_id >= beginning and job_id < beginning || '~'
+    order by job_id desc limit most) j);
 end $$;
+
+-- From now on whoever listens to the job is notified of its changes.
+create function orchesjob.expect_news(wanted text) returns void language sql security definer as $$
+  update orchesjob.job_records set is_awaited = true where job_id = wanted and not is_awaited
+$$;
 
 create function orchesjob.history(wanted text) returns jsonb language sql stable security definer as $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
