@@ -45,8 +45,10 @@ async function readVersion(connection: Connection): Promise<number> {
 }
 
 async function versionIn(sql: SQL, isOwner: boolean): Promise<number> {
-  const [found] = await sql`select to_regclass('orchesjob.registry') is not null as exists,
-    to_regprocedure('orchesjob.describe()') is not null as described`;
+  // Not to_regclass(): it may answer from a cache that is older than the lock, and so than the schema.
+  const [found] = await sql`select exists (
+    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'orchesjob' and c.relname = 'registry') as exists`;
   if (!found.exists) return 0;
   // A member may read no table.
   const [row] = isOwner
