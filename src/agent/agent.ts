@@ -80,7 +80,6 @@ class Agent {
 
   async run(): Promise<void> {
     await restoreUnknownJobs(this.context, this.store);
-    await (await this.store.publications()).track();
     const { database } = this.context.home;
     const names = ["", "-wal"].map((suffix) => database.slice(database.lastIndexOf("/") + 1) + suffix);
     const relay = serveRelay(this.context.home, this.member.functions);

@@ -36,6 +36,8 @@ export class Orders {
   /** Throws `locked` if the registry cannot be reached, or grants no session now. */
   async renew(unpublished: number): Promise<void> {
     const publications = await this.store.publications();
+    // Somebody may have put a database back from before the join.
+    await publications.track();
     await this.publisher.markUnstoppable(await this.store.active());
     const answer = await this.member.registry.renew(unpublished);
     if (answer.refused === "unknown") return this.member.rejoin(await publications.lastToken());
@@ -44,7 +46,7 @@ export class Orders {
     this.publisher.retry();
     if (rememberEpoch(this.context.home, answer.epoch)) {
       debug?.note(`the registry is in epoch ${answer.epoch}: publishes everything again`);
-      await publications.repeat();
+      await publications.repeatAll();
     }
     await this.#compare(answer);
     await this.#revoke([...answer.revoked, ...this.publisher.revoked]);
@@ -56,7 +58,7 @@ export class Orders {
     const publications = await this.store.publications();
     const finder = new OrphanFinder(this.context);
     const held = new Set(holds.map(({ jobId }) => jobId));
-    for (const { jobId, cancelRequest } of holds) {
+    for (const { jobId, change, cancelRequest } of holds) {
       // In this order: whoever claims holds the lock until the job is known here.
       const lock = probeLock(lockFilePath(this.context.home, jobId));
       const job = await this.store.find(jobId);
@@ -67,7 +69,7 @@ export class Orders {
         continue;
       }
       const isOver = !isActive(job.status) && !hasOrphans(finder.find(job));
-      if (isOver) await publications.repeat(jobId);
+      if (isOver) await publications.repeat(jobId, change);
       else if (cancelRequest !== null) this.#cancel(jobId, cancelRequest);
     }
     for (const { jobId } of await this.store.active()) if (!held.has(jobId)) await publications.repeat(jobId);

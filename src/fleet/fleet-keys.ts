@@ -11,6 +11,7 @@ import { probeLock } from "../linux/file-lock.ts";
 import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { ClaimTerms, Keys, Strictness } from "../store/keys.ts";
+import type { Publications } from "../store/publications.ts";
 import type { JobStore } from "../store/store.ts";
 import type { OwnMember } from "./own-member.ts";
 import { refusalError } from "./refusal.ts";
@@ -86,7 +87,10 @@ export class FleetKeys implements Keys {
     const here = await this.local.latest(runKey);
     // It looks after the job from here on, and gives the claim back if nothing becomes of it.
     ensureAgent(this.fleet.home);
-    if (here !== undefined) await this.#publishEnd(here);
+    const publications = await this.local.publications();
+    // Somebody may have put a database back from before the join.
+    await publications.track();
+    if (here !== undefined) await this.#publishEnd(publications, here);
     const order = {
       job: acceptedJob(job, at),
       onPartition: job.onPartition,
@@ -136,9 +140,7 @@ export class FleetKeys implements Keys {
   }
 
   /** The registry may not have heard yet that the key's last job of this member has ended. */
-  async #publishEnd(job: Job): Promise<void> {
-    const publications = await this.local.publications();
-    await publications.track();
+  async #publishEnd(publications: Publications, job: Job): Promise<void> {
     const publication = await publications.pending(job.jobId);
     if (publication === undefined) return;
     const announcement = announce(this.fleet, publication, { holdsKey: false, isUnstoppable: false });

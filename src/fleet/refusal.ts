@@ -1,5 +1,6 @@
 /** Says in a sentence why the registry refuses a member. */
 import { OrchesjobError } from "../job/errors.ts";
+import { commandLine } from "../job/shell-word.ts";
 import type { Membership } from "./membership.ts";
 import type { Refusal } from "./registry.ts";
 
@@ -19,7 +20,7 @@ export function refusalError(
       return new OrchesjobError(
         "conflict",
         `this state directory is a copy: its membership ${JSON.stringify(name)} is in use on host ${refusal.host}`,
-        "if this is the copy, make it a member of its own: orchesjob fleet leave --copy, then orchesjob fleet join URL --name ANOTHER; if that host was just replaced by this one, try again in a minute",
+        `if this is the copy, make it a member of its own: orchesjob fleet leave --copy, then orchesjob fleet join URL --name ANOTHER; if this host has replaced the other one, which is gone for good: ${commandLine(["fleet", "forget", name, "--reason", "TEXT"])}`,
       );
     case "unknown":
     case "left":

@@ -68,7 +68,12 @@ export interface Renewal {
   /** Changes when the registry may have forgotten something: everything must be published again. */
   readonly epoch: number;
   /** The jobs of the member that hold their keys, and what other members want of them. */
-  readonly holds: readonly { readonly jobId: string; readonly cancelRequest: CancelRequest | null }[];
+  readonly holds: readonly {
+    readonly jobId: string;
+    /** The count of changes that the registry has. */
+    readonly change: number;
+    readonly cancelRequest: CancelRequest | null;
+  }[];
   readonly revoked: readonly string[];
 }
 

@@ -24,8 +24,13 @@ export interface Publications {
   count(): Promise<number>;
   /** Notes which changes the registry has. */
   markPublished(published: readonly Pick<Publication, "job" | "change">[]): Promise<void>;
-  /** This job, or all, is to be published again. */
-  repeat(jobId?: string): Promise<void>;
+  /** All jobs are to be published again. */
+  repeatAll(): Promise<void>;
+  /**
+   * This job is to be published again, as a change after number `known`: the registry may have heard of later changes than we
+   * know, if somebody has put an older database back.
+   */
+  repeat(jobId: string, known?: number): Promise<void>;
   /** The largest fencing token that was given out; 0: none. */
   lastToken(): Promise<number>;
 }

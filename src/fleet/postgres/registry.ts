@@ -93,6 +93,7 @@ export class PostgresRegistry implements Registry {
       epoch: answer.epoch,
       holds: answer.holds.map((held: Row) => ({
         jobId: held["job_id"],
+        change: held["change"],
         cancelRequest: held["cancel_request"],
       })),
       revoked: answer.revoked,

@@ -546,7 +546,7 @@ begin
   return session || jsonb_build_object(
     'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
     'epoch', (select epoch from orchesjob.registry),
-    'holds', (select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'cancel_request', cancel_request)), '[]')
+    'holds', (select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'change', change, 'cancel_request', cancel_request)), '[]')
       from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and holds_key),
     'revoked', (select coalesce(jsonb_agg(job_id), '[]')
       from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and revoked_at is not null));
@@ -581,7 +581,10 @@ begin
   select * into other from orchesjob.sessions
     where member_id = member.member_id and boot_id <> caller ->> 'boot_id' and ended_at is null
     order by renewed_at desc limit 1;
-  if other.lease_until > clock_timestamp() and (
+  -- Another machine, or two boots that are renewed in turn. A host that was started anew renews its former session no more.
+  if other.machine_id <> caller ->> 'machine_id' and exists (
+      select from orchesjob.job_records j where j.session_id = other.session_id and holds_key)
+    or other.lease_until > clock_timestamp() and (
     (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
     or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())
   ) then
@@ -680,9 +683,9 @@ CREATE FUNCTION orchesjob.withdraw(caller jsonb, withdrawn text) RETURNS void
     AS $$
 begin
   update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
-    job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'start_interrupted',
+    job = job || jsonb_build_object('status', 'LOST', 'lostReason', case change when 0 then 'start_interrupted' else 'unknown' end,
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
-    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
+    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid
       and (holds_key or revoked_at is not null);
   if found then
     -- A job that never existed for its caller uses up no request id.

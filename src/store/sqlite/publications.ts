@@ -122,9 +122,14 @@ export class SqlitePublications implements Publications {
     this.attempt((database) => database.run("pragma synchronous = full"));
   }
 
-  async repeat(jobId?: string): Promise<void> {
-    const statement = "update publications set published = 0 where job_id = coalesce($jobId, job_id)";
-    this.attempt((database) => database.query(statement).run({ jobId: jobId ?? null }));
+  async repeatAll(): Promise<void> {
+    this.attempt((database) => database.run("update publications set published = 0"));
+  }
+
+  async repeat(jobId: string, known = 0): Promise<void> {
+    const statement = `update publications set published = 0, change = iif(change > $known, change, $known + 1)
+      where job_id = $jobId`;
+    this.attempt((database) => database.query(statement).run({ jobId, known }));
   }
 
   async lastToken(): Promise<number> {

@@ -96,7 +96,10 @@ begin
   select * into other from orchesjob.sessions
     where member_id = member.member_id and boot_id <> caller ->> 'boot_id' and ended_at is null
     order by renewed_at desc limit 1;
-  if other.lease_until > clock_timestamp() and (
+  -- Another machine, or two boots that are renewed in turn. A host that was started anew renews its former session no more.
+  if other.machine_id <> caller ->> 'machine_id' and exists (
+      select from orchesjob.job_records j where j.session_id = other.session_id and holds_key)
+    or other.lease_until > clock_timestamp() and (
     (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
     or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())
   ) then
@@ -170,7 +173,7 @@ begin
   return session || jsonb_build_object(
     'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
     'epoch', (select epoch from orchesjob.registry),
-    'holds', (select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'cancel_request', cancel_request)), '[]')
+    'holds', (select coalesce(jsonb_agg(jsonb_build_object('job_id', job_id, 'change', change, 'cancel_request', cancel_request)), '[]')
       from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and holds_key),
     'revoked', (select coalesce(jsonb_agg(job_id), '[]')
       from orchesjob.job_records where member_id = (caller ->> 'member_id')::uuid and revoked_at is not null));

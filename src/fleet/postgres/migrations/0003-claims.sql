@@ -121,13 +121,14 @@ begin
     'on_partition', made.on_partition, 'session', session);
 end $$;
 
--- A claim that was granted, but of which nothing became: nothing was executed.
+-- A job that its member does not know, and whose lock nobody holds: a claim of which nothing became, or a job that an older
+-- database of the member has forgotten.
 create function orchesjob.withdraw(caller jsonb, withdrawn text) returns void language plpgsql security definer as $$
 begin
   update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
-    job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'start_interrupted',
+    job = job || jsonb_build_object('status', 'LOST', 'lostReason', case change when 0 then 'start_interrupted' else 'unknown' end,
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
-    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid and change = 0
+    where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid
       and (holds_key or revoked_at is not null);
   if found then
     -- A job that never existed for its caller uses up no request id.
