@@ -45,7 +45,9 @@ export class FleetKeys implements Keys {
     const { newest } = this.#isFresh ? this.#state! : await this.#lookUp(runKey, null);
     this.#isFresh = false;
     if (newest === undefined) return here;
-    if (here !== undefined && (here.fencingToken ?? 0) >= (newest.fencingToken ?? 0)) return here;
+    // After a recovery the job that holds the key may have the older token.
+    const isHeld = newest.elsewhere?.holdsKey === true && !this.fleet.isOwn(newest);
+    if (here !== undefined && !isHeld && (here.fencingToken ?? 0) >= (newest.fencingToken ?? 0)) return here;
     return this.#own(newest);
   }
 

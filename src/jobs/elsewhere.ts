@@ -49,7 +49,9 @@ export async function findElsewhere(
     const found =
       "runKey" in selector ? await fleet.newest(selector.runKey) : await findById(fleet, selector.jobId);
     if (found === undefined || fleet.isOwn(found)) return here;
-    return (here?.fencingToken ?? 0) > (found.fencingToken ?? 0) ? here : found;
+    // After a recovery the job that holds the key may have the older token.
+    const isHeld = found.elsewhere?.holdsKey === true;
+    return !isHeld && (here?.fencingToken ?? 0) > (found.fencingToken ?? 0) ? here : found;
   } catch (error) {
     if (here === undefined || !(error instanceof OrchesjobError) || error.code !== "locked") throw error;
     context.notify(

@@ -92,6 +92,19 @@ test("every file is imported by another", () => {
   expect(files.filter((file) => !imported.has(file))).toEqual(["main.ts"]);
 });
 
+test("the fleet is loaded only where there is one: nothing imports it outright that a process of one host loads", () => {
+  const outright = (file: string) =>
+    transpiler
+      .scanImports(texts.get(file)!)
+      .filter(({ kind, path }) => kind === "import-statement" && path.startsWith("."))
+      .map(({ path }) => relative(SOURCE, join(SOURCE, dirname(file), path)))
+      .filter((path) => texts.has(path));
+  const loaded = new Set(files.filter((file) => file.startsWith("entrypoints/")));
+  for (const file of loaded) for (const next of outright(file)) loaded.add(next);
+  expect(loaded.size).toBeGreaterThan(100);
+  expect([...loaded].filter((file) => /^(fleet|agent)\//.test(file))).toEqual([]);
+});
+
 test("modules that reach outside the program are used only where the list allows it", () => {
   const outside = files.flatMap((file) => {
     const loaded = [...texts.get(file)!.matchAll(/getBuiltinModule\("([^"]+)"\)/g)].map((match) => match[1]!);

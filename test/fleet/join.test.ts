@@ -209,3 +209,22 @@ testWith(WITH_SERVER, "the caller's environment does not steer the client", asyn
   expect(readFileSync(job.stdout_file, "utf8")).toBe("postgres postgres\n");
   expect(await fleet.registered("k")).toHaveLength(1);
 });
+
+testWith(
+  WITH_SERVER,
+  "a key that another member holds stays its own, although a newer job of it joins",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const m1 = await fleet.member("m1");
+    const m2 = fleet.candidate("m2");
+    await using gate = new Gate(fleet);
+    const held = await startWaiting(m1, "k", gate);
+    const alone = await m2.json(["start", "--sync", "--run-key", "k", "--", "true"]);
+    await m2.join();
+    expect(await m2.json(["status", "--run-key", "k"])).toMatchObject({ job_id: held.job_id });
+    expect(await m2.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
+      ...{ job_id: held.job_id, existing: true, status: "RUNNING" },
+    });
+    expect(await m1.json(["status", "--job-id", alone.job_id])).toMatchObject({ status: "SUCCEEDED" });
+  },
+);

@@ -23,7 +23,7 @@ export class Proxy implements Disposable {
   readonly #pairs = new Set<Pair>();
   #isAway = false;
   #countdown = 0;
-  #cut: Cut | undefined;
+  #cut: Cut = "before";
   /** Messages of clients since the last `arm`. */
   messages = 0;
   /** The message that was hit, as far as it is text. */
@@ -59,6 +59,13 @@ export class Proxy implements Disposable {
   /** Cuts at the `when`-th message from now on, 1 for the next one; counts all. With 0 it only counts. */
   arm(cut: Cut, when: number): void {
     [this.#cut, this.#countdown, this.messages, this.hit] = [cut, when, 0, undefined];
+  }
+
+  /** Cuts nothing any more; returns what it was to cut. */
+  disarm(): { cut: Cut; when: number } {
+    const armed = { cut: this.#cut, when: this.#countdown };
+    this.arm(armed.cut, 0);
+    return armed;
   }
 
   /** Ends all connections and refuses new ones. */

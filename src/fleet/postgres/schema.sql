@@ -372,7 +372,10 @@ CREATE FUNCTION orchesjob.newest(wanted text) RETURNS orchesjob.job_records
 declare
   found orchesjob.job_records;
 begin
-  select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  select * into found from orchesjob.job_records where run_key = wanted and holds_key;
+  if found.job_id is null then
+    select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  end if;
   return found;
 end $$;
 

@@ -16,11 +16,15 @@ begin
       then greatest(found.published_at, s.renewed_at) else found.published_at end) * 1000000)::int8);
 end $$;
 
+-- The job of a key that counts: the one that holds it, otherwise the newest. After a recovery the holder may be the older one.
 create function orchesjob.newest(wanted text) returns orchesjob.job_records language plpgsql stable as $$
 declare
   found orchesjob.job_records;
 begin
-  select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  select * into found from orchesjob.job_records where run_key = wanted and holds_key;
+  if found.job_id is null then
+    select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+  end if;
   return found;
 end $$;
 
