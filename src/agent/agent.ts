@@ -12,6 +12,7 @@ import { releaseMemory } from "../linux/self.ts";
 import { reconcileAll } from "../jobs/reconcile.ts";
 import { restoreUnknownJobs } from "../jobs/restore-unknown-jobs.ts";
 import type { FleetMember } from "../fleet/member.ts";
+import { countRenewFailure } from "../fleet/renew-failures.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import { memberFiles } from "../state/paths.ts";
@@ -109,7 +110,7 @@ class Agent {
       const active = seen.filter((job) => isActive(job.status));
       this.#workers.watch(active);
       const isTime = performance.now() >= this.#nextRenewal;
-      if (isTime) await this.#renew();
+      if (isTime) await this.#renewOrCount();
       if (this.#publisher.hasSurvivors) await this.#publisher.lookForSurvivors();
       const pending = await this.#publisher.publish();
       this.#retryMs = 0;
@@ -129,6 +130,15 @@ class Agent {
 
   get #longestRetryMs(): number {
     return Math.min(LONGEST_RETRY_MS, this.member.membership.leaseMs / 12);
+  }
+
+  async #renewOrCount(): Promise<void> {
+    try {
+      await this.#renew();
+    } catch (error) {
+      if (error instanceof OrchesjobError) countRenewFailure(this.context.home);
+      throw error;
+    }
   }
 
   async #renew(): Promise<void> {

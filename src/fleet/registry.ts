@@ -83,6 +83,9 @@ export interface Member {
   readonly host: string | null;
   readonly address: string | null;
   readonly stateDirectory: string;
+  /** Of its newest session; null: it has none. */
+  readonly bootId: string | null;
+  readonly machineId: string | null;
   readonly version: string;
   readonly leaseMs: number;
   /** Time until its lease is over, in ms, negative: since; null: it has no session. */
@@ -111,12 +114,18 @@ export interface RegistryFacts {
   /** 0: none is under way. */
   readonly recoveryMs: number;
   readonly now: Instant;
-  readonly isEncrypted: boolean;
   readonly isLocal: boolean;
   /** Whether it waits for a second server before it acknowledges. */
   readonly isReplicatedSynchronously: boolean;
   /** Whether it may lose what it has acknowledged when its machine crashes. */
   readonly isUnsafe: boolean;
+  /** Why the recovery has begun; null: there was none. */
+  readonly recoveryReason: string | null;
+  /** The functions that the connected role may not call. */
+  readonly missingRights: readonly string[];
+  readonly memberCount: number;
+  /** How many of them have a lease now. One without jobs needs none. */
+  readonly membersWithLease: number;
 }
 
 export interface Registry {
@@ -156,6 +165,8 @@ export interface Registry {
   clean(before: Instant, keep: number, limit: number): Promise<number>;
 
   describe(): Promise<RegistryFacts>;
+  /** Whether the connection to the server has TLS. */
+  isEncrypted(): Promise<boolean>;
   /** Has whoever listens to a job notified of its changes. */
   expectNews(jobId: string): Promise<void>;
   /**

@@ -3,8 +3,10 @@ import type { Instant, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import { directorySize, type DirectorySize } from "../linux/directory-size.ts";
+import { isThere } from "../linux/stat.ts";
 import type { JobGroup, JobStore, Size, Statistics, StatisticsRequest } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
+import type { FleetSnapshot } from "./fleet-metrics.ts";
 import { reportMissingDatabase } from "./missing-database.ts";
 import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile } from "./reconcile.ts";
@@ -16,6 +18,8 @@ export interface MetricsSnapshot extends Statistics {
   readonly size: Size;
   /** Undefined if not asked for. */
   readonly logs: DirectorySize | undefined;
+  /** Undefined outside of a fleet. */
+  readonly fleet: FleetSnapshot | undefined;
 }
 
 export async function readMetrics(
@@ -36,6 +40,7 @@ export async function readMetrics(
       omittedRunKeys: 0,
       size: { bytes: 0, pendingBytes: 0 },
       logs,
+      fleet: await readFleet(context, store),
     };
   }
   await restoreUnknownJobs(context, store);
@@ -49,7 +54,13 @@ export async function readMetrics(
     active: jobs.filter((job) => isActive(job.status)),
     size: await store.size(),
     logs,
+    fleet: await readFleet(context, store),
   };
+}
+
+async function readFleet(context: Context, store: JobStore | undefined): Promise<FleetSnapshot | undefined> {
+  if (!isThere(context.home.fleet)) return undefined;
+  return (await import("./fleet-metrics.ts")).readFleetMetrics(context, store);
 }
 
 /** Corrects the counts for losses that could not be recorded (full disk): the store still counts those jobs as active. */

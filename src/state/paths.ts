@@ -81,18 +81,23 @@ export function hookFiles(home: Home, jobId: string): { readonly lock: string; r
   return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
 }
 
-/** Files of a member of a fleet: the lock of its agent, the agent's socket, its lease, and the jobs that it must end. */
+/**
+ * Files of a member of a fleet: the lock of its agent, the agent's socket, its lease, the jobs that it must end, and how often it
+ * could not renew.
+ */
 export function memberFiles(home: Home): {
   readonly agent: string;
   readonly socket: string;
   readonly lease: string;
   readonly revoked: string;
+  readonly failures: string;
 } {
   return {
     agent: `${home.path}/fleet.agent`,
     socket: `${home.path}/fleet.socket`,
     lease: `${home.path}/fleet.lease`,
     revoked: `${home.path}/fleet.revoked`,
+    failures: `${home.path}/fleet.failures`,
   };
 }
 

@@ -22,6 +22,10 @@ export interface Publications {
   /** That of one job; undefined if the registry has it already. */
   pending(jobId: string): Promise<Publication | undefined>;
   count(): Promise<number>;
+  /** Whether changes are counted. */
+  isTracking(): Promise<boolean>;
+  /** The one whose job was started first. */
+  oldest(): Promise<Publication | undefined>;
   /** Notes which changes the registry has. */
   markPublished(published: readonly Pick<Publication, "job" | "change">[]): Promise<void>;
   /** All jobs are to be published again. */

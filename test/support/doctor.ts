@@ -26,19 +26,28 @@ export const CHECKS =
     " ",
   );
 
+/** What it checks beside that in a fleet. */
+export const FLEET_CHECKS = [
+  ...CHECKS,
+  ..."fleet_file fleet_registry fleet_rights fleet_tls fleet_server fleet_clock fleet_notify fleet_member fleet_agent fleet_changes".split(
+    " ",
+  ),
+];
+
 /** Runs doctor, and checks what all its answers have in common. */
 export async function diagnose(
   box: Sandbox,
   words: readonly string[] = [],
   run: (words: readonly string[]) => ReturnType<Sandbox["run"]> = (args) => box.run(args),
+  expected = CHECKS,
 ): Promise<Diagnosis> {
-  return judge(await run(["doctor", ...words]));
+  return judge(await run(["doctor", ...words]), expected);
 }
 
-export function judge(result: Awaited<ReturnType<Sandbox["run"]>>): Diagnosis {
+export function judge(result: Awaited<ReturnType<Sandbox["run"]>>, expected = CHECKS): Diagnosis {
   expect(result.stderr).toBe("");
   const { summary, checks } = JSON.parse(result.stdout) as Pick<Diagnosis, "summary" | "checks">;
-  expect(checks.map(({ check }) => check)).toEqual(CHECKS);
+  expect(checks.map(({ check }) => check)).toEqual(expected);
   for (const { status, message, way_out } of checks) {
     expect(way_out === null).toBe(status === "ok");
     expect(`${message} ${way_out}`).not.toMatch(

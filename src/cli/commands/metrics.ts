@@ -67,17 +67,18 @@ export const metrics = defineCommand({
     };
     const snapshot = await readMetrics(context, request, !options.noLogBytes);
     const { version, commit } = program;
-    output.text(
-      formatMetrics(
-        toMetrics(snapshot, {
-          statuses: STATUSES,
-          bounds: DURATION_BOUNDS,
-          labels,
-          limit: options.limit,
-          build: { version, commit, bun: Bun.version },
-        }),
-      ),
-    );
+    const found = toMetrics(snapshot, {
+      statuses: STATUSES,
+      bounds: DURATION_BOUNDS,
+      labels,
+      limit: options.limit,
+      build: { version, commit, bun: Bun.version },
+    });
+    const ofFleet =
+      snapshot.fleet === undefined
+        ? []
+        : (await import("../output/fleet-metrics.ts")).toFleetMetrics(snapshot.fleet);
+    output.text(formatMetrics([...found, ...ofFleet]));
     return 0;
   },
 });

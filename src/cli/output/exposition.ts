@@ -10,7 +10,7 @@ export interface Sample {
 
 export interface Metric {
   readonly name: string;
-  readonly type: "gauge" | "histogram";
+  readonly type: "gauge" | "counter" | "histogram";
   readonly help: string;
   readonly samples: readonly Sample[];
 }

@@ -51,7 +51,9 @@ export function translate(error: unknown, { place, user, database }: Address): O
       `${registry} has no schema of orchesjob, or another version of it: ${message}`,
       "create it as the owner of the schema: orchesjob fleet join URL",
     );
-  if (state === "25006") return unreachable(place, "it is a standby, which accepts no changes");
+  // 55000: the functions that say which server answers do not work there.
+  if (state === "25006" || state === "55000")
+    return unreachable(place, "it is a standby, which accepts no changes");
   if (/certificate|CERT_|self.signed|ERR_TLS/i.test(`${String(code)} ${message}`))
     return new OrchesjobError(
       "general",

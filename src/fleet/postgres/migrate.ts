@@ -12,6 +12,9 @@ import type { Connection } from "./connection.ts";
 /** In order; the registry counts how many it has had. Never change one that was released. */
 const MIGRATIONS: readonly string[] = [tables, sessions, claims, publications, reads, views];
 
+/** The version of the schema that this program knows. */
+export const KNOWN_SCHEMA = MIGRATIONS.length;
+
 /** Key of the advisory lock: "ojob". */
 const LOCK = 0x6f6a6f62;
 

@@ -139,6 +139,8 @@ export class PostgresRegistry implements Registry {
       host: row["host"],
       address: row["address"],
       stateDirectory: row["state_directory"],
+      bootId: row["boot_id"],
+      machineId: row["machine_id"],
       version: row["version"],
       leaseMs: row["lease_ms"],
       leaseLeftMs: row["lease_left_ms"],
@@ -190,15 +192,22 @@ export class PostgresRegistry implements Registry {
       epoch: found.epoch,
       recoveryMs: found.recovery_ms,
       now: found.now,
-      isEncrypted: await this.#call("is_encrypted"),
-      isLocal: address.isSocket || /^(127\.|::1|localhost$)/.test(address.host),
+      isLocal: address.isSocket || /^(127\.|\[?::1|localhost$)/.test(address.host),
       isReplicatedSynchronously: found.synchronous_standby_names !== "",
       isUnsafe: found.fsync !== "on",
+      recoveryReason: found.recovery_reason,
+      missingRights: found.missing_rights,
+      memberCount: found.members,
+      membersWithLease: found.members_with_lease,
     };
   }
 
   async expectNews(jobId: string): Promise<void> {
     await this.#call("expect_news", jobId);
+  }
+
+  async isEncrypted(): Promise<boolean> {
+    return this.#call("is_encrypted");
   }
 
   async listen(topic: { member: true } | { jobId: string }, callback: () => void): Promise<boolean> {

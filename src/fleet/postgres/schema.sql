@@ -135,6 +135,13 @@ CREATE FUNCTION orchesjob.describe() RETURNS jsonb
   select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
     'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
     'synchronous_standby_names', current_setting('synchronous_standby_names'), 'fsync', current_setting('fsync'),
+    -- Of whoever is connected; this function runs with the rights of the schema's owner.
+    'missing_rights', (select coalesce(jsonb_agg(proname order by proname), '[]') from pg_proc
+      where pronamespace = 'orchesjob'::regnamespace and (prosecdef or proname = 'is_encrypted')
+        and not has_function_privilege(session_user, pg_proc.oid, 'execute')),
+    'members', (select count(*) from orchesjob.member_records where left_at is null),
+    'members_with_lease', (select count(distinct member_id) from orchesjob.sessions
+      where ended_at is null and lease_until > clock_timestamp()),
     'address', inet_server_addr()) from orchesjob.registry
 $$;
 
@@ -331,6 +338,7 @@ CREATE FUNCTION orchesjob.list_members() RETURNS jsonb
     'address', host(s.address), 'state_directory', m.state_directory, 'version', m.version, 'lease_ms', m.lease_ms,
     'on_partition', m.on_partition, 'unpublished', m.unpublished,
     'lease_left_ms', case when s.ended_at is null then round(extract(epoch from s.lease_until - clock_timestamp()) * 1000) end,
+    'boot_id', s.boot_id, 'machine_id', s.machine_id,
     'renewed_at', round(extract(epoch from s.renewed_at) * 1000000)::int8,
     'joined_at', round(extract(epoch from m.joined_at) * 1000000)::int8,
     'forgotten_at', round(extract(epoch from m.forgotten_at) * 1000000)::int8,

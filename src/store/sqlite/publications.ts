@@ -48,7 +48,8 @@ export class SqlitePublications implements Publications {
       transact(database, () => {
         if (this.#isTracking(database)) return;
         database.run(TABLE);
-        for (const [name, text] of Object.entries(TRIGGERS)) database.run(`create trigger ${name} ${text}`);
+        for (const [name, text] of Object.entries(TRIGGERS))
+          database.run(`create trigger if not exists ${name} ${text}`);
         database.run(
           "insert into publications select job_id, 1, 0 from job_records where true on conflict do update set change = change + 1",
         );
@@ -56,11 +57,14 @@ export class SqlitePublications implements Publications {
     );
   }
 
+  async isTracking(): Promise<boolean> {
+    return this.attempt((database) => this.#isTracking(database));
+  }
+
   #isTracking(database: Database): boolean {
-    return (
-      database.query("select 1 from sqlite_schema where type = 'trigger' and name = 'fleet_only'").get() !==
-      null
-    );
+    const names = ["publications", ...Object.keys(TRIGGERS)];
+    const statement = `select count(*) as count from sqlite_schema where name in (${quote(names)})`;
+    return database.query<{ count: number }, []>(statement).get()!.count === names.length;
   }
 
   async ignore(): Promise<void> {
@@ -86,6 +90,16 @@ export class SqlitePublications implements Publications {
       {
         jobId,
       },
+    );
+    return found;
+  }
+
+  async oldest(): Promise<Publication | undefined> {
+    // Job ids begin with the time of the start, and the index has them in this order.
+    const [found] = this.#read(
+      `${SELECT} from publications join job_records using (job_id) where change > published
+        order by publications.job_id limit 1`,
+      {},
     );
     return found;
   }
