@@ -2,6 +2,7 @@
 import type { Instant, Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { probeLock } from "../linux/file-lock.ts";
+import { isThere } from "../linux/stat.ts";
 import { isOutOfSight } from "../processes/liveness.ts";
 import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
@@ -135,11 +136,14 @@ class Cleaner {
       if (cursor === undefined) return;
       const doomed: CleanCandidate[] = [];
       const overdue: Job[] = [];
+      const unpublished = await this.#findUnpublished();
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Empty logs: deleting the job frees no space. But delete one without log files, which a killed clean has left.
         if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
+        // Before its files: the store would keep its row all the same.
+        if (await unpublished?.(candidate.jobId)) continue;
         if (await this.#isKept(candidate, overdue)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
@@ -166,6 +170,18 @@ class Cleaner {
     return candidates.filter(
       ({ runKey, attemptNo }) => attemptNo < (this.#firstKept.get(runKey) ?? Number.NEGATIVE_INFINITY),
     );
+  }
+
+  /** Whether the registry of the fleet has yet to hear of a job; undefined: it has all of them, or there is no fleet. */
+  async #findUnpublished(): Promise<((jobId: string) => Promise<boolean>) | undefined> {
+    if (!isThere(this.context.home.fleet)) return undefined;
+    const publications = await this.store.publications();
+    if ((await publications.count()) === 0) return undefined;
+    return async (jobId) => {
+      if ((await publications.pending(jobId)) === undefined) return false;
+      this.context.notify(`job ${jobId} is kept: the registry of the fleet has yet to hear of it`);
+      return true;
+    };
   }
 
   /**

@@ -3,6 +3,7 @@ import type { Job } from "../../job/job.ts";
 import { cleanJobs } from "../../jobs/clean.ts";
 import { timeAgo } from "../../jobs/job-files.ts";
 import { defineCommand, flag, optional } from "../command.ts";
+import { openMember } from "../options/open-member.ts";
 import { formatOption } from "../options/format-option.ts";
 import { readInstant } from "../options/time.ts";
 import { byteSize, duration, anyText, wholeNumber } from "../options/values.ts";
@@ -39,12 +40,17 @@ export const clean = defineCommand({
       byteSize("--max-log-bytes"),
     ),
     dryRun: flag("--dry-run", "Delete nothing; say on stderr what would be deleted"),
+    fleet: flag(
+      "--fleet",
+      "Delete from the registry of the fleet, jobs of all members; the jobs and logs on their hosts stay",
+    ),
     format: formatOption,
   },
   examples: [
     "orchesjob clean --before 2026-01-01",
     "orchesjob clean --older-than 30d --keep 3",
     "orchesjob clean --max-log-bytes 5G --dry-run",
+    "orchesjob clean --fleet --older-than 90d --keep 3",
   ],
   async run({ options, context, output }) {
     const { dryRun, format, olderThan, keep, maxLogBytes } = options;
@@ -59,6 +65,23 @@ export const clean = defineCommand({
       );
     }
     if (format === "table" && !dryRun) throw new OrchesjobError("usage", "--format table needs --dry-run");
+    if (options.fleet) {
+      const other = maxLogBytes !== undefined ? "--max-log-bytes" : dryRun ? "--dry-run" : undefined;
+      if (other !== undefined)
+        throw new OrchesjobError(
+          "usage",
+          `--fleet cannot be combined with ${other}`,
+          "its limits are --before, --older-than and --keep",
+        );
+      const { cleanRegistry } = await import("../../jobs/clean-fleet.ts");
+      const member = await openMember(context);
+      const deleted = await cleanRegistry(member, { before, keep }, (count) =>
+        context.progress(`deleted ${count} jobs from the registry`),
+      );
+      answer(output, { deleted }, () => `jobs deleted from the registry: ${deleted}`);
+      await member.registry.disconnect();
+      return 0;
+    }
     const doomed: Job[] = [];
     const report = {
       job: (job: Job) =>

@@ -1,8 +1,8 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { commandLine } from "../../job/shell-word.ts";
 import type { FleetMember } from "../../fleet/member.ts";
-import type { Context } from "../../state/context.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
+import { openMember } from "../options/open-member.ts";
 import { formatOption } from "../options/format-option.ts";
 import { partitionOption } from "../options/start-options.ts";
 import { anyText, duration, shortText, token } from "../options/values.ts";
@@ -98,17 +98,6 @@ export const fleet = defineCommand({
     return end(member);
   },
 });
-
-/** Throws `not-found` if the state directory is in no fleet. */
-async function openMember(context: Context): Promise<FleetMember> {
-  const found = await context.openFleet();
-  if (found !== undefined) return found as FleetMember;
-  throw new OrchesjobError(
-    "not-found",
-    `the state directory ${context.home.path} is in no fleet`,
-    "to join one: orchesjob fleet join URL",
-  );
-}
 
 async function end(member: FleetMember): Promise<number> {
   await member.registry.disconnect();

@@ -41,25 +41,35 @@ export const list = defineCommand({
     ),
     until: optional("--until", "DATETIME", "Only jobs started before this time", anyText()),
     limit: withDefault("--limit", "N", "At most N jobs (default: 50)", wholeNumber("--limit", 1), 50),
+    fleet: flag(
+      "--fleet",
+      "Jobs of all members of the fleet; without it, only those of this state directory",
+    ),
     format: formatOption,
     watch: flag("--watch", "Refresh the table every second, until Ctrl-C"),
   },
   examples: [
     "orchesjob list --status FAILED --status LOST --since 2026-05-01",
     "orchesjob list --run-key-prefix import- --format table",
+    "orchesjob list --fleet --status RUNNING --format table",
   ],
   async run({ options, context, output }) {
-    const { status, watch, format, runKeyPrefix, limit } = options;
+    const { status, watch, format, runKeyPrefix, limit, fleet } = options;
     const since = await readInstant("--since", options.since);
     const until = await readInstant("--until", options.until);
     const filter = { runKeyPrefix, limit, since, until, statuses: status };
+    // On demand: a list of this host must not load the client of the registry.
+    const load = async () =>
+      fleet
+        ? (await import("../../jobs/list-fleet.ts")).listFleet(context, filter)
+        : listJobs(context, filter);
     if (watch) {
       if (output.columns() === undefined) throw new OrchesjobError("usage", "--watch needs a terminal");
       if (format === "json")
         throw new OrchesjobError("usage", "--watch shows a table", "leave out --format json");
-      return watchTable(async () => listJobs(context, filter), output);
+      return watchTable(load, output);
     }
-    const jobs = await listJobs(context, filter);
+    const jobs = await load();
     const finder = new OrphanFinder(context);
     if (format === "table") await printTable(output, jobs);
     else {

@@ -13,15 +13,31 @@ interface TableStyle {
   readonly color: boolean;
 }
 
-const HEADINGS = ["RUN KEY", "ATTEMPT", "STATUS", "EXIT", "STARTED", "TOOK", "JOB ID", "COMMAND"] as const;
+const HEADINGS = [
+  "RUN KEY",
+  "HOST",
+  "ATTEMPT",
+  "STATUS",
+  "EXIT",
+  "STARTED",
+  "TOOK",
+  "JOB ID",
+  "COMMAND",
+] as const;
 type Heading = (typeof HEADINGS)[number];
 type Row = Readonly<Record<Heading, string>>;
+
+/** HOST is shown only if the jobs are of more than one. */
+function headingsFor(rows: readonly Row[]): readonly Heading[] {
+  const isMixed = rows.some((row) => row.HOST !== rows[0]!.HOST);
+  return HEADINGS.filter((heading) => heading !== "HOST" || isMixed);
+}
 
 const GAP = "  ";
 /** The least width that a run key and a command are cut to. */
 const SMALLEST_FLEXIBLE = 12;
 /** Columns that are dropped, in this order, if the terminal is too narrow. */
-const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "ATTEMPT", "COMMAND", "EXIT", "STARTED"];
+const DISPENSABLE: readonly Heading[] = ["JOB ID", "TOOK", "ATTEMPT", "COMMAND", "EXIT", "STARTED", "HOST"];
 
 const COLORS: Record<JobStatus, number> = {
   STARTING: 36,
@@ -65,7 +81,7 @@ interface Column {
 
 /** Cuts the command, then the run key; if the line is still too long, drops a column and starts over. */
 function fit(rows: readonly Row[], width: number): readonly Column[] {
-  const all = HEADINGS.map((heading) => ({
+  const all = headingsFor(rows).map((heading) => ({
     heading,
     // Not one Math.max(...): a call cannot have hundreds of thousands of arguments.
     width: rows.reduce((most, row) => Math.max(most, Bun.stringWidth(row[heading])), heading.length),
@@ -97,6 +113,7 @@ function cells(job: Job, now: Instant): Row {
   const end = job.finishedAt ?? now;
   return {
     "RUN KEY": sanitize(job.runKey),
+    HOST: sanitize(job.elsewhere?.host ?? job.origin?.host ?? "-"),
     ATTEMPT: String(job.attemptNo),
     STATUS: job.status,
     EXIT: job.exitCode === null ? "-" : String(job.exitCode),

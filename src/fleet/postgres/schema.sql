@@ -107,7 +107,7 @@ begin
     select job_id from orchesjob.job_records j
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
       and (keep = 0 or (select count(*) from (select from orchesjob.job_records n
-        where n.run_key = j.run_key and n.fencing_token > j.fencing_token limit keep) newer) >= keep)
+        where n.run_key = j.run_key and not n.holds_key and n.fencing_token > j.fencing_token limit keep) newer) >= keep)
     order by (job ->> 'finishedAt')::int8 limit most)
   delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id;
   get diagnostics deleted = row_count;

@@ -1,0 +1,15 @@
+/** The member of the fleet that the state directory is. Loads the client of the registry only if it is one. */
+import { OrchesjobError } from "../../job/errors.ts";
+import type { FleetMember } from "../../fleet/member.ts";
+import type { Context } from "../../state/context.ts";
+
+/** Throws `not-found` if the state directory is in no fleet. */
+export async function openMember(context: Context): Promise<FleetMember> {
+  const found = await context.openFleet();
+  if (found !== undefined) return found as FleetMember;
+  throw new OrchesjobError(
+    "not-found",
+    `the state directory ${context.home.path} is in no fleet`,
+    "to join one: orchesjob fleet join URL",
+  );
+}

@@ -1,0 +1,26 @@
+/** `clean --fleet`: deletes finished jobs from the registry, which is a copy. The jobs and logs on their hosts stay. */
+import type { Instant } from "../job/job.ts";
+import type { FleetMember } from "../fleet/member.ts";
+
+/** Jobs deleted in one transaction: few enough that each is far from the deadline of a question. */
+const BATCH = 1_000;
+
+/**
+ * Deletes the jobs of all members that ended before a time, except the newest `keep` finished ones of each key, and those that
+ * hold their key. Returns how many. `progress` is called after each batch with the number so far. Throws OrchesjobError.
+ */
+export async function cleanRegistry(
+  { registry }: FleetMember,
+  { before, keep }: { readonly before: Instant | undefined; readonly keep: number | undefined },
+  progress: (deleted: number) => void,
+): Promise<number> {
+  // A larger number does not reach the registry as a whole one.
+  const end = Math.min(before ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  let deleted = 0;
+  for (;;) {
+    const batch = await registry.clean(end, keep ?? 0, BATCH);
+    deleted += batch;
+    if (batch < BATCH) return deleted;
+    progress(deleted);
+  }
+}

@@ -1,0 +1,154 @@
+/** What people see of all members, and what `clean` deletes in a fleet. */
+import { expect, setDefaultTimeout } from "bun:test";
+import { existsSync } from "node:fs";
+import { expectFailure } from "../support/expect.ts";
+import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
+import { Gate, startWaiting } from "../support/gate.ts";
+import { testWith } from "../support/needs.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
+const server = serverOfFile();
+
+async function finish(member: Sandbox, runKey: string): Promise<JobAnswer> {
+  return member.json(["start", "--sync", "--run-key", runKey, "--", "true"]);
+}
+
+testWith(
+  WITH_SERVER,
+  "list --fleet has the jobs of all members, newest first; list has those of its own",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1, m2] = await fleet.members(2);
+    await finish(m1!, "a");
+    await finish(m2!, "b");
+    await finish(m1!, "c");
+    await m1!.untilPublished();
+    const all = await m2!.json<FleetAnswer[]>(["list", "--fleet"]);
+    expect(all.map(({ run_key, member = null }): [string, string | null] => [run_key, member])).toEqual([
+      ["c", "m1"],
+      ["b", null],
+      ["a", "m1"],
+    ]);
+    expect(all[0]!.as_of).toBeString();
+    expect(all[1]).toMatchObject({ as_of: null });
+    const keys = async (words: readonly string[]) =>
+      (await m2!.json<JobAnswer[]>(["list", ...words])).map(({ run_key }) => run_key);
+    expect(await keys(["--fleet", "--limit", "2"])).toEqual(["c", "b"]);
+    expect(await keys(["--fleet", "--run-key-prefix", "a"])).toEqual(["a"]);
+    expect(await keys(["--fleet", "--status", "FAILED"])).toEqual([]);
+    expect(await keys([])).toEqual(["b"]);
+  },
+);
+
+testWith(
+  WITH_SERVER,
+  "without the registry, list and status --running answer, and list --fleet does not",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1] = await fleet.members(1);
+    await finish(m1!, "a");
+    await fleet.sql("drop schema orchesjob cascade");
+    expect(await m1!.json<JobAnswer[]>(["list"])).toMatchObject([{ run_key: "a" }]);
+    expect(await m1!.json<JobAnswer[]>(["status", "--running"])).toEqual([]);
+    expect((await m1!.run(["list", "--fleet"])).code).not.toBe(0);
+  },
+);
+
+testWith(WITH_SERVER, "a table has the hosts only if there is more than one", async () => {
+  await using fleet = await Fleet.create(await server());
+  const [m1, m2] = await fleet.members(2);
+  await finish(m1!, "k");
+  // Before that, a start of another member waits for this job, and starts none.
+  await m1!.untilPublished();
+  await finish(m2!, "k");
+  const table = async (words: readonly string[]) => (await m2!.run([...words, "--format", "table"])).stdout;
+  // Both members are on this host.
+  expect(await table(["list", "--fleet"])).not.toContain("HOST");
+  await fleet.sql(
+    "update orchesjob.sessions set host = 'far-away' where member_id in " +
+      "(select member_id from orchesjob.member_records where name = 'm1')",
+  );
+  for (const words of [
+    ["list", "--fleet"],
+    ["status", "--all", "--run-key", "k"],
+  ]) {
+    expect(await table(words)).toMatch(/^RUN KEY +HOST +ATTEMPT/);
+    expect(await table(words)).toContain("far-away");
+  }
+  expect(await table(["list"])).not.toContain("HOST");
+});
+
+testWith(WITH_SERVER, "clean --fleet deletes from the registry what its limits allow", async () => {
+  await using fleet = await Fleet.create(await server());
+  const [m1, m2] = await fleet.members(2);
+  for (const key of ["a", "a", "a", "b"]) await finish(m1!, key);
+  await using gate = new Gate(fleet);
+  await startWaiting(m1!, "a", gate);
+  await m1!.untilPublished();
+  const clean = async (words: readonly string[]) =>
+    (await m2!.json<{ deleted: number }>(["clean", "--fleet", ...words])).deleted;
+  expect(await clean(["--older-than", "1d"])).toBe(0);
+  expect(await clean(["--keep", "2"])).toBe(1);
+  // Of key `a` two finished jobs are left beside the active one.
+  expect((await fleet.registered("a")).map(({ status }) => status)).toEqual([
+    "RUNNING",
+    "SUCCEEDED",
+    "SUCCEEDED",
+  ]);
+  expect(await clean(["--before", "2999-01-01"])).toBe(3);
+  expect((await fleet.registered("a")).map(({ status }) => status)).toEqual(["RUNNING"]);
+  // Their host still has them.
+  expect(await m1!.json<JobAnswer[]>(["list"])).toHaveLength(5);
+  gate.open();
+  await m1!.run(["wait", "--run-key", "a"]);
+});
+
+testWith(WITH_SERVER, "clean --fleet deletes many jobs in several batches", async () => {
+  await using fleet = await Fleet.create(await server());
+  const [m1] = await fleet.members(1);
+  await finish(m1!, "a");
+  await m1!.untilPublished();
+  await fleet.sql(
+    `insert into orchesjob.job_records (job_id, run_key, fencing_token, attempt_no, status, holds_key, member_id, session_id,
+      on_partition, change, job)
+    select 'many-' || n, 'many', n, n, status, holds_key, member_id, session_id, on_partition, change, job
+      from orchesjob.job_records, generate_series(1, 2500) n`,
+  );
+  expect(await m1!.json<{ deleted: number }>(["clean", "--fleet", "--keep", "0"])).toEqual({ deleted: 2501 });
+});
+
+testWith(
+  WITH_SERVER,
+  "clean keeps a job with its logs until the registry has heard of it, and says so",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1] = await fleet.members(1);
+    const job = await finish(m1!, "a");
+    await m1!.untilPublished();
+    const pid = await m1!.agent();
+    process.kill(pid, "SIGSTOP");
+    // As if it had changed since.
+    await m1!.execute(["sqlite3", `${m1!.home}/orchesjob.db`, "update publications set published = 0"]);
+    const first = await m1!.run(["clean", "--keep", "0"]);
+    expect(first.stderr).toContain(
+      `job ${job.job_id} is kept: the registry of the fleet has yet to hear of it`,
+    );
+    expect(JSON.parse(first.stdout)).toMatchObject({ deleted: 0, errors: 0 });
+    expect(existsSync(job.stdout_file)).toBe(true);
+    process.kill(pid, "SIGCONT");
+    await m1!.untilPublished();
+    expect(await m1!.json<{ deleted: number }>(["clean", "--keep", "0"])).toMatchObject({ deleted: 1 });
+    expect(existsSync(job.stdout_file)).toBe(false);
+  },
+);
+
+testWith([], "--fleet outside of a fleet, and with what it cannot do, is refused", async () => {
+  await using box = new Sandbox();
+  await finish(box, "a");
+  expectFailure(await box.run(["list", "--fleet"]), 3, /is in no fleet/);
+  expectFailure(await box.run(["clean", "--fleet", "--keep", "1"]), 3, /is in no fleet/);
+  expectFailure(await box.run(["clean", "--fleet"]), 2, /needs a limit/);
+  expectFailure(await box.run(["clean", "--fleet", "--keep", "1", "--dry-run"]), 2, /--dry-run/);
+  expectFailure(await box.run(["clean", "--fleet", "--max-log-bytes", "1G"]), 2, /--max-log-bytes/);
+});
