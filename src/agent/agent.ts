@@ -108,6 +108,9 @@ class Agent {
       // A job whose worker is gone is LOST for the whole fleet at once.
       const seen = await reconcileAll(this.context, this.store, await this.store.active());
       const active = seen.filter((job) => isActive(job.status));
+      this.#orders.noteLost(seen);
+      // Before a question that may take seconds.
+      await this.#orders.endOrphans();
       this.#workers.watch(active);
       const isTime = performance.now() >= this.#nextRenewal;
       if (isTime) await this.#renewOrCount();
@@ -119,6 +122,7 @@ class Agent {
     } catch (error) {
       if (!(error instanceof OrchesjobError)) throw error;
       debug?.note("cannot reach the registry", error);
+      await this.#orders.endOrphans();
       this.#retryMs = Math.min(
         this.#retryMs === 0 ? FIRST_RETRY_MS : this.#retryMs * 2,
         this.#longestRetryMs,

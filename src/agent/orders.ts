@@ -1,7 +1,7 @@
 /** Renews the session, and does what the registry says in its answer: cancel, revoke, give back, publish again. */
-import type { CancelRequest } from "../job/job.ts";
+import type { CancelRequest, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { rememberEpoch } from "../fleet/lease.ts";
+import { isDue, partitionTerms, readLease, rememberEpoch } from "../fleet/lease.ts";
 import type { FleetMember } from "../fleet/member.ts";
 import { refusalError } from "../fleet/refusal.ts";
 import { REVOKED } from "../fleet/watch.ts";
@@ -24,6 +24,8 @@ export class Orders {
   /** Whether to ask every few seconds, because the registry cannot notify. */
   asksOften = false;
   readonly #cancelling = new Set<string>();
+  /** Jobs that must not outlast the lease, and whose workers are gone. */
+  readonly #lost = new Set<string>();
   #revoked = "";
 
   constructor(
@@ -73,6 +75,26 @@ export class Orders {
       else if (cancelRequest !== null) this.#cancel(jobId, cancelRequest);
     }
     for (const { jobId } of await this.store.active()) if (!held.has(jobId)) await publications.repeat(jobId);
+  }
+
+  noteLost(jobs: readonly Job[]): void {
+    for (const { jobId, status, onPartition } of jobs)
+      if (!isActive(status) && onPartition === "stop") this.#lost.add(jobId);
+  }
+
+  /**
+   * When the lease is nearly over: does for jobs whose workers are gone what their workers would do. The registry may not know yet
+   * that they are LOST and hold their keys, so it gives these away when the lease is over.
+   */
+  async endOrphans(): Promise<void> {
+    const { leaseMs } = this.member.membership;
+    if (!isDue(readLease(this.context.home, this.context.origin.bootId), leaseMs)) return;
+    const finder = new OrphanFinder(this.context);
+    for (const jobId of this.#lost) {
+      const job = await this.store.find(jobId);
+      if (job === undefined || !hasOrphans(finder.find(job))) this.#lost.delete(jobId);
+      else this.#cancel(jobId, { at: 0, reason: null, graceMs: partitionTerms(leaseMs).graceMs, pid: 0 });
+    }
   }
 
   /** Cancels a job of ours for another member, beside other work: it may take the grace period. */
