@@ -140,7 +140,7 @@ describe("docs/json.md", () => {
   test("has every status and every value that a field can have", () => {
     const code = new Set(inlineCode(text()));
     const sources = ["src/job/status.ts", "src/job/job.ts"].map(readDocument).join("\n");
-    const lists = [...sources.matchAll(/(?:const (?:STATUSES|LOST_REASONS)|type Failure) = ([^;]*);/g)];
+    const lists = [...sources.matchAll(/(?:const (?:STATUSES|LOST_REASONS)|type Failure) =\s([^;]*);/g)];
     expect(lists).toHaveLength(3);
     const values = lists.flatMap((list) => [...list[1]!.matchAll(/"(\w+)"/g)].map((value) => value[1]!));
     expect(values.filter((value) => !code.has(value))).toEqual([]);
