@@ -1,7 +1,8 @@
 /** doctor in a fleet: what it says of a healthy one, and of each fault. It never hangs, and changes nothing without --fix. */
-import { expect, setDefaultTimeout } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readDocument } from "../support/console.ts";
 import { openDatabase } from "../support/database.ts";
 import { type Diagnosis, diagnose, FLEET_CHECKS } from "../support/doctor.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
@@ -42,6 +43,12 @@ testWith(WITH_SERVER, "a healthy fleet has no fault, with and without an active 
   expect(busy.of("fleet_agent").message).toMatch(/the agent runs; \d+s of the lease of 1m are left|1m of/);
   gate.open();
   await member.json(["wait", "--run-key", "k"]);
+});
+
+test("operations.md names every check of a fleet, in the same order", () => {
+  const named = [...readDocument("docs/operations.md").matchAll(/^\| `(fleet_\w+)` /gm)];
+  const checks = FLEET_CHECKS.filter((check) => check.startsWith("fleet_"));
+  expect(named.map((match) => match[1]!)).toEqual(checks);
 });
 
 testWith(WITH_SERVER, "outside of a fleet there are no such checks", async () => {

@@ -2,6 +2,7 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readDocument } from "../support/console.ts";
 import { type Exposition, parseExposition, valueOf } from "../support/exposition.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -34,6 +35,9 @@ testWith(WITH_SERVER, "metrics know the members, the lease and the agent", async
     return of(found, "registry_up") === 1 && found;
   });
   expect(of(busy, "info", { member: "m1" })).toBe(1);
+  const named = [...readDocument("docs/operations.md").matchAll(/^\| `(orchesjob_fleet_\w+)` /gm)];
+  const metrics = Object.keys(busy.metrics).filter((name) => name.startsWith("orchesjob_fleet_"));
+  expect(named.map((match) => match[1]!)).toEqual(metrics);
   expect(of(busy, "members", { lease: "held" })! + of(busy, "members", { lease: "none" })!).toBe(3);
   expect(of(busy, "members", { lease: "held" })).toBeGreaterThan(0);
   expect(of(busy, "lease_left_seconds")).toBeGreaterThan(20);
