@@ -85,6 +85,27 @@ testWith(
   },
 );
 
+testWith(WITH_SERVER, "metrics start an agent for what a killed one has not published", async () => {
+  await using running = await Server.start();
+  await using fleet = await Fleet.create(running);
+  const member = await fleet.member("m1");
+  await using gate = new Gate(fleet);
+  await startWaiting(member, "k", gate);
+  await member.untilPublished();
+  await running.stop();
+  gate.open();
+  await member.json(["wait", "--run-key", "k"]);
+  await until("only the agent is left", () => member.processes().length === 1);
+  const agent = await member.agent();
+  process.kill(agent, "SIGKILL");
+  await until("the agent is gone", () => !isAlive(agent));
+  await running.start();
+  const left = await scrape(member);
+  expect(of(left, "agent_running")).toBe(0);
+  expect(of(left, "unpublished_changes")).toBe(1);
+  await until("the end is published", async () => (await fleet.registered("k"))[0]?.status === "SUCCEEDED");
+});
+
 testWith(
   WITH_SERVER,
   "outside of a fleet there are no such metrics, and a damaged membership is no obstacle",
