@@ -1,12 +1,13 @@
 /** doctor in a fleet: what it says of a healthy one, and of each fault. It never hangs, and changes nothing without --fix. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readDocument } from "../support/console.ts";
 import { openDatabase } from "../support/database.ts";
 import { type Diagnosis, diagnose, FLEET_CHECKS } from "../support/doctor.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
+import { Network } from "../support/hosts.ts";
 import { testWith } from "../support/needs.ts";
 import { startPooler } from "../support/pooler.ts";
 import { PASSWORD, ROLE, Server } from "../support/postgres.ts";
@@ -149,6 +150,53 @@ testWith(WITH_SERVER, "a recovery that is under way says how long no key is gran
   expect(faults(diagnosis)).toEqual(["fleet_server: warning"]);
   expect(diagnosis.of("fleet_server").message).toMatch(/no key is granted for (1m|\d+s) \(a test\)/);
 });
+
+testWith(
+  ["postgresql", "netns", "openssl"],
+  "over a network, no TLS is a warning, and so is a certificate that nobody verifies",
+  async () => {
+    const { network, server: remote } = await Network.create();
+    await using _network = network;
+    await using running = remote;
+    await using fleet = await Fleet.create(running);
+    const host = await network.host("h1", fleet.database);
+    const member = fleet.candidate("m1", host);
+    await member.join();
+    const plain = await examine(member);
+    expect(plain.of("fleet_tls").status).toBe("warning");
+    expect(plain.of("fleet_tls").message).toContain("no TLS");
+
+    const [key, certificate] = ["server.key", "server.crt"].map((name) => join(running.data, name));
+    const address = new URL(host.url).hostname;
+    const words = `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=${address} -addext subjectAltName=IP:${address}`;
+    const made = await network.execute([
+      "openssl",
+      ...words.split(" "),
+      "-keyout",
+      key!,
+      "-out",
+      certificate!,
+    ]);
+    expect(made.code).toBe(0);
+    const owner = statSync(running.data);
+    for (const file of [key!, certificate!]) chownSync(file, owner.uid, owner.gid);
+    chmodSync(key!, 0o600);
+    await running.sql("postgres", "alter system set ssl = on");
+    await running.sql("postgres", "select pg_reload_conf()");
+    await until("the server offers TLS", async () => {
+      const result = await member.run(["fleet", "join", `${host.url}?sslmode=require`, "--name", "m1"]);
+      return result.code === 0;
+    });
+    const unverified = await examine(member);
+    expect(unverified.of("fleet_tls").status).toBe("warning");
+    expect(unverified.of("fleet_tls").message).toContain("TLS without verification");
+    await member.join([], `${host.url}?sslmode=verify-full&sslrootcert=${certificate}`);
+    expect((await examine(member)).of("fleet_tls")).toMatchObject({
+      status: "ok",
+      message: "TLS, and the certificate of the server is verified",
+    });
+  },
+);
 
 testWith(WITH_SERVER, "a server without fsync is a problem", async () => {
   await using running = await Server.start();
