@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { readDocument } from "../support/console.ts";
 import { openDatabase } from "../support/database.ts";
 import { type Diagnosis, diagnose, FLEET_CHECKS } from "../support/doctor.ts";
+import { expectFailure } from "../support/expect.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { Network } from "../support/hosts.ts";
@@ -149,6 +150,20 @@ testWith(WITH_SERVER, "a recovery that is under way says how long no key is gran
   const diagnosis = await examine(member);
   expect(faults(diagnosis)).toEqual(["fleet_server: warning"]);
   expect(diagnosis.of("fleet_server").message).toMatch(/no key is granted for (1m|\d+s) \(a test\)/);
+});
+
+testWith(WITH_SERVER, "a standby is named as such, and starts nothing", async () => {
+  await using running = await Server.start("fsync = on\n");
+  await using fleet = await Fleet.create(running);
+  const member = await fleet.member("m1");
+  await running.stop();
+  writeFileSync(join(running.data, "standby.signal"), "");
+  await running.start();
+  const { message, status } = (await examine(member)).of("fleet_registry");
+  expect(status).toBe("problem");
+  expect(message).toContain("it is a standby");
+  const refused = await member.run(["start", "--run-key", "k", "--", "true"]);
+  expectFailure(refused, 5, /it is a standby, which accepts no changes; nothing was started/);
 });
 
 testWith(

@@ -56,6 +56,13 @@ testWith(["postgresql", "systemd"], "the agent as a service", async () => {
   });
   await machine.json(["start", "--sync", "--run-key", "k", "--", "true"]);
   await until("the job is published", async () => (await fleet.registered("k"))[0]?.status === "SUCCEEDED");
+  // The end of a unit ends neither the service nor what it has to say of the unit's job.
+  machine.writeFile("/etc/orchesjob/jobs/greet", "#!/bin/sh\necho hello\n", 0o755);
+  await machine.must(["systemctl", "start", "orchesjob@greet"]);
+  await until(
+    "the unit's job is published",
+    async () => (await fleet.registered("greet"))[0]?.status === "SUCCEEDED",
+  );
   expect(await standing(machine)).toBe(first);
 
   await machine.must(["kill", "-KILL", first]);
