@@ -6,7 +6,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { isActive } from "../job/status.ts";
 import { nameProcess } from "../linux/caller.ts";
-import { statPath } from "../linux/stat.ts";
+import { isThere, statPath } from "../linux/stat.ts";
 import { watchDirectory } from "../linux/watch-directory.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { reconcileAll } from "../jobs/reconcile.ts";
@@ -15,7 +15,7 @@ import type { FleetMember } from "../fleet/member.ts";
 import { countRenewFailure } from "../fleet/renew-failures.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import { memberFiles } from "../state/paths.ts";
+import { type Home, memberFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { takeFifoLock } from "../state/job-lock.ts";
 import { Orders } from "./orders.ts";
@@ -25,6 +25,9 @@ import { WorkerWatch } from "./worker-watch.ts";
 
 /** An agent without work stays for this time, in ms. */
 const IDLE_MS = 60_000;
+
+/** How often to look whether another agent has ended, in ms. Until then it does all the work. */
+const STAND_BY_MS = 2_000;
 
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 10_000;
@@ -38,10 +41,13 @@ const UNHEARD_MS = 3_000;
 /** Changes that come closely after each other are published together, in ms. */
 const QUIET_MS = 2;
 
-/** Runs until there is no work any more; for ever if `stays`. Returns at once if another agent runs. */
+/**
+ * Runs until there is no work any more; for ever if `stays`. If another agent runs, returns at once; with `stays` waits for its
+ * end, because a service manager would start this one again and again.
+ */
 export async function runAgent(context: Context, member: FleetMember, stays: boolean): Promise<void> {
   nameProcess();
-  const lock = takeFifoLock(memberFiles(context.home).agent);
+  const lock = stays ? await awaitLock(context.home) : takeFifoLock(memberFiles(context.home).agent);
   if (lock === undefined) {
     debug?.note("another agent runs");
     return;
@@ -49,6 +55,16 @@ export async function runAgent(context: Context, member: FleetMember, stays: boo
   const store = context.openStore();
   if (store !== undefined) await new Agent(context, member, store, stays).run();
   debug?.note("has no work any more");
+}
+
+/** Undefined if somebody has left the fleet meanwhile. */
+async function awaitLock(home: Home): Promise<number | undefined> {
+  while (isThere(home.fleet)) {
+    const lock = takeFifoLock(memberFiles(home).agent);
+    if (lock !== undefined) return lock;
+    await Bun.sleep(STAND_BY_MS);
+  }
+  return undefined;
 }
 
 class Agent {

@@ -2,6 +2,7 @@
 import { readLease } from "../fleet/lease.ts";
 import type { FleetMember } from "../fleet/member.ts";
 import { readRenewFailures } from "../fleet/renew-failures.ts";
+import { ensureAgent } from "../fleet/spawn-agent.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { bootTimeMs } from "../linux/clock.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -33,12 +34,16 @@ export async function readFleetMetrics(
   const { home, origin } = context;
   const publications = await store?.publications();
   const lease = readLease(home, origin.bootId);
+  const unpublished = (await publications?.isTracking()) === true ? await publications!.count() : undefined;
+  const isAgentRunning = probeLock(memberFiles(home).agent) === "held";
+  // It was killed with something to say, such as with the unit of the last job, and no worker lives that would miss it.
+  if (!isAgentRunning && (unpublished ?? 0) > 0) ensureAgent(home);
   return {
     ...(await askRegistry(context)),
     leaseLeftMs: lease === undefined ? 0 : Math.max(0, lease.deadline - bootTimeMs()),
-    unpublished: (await publications?.isTracking()) === true ? await publications!.count() : undefined,
+    unpublished,
     renewFailures: readRenewFailures(home),
-    isAgentRunning: probeLock(memberFiles(home).agent) === "held",
+    isAgentRunning,
   };
 }
 

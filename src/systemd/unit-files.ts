@@ -2,11 +2,15 @@
  * The texts of the units that `orchesjob systemd` writes and a release ships. Loaded by that command only. Comments in the
  * units explain their settings to whoever finds them on a server.
  */
+import { type Place, SYSTEM, USER } from "./unit-places.ts";
+
 export interface UnitPlace {
   /** Absolute path of the executable. */
   readonly program: string;
   /** For a user's own service manager instead of the system's. */
   readonly forUser: boolean;
+  /** Also the unit of a member of a fleet. */
+  readonly withAgent: boolean;
 }
 
 /** Undoes settings that would keep the executable from starting, if somebody sets them for all units. */
@@ -17,119 +21,16 @@ MemoryDenyWriteExecute=no
 `;
 
 /** File names and texts. */
-export function systemdUnits({ program, forUser }: UnitPlace): Readonly<Record<string, string>> {
+export function systemdUnits({ program, forUser, withAgent }: UnitPlace): Readonly<Record<string, string>> {
   const place = forUser ? USER : SYSTEM;
   return {
     "orchesjob@.service": jobService(program, place),
     "orchesjob@.timer": jobTimer(place),
     "orchesjob-clean.service": cleanService(program, place),
     "orchesjob-clean.timer": cleanTimer(place),
+    ...(withAgent ? { "orchesjob-agent.service": agentService(program, place) } : {}),
   };
 }
-
-interface Place {
-  readonly systemctl: string;
-  /** Directory of the executables that are the jobs. */
-  readonly configuration: string;
-  readonly home: string;
-  /** Lines added to a section. */
-  readonly jobUnit: string;
-  readonly jobService: string;
-  readonly cleanService: string;
-}
-
-const SYSTEM: Place = {
-  systemctl: "systemctl",
-  configuration: "/etc/orchesjob",
-  home: "/var/lib/orchesjob",
-  jobUnit: `
-Wants=network-online.target
-After=network-online.target
-RequiresMountsFor=/var/lib/orchesjob
-`,
-  jobService: `
-LimitAS=infinity
-# The command can be any program, so it keeps all that a program may need: it may write anywhere, mount, call sudo and
-# sendmail. It loses only what no job needs:
-CapabilityBoundingSet=~CAP_SYS_MODULE CAP_SYS_BOOT CAP_SYS_PACCT CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_MAC_OVERRIDE
-# For a command that needs less, systemctl edit orchesjob@NAME.service, with as many of these as it tolerates:
-#   NoNewPrivileges=yes
-#   ProtectSystem=strict
-#   ReadWritePaths=/var/lib/orchesjob
-#   ProtectHome=yes
-#   PrivateTmp=yes
-#   PrivateDevices=yes
-#   ProtectClock=yes
-#   ProtectHostname=yes
-#   ProtectControlGroups=yes
-#   ProtectKernelLogs=yes
-#   ProtectKernelModules=yes
-#   ProtectKernelTunables=yes
-#   RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-#   RestrictNamespaces=yes
-#   RestrictRealtime=yes
-#   RestrictSUIDSGID=yes
-#   LockPersonality=yes
-#   SystemCallArchitectures=native
-#   SystemCallFilter=@system-service
-#   SystemCallErrorNumber=EPERM
-#   CapabilityBoundingSet=
-#   CapabilityBoundingSet=CAP_SYS_PTRACE
-# To run it as another user, set User= and a state directory of that user's own: Environment=ORCHESJOB_HOME=/var/lib/orchesjob-NAME,
-# StateDirectory=orchesjob-NAME, StateDirectoryMode=0700.
-`,
-  cleanService: `
-LimitAS=infinity
-Environment=ORCHESJOB_HOME=/var/lib/orchesjob
-# It writes only here. No StateDirectory=: that would give another user's directory to root.
-ProtectSystem=strict
-ReadWritePaths=-/var/lib/orchesjob
-# Root keeps only the capabilities that show which processes of other users belong to a LOST job: clean must not delete the
-# job while one lives.
-# For the same reason all of /proc is visible (no ProtectProc=, ProcSubset=, PrivateUsers=).
-CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
-NoNewPrivileges=yes
-PrivateNetwork=yes
-IPAddressDeny=any
-RestrictAddressFamilies=none
-PrivateDevices=yes
-PrivateIPC=yes
-PrivateTmp=yes
-ProtectHome=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-KeyringMode=private
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged
-SystemCallErrorNumber=EPERM
-UMask=0077
-`,
-};
-
-const USER: Place = {
-  systemctl: "systemctl --user",
-  configuration: "%E/orchesjob",
-  home: "%h/.local/share/orchesjob",
-  jobUnit: "",
-  jobService: `
-Environment=ORCHESJOB_HOME=%h/.local/share/orchesjob
-WorkingDirectory=%h
-`,
-  cleanService: `
-Environment=ORCHESJOB_HOME=%h/.local/share/orchesjob
-NoNewPrivileges=yes
-UMask=0077
-`,
-};
 
 function jobService(program: string, place: Place): string {
   return unit(`
@@ -193,6 +94,33 @@ ${RUNTIME}
 Nice=19
 IOSchedulingClass=idle
 ${place.cleanService}
+`);
+}
+
+function agentService(program: string, place: Place): string {
+  return unit(`
+# Keeps the agent of a member of a fleet running:  ${place.systemctl} enable --now orchesjob-agent
+# Nobody has to: without this unit the first job starts an agent, which ends a minute after the last one.
+# If the state directory is another one, set ORCHESJOB_HOME below and override ConditionPathExists=; if it belongs to another
+# user, set User=, too.
+[Unit]
+Description=Agent of a member of a fleet (orchesjob)
+ConditionPathExists=${place.home}/fleet.json
+# The registry may be away for days, so it never gives up.
+StartLimitIntervalSec=0
+${place.jobUnit}
+[Service]
+Type=exec
+ExecStart=${program} _agent --stay
+${RUNTIME}
+Restart=always
+RestartSec=2s
+# A stop ends the agent alone. What it has started goes on: the hook of a job whose worker was killed, a copier of output.
+KillMode=process
+# The agent cancels jobs of any user for other members, and such a hook may be any program: so nothing is restricted here.
+${place.agentService}
+[Install]
+WantedBy=${place.target}
 `);
 }
 

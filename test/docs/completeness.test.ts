@@ -68,7 +68,7 @@ test("operations.md names every check of doctor, in the same order, and every me
   };
   const named = (heading: string) =>
     rows(section("docs/operations.md", heading)).flatMap(([name]) => /^`(\w+)`$/.exec(name!)?.[1] ?? []);
-  // Those of a fleet have a table of their own, and a test in test/fleet.
+  // What there is in a fleet alone: test/fleet/doctor.test.ts and metrics.test.ts.
   const isOfFleet = (name: string) => /^(orchesjob_)?fleet_/.test(name);
   expect(named("## Health checks").filter((name) => !isOfFleet(name))).toEqual(
     checks.map(({ check }) => check),

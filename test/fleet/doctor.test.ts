@@ -1,11 +1,14 @@
 /** doctor in a fleet: what it says of a healthy one, and of each fault. It never hangs, and changes nothing without --fix. */
-import { expect, setDefaultTimeout } from "bun:test";
-import { chmodSync, statSync, writeFileSync } from "node:fs";
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readDocument } from "../support/console.ts";
 import { openDatabase } from "../support/database.ts";
 import { type Diagnosis, diagnose, FLEET_CHECKS } from "../support/doctor.ts";
+import { expectFailure } from "../support/expect.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
+import { Network } from "../support/hosts.ts";
 import { testWith } from "../support/needs.ts";
 import { startPooler } from "../support/pooler.ts";
 import { PASSWORD, ROLE, Server } from "../support/postgres.ts";
@@ -42,6 +45,12 @@ testWith(WITH_SERVER, "a healthy fleet has no fault, with and without an active 
   expect(busy.of("fleet_agent").message).toMatch(/the agent runs; \d+s of the lease of 1m are left|1m of/);
   gate.open();
   await member.json(["wait", "--run-key", "k"]);
+});
+
+test("operations.md names every check of a fleet, in the same order", () => {
+  const named = [...readDocument("docs/operations.md").matchAll(/^\| `(fleet_\w+)` /gm)];
+  const checks = FLEET_CHECKS.filter((check) => check.startsWith("fleet_"));
+  expect(named.map((match) => match[1]!)).toEqual(checks);
 });
 
 testWith(WITH_SERVER, "outside of a fleet there are no such checks", async () => {
@@ -142,6 +151,67 @@ testWith(WITH_SERVER, "a recovery that is under way says how long no key is gran
   expect(faults(diagnosis)).toEqual(["fleet_server: warning"]);
   expect(diagnosis.of("fleet_server").message).toMatch(/no key is granted for (1m|\d+s) \(a test\)/);
 });
+
+testWith(WITH_SERVER, "a standby is named as such, and starts nothing", async () => {
+  await using running = await Server.start("fsync = on\n");
+  await using fleet = await Fleet.create(running);
+  const member = await fleet.member("m1");
+  await running.stop();
+  writeFileSync(join(running.data, "standby.signal"), "");
+  await running.start();
+  const { message, status } = (await examine(member)).of("fleet_registry");
+  expect(status).toBe("problem");
+  expect(message).toContain("it is a standby");
+  const refused = await member.run(["start", "--run-key", "k", "--", "true"]);
+  expectFailure(refused, 5, /it is a standby, which accepts no changes; nothing was started/);
+});
+
+testWith(
+  ["postgresql", "netns", "openssl"],
+  "over a network, no TLS is a warning, and so is a certificate that nobody verifies",
+  async () => {
+    const { network, server: remote } = await Network.create();
+    await using _network = network;
+    await using running = remote;
+    await using fleet = await Fleet.create(running);
+    const host = await network.host("h1", fleet.database);
+    const member = fleet.candidate("m1", host);
+    await member.join();
+    const plain = await examine(member);
+    expect(plain.of("fleet_tls").status).toBe("warning");
+    expect(plain.of("fleet_tls").message).toContain("no TLS");
+
+    const [key, certificate] = ["server.key", "server.crt"].map((name) => join(running.data, name));
+    const address = new URL(host.url).hostname;
+    const words = `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=${address} -addext subjectAltName=IP:${address}`;
+    const made = await network.execute([
+      "openssl",
+      ...words.split(" "),
+      "-keyout",
+      key!,
+      "-out",
+      certificate!,
+    ]);
+    expect(made.code).toBe(0);
+    const owner = statSync(running.data);
+    for (const file of [key!, certificate!]) chownSync(file, owner.uid, owner.gid);
+    chmodSync(key!, 0o600);
+    await running.sql("postgres", "alter system set ssl = on");
+    await running.sql("postgres", "select pg_reload_conf()");
+    await until("the server offers TLS", async () => {
+      const result = await member.run(["fleet", "join", `${host.url}?sslmode=require`, "--name", "m1"]);
+      return result.code === 0;
+    });
+    const unverified = await examine(member);
+    expect(unverified.of("fleet_tls").status).toBe("warning");
+    expect(unverified.of("fleet_tls").message).toContain("TLS without verification");
+    await member.join([], `${host.url}?sslmode=verify-full&sslrootcert=${certificate}`);
+    expect((await examine(member)).of("fleet_tls")).toMatchObject({
+      status: "ok",
+      message: "TLS, and the certificate of the server is verified",
+    });
+  },
+);
 
 testWith(WITH_SERVER, "a server without fsync is a problem", async () => {
   await using running = await Server.start();

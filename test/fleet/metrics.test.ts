@@ -2,6 +2,7 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readDocument } from "../support/console.ts";
 import { type Exposition, parseExposition, valueOf } from "../support/exposition.ts";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -34,6 +35,9 @@ testWith(WITH_SERVER, "metrics know the members, the lease and the agent", async
     return of(found, "registry_up") === 1 && found;
   });
   expect(of(busy, "info", { member: "m1" })).toBe(1);
+  const named = [...readDocument("docs/operations.md").matchAll(/^\| `(orchesjob_fleet_\w+)` /gm)];
+  const metrics = Object.keys(busy.metrics).filter((name) => name.startsWith("orchesjob_fleet_"));
+  expect(named.map((match) => match[1]!)).toEqual(metrics);
   expect(of(busy, "members", { lease: "held" })! + of(busy, "members", { lease: "none" })!).toBe(3);
   expect(of(busy, "members", { lease: "held" })).toBeGreaterThan(0);
   expect(of(busy, "lease_left_seconds")).toBeGreaterThan(20);
@@ -80,6 +84,27 @@ testWith(
     running.freeze("SIGCONT");
   },
 );
+
+testWith(WITH_SERVER, "metrics start an agent for what a killed one has not published", async () => {
+  await using running = await Server.start();
+  await using fleet = await Fleet.create(running);
+  const member = await fleet.member("m1");
+  await using gate = new Gate(fleet);
+  await startWaiting(member, "k", gate);
+  await member.untilPublished();
+  await running.stop();
+  gate.open();
+  await member.json(["wait", "--run-key", "k"]);
+  await until("only the agent is left", () => member.processes().length === 1);
+  const agent = await member.agent();
+  process.kill(agent, "SIGKILL");
+  await until("the agent is gone", () => !isAlive(agent));
+  await running.start();
+  const left = await scrape(member);
+  expect(of(left, "agent_running")).toBe(0);
+  expect(of(left, "unpublished_changes")).toBe(1);
+  await until("the end is published", async () => (await fleet.registered("k"))[0]?.status === "SUCCEEDED");
+});
 
 testWith(
   WITH_SERVER,

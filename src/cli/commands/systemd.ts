@@ -13,6 +13,10 @@ export const systemd = defineCommand({
       completing("directory", directory),
     ),
     user: flag("--user", "For your own service manager (systemctl --user)"),
+    fleet: flag(
+      "--fleet",
+      "Also write orchesjob-agent.service, which keeps the agent of a member of a fleet running",
+    ),
     program: optional(
       "--program",
       "PATH",
@@ -26,11 +30,16 @@ export const systemd = defineCommand({
   },
   examples: [
     "orchesjob systemd --output /etc/systemd/system",
+    "orchesjob systemd --fleet --output /etc/systemd/system",
     "orchesjob systemd --user --output ~/.config/systemd/user",
   ],
   async run({ options, output }) {
     const { writeUnits } = await import("../../systemd/write-unit-files.ts");
-    const place = { program: options.program ?? program(process.execPath), forUser: options.user };
+    const place = {
+      program: options.program ?? program(process.execPath),
+      forUser: options.user,
+      withAgent: options.fleet,
+    };
     output.json(writeUnits(options.output, place, options.force));
     return 0;
   },
