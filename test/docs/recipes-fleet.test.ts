@@ -111,24 +111,31 @@ testWith(
     const script = `echo made >> /tmp/made\nuntil [ -e /tmp/go ]; do sleep 0.02; done\ntest "$ORCHESJOB_ATTEMPT" -ge 2\n`;
     machine.writeFile("/usr/local/sbin/report", `#!/bin/sh\n${script}`, 0o755);
     const unit = (name: string) => `/etc/systemd/system/${name}`;
-    const names = ["report.service", "report.timer", "fleet-agent.service"];
-    for (const name of names) machine.writeFile(unit(name), readRecipeFile(name));
-    expect(await machine.run(["systemd-analyze", "verify", ...names.map(unit)])).toMatchObject({
-      code: 0,
-      stderr: "",
-    });
-    machine.writeFile(unit("report.service.d/soon.conf"), "[Service]\nRestartSec=0\n");
-    machine.writeFile(unit("report-b.service.d/soon.conf"), "[Service]\nRestartSec=0\n");
+    const agent = "orchesjob-agent.service";
+    await machine.must([PROGRAM, "systemd", "--fleet", "--output", "/etc/systemd/system"]);
+    for (const name of ["report.service", "report.timer"])
+      machine.writeFile(unit(name), readRecipeFile(name));
+    const verified = await machine.run([
+      "systemd-analyze",
+      "verify",
+      unit("report.service"),
+      unit("report.timer"),
+    ]);
+    expect(verified).toMatchObject({ code: 0, stderr: "" });
     // The second host is a second set of units, with the other state directory.
-    for (const name of ["report", "fleet-agent"])
-      machine.writeFile(
-        unit(`${name}-b.service`),
-        readRecipeFile(`${name}.service`)
-          .replaceAll("fleet-agent.service", "fleet-agent-b.service")
-          .replace("[Service]\n", `[Service]\nEnvironment=ORCHESJOB_HOME=${homes[1]}\n`),
-      );
+    const other = (text: string) =>
+      text
+        .replaceAll(agent, "agent-b.service")
+        .replace("[Service]\n", `[Service]\nEnvironment=ORCHESJOB_HOME=${homes[1]}\n`);
+    machine.writeFile(unit("report-b.service"), other(readRecipeFile("report.service")));
+    machine.writeFile(
+      unit("agent-b.service"),
+      machine.readFile(unit(agent)).replaceAll(homes[0]!, homes[1]!),
+    );
+    for (const name of ["report", "report-b"])
+      machine.writeFile(unit(`${name}.service.d/soon.conf`), "[Service]\nRestartSec=0\n");
     await machine.must(["systemctl", "daemon-reload"]);
-    await machine.must(["systemctl", "enable", "--now", "fleet-agent", "fleet-agent-b"]);
+    await machine.must(["systemctl", "enable", "--now", agent, "agent-b.service"]);
     await until("both agents have a lease", async () => {
       const rows = await fleet.sql<{ renewed_at: unknown }>(
         "select renewed_at from orchesjob.members where left_at is null",
