@@ -119,7 +119,7 @@ export class Member extends Sandbox {
     readonly fleet: Fleet,
     readonly name: string,
     /** The namespaces that everything of this member runs in; undefined: those of the test. */
-    readonly host: Host | undefined,
+    public host: Host | undefined,
   ) {
     super();
   }

@@ -42,32 +42,43 @@ export class Network extends Sandbox {
     return ["nsenter", `--net=/proc/${this.#keeper.pid}/ns/net`];
   }
 
-  /** A host with a cable to this network. */
-  async host(name: string, database: string): Promise<Host> {
-    const number = ++this.#hosts;
+  /** A host with a cable to this network. `former`: it was that one before a reboot; its processes must be dead. */
+  async host(name: string, database: string, former?: Host): Promise<Host> {
+    const number = former?.number ?? ++this.#hosts;
     const bootId = join(this.directory, `boot-${name}`);
+    const machineId = join(this.directory, `machine-${name}`);
     writeFileSync(bootId, `${crypto.randomUUID()}\n`);
+    writeFileSync(machineId, `${new Bun.CryptoHasher("md5").update(name).digest("hex")}\n`);
     const script = [
       `hostname ${name}`,
       "ip link set lo up",
       `mount --bind ${bootId} /proc/sys/kernel/random/boot_id`,
+      // Containers may have none; then all hosts seem to be the same machine.
+      `{ [ ! -e /etc/machine-id ] || mount --bind ${machineId} /etc/machine-id; }`,
     ].join(" && ");
     const keeper = this.spawn(["unshare", "--net", "--uts", "--mount", "sh", "-c", keep(script)]);
     await untilReady(this, keeper);
     const cable = `cable${number}`;
     const outside = [
+      former === undefined ? "true" : `ip link delete ${cable}`,
       `ip link add ${cable} type veth peer name eth0 netns ${keeper.pid}`,
       `ip addr add 10.77.${number}.1/24 dev ${cable}`,
       `ip link set ${cable} up`,
     ];
     await must(this, [...this.enter(), "sh", "-c", outside.join(" && ")]);
-    const inside = `ip addr add 10.77.${number}.2/24 dev eth0 && ip link set eth0 up`;
-    await must(this, ["nsenter", `--net=/proc/${keeper.pid}/ns/net`, "sh", "-c", inside]);
+    const inside = [
+      `ip addr add 10.77.${number}.2/24 dev eth0`,
+      "ip link set eth0 up",
+      // A copy of another host's disk knows the server by the address that is meant for that host.
+      `ip route add default via 10.77.${number}.1`,
+    ];
+    const network = ["nsenter", `--net=/proc/${keeper.pid}/ns/net`];
+    await must(this, [...network, "sh", "-c", inside.join(" && ")]);
     const password = encodeURIComponent(PASSWORD);
     return new Host(
       this,
       keeper.pid,
-      cable,
+      number,
       `postgresql://${ROLE}:${password}@10.77.${number}.1/${database}`,
     );
   }
@@ -82,7 +93,8 @@ export class Host {
   constructor(
     readonly network: Network,
     readonly keeper: number,
-    readonly cable: string,
+    /** Of its cable and its addresses. */
+    readonly number: number,
     /** How the host reaches the registry. */
     readonly url: string,
   ) {}
@@ -106,7 +118,7 @@ export class Host {
   }
 
   async #set(state: "down" | "up"): Promise<void> {
-    await must(this.network, [...this.network.enter(), "ip", "link", "set", this.cable, state]);
+    await must(this.network, [...this.network.enter(), "ip", "link", "set", `cable${this.number}`, state]);
   }
 }
 

@@ -57,6 +57,9 @@ const CHECKS = {
     (process.getuid?.() !== 0 ||
       Bun.spawnSync(["setpriv", "--reuid=postgres", "true"], { stderr: "ignore" }).exitCode === 0),
   pgbouncer: () => existsSync("/usr/sbin/pgbouncer") || Bun.which("pgbouncer") !== null,
+  faketime: () => Bun.which("faketime") !== null,
+  /** Tells machines apart; a container may have none. */
+  "machine-id": () => existsSync("/etc/machine-id"),
   /** Root: hosts in network, host name and mount namespaces, with veth pairs as cables. */
   netns: () =>
     process.getuid?.() === 0 &&
