@@ -88,6 +88,8 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
     debug?.about(job.jobId);
     debug?.note(`recorded LOST (${lost.lostReason})`);
     removeFile(lockFile);
+    // The fleet must hear of it, and after a reboot no agent runs yet.
+    if (lost.onPartition !== null) (await import("../fleet/spawn-agent.ts")).ensureAgent(context.home);
     return lost;
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;

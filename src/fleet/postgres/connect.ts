@@ -12,5 +12,5 @@ export function connectionOf({ url, passwordFile, leaseMs }: Membership): Connec
   const address = parseAddress(url);
   // Two questions fit into the time between two renewals, unless the lease is very short.
   const deadlineMs = Math.min(LONGEST_QUESTION_MS, Math.max(SHORTEST_QUESTION_MS, leaseMs / 6));
-  return new Connection({ address, password: findPassword(address, passwordFile), deadlineMs });
+  return new Connection({ address, findPassword: () => findPassword(address, passwordFile), deadlineMs });
 }

@@ -4,26 +4,27 @@ import type { Functions } from "../functions.ts";
 import { debug } from "../../state/debug.ts";
 import type { Address } from "./address.ts";
 import { listen } from "./listen.ts";
-import { isConnectionLost, translate, unreachable } from "./errors.ts";
+import { isConnectionLost, isRefusedLogin, translate, unreachable } from "./errors.ts";
 
 const DEADLINE_MS = 5_000;
 
 export interface ConnectionOptions {
   readonly address: Address;
-  readonly password: string;
+  /** Asked for each connection: it may change while an agent runs. */
+  readonly findPassword: () => string;
   /** How long a question may take, the connection included, in ms. */
   readonly deadlineMs?: number;
 }
 
 export class Connection implements Functions {
   readonly address: Address;
-  readonly #password: string;
+  readonly #findPassword: () => string;
   readonly #deadlineMs: number;
   #sql: SQL | undefined;
 
-  constructor({ address, password, deadlineMs = DEADLINE_MS }: ConnectionOptions) {
+  constructor({ address, findPassword, deadlineMs = DEADLINE_MS }: ConnectionOptions) {
     this.address = address;
-    this.#password = password;
+    this.#findPassword = findPassword;
     this.#deadlineMs = deadlineMs;
   }
 
@@ -36,6 +37,8 @@ export class Connection implements Functions {
       try {
         return await this.#askOnce(question);
       } catch (error) {
+        // The next question connects anew, with the password that is there then.
+        if (isRefusedLogin(error)) await this.close();
         if (tries > 1 || !isConnectionLost(error)) throw translate(error, this.address);
         debug?.note("lost the connection to the registry: asks again");
         await this.close();
@@ -79,12 +82,13 @@ export class Connection implements Functions {
       fixEnvironment();
       const { url, database, user } = this.address;
       const complete = new URL(url);
-      complete.password = encodeURIComponent(this.#password);
+      const password = this.#findPassword();
+      complete.password = encodeURIComponent(password);
       // Not imported: naming it loads the client, which takes some ms.
       this.#sql = new Bun.SQL(complete.href, {
         database,
         username: user,
-        password: this.#password,
+        password,
         max: 1,
         // A pooler in transaction mode would run other clients' prepared statements.
         prepare: false,

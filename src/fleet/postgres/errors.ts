@@ -14,6 +14,11 @@ export function isConnectionLost(error: unknown): boolean {
   return code === "ERR_POSTGRES_CONNECTION_CLOSED" || /^(57P0[123]|08...)$/.test(stateOf(error));
 }
 
+/** Whether the server does not let us in: SQLSTATE class 28. */
+export function isRefusedLogin(error: unknown): boolean {
+  return stateOf(error).startsWith("28");
+}
+
 /** `locked` if the registry cannot be reached; another code if it does not want us. */
 export function translate(error: unknown, { place, user, database }: Address): OrchesjobError {
   if (error instanceof OrchesjobError) return error;

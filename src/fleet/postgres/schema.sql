@@ -123,7 +123,7 @@ CREATE FUNCTION orchesjob.commit_durably() RETURNS void
     LANGUAGE plpgsql
     AS $$
 begin
-  if current_setting('synchronous_commit') = 'off' then
+  if current_setting('synchronous_commit') in ('off', 'local') then
     perform set_config('synchronous_commit', 'on', true);
   end if;
 end $$;

@@ -59,10 +59,11 @@ create function orchesjob.is_over(lease_until timestamptz, lease_ms int4) return
     and clock_timestamp() > pg_postmaster_start_time() + make_interval(secs => 2 * lease_ms / 1000.0)
 $$;
 
--- Makes the commit of this transaction durable, whatever a role or a database has as its default. Never lowers it.
+-- Makes the commit of this transaction durable, also on a synchronous standby, whatever a role or a database has as its default.
+-- Never lowers it.
 create function orchesjob.commit_durably() returns void language plpgsql as $$
 begin
-  if current_setting('synchronous_commit') = 'off' then
+  if current_setting('synchronous_commit') in ('off', 'local') then
     perform set_config('synchronous_commit', 'on', true);
   end if;
 end $$;
