@@ -1,0 +1,34 @@
+/** An agent that stays, after a reboot: the other members hear what the reboot has interrupted, without a start on that host. */
+import { expect, setDefaultTimeout } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Fleet } from "../support/fleet.ts";
+import { Network } from "../support/hosts.ts";
+import { testWith } from "../support/needs.ts";
+import { BINARY, TIMEOUT_MS, until } from "../support/sandbox.ts";
+
+setDefaultTimeout(TIMEOUT_MS);
+
+testWith(["postgresql", "netns"], "an agent that stays reports what a reboot has interrupted", async () => {
+  const { network, server } = await Network.create();
+  await using _network = network;
+  await using _server = server;
+  await using fleet = await Fleet.create(server);
+  const host = await network.host("h1", fleet.database);
+  const member = await fleet.member("m1", ["--lease", "2s"], host);
+  await member.json(["start", "--run-key", "k", "--", "sleep", "1000"]);
+  await until("it is published", async () => (await fleet.registered("k"))[0]?.status === "RUNNING");
+  // A worker that lives starts another agent meanwhile.
+  await until("nothing of it lives", () => {
+    const pids = member.processes();
+    for (const pid of pids) Bun.spawnSync(["kill", "-KILL", String(pid)]);
+    return pids.length === 0;
+  });
+  // The host has booted.
+  writeFileSync(join(network.directory, "boot-h1"), `${crypto.randomUUID()}\n`);
+  const agent = member.spawn([BINARY, "_agent", "--stay"]);
+  await until("it is lost", async () => (await fleet.registered("k"))[0]?.status === "LOST");
+  expect((await fleet.registered("k"))[0]).toMatchObject({ lost_reason: "reboot", holds_key: false });
+  agent.kill();
+  await agent.exited;
+});
