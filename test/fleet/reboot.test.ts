@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Fleet } from "../support/fleet.ts";
 import { Network } from "../support/hosts.ts";
 import { testWith } from "../support/needs.ts";
+import { killAndWait } from "../support/processes.ts";
 import { BINARY, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -18,12 +19,12 @@ testWith(["postgresql", "netns"], "an agent that stays reports what a reboot has
   const member = await fleet.member("m1", ["--lease", "2s"], host);
   await member.json(["start", "--run-key", "k", "--", "sleep", "1000"]);
   await until("it is published", async () => (await fleet.registered("k"))[0]?.status === "RUNNING");
-  // A worker that lives starts another agent meanwhile.
-  await until("nothing of it lives", () => {
-    const pids = member.processes();
-    for (const pid of pids) Bun.spawnSync(["kill", "-KILL", String(pid)]);
-    return pids.length === 0;
-  });
+  // Everything ends at once: the agent sees no worker die, and no worker starts another agent.
+  const killed = await member.agent();
+  process.kill(killed, "SIGSTOP");
+  for (const pid of member.processes().filter((each) => each !== killed)) await killAndWait(pid);
+  await killAndWait(killed);
+  expect(member.processes()).toEqual([]);
   // The host has booted.
   writeFileSync(join(network.directory, "boot-h1"), `${crypto.randomUUID()}\n`);
   const agent = member.spawn([BINARY, "_agent", "--stay"]);
