@@ -257,7 +257,7 @@ testWith(
 
 testWith(
   WITH_SERVER,
-  "a lease that the agent does not renew is a problem, and a dead agent comes back",
+  "a lease that the agent does not renew is a problem, until it renews again",
   async () => {
     await using fleet = await Fleet.create(await server());
     const member = await fleet.member("m1", ["--lease", "3s"]);
