@@ -128,6 +128,12 @@ export interface RegistryFacts {
   readonly membersWithLease: number;
 }
 
+/** The job that a `clean` has looked at last. */
+export interface CleanCursor {
+  readonly ended: Instant;
+  readonly job_id: string;
+}
+
 export interface Registry {
   lookUp(runKey: string, requestId: string | null): Promise<KeyState>;
   claim(order: ClaimOrder): Promise<Grant | Refusal>;
@@ -161,8 +167,16 @@ export interface Registry {
     name: string,
     reason: string,
   ): Promise<readonly { readonly jobId: string; readonly runKey: string }[] | undefined>;
-  /** Deletes finished jobs that ended before a time, except the newest `keep` of each key; at most `limit`. Returns how many. */
-  clean(before: Instant, keep: number, limit: number): Promise<number>;
+  /**
+   * Looks at the next `limit` finished jobs that ended before a time, and deletes all but the newest `keep` of each key. Begins
+   * after `after`; null: with the oldest. Returns how many it has deleted, and where to go on; null: it has looked at all.
+   */
+  clean(
+    before: Instant,
+    keep: number,
+    limit: number,
+    after: CleanCursor | null,
+  ): Promise<{ readonly deleted: number; readonly next: CleanCursor | null }>;
 
   describe(): Promise<RegistryFacts>;
   /** Whether the connection to the server has TLS. */

@@ -1,8 +1,9 @@
 /** `clean --fleet`: deletes finished jobs from the registry, which is a copy. The jobs and logs on their hosts stay. */
 import type { Instant } from "../job/job.ts";
 import type { FleetMember } from "../fleet/member.ts";
+import type { CleanCursor, Registry } from "../fleet/registry.ts";
 
-/** Jobs deleted in one transaction: few enough that each is far from the deadline of a question. */
+/** Jobs looked at in one transaction: few enough that each is far from the deadline of a question. */
 const BATCH = 1_000;
 
 /**
@@ -17,10 +18,12 @@ export async function cleanRegistry(
   // A larger number does not reach the registry as a whole one.
   const end = Math.min(before ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   let deleted = 0;
-  for (;;) {
-    const batch = await registry.clean(end, keep ?? 0, BATCH);
-    deleted += batch;
-    if (batch < BATCH) return deleted;
-    progress(deleted);
-  }
+  let after: CleanCursor | null = null;
+  do {
+    const batch: Awaited<ReturnType<Registry["clean"]>> = await registry.clean(end, keep ?? 0, BATCH, after);
+    deleted += batch.deleted;
+    after = batch.next;
+    if (batch.deleted > 0) progress(deleted);
+  } while (after !== null);
+  return deleted;
 }

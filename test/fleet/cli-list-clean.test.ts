@@ -1,6 +1,6 @@
 /** What people see of all members, and what `clean` deletes in a fleet. */
 import { expect, setDefaultTimeout } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -48,10 +48,22 @@ testWith(
     await using fleet = await Fleet.create(await server());
     const [m1] = await fleet.members(1);
     await finish(m1!, "a");
-    await fleet.sql("drop schema orchesjob cascade");
     expect(await m1!.json<JobAnswer[]>(["list"])).toMatchObject([{ run_key: "a" }]);
     expect(await m1!.json<JobAnswer[]>(["status", "--running"])).toEqual([]);
-    expect((await m1!.run(["list", "--fleet"])).code).not.toBe(0);
+    const running = await server();
+    await running.stop("immediate");
+    expectFailure(await m1!.run(["list", "--fleet"]), 5, /cannot ask the registry of the fleet/);
+    expectFailure(
+      await m1!.run(["clean", "--fleet", "--keep", "1"]),
+      5,
+      /cannot ask the registry of the fleet/,
+    );
+    await running.start();
+    // What asks nobody does not even read the membership.
+    writeFileSync(`${m1!.home}/fleet.json`, "damaged");
+    expect(await m1!.json<JobAnswer[]>(["list"])).toMatchObject([{ run_key: "a" }]);
+    expect(await m1!.json<JobAnswer[]>(["status", "--running"])).toEqual([]);
+    expectFailure(await m1!.run(["list", "--fleet"]), 4, /damaged/);
   },
 );
 
@@ -115,7 +127,11 @@ testWith(WITH_SERVER, "clean --fleet deletes many jobs in several batches", asyn
     select 'many-' || n, 'many', n, n, status, holds_key, member_id, session_id, on_partition, change, job
       from orchesjob.job_records, generate_series(1, 2500) n`,
   );
-  expect(await m1!.json<{ deleted: number }>(["clean", "--fleet", "--keep", "0"])).toEqual({ deleted: 2501 });
+  // All have ended at the same time, so that each batch has to go on within it.
+  const clean = (keep: number) => m1!.json(["clean", "--fleet", "--keep", String(keep)]);
+  expect<unknown>(await clean(2500)).toEqual({ deleted: 0 });
+  expect<unknown>(await clean(100)).toEqual({ deleted: 2400 });
+  expect<unknown>(await clean(0)).toEqual({ deleted: 101 });
 });
 
 testWith(

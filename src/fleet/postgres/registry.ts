@@ -7,6 +7,7 @@ import type { ListFilter } from "../../store/store.ts";
 import type {
   Announcement,
   ClaimOrder,
+  CleanCursor,
   Grant,
   KeyState,
   Member,
@@ -179,8 +180,13 @@ export class PostgresRegistry implements Registry {
     return answer.refused === undefined ? toHeld(answer.jobs) : undefined;
   }
 
-  async clean(before: Instant, keep: number, limit: number): Promise<number> {
-    return Number(await this.#call("clean", before, keep, limit));
+  async clean(
+    before: Instant,
+    keep: number,
+    limit: number,
+    after: CleanCursor | null,
+  ): Promise<{ deleted: number; next: CleanCursor | null }> {
+    return this.#call("clean", before, keep, limit, after);
   }
 
   async describe(): Promise<RegistryFacts> {

@@ -96,27 +96,37 @@ begin
     'on_partition', made.on_partition, 'session', session);
 end $$;
 
-CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer) RETURNS bigint
+CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer, after jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     AS $$
 declare
-  deleted int8;
+  answer jsonb;
 begin
-  with victims as (
-    select job_id from orchesjob.job_records j
+  with candidates as (
+    select job_id, run_key, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
-      and (keep = 0 or (select count(*) from (select from orchesjob.job_records n
-        where n.run_key = j.run_key and not n.holds_key and n.fencing_token > j.fencing_token limit keep) newer) >= keep)
-    order by (job ->> 'finishedAt')::int8 limit most)
-  delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id;
-  get diagnostics deleted = row_count;
-  delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id)
-    and deleted < most;
-  delete from orchesjob.sessions s where ended_at is not null and deleted < most
-    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
-    and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
-  return deleted;
+      and (after is null or (job ->> 'finishedAt')::int8 >= (after ->> 'ended')::int8
+        and ((job ->> 'finishedAt')::int8, job_id) > ((after ->> 'ended')::int8, after ->> 'job_id'))
+    order by (job ->> 'finishedAt')::int8, job_id limit most),
+  kept as (
+    select run_key, (select n.fencing_token from orchesjob.job_records n where n.run_key = k.run_key and not n.holds_key
+      order by n.fencing_token desc offset greatest(keep - 1, 0) limit 1) as oldest
+    from (select distinct run_key from candidates) k),
+  victims as (
+    select job_id from candidates join kept using (run_key) where keep = 0 or fencing_token < oldest),
+  gone as (
+    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1)
+  select jsonb_build_object('deleted', (select count(*) from gone), 'next', case when (select count(*) from candidates) = most
+    then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
+  into answer;
+  if jsonb_typeof(answer -> 'next') = 'null' then
+    delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id);
+    delete from orchesjob.sessions s where ended_at is not null
+      and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
+      and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
+  end if;
+  return answer;
 end $$;
 
 CREATE FUNCTION orchesjob.commit_durably() RETURNS void
