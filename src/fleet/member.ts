@@ -10,6 +10,7 @@ import type { Functions } from "./functions.ts";
 import type { OwnMember } from "./own-member.ts";
 import { Relay } from "./relay.ts";
 import type { Registry } from "./registry.ts";
+import { ensureAgent } from "./spawn-agent.ts";
 import { Session } from "./session.ts";
 
 /** How often to ask a registry that cannot notify, in ms. */
@@ -44,6 +45,11 @@ export class FleetMember implements Fleet, OwnMember {
   /** The verbs that decide who may run a key, for a start. */
   keys(local: JobStore): FleetKeys {
     return new FleetKeys(this, local);
+  }
+
+  async catchUp(local: JobStore): Promise<void> {
+    const publications = await local.publications();
+    if (!(await publications.isTracking()) || (await publications.count()) > 0) ensureAgent(this.home);
   }
 
   async find(beginning: string, limit: number): Promise<readonly Job[]> {

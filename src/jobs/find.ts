@@ -24,6 +24,7 @@ export async function findJob(
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
   const here = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   const fleet = isAnswer ? undefined : await context.openFleet();
+  await fleet?.catchUp(store);
   const job =
     fleet === undefined
       ? here

@@ -16,6 +16,9 @@ export interface Fleet {
   /** The verbs that decide who may run a key. */
   keys(local: JobStore): Keys;
 
+  /** Starts the agent if the registry has yet to hear of something: it may have been killed. */
+  catchUp(local: JobStore): Promise<void>;
+
   // Jobs of all members. Those of our own are as the registry has them, too.
   /** Jobs whose ids begin like this, at most `limit`. */
   find(beginning: string, limit: number): Promise<readonly Job[]>;

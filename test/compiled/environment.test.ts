@@ -21,6 +21,7 @@ function ours(job: JobAnswer): string[] {
     "ORCHESJOB_JOB_TOKEN=?",
     `ORCHESJOB_RUN_KEY=${Buffer.from(job.run_key).toString("latin1")}`,
     `ORCHESJOB_ATTEMPT=${job.attempt_no}`,
+    `ORCHESJOB_FENCING_TOKEN=${job.fencing_token}`,
   ];
 }
 
@@ -123,5 +124,5 @@ test("no PATH, and nothing in the environment but the state directory, is enough
   expect(JSON.parse(result.stdout)).toMatchObject({ status: "SUCCEEDED" });
   const lines = (await box.run(["logs", "--run-key", "k"])).stdout.trimEnd().split("\n");
   expect(lines[0]).toBe(`ORCHESJOB_HOME=${box.home}`);
-  expect(lines).toHaveLength(5);
+  expect(lines).toHaveLength(6);
 });

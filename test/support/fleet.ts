@@ -10,7 +10,6 @@ export interface FleetAnswer extends JobAnswer {
   readonly host: string;
   readonly member?: string;
   readonly as_of?: string;
-  readonly fencing_token: number;
   readonly on_partition: string | null;
   readonly silent_seconds?: number | null;
 }

@@ -134,6 +134,7 @@ export interface JobAnswer {
   readonly started_at: string;
   readonly finished_at: string | null;
   readonly attempt_no: number;
+  readonly fencing_token: number;
   readonly strict: boolean;
   readonly command_matches: boolean;
   readonly command_shortened: boolean;

@@ -44,6 +44,8 @@ export class SqlitePublications implements Publications {
   constructor(readonly attempt: Attempt) {}
 
   async track(): Promise<void> {
+    // Without a transaction: it is asked with every start.
+    if (await this.isTracking()) return;
     this.attempt((database) =>
       transact(database, () => {
         if (this.#isTracking(database)) return;

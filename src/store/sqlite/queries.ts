@@ -40,10 +40,6 @@ const others = () =>
     where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
     remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
     and job_id in (select value from json_each($jobIds))`,
-    removePublished: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
-    and job_id in (select value from json_each($jobIds))
-    and job_id not in (select job_id from publications where change > published)`,
-    isTracking: "select 1 from sqlite_schema where type = 'table' and name = 'publications'",
     place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
     from job_records where run_key = +$runKey`,
     requestCancel: `update job_records set updated_at = $at, cancel_requested_at = coalesce(cancel_requested_at, $at),
@@ -90,6 +86,12 @@ const others = () =>
     cancel: onEvent("cancel", OUTCOME),
     lose: onEvent("lose", "lost_reason = $reason, finished_at = $at"),
   }) satisfies Record<JobEvent, string> & Record<string, string>;
+
+/** Whether the directory is in a fleet: then there is the table `publications`. */
+export const IS_TRACKING = "select 1 from sqlite_schema where type = 'table' and name = 'publications'";
+/** Of the statement `remove`: keeps jobs of which the registry has yet to hear. */
+export const KEEP_UNPUBLISHED =
+  "and job_id not in (select job_id from publications where change > published)";
 
 export type Query = keyof typeof COMMON | keyof ReturnType<typeof others>;
 

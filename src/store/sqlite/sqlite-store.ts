@@ -18,7 +18,7 @@ import type { JobStore } from "../store.ts";
 import { openDatabase, type OpenOptions } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
 import { dropObsoleteTriggers } from "./public-views.ts";
-import { insertStatement, textOf, withGrowingToken } from "./queries.ts";
+import { insertStatement, IS_TRACKING, KEEP_UNPUBLISHED, textOf, withGrowingToken } from "./queries.ts";
 import { JobReader } from "./reader.ts";
 import { type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
 import type { Bindings, LoadStatistics } from "./session.ts";
@@ -187,8 +187,9 @@ class SqliteStore extends JobReader implements JobStore {
     this.attempt(() => this.database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
     return this.unsynced(() =>
       this.attempt(() => {
-        const isTracking = this.database.query(textOf("isTracking")).get() !== null;
-        return this.execute(isTracking ? "removePublished" : "remove", { jobIds: JSON.stringify(jobIds) });
+        const isTracking = this.database.query(IS_TRACKING).get() !== null;
+        const statement = isTracking ? `${textOf("remove")} ${KEEP_UNPUBLISHED}` : textOf("remove");
+        return this.database.query(statement).run({ jobIds: JSON.stringify(jobIds) }).changes;
       }),
     );
   }
