@@ -23,6 +23,12 @@ const TYPED: readonly Line[] = [
   [`logs --stream=stde${TAB}`, ["logs", "--stream=stderr"]],
   [`start --if-failed ret${TAB}`, ["start", "--if-failed", "return"]],
   [`completion zs${TAB}`, ["completion", "zsh"]],
+  [`fleet sta${TAB}`, ["fleet", "status"]],
+  // The options of fleet may stand before its word and after it.
+  [`fleet --format tab${TAB}sta${TAB}`, ["fleet", "--format", "table", "status"]],
+  [`fleet status --form${TAB} tab${TAB}`, ["fleet", "status", "--format", "table"]],
+  [`fleet forget web-3 --rea${TAB} burned`, ["fleet", "forget", "web-3", "--reason", "burned"]],
+  [`fleet forget sta${TAB}`, ["fleet", "forget", "sta"]],
   // The options end here: a command with its own words follows.
   [`start --run-key k -- ech${TAB}`, ["start", "--run-key", "k", "--", "echo"]],
   [`run --run-key k slee${TAB} 5`, ["run", "--run-key", "k", "sleep", "5"]],

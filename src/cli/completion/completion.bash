@@ -107,7 +107,7 @@ _orchesjob_offer_command() {
 _orchesjob() {
   local -a words=() starts=() flags=() repeatable=() operand_choices=() choices=()
   local quote='' fixed='' current name='' kind='' word given=' '
-  local -i i last operand=0
+  local -i i last operand=0 interleaved=0 operands=0
   COMPREPLY=()
   _orchesjob_read "${COMP_LINE:0:COMP_POINT}"
   last=${#words[@]}-1
@@ -124,6 +124,8 @@ _orchesjob() {
       operand=i+1
       break
     elif [[ $word != -?* ]]; then
+      operands+=1
+      ((interleaved)) && continue
       operand=i
       break
     fi
@@ -147,7 +149,7 @@ _orchesjob() {
     operand=last
   fi
   if ((${#operand_choices[@]} > 0)); then
-    ((operand == last)) && _orchesjob_offer "${operand_choices[@]}"
+    ((operand == last && operands == 0)) && _orchesjob_offer "${operand_choices[@]}"
   elif [[ $kind_of_operands == command ]]; then
     _orchesjob_offer_command "$operand"
   fi

@@ -18,16 +18,20 @@ function __orchesjob_place
         switch $words[1]
             case --
                 set -e words[1]
-                set -g __orchesjob_words $words
+                set -a __orchesjob_words $words
                 echo $name
                 return
             case '-?*'
                 contains -- $words[1] $valued; and set -e words[1]
                 set -e words[1]
             case '*'
-                set -g __orchesjob_words $words
-                echo $name
-                return
+                if not __orchesjob_interleaved $name
+                    set -g __orchesjob_words $words
+                    echo $name
+                    return
+                end
+                set -a __orchesjob_words $words[1]
+                set -e words[1]
         end
     end
     echo -- --$name

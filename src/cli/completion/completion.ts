@@ -55,6 +55,7 @@ function bashScript(listed: readonly Listed[]): string {
     `      name=${command.name}`,
     `      flags=${words(options.map((option) => option.flag))}`,
     `      repeatable=${words(options.filter((option) => option.repeatable).map((option) => option.flag))}`,
+    `      interleaved=${command.isInterleaved === true ? 1 : 0}`,
     `      operand_choices=${words(command.operandChoices ?? [])}`,
     `      kind_of_operands=${takesCommand(command) ? "command" : "''"}`,
     "      ;;",
@@ -133,7 +134,7 @@ function zshScript(listed: readonly Listed[], { help }: Wording): string {
       "  case $1 in",
       ...listed.flatMap(({ command, names, options }) => [
         `    (${names.join("|")})`,
-        `      _arguments -S -A '-*' \\`,
+        `      _arguments -S ${command.isInterleaved === true ? "" : "-A '-*' "}\\`,
         [...options.map(specification), ...operands(command)].map((text) => `        ${text}`).join(" \\\n"),
         "      ;;",
       ]),
@@ -174,6 +175,14 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
       "        case '*'",
       "            echo -- $argv[1]",
       "    end",
+      "end",
+      "",
+      "# Whether options may follow the operands of a command.",
+      "function __orchesjob_interleaved",
+      `    contains -- $argv[1] ${listed
+        .filter(({ command }) => command.isInterleaved === true)
+        .map(({ command }) => command.name)
+        .join(" ")}`,
       "end",
       "",
       "# Prints the options of a command that take the next word as their value.",
