@@ -2,10 +2,11 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
+import { finishedJob } from "../support/jobs.ts";
 import { has, testWith } from "../support/needs.ts";
-import { killAndWait } from "../support/processes.ts";
+import { killAndWait, stop } from "../support/processes.ts";
 import { Proxy } from "../support/proxy.ts";
-import { BINARY, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -75,6 +76,27 @@ testWith(
       const rows = await fleet.sql<{ status: string }>("select status from orchesjob.jobs");
       return rows.length === keys.length && rows.every(({ status }) => status === "SUCCEEDED");
     });
+  },
+);
+
+testWith(
+  WITH_SERVER,
+  "what an agent was killed over is published once somebody looks at the fleet there",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const member = await fleet.member("m1");
+    await using gate = new Gate(fleet);
+    const job = await startWaiting(member, "k", gate);
+    await member.untilPublished();
+    const agent = await member.agent();
+    await stop(agent);
+    gate.open();
+    await finishedJob(member, "k");
+    await until("the worker has ended", () => !isAlive(job.worker_pid!));
+    await killAndWait(agent);
+    expect((await fleet.registered("k"))[0]).toMatchObject({ status: "RUNNING" });
+    await member.json(["fleet", "status"]);
+    await until("it is published", async () => (await fleet.registered("k"))[0]!.status === "SUCCEEDED");
   },
 );
 
