@@ -103,7 +103,7 @@ export class Server implements AsyncDisposable {
     rmSync(this.data, { recursive: true });
     renameSync(copy, this.data);
     writeFileSync(join(this.data, "standby.signal"), "");
-    await this.#execute(["chown", "-R", "postgres", this.data], []);
+    if (AS_POSTGRES.length > 0) await this.#execute(["chown", "-R", "postgres", this.data], []);
     await this.start();
     await this.#program("pg_ctl", ["promote", "-w", "-s", "-D", this.data]);
   }
