@@ -58,7 +58,10 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
   const active = await listActive(context);
   if (active.length > 0) ensureAgent(home);
   const left = await new Publisher(context, member, store).publish();
-  if (left > 0) context.notify(`${left} jobs could not be published yet; the agent goes on`);
+  if (left > 0) {
+    ensureAgent(home);
+    context.notify(`${left} jobs could not be published yet; the agent goes on`);
+  }
   return member;
 }
 
@@ -122,11 +125,14 @@ export interface FleetStatus {
 
 export async function readFleetStatus(context: Context, member: FleetMember): Promise<FleetStatus> {
   const store = context.openStore();
+  const unpublished = store === undefined ? 0 : await (await store.publications()).count();
+  // It may have been killed after the last worker had ended.
+  if (unpublished > 0) ensureAgent(context.home);
   return {
     membership: member.membership,
     registry: await member.registry.describe(),
     members: await member.registry.members(),
-    unpublished: store === undefined ? 0 : await (await store.publications()).count(),
+    unpublished,
     knownEpoch: knownEpoch(context.home),
   };
 }

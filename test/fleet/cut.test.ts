@@ -2,7 +2,7 @@
  * The connection to the registry is cut before, or its answer is lost after, each message of a command or of the agent. Never
  * twice, never stuck, and in the end registry and members agree.
  */
-import { setDefaultTimeout } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { serverOfFile } from "../support/fleet.ts";
 import { TIMEOUT_MS, until } from "../support/sandbox.ts";
 import type { FleetScene } from "./scene.ts";
@@ -41,6 +41,29 @@ sweepMessages("the publication of an end", server, async (scene) => {
   gate.open();
   await agreement(scene);
 });
+
+sweepMessages(
+  "the renewals of a job that must not outlast the lease",
+  server,
+  async (scene) => {
+    const { struck, proxy, fleet } = scene;
+    const { cut, when } = proxy.disarm();
+    await struck.json(scene.start("--on-partition", "stop"));
+    await agreement(scene);
+    const beat = async () => {
+      const rows = await fleet.sql<{ beat: string }>("select max(beat) as beat from orchesjob.sessions");
+      return Number(rows[0]!.beat);
+    };
+    proxy.arm(cut, when);
+    await until("a renewal is hit", () => proxy.hit);
+    // One that is lost is made up for before the lease is over.
+    const before = await beat();
+    if (cut === "silent") proxy.heal();
+    await until("the lease is renewed", async () => (await beat()) > before);
+    expect((await struck.json(["status", "--run-key", scene.key])).status).toBe("RUNNING");
+  },
+  3,
+);
 
 sweepMessages("a cancel of a job of another member", server, async (scene) => {
   const { struck, other } = scene;

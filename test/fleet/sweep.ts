@@ -33,14 +33,19 @@ export function sweepMessages(
   name: string,
   server: () => Promise<Server>,
   act: (scene: FleetScene) => Promise<void>,
+  /** For a slow act that has no end by itself: how many points it has. The normal run leaves it out. */
+  most = Number.POSITIVE_INFINITY,
 ): void {
+  if (!EVERYTHING && Number.isFinite(most)) return;
   const kinds: Kind[] = [];
   for (const cut of ["before", "after", "silent"] as const satisfies Cut[])
     for (const isCold of [true, false]) {
-      if (cut === "silent" && !EVERYTHING) continue;
+      // The normal run has the most instructive ones: an answer that is lost, with all that an agent says at its beginning.
+      if (!EVERYTHING && (cut === "silent" || (cut === "after") !== isCold)) continue;
       kinds.push({
-        ...{ name: `${cut}, ${isCold ? "without" : "with"} an agent`, isCold, step: EVERYTHING ? 1 : 4 },
+        ...{ name: `${cut}, ${isCold ? "without" : "with"} an agent`, isCold, step: EVERYTHING ? 1 : 5 },
         async visit(scene, when) {
+          if (when > most) return;
           scene.proxy.arm(cut, when);
           await act(scene);
           scene.hit = scene.proxy.hit;
@@ -57,10 +62,11 @@ export function sweepKills(
   act: (scene: FleetScene, fault: Fault) => Promise<void>,
   isCold: readonly boolean[] = [true, false],
 ): void {
-  const kinds = DEADLY.split(" ").flatMap((call) =>
-    isCold.map((cold): Kind => ({
+  const kinds = DEADLY.split(" ").flatMap((call, index) =>
+    // The normal run takes turns.
+    (EVERYTHING ? isCold : [isCold[index % isCold.length]!]).map((cold): Kind => ({
       name: `killed at ${call}, ${cold ? "without" : "with"} an agent`,
-      ...{ isCold: cold, step: EVERYTHING ? 1 : 12 },
+      ...{ isCold: cold, step: EVERYTHING ? 1 : 20 },
       visit: (scene, when) => act(scene, { call, effect: "SIGKILL", when }),
     })),
   );

@@ -64,7 +64,7 @@ export class Server implements AsyncDisposable {
   static async start(configuration = "", prefix: readonly string[] = []): Promise<Server> {
     const server = new Server();
     server.prefix = prefix;
-    await server.#execute(["chown", "postgres", server.directory], []);
+    if (AS_POSTGRES.length > 0) await server.#execute(["chown", "postgres", server.directory], []);
     const options = ["-U", "postgres", "-A", "trust", "--no-sync", "-N", "-E", "UTF8", "--locale=C"];
     await server.#program("initdb", ["-D", server.data, ...options]);
     writeFileSync(join(server.data, "postgresql.auto.conf"), CONFIGURATION + configuration);
@@ -103,7 +103,7 @@ export class Server implements AsyncDisposable {
     rmSync(this.data, { recursive: true });
     renameSync(copy, this.data);
     writeFileSync(join(this.data, "standby.signal"), "");
-    await this.#execute(["chown", "-R", "postgres", this.data], []);
+    if (AS_POSTGRES.length > 0) await this.#execute(["chown", "-R", "postgres", this.data], []);
     await this.start();
     await this.#program("pg_ctl", ["promote", "-w", "-s", "-D", this.data]);
   }

@@ -5,9 +5,9 @@ import type { Fleet } from "./fleet.ts";
 
 /**
  * `before`: the message does not reach the server. `after`: the server does what it says, but the answer is lost. `silent`: as
- * `before`, but nobody closes the connection.
+ * `before`, but nobody closes the connection. `held`: as `after`, but nobody closes it.
  */
-export type Cut = "before" | "after" | "silent";
+export type Cut = "before" | "after" | "silent" | "held";
 
 interface Pair {
   readonly client: Socket<Pair>;
@@ -23,6 +23,7 @@ export class Proxy implements Disposable {
   readonly #pairs = new Set<Pair>();
   #isAway = false;
   #countdown = 0;
+  #text = "";
   #cut: Cut = "before";
   /** Messages of clients since the last `arm`. */
   messages = 0;
@@ -56,9 +57,9 @@ export class Proxy implements Disposable {
     }
   }
 
-  /** Cuts at the `when`-th message from now on, 1 for the next one; counts all. With 0 it only counts. */
-  arm(cut: Cut, when: number): void {
-    [this.#cut, this.#countdown, this.messages, this.hit] = [cut, when, 0, undefined];
+  /** Cuts at the `when`-th message from now on that has this text, 1 for the next one. With 0 it only counts. */
+  arm(cut: Cut, when: number, text = ""): void {
+    [this.#cut, this.#countdown, this.#text, this.messages, this.hit] = [cut, when, text, 0, undefined];
   }
 
   /** Cuts nothing any more; returns what it was to cut. */
@@ -78,7 +79,7 @@ export class Proxy implements Disposable {
   heal(): void {
     this.#isAway = false;
     this.#countdown = 0;
-    for (const pair of this.#pairs) if (pair.isSilent) this.#close(pair);
+    for (const pair of this.#pairs) if (pair.isSilent || pair.isSwallowing) this.#close(pair);
   }
 
   [Symbol.dispose](): void {
@@ -99,8 +100,8 @@ export class Proxy implements Disposable {
           for (const bytes of pair.early.splice(0)) server.write(bytes);
         },
         data: (_, bytes) => {
-          if (pair.isSwallowing) this.#close(pair);
-          else if (!pair.isSilent) client.write(bytes);
+          if (pair.isSwallowing && this.#cut === "after") this.#close(pair);
+          else if (!pair.isSilent && !pair.isSwallowing) client.write(bytes);
         },
         close: () => this.#close(pair),
         error: () => this.#close(pair),
@@ -109,15 +110,15 @@ export class Proxy implements Disposable {
   }
 
   #forward(pair: Pair, bytes: Uint8Array): void {
-    this.messages += 1;
-    if (this.#countdown > 0 && this.messages === this.#countdown) {
+    if (this.#text === "" || Buffer.from(bytes).includes(this.#text)) this.messages += 1;
+    if (this.#countdown > 0 && this.messages === this.#countdown && this.hit === undefined) {
       this.hit = Buffer.from(bytes)
         .toString("latin1")
         .replaceAll(/[^ -~]+/g, " ")
         .slice(0, 200);
       if (this.#cut === "before") return this.#close(pair);
       if (this.#cut === "silent") pair.isSilent = true;
-      if (this.#cut === "after") pair.isSwallowing = true;
+      if (this.#cut === "after" || this.#cut === "held") pair.isSwallowing = true;
     }
     if (pair.isSilent) return;
     if (pair.server === undefined) pair.early.push(bytes);
