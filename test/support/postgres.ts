@@ -118,6 +118,10 @@ export class Server implements AsyncDisposable {
 
   /** Stops or continues the server's processes, so that it is silent but does not close a connection. */
   freeze(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#signal(signal);
+  }
+
+  #signal(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void {
     for (const pid of this.#processes())
       try {
         process.kill(pid, signal);
@@ -194,7 +198,7 @@ export class Server implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.freeze("SIGCONT");
-    for (const pid of this.#processes()) process.kill(pid, "SIGKILL");
+    this.#signal("SIGKILL");
     await until("the server is gone", () => this.#processes().length === 0);
     rmSync(this.directory, { recursive: true, force: true });
   }
