@@ -32,7 +32,9 @@ export class FleetWatch {
     this.lookForRevocation();
   }
 
+  /** Ends the watch, when the command has ended. Somebody must still publish that. */
   end(): void {
+    ensureAgent(this.home);
     this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#forgetAgent();
