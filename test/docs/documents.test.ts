@@ -40,15 +40,19 @@ describe.each(DOCUMENTS)("%s", (name) => {
   });
 
   // fleet.test.ts types what needs a server.
-  test.skipIf(name === "docs/fleet.md")("shows what its commands really print", async () => {
-    await using box = new Sandbox();
-    const all = readSteps(text);
-    const steps = all.filter((step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "));
-    if (steps.length < all.length) console.error(`not typed without sqlite3: ${all.length - steps.length}`);
-    const typed = await typeSteps(box, steps);
-    const wrong = typed.map((step, index) => findDifference(step, typed[index + 1]));
-    expect(wrong.filter((difference) => difference !== undefined).join("\n\n")).toBe("");
-  });
+  // That one needs hosts and a server: fleet.test.ts types it.
+  if (name !== "docs/fleet.md")
+    test("shows what its commands really print", async () => {
+      await using box = new Sandbox();
+      const all = readSteps(text);
+      const steps = all.filter(
+        (step) => Bun.which("sqlite3") !== null || !step.command.startsWith("sqlite3 "),
+      );
+      if (steps.length < all.length) console.error(`not typed without sqlite3: ${all.length - steps.length}`);
+      const typed = await typeSteps(box, steps);
+      const wrong = typed.map((step, index) => findDifference(step, typed[index + 1]));
+      expect(wrong.filter((difference) => difference !== undefined).join("\n\n")).toBe("");
+    });
 
   test("names only commands and options that exist", () => {
     expect(unknownCalls([...blocks(text, "console", "sh"), ...inlineCode(text)])).toEqual([]);

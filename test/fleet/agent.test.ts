@@ -1,9 +1,9 @@
 /** The agent: it comes when it is needed, is alone, gives back what nothing became of, and goes when there is no work. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout } from "bun:test";
 import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
-import { has, testWith } from "../support/needs.ts";
+import { testWith } from "../support/needs.ts";
 import { killAndWait, stop } from "../support/processes.ts";
 import { Proxy } from "../support/proxy.ts";
 import { BINARY, isAlive, TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -118,19 +118,22 @@ testWith(WITH_SERVER, "another member sees an end at once, because it is notifie
   expect(Math.min(...delays)).toBeLessThan(1_000);
 });
 
-test.skipIf(!LONG || !has("postgresql"))(
-  "an agent ends a minute after the last job, and the next start brings another one",
-  async () => {
-    await using fleet = await Fleet.create(await server());
-    const member = await fleet.member("m1");
-    await member.json(["start", "--sync", "--run-key", "k", "--", "true"]);
-    const agent = await member.agent();
-    const endedAt = performance.now();
-    await until("the agent has ended", () => !member.agents().includes(agent), 120);
-    expect(performance.now() - endedAt).toBeGreaterThan(45_000);
-    await member.json(["start", "--sync", "--run-key", "k", "--", "true"]);
-    expect(await member.agent()).not.toBe(agent);
-    await until("it is published", async () => (await fleet.registered("k"))[0]?.status === "SUCCEEDED");
-  },
-  180_000,
-);
+// It takes more than a minute.
+if (LONG)
+  testWith(
+    WITH_SERVER,
+    "an agent ends a minute after the last job, and the next start brings another one",
+    async () => {
+      await using fleet = await Fleet.create(await server());
+      const member = await fleet.member("m1");
+      await member.json(["start", "--sync", "--run-key", "k", "--", "true"]);
+      const agent = await member.agent();
+      const endedAt = performance.now();
+      await until("the agent has ended", () => !member.agents().includes(agent), 120);
+      expect(performance.now() - endedAt).toBeGreaterThan(45_000);
+      await member.json(["start", "--sync", "--run-key", "k", "--", "true"]);
+      expect(await member.agent()).not.toBe(agent);
+      await until("it is published", async () => (await fleet.registered("k"))[0]?.status === "SUCCEEDED");
+    },
+    180_000,
+  );
