@@ -50,7 +50,7 @@ export function composeContext({
       inspection?.statistics,
     );
   let origin: Origin | undefined;
-  let fleet: Fleet | undefined;
+  let fleet: Promise<Fleet> | undefined;
   return {
     home,
     // Lazy: it reads three files of /proc, which commands about finished jobs do not need.
@@ -72,12 +72,8 @@ export function composeContext({
       refuseLostDatabase(home);
       return open(true)!;
     },
-    async openFleet() {
-      if (fleet === undefined && isThere(home.fleet)) {
-        const { FleetMember } = await import("../fleet/member.ts");
-        fleet = new FleetMember(home, this.origin, VERSION);
-      }
-      return fleet;
+    openFleet() {
+      return isThere(home.fleet) ? (fleet ??= openFleet(home, this.origin)) : undefined;
     },
     async examineStore() {
       const { examineDatabase } = await inspection!.examine();
@@ -91,4 +87,9 @@ export function composeContext({
     notify,
     progress,
   };
+}
+
+async function openFleet(home: Home, origin: Origin): Promise<Fleet> {
+  const { FleetMember } = await import("../fleet/member.ts");
+  return new FleetMember(home, origin, VERSION);
 }

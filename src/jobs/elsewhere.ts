@@ -10,6 +10,7 @@ import type { Interruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { DEFAULT_HOME } from "../state/paths.ts";
 import type { Fleet } from "../store/fleet.ts";
+import type { JobStore } from "../store/store.ts";
 import type { JobSelector } from "../job/request.ts";
 import type { JobResult, LogEnd } from "./logs.ts";
 
@@ -43,8 +44,9 @@ export async function findElsewhere(
   context: Context,
   fleet: Fleet,
   selector: JobSelector,
-  here: Job | undefined,
+  { here, store }: { readonly here: Job | undefined; readonly store: JobStore },
 ): Promise<Job | undefined> {
+  await fleet.catchUp(store);
   try {
     const found =
       "runKey" in selector ? await fleet.newest(selector.runKey) : await findById(fleet, selector.jobId);

@@ -23,12 +23,11 @@ export async function findJob(
   // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one.
   const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
   const here = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
-  const fleet = isAnswer ? undefined : await context.openFleet();
-  await fleet?.catchUp(store);
+  const fleet = isAnswer ? undefined : context.openFleet();
   const job =
     fleet === undefined
       ? here
-      : await (await import("./elsewhere.ts")).findElsewhere(context, fleet, selector, here);
+      : await (await import("./elsewhere.ts")).findElsewhere(context, await fleet, selector, { here, store });
   if (job === undefined) throw notFound(context, selector);
   return { store, job };
 }

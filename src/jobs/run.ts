@@ -35,7 +35,8 @@ export async function runJob(
     if (!isListening) onInterruption((signal) => heard.add(signal));
     isListening = true;
   };
-  const keys = (await context.openFleet())?.keys(store) ?? store;
+  const fleet = context.openFleet();
+  const keys = fleet === undefined ? store : (await fleet).keys(store);
   const { existing, job, warnings } = await acceptJob(context, { store, keys }, request, true, listen);
   listen();
   for (const warning of warnings) context.notify(warning);

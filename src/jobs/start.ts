@@ -31,7 +31,8 @@ export async function startJob(
   const store = context.createStore();
   const isSupervised = waitMode.until === "finished";
   const listen = () => isSupervised && waitMode.interruption.listen();
-  const keys = (await context.openFleet())?.keys(store) ?? store;
+  const fleet = context.openFleet();
+  const keys = fleet === undefined ? store : (await fleet).keys(store);
   const { existing, job, warnings } = await acceptJob(
     context,
     { store, keys },

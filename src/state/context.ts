@@ -17,7 +17,7 @@ export interface Context {
   /** Opens the store, and creates it if there is none. */
   createStore(): JobStore;
   /** The fleet of the state directory; undefined if it is in none. Loads the client of the registry only if there is one. */
-  openFleet(): Promise<Fleet | undefined>;
+  openFleet(): Promise<Fleet> | undefined;
   /** Examines the store without changing anything, even if the state directory is not as it should be. */
   examineStore(): Promise<Examination>;
   /** Whether a file is a database of the Python orchesjob, as an upgrade keeps it. Quick. */
