@@ -263,8 +263,12 @@ async function measureSize(sql: SQL, history: number): Promise<Row[]> {
   const perJob = ((await bytes()) - before) / history;
   const begin = performance.now();
   let deleted = 0;
-  for (let count = 1; count > 0; deleted += count)
-    count = Number((await sql`select orchesjob.clean(${2e15}::int8, 0, 5000) as count`)[0].count);
+  for (let after: unknown = null, isOver = false; !isOver; isOver = after === null) {
+    const [{ answer }] =
+      await sql`select orchesjob.clean(${Number.MAX_SAFE_INTEGER}::int8, 0, 1000, ${after}::jsonb) as answer`;
+    deleted += answer.deleted;
+    after = answer.next;
+  }
   const rate = (deleted / (performance.now() - begin)) * 1000;
   return [
     {

@@ -116,16 +116,12 @@ begin
   victims as (
     select job_id from candidates join kept using (run_key) where keep = 0 or fencing_token < oldest),
   gone as (
-    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1)
+    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1),
+  forgotten as (
+    delete from orchesjob.requests using victims where requests.job_id = victims.job_id)
   select jsonb_build_object('deleted', (select count(*) from gone), 'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
-  if jsonb_typeof(answer -> 'next') = 'null' then
-    delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id);
-    delete from orchesjob.sessions s where ended_at is not null
-      and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
-      and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
-  end if;
   return answer;
 end $$;
 
@@ -158,6 +154,9 @@ $$;
 CREATE FUNCTION orchesjob.end_session(ending bigint, is_dead boolean) RETURNS void
     LANGUAGE plpgsql
     AS $$
+declare
+  -- The index of the jobs that hold a key is by member.
+  owner uuid := (select member_id from orchesjob.sessions where session_id = ending);
 begin
   -- Takes the row's lock first, so that no renewal gets in between.
   perform from orchesjob.sessions s join orchesjob.member_records m using (member_id)
@@ -169,15 +168,15 @@ begin
   update orchesjob.job_records set status = 'LOST', holds_key = false, revoked_at = clock_timestamp(),
     published_at = clock_timestamp(), job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'host_unreachable',
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
-    where session_id = ending and holds_key and status in ('STARTING', 'RUNNING')
+    where member_id = owner and session_id = ending and holds_key and status in ('STARTING', 'RUNNING')
       and (is_dead or (on_partition = 'stop' and not is_unstoppable));
   if is_dead then
     update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp()
-      where session_id = ending and holds_key;
+      where member_id = owner and session_id = ending and holds_key;
   end if;
   -- A session whose jobs wait for their host stays open, so that its host finds it again.
   update orchesjob.sessions set ended_at = clock_timestamp() where session_id = ending
-    and not exists (select from orchesjob.job_records where session_id = ending and holds_key);
+    and not exists (select from orchesjob.job_records where member_id = owner and session_id = ending and holds_key);
 end $$;
 
 CREATE FUNCTION orchesjob.expect_news(wanted text) RETURNS void
@@ -563,7 +562,7 @@ begin
   update orchesjob.sessions s set ended_at = clock_timestamp() where member_id = (caller ->> 'member_id')::uuid
     and ended_at is null and session_id <> (session ->> 'session_id')::int8
     and orchesjob.is_over(lease_until, (session ->> 'member_lease_ms')::int4)
-    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id and holds_key);
+    and not exists (select from orchesjob.job_records j where j.member_id = s.member_id and j.session_id = s.session_id and holds_key);
   return session || jsonb_build_object(
     'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
     'epoch', (select epoch from orchesjob.registry),
@@ -604,7 +603,7 @@ begin
     order by renewed_at desc limit 1;
   -- Another machine, or two boots that are renewed in turn. A host that was started anew renews its former session no more.
   if other.machine_id <> caller ->> 'machine_id' and exists (
-      select from orchesjob.job_records j where j.session_id = other.session_id and holds_key)
+      select from orchesjob.job_records j where j.member_id = other.member_id and j.session_id = other.session_id and holds_key)
     or other.lease_until > clock_timestamp() and (
     (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
     or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())

@@ -99,7 +99,7 @@ begin
     order by renewed_at desc limit 1;
   -- Another machine, or two boots that are renewed in turn. A host that was started anew renews its former session no more.
   if other.machine_id <> caller ->> 'machine_id' and exists (
-      select from orchesjob.job_records j where j.session_id = other.session_id and holds_key)
+      select from orchesjob.job_records j where j.member_id = other.member_id and j.session_id = other.session_id and holds_key)
     or other.lease_until > clock_timestamp() and (
     (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
     or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())
@@ -133,6 +133,9 @@ end $$;
 
 -- Ends a session whose lease is over, or whose host a person has declared dead, and frees the keys that may be freed.
 create function orchesjob.end_session(ending int8, is_dead bool) returns void language plpgsql as $$
+declare
+  -- The index of the jobs that hold a key is by member.
+  owner uuid := (select member_id from orchesjob.sessions where session_id = ending);
 begin
   -- Takes the row's lock first, so that no renewal gets in between.
   perform from orchesjob.sessions s join orchesjob.member_records m using (member_id)
@@ -144,15 +147,15 @@ begin
   update orchesjob.job_records set status = 'LOST', holds_key = false, revoked_at = clock_timestamp(),
     published_at = clock_timestamp(), job = job || jsonb_build_object('status', 'LOST', 'lostReason', 'host_unreachable',
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
-    where session_id = ending and holds_key and status in ('STARTING', 'RUNNING')
+    where member_id = owner and session_id = ending and holds_key and status in ('STARTING', 'RUNNING')
       and (is_dead or (on_partition = 'stop' and not is_unstoppable));
   if is_dead then
     update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp()
-      where session_id = ending and holds_key;
+      where member_id = owner and session_id = ending and holds_key;
   end if;
   -- A session whose jobs wait for their host stays open, so that its host finds it again.
   update orchesjob.sessions set ended_at = clock_timestamp() where session_id = ending
-    and not exists (select from orchesjob.job_records where session_id = ending and holds_key);
+    and not exists (select from orchesjob.job_records where member_id = owner and session_id = ending and holds_key);
 end $$;
 
 -- The agent's renewal: the session, and what its member must know.
@@ -170,7 +173,7 @@ begin
   update orchesjob.sessions s set ended_at = clock_timestamp() where member_id = (caller ->> 'member_id')::uuid
     and ended_at is null and session_id <> (session ->> 'session_id')::int8
     and orchesjob.is_over(lease_until, (session ->> 'member_lease_ms')::int4)
-    and not exists (select from orchesjob.job_records j where j.session_id = s.session_id and holds_key);
+    and not exists (select from orchesjob.job_records j where j.member_id = s.member_id and j.session_id = s.session_id and holds_key);
   return session || jsonb_build_object(
     'recovery_ms', orchesjob.recovery_ms((caller ->> 'epoch')::int8),
     'epoch', (select epoch from orchesjob.registry),

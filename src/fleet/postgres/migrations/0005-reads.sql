@@ -93,15 +93,11 @@ begin
   victims as (
     select job_id from candidates join kept using (run_key) where keep = 0 or fencing_token < oldest),
   gone as (
-    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1)
+    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1),
+  forgotten as (
+    delete from orchesjob.requests using victims where requests.job_id = victims.job_id)
   select jsonb_build_object('deleted', (select count(*) from gone), 'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
-  if jsonb_typeof(answer -> 'next') = 'null' then
-    delete from orchesjob.requests r where not exists (select from orchesjob.job_records j where j.job_id = r.job_id);
-    delete from orchesjob.sessions s where ended_at is not null
-      and not exists (select from orchesjob.job_records j where j.session_id = s.session_id)
-      and exists (select from orchesjob.sessions n where n.member_id = s.member_id and n.session_id > s.session_id);
-  end if;
   return answer;
 end $$;
