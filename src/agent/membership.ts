@@ -11,10 +11,11 @@ import { migrate } from "../fleet/postgres/migrate.ts";
 import type { Member, RegistryFacts } from "../fleet/registry.ts";
 import { ensureAgent } from "../fleet/spawn-agent.ts";
 import { listActive } from "../jobs/list.ts";
-import { removeFile } from "../linux/file.ts";
+import { takeLock } from "../linux/file-lock.ts";
+import { closeFile, removeFile } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
-import { memberFiles } from "../state/paths.ts";
+import { type Home, memberFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { Publisher } from "./publisher.ts";
 
@@ -24,6 +25,7 @@ export type JoinTerms = Omit<Membership, "memberId">;
 export async function joinFleet(context: Context, terms: JoinTerms, version: string): Promise<FleetMember> {
   const { home } = context;
   const store = context.createStore();
+  const lock = takeJoiningLock(home);
   const former = statPath(home.fleet) === undefined ? undefined : readMembership(home);
   // Making the schema takes longer than any other question.
   const connection = connectionOf({ ...terms, leaseMs: Number.POSITIVE_INFINITY, memberId: "" });
@@ -39,10 +41,12 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
   } finally {
     await connection.close();
   }
-  const membership = { ...terms, memberId: former?.memberId ?? crypto.randomUUID() };
+  const publications = await store.publications();
+  // Without its fleet.json the directory is still the member that it was: the registry has its jobs.
+  const memberId = former?.memberId ?? (await publications.memberId()) ?? crypto.randomUUID();
+  const membership = { ...terms, memberId };
   const member = new FleetMember(home, context.origin, version, membership, true);
   await refuseActiveElsewhere(context, member);
-  const publications = await store.publications();
   const { name, leaseMs, onPartition } = membership;
   const lastToken = await publications.lastToken();
   const answer = await member.registry.join({ name, leaseMs, onPartition, lastToken });
@@ -54,7 +58,7 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
     );
   // From here on every start asks the registry.
   writeMembership(home, membership);
-  await publications.track();
+  await publications.track(memberId);
   const active = await listActive(context);
   if (active.length > 0) ensureAgent(home);
   const left = await new Publisher(context, member, store).publish();
@@ -62,6 +66,7 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
     ensureAgent(home);
     context.notify(`${left} jobs could not be published yet; the agent goes on`);
   }
+  closeFile(lock);
   return member;
 }
 
@@ -83,22 +88,39 @@ export async function leaveFleet(context: Context, version: string, isCopy: bool
   const { home } = context;
   const membership = readMembership(home);
   const store = context.createStore();
+  const lock = takeJoiningLock(home);
+  await refuseActive(context);
   if (!isCopy)
     await leaveRegistry(context, new FleetMember(home, context.origin, version, membership, true), store);
   await (await store.publications()).ignore();
   removeFile(home.fleet);
   for (const path of Object.values(memberFiles(home))) removeFile(path);
+  closeFile(lock);
   return membership;
 }
 
-async function leaveRegistry(context: Context, member: FleetMember, store: JobStore): Promise<void> {
+async function refuseActive(context: Context): Promise<void> {
   const [active] = await listActive(context);
-  if (active !== undefined)
-    throw new OrchesjobError(
-      "conflict",
-      `cannot leave the fleet: job ${active.jobId} of run key ${JSON.stringify(active.runKey)} is ${active.status}`,
-      `wait for it, or cancel it: orchesjob wait --job-id ${active.jobId}`,
-    );
+  if (active === undefined) return;
+  throw new OrchesjobError(
+    "conflict",
+    `cannot leave the fleet: job ${active.jobId} of run key ${JSON.stringify(active.runKey)} is ${active.status}`,
+    `wait for it, or cancel it: orchesjob wait --job-id ${active.jobId}`,
+  );
+}
+
+/** Returns the lock, which ends with this process at the latest. Throws `locked` if another process joins or leaves. */
+function takeJoiningLock(home: Home): number {
+  const lock = takeLock(memberFiles(home).joining);
+  if (lock !== undefined) return lock;
+  throw new OrchesjobError(
+    "locked",
+    `another process is joining a fleet with ${home.path}, or leaving one`,
+    "try again when it has ended",
+  );
+}
+
+async function leaveRegistry(context: Context, member: FleetMember, store: JobStore): Promise<void> {
   try {
     await new Publisher(context, member, store).publish();
   } catch (error) {

@@ -1,5 +1,6 @@
 /** `doctor`: runs the checks of everything that orchesjob depends on, and fixes what can be fixed safely. */
 import { isThere } from "../linux/stat.ts";
+import { memberFiles } from "../state/paths.ts";
 import type { Context } from "../state/context.ts";
 import { checkDatabase, checkPythonCopy, checkSchema, checkWriteAheadLog } from "./database.ts";
 import { checkDirectory, checkFileSystem, checkFolders, checkFreeSpace, checkPermissions } from "./files.ts";
@@ -43,9 +44,10 @@ export interface Diagnosis {
 /** Runs all checks; an error in a check becomes its finding. With `fix` it fixes what can be fixed, then checks again. */
 export async function examine(context: Context, fix: boolean): Promise<readonly Diagnosis[]> {
   const checkContext = new CheckContext(context);
-  const fleet = isThere(context.home.fleet)
-    ? (await import("./fleet.ts")).fleetChecks(checkContext)
-    : undefined;
+  const fleet =
+    isThere(context.home.fleet) || isThere(memberFiles(context.home).lease)
+      ? (await import("./fleet.ts")).fleetChecks(checkContext)
+      : undefined;
   const diagnoses: Diagnosis[] = [];
   for (const [name, check] of Object.entries({ ...CHECKS, ...fleet?.checks })) {
     let finding = await run(check, checkContext);

@@ -5,6 +5,7 @@ import { parseAddress } from "../fleet/postgres/address.ts";
 import { KNOWN_SCHEMA } from "../fleet/postgres/migrate.ts";
 import { refusalError } from "../fleet/refusal.ts";
 import type { Registry, RegistryFacts } from "../fleet/registry.ts";
+import { incarnationOf } from "../fleet/session.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import type { CheckContext } from "./check-context.ts";
 import { countText, type Finding, fromError, listText, ok, problem, warning } from "./finding.ts";
@@ -109,13 +110,13 @@ export async function checkMember(
   const membership = readMembership(home);
   const member = (await registry.members()).find(({ memberId }) => memberId === membership.memberId);
   if (member === undefined) return fromError(refusalError({ refused: "unknown" }, membership));
-  const isForeign = member.bootId !== null && member.bootId !== origin.bootId;
+  const isForeign = member.bootId !== null && member.bootId !== incarnationOf(home, origin);
   if (!isForeign || (member.leaseLeftMs ?? 0) <= 0)
     return ok(`the registry knows this member; no other machine uses its membership`);
   const host = member.host ?? "an unknown host";
   if (member.machineId === (readTextIfAny("/etc/machine-id") ?? "").trim())
     return warning(
-      `the registry still has the session of another boot of this machine (host ${host})`,
+      `the registry still has the session of another boot of this machine, or of a copy of this directory (host ${host})`,
       `if it has just booted, no action is needed: that session ends in ${formatDuration(Math.ceil(member.leaseLeftMs! / 1000) * 1000)}. If it comes back, there are two copies of this machine: orchesjob fleet leave --copy on one of them`,
     );
   return fromError(refusalError({ refused: "cloned", host, waitMs: member.leaseLeftMs! }, membership));

@@ -4,8 +4,9 @@
  * from before the registry was asked, so it is never later than the registry's own.
  */
 import { bootTimeMs } from "../linux/clock.ts";
-import { readTextIfAny } from "../linux/file.ts";
+import { closeFile, openFile, readTextIfAny, writeAll } from "../linux/file.ts";
 import { replacePrivateFile } from "../linux/text-file.ts";
+import { debug } from "../state/debug.ts";
 import { type Home, memberFiles } from "../state/paths.ts";
 
 export interface Lease {
@@ -42,8 +43,7 @@ export function knownEpoch(home: Home): number {
 export function rememberEpoch(home: Home, epoch: number): boolean {
   const lease = readAny(home);
   if (lease?.epoch === epoch) return false;
-  if (lease !== undefined)
-    replacePrivateFile(memberFiles(home).lease, JSON.stringify({ ...lease, epoch }), false);
+  if (lease !== undefined) write(home, { ...lease, epoch });
   return true;
 }
 
@@ -53,7 +53,28 @@ export function writeLease(home: Home, lease: Lease): void {
   const deadline =
     known?.sessionId === lease.sessionId ? Math.max(known.deadline, lease.deadline) : lease.deadline;
   // Not synced: after a crash of the machine it is of another boot.
-  replacePrivateFile(memberFiles(home).lease, JSON.stringify({ ...lease, deadline }), false);
+  write(home, { ...lease, deadline });
+}
+
+/** Blanks behind the JSON, so that a longer text fits into the same file. */
+const LEASE_CHARACTERS = 400;
+
+/** On a full disk, writes over the file that is there: the lease must go on. If even that fails, the lease is not extended here. */
+function write(home: Home, lease: Lease): void {
+  const path = memberFiles(home).lease;
+  const text = JSON.stringify(lease).padEnd(LEASE_CHARACTERS);
+  try {
+    replacePrivateFile(path, text, false);
+  } catch (error) {
+    debug?.note("cannot replace the lease", error);
+    try {
+      const fd = openFile(path, "write");
+      writeAll(fd, new TextEncoder().encode(text));
+      closeFile(fd);
+    } catch (failure) {
+      debug?.note("cannot write the lease", failure);
+    }
+  }
 }
 
 /** The longest time between TERM and KILL for a job that a lease ends, in ms. */

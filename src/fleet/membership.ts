@@ -1,10 +1,10 @@
 /** The membership of a state directory in a fleet: its file `fleet.json` (0600). */
 import { OrchesjobError } from "../job/errors.ts";
-import { ON_PARTITIONS, type OnPartition } from "../job/fleet.ts";
+import { LONGEST_LEASE_MS, ON_PARTITIONS, type OnPartition, SHORTEST_LEASE_MS } from "../job/fleet.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import { replacePrivateFile } from "../linux/text-file.ts";
-import { statPath } from "../linux/stat.ts";
-import type { Home } from "../state/paths.ts";
+import { isThere, statPath } from "../linux/stat.ts";
+import { type Home, memberFiles } from "../state/paths.ts";
 
 export interface Membership {
   /** Of PostgreSQL; without a password if that is elsewhere. */
@@ -19,9 +19,17 @@ export interface Membership {
   readonly publishesOutput: boolean;
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Throws `not-found` if the directory is in no fleet, `conflict` if the file is not as it should be. */
 export function readMembership(home: Home): Membership {
   const facts = statPath(home.fleet);
+  if (facts === undefined && isThere(memberFiles(home).lease))
+    throw new OrchesjobError(
+      "conflict",
+      `${home.fleet} is missing, but the state directory is a member of a fleet`,
+      "put it back, or join again as the same member: orchesjob fleet join URL --name NAME",
+    );
   if (facts === undefined)
     throw new OrchesjobError(
       "not-found",
@@ -38,7 +46,10 @@ export function readMembership(home: Home): Membership {
     const found = JSON.parse(readTextIfAny(home.fleet) ?? "") as Membership;
     const isWhole =
       [found.url, found.memberId, found.name].every((each) => typeof each === "string" && each !== "") &&
+      UUID.test(found.memberId) &&
       Number.isSafeInteger(found.leaseMs) &&
+      found.leaseMs >= SHORTEST_LEASE_MS &&
+      found.leaseMs <= LONGEST_LEASE_MS &&
       ON_PARTITIONS.includes(found.onPartition);
     if (isWhole) return found;
   } catch {

@@ -1,12 +1,14 @@
 /** What a member says about itself with each question, and what it remembers of the answers: its lease. */
 import type { Origin } from "../job/job.ts";
 import { readTextIfAny } from "../linux/file.ts";
+import { statPath } from "../linux/stat.ts";
 import type { Home } from "../state/paths.ts";
 import { knownEpoch, readLease, writeLease } from "./lease.ts";
 import type { Membership } from "./membership.ts";
 
 export interface SessionFacts {
   readonly member_id: string;
+  /** See incarnationOf. */
   readonly boot_id: string;
   readonly machine_id: string;
   readonly host: string;
@@ -28,6 +30,14 @@ export interface SessionAnswer {
   readonly lease_ms?: number;
 }
 
+/**
+ * What tells sessions of a member apart: the boot of the host, and the directory itself. A copy of the directory has another inode,
+ * so it never speaks for the jobs of its original.
+ */
+export function incarnationOf(home: Home, { bootId }: Origin): string {
+  return `${bootId}/${statPath(home.path)?.inode ?? 0}`;
+}
+
 export class Session {
   readonly #machineId = (readTextIfAny("/etc/machine-id") ?? "").trim();
 
@@ -42,9 +52,10 @@ export class Session {
     const { memberId } = this.membership;
     const { bootId, host } = this.origin;
     const { sessionId = 0, beat = 0 } = readLease(this.home, bootId) ?? {};
+    const incarnation = incarnationOf(this.home, this.origin);
     const epoch = knownEpoch(this.home);
     return {
-      ...{ member_id: memberId, boot_id: bootId, machine_id: this.#machineId, host },
+      ...{ member_id: memberId, boot_id: incarnation, machine_id: this.#machineId, host },
       ...{ state_directory: this.home.path, version: this.version, session_id: sessionId, beat, epoch },
     };
   }

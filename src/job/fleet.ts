@@ -7,6 +7,10 @@ export const ON_PARTITIONS = ["continue", "stop"] as const;
  */
 export type OnPartition = (typeof ON_PARTITIONS)[number];
 
+/** A shorter lease would end with each hiccup of a network. */
+export const SHORTEST_LEASE_MS = 1_000;
+export const LONGEST_LEASE_MS = 86_400_000;
+
 /** Where a job of another member is, and how old the news is. */
 export interface Elsewhere {
   readonly member: string;

@@ -3,7 +3,7 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { OnPartition } from "../job/fleet.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import type { HookOrder } from "../job/job.ts";
-import type { OutputMode } from "../job/output.ts";
+import { type OutputMode, OWN_STDIN } from "../job/output.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "../state/context.ts";
@@ -33,6 +33,14 @@ export async function rerunJob(
     throw new OrchesjobError(
       "conflict",
       `cannot rerun job ${job.jobId}: its row in the database has no command`,
+    );
+  }
+  if (job.elsewhere !== undefined && job.stdin === OWN_STDIN) {
+    const { commandOn } = await import("./elsewhere.ts");
+    throw new OrchesjobError(
+      "conflict",
+      `cannot rerun job ${job.jobId} here: what it reads is stored on host ${job.elsewhere.host}`,
+      `run there: ${commandOn(job.elsewhere, ["rerun", "--job-id", job.jobId])}`,
     );
   }
   if (job.cwd.includes("\uFFFD")) {

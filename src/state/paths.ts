@@ -87,6 +87,8 @@ export function hookFiles(home: Home, jobId: string): { readonly lock: string; r
  */
 export function memberFiles(home: Home): {
   readonly agent: string;
+  /** The lock of whoever joins or leaves. */
+  readonly joining: string;
   readonly socket: string;
   readonly lease: string;
   readonly revoked: string;
@@ -94,6 +96,7 @@ export function memberFiles(home: Home): {
 } {
   return {
     agent: `${home.path}/fleet.agent`,
+    joining: `${home.path}/fleet.joining`,
     socket: `${home.path}/fleet.socket`,
     lease: `${home.path}/fleet.lease`,
     revoked: `${home.path}/fleet.revoked`,

@@ -14,7 +14,9 @@ export interface Publication {
 /** What a member has to publish. The store counts the changes of each job while it tracks them. */
 export interface Publications {
   /** Starts to count, unless it does; all jobs that are there are to be published. From then on only a fleet's jobs are accepted. */
-  track(): Promise<void>;
+  track(memberId?: string): Promise<void>;
+  /** The id of the member as which it counts; undefined: it does not count. */
+  memberId(): Promise<string | undefined>;
   /** Ends that. */
   ignore(): Promise<void>;
   /** At most `limit`, active jobs first. */

@@ -1,5 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { commandLine } from "../../job/shell-word.ts";
+import { LONGEST_LEASE_MS, SHORTEST_LEASE_MS } from "../../job/fleet.ts";
 import type { FleetMember } from "../../fleet/member.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { openMember } from "../options/open-member.ts";
@@ -9,9 +10,6 @@ import { anyText, duration, shortText, token } from "../options/values.ts";
 import { fleetView } from "../output/fleet-view.ts";
 
 const ACTIONS = ["join", "leave", "status", "forget"] as const;
-
-/** A shorter lease would end with each hiccup of a network. */
-const SHORTEST_LEASE_MS = 1_000;
 
 export const fleet = defineCommand({
   name: "fleet",
@@ -54,8 +52,12 @@ export const fleet = defineCommand({
     const membership = await import("../../agent/membership.ts");
     if (action === "join") {
       if (operand === undefined) throw usage("fleet join needs the URL of the registry");
-      if (options.lease < SHORTEST_LEASE_MS)
-        throw new OrchesjobError("usage", "--lease is below 1 s", "the default is 60");
+      if (options.lease < SHORTEST_LEASE_MS || options.lease > LONGEST_LEASE_MS)
+        throw new OrchesjobError(
+          "usage",
+          `--lease must be between ${SHORTEST_LEASE_MS / 1000} s and ${LONGEST_LEASE_MS / 3_600_000} h`,
+          "the default is 60",
+        );
       const terms = {
         url: operand,
         ...(options.passwordFile === undefined ? {} : { passwordFile: toAbsolute(options.passwordFile) }),

@@ -1,5 +1,4 @@
 /** The member of the fleet that the state directory is. Loads the client of the registry only if it is one. */
-import { OrchesjobError } from "../../job/errors.ts";
 import type { FleetMember } from "../../fleet/member.ts";
 import type { Context } from "../../state/context.ts";
 
@@ -7,9 +6,8 @@ import type { Context } from "../../state/context.ts";
 export async function openMember(context: Context): Promise<FleetMember> {
   const found = await context.openFleet();
   if (found !== undefined) return found as FleetMember;
-  throw new OrchesjobError(
-    "not-found",
-    `the state directory ${context.home.path} is in no fleet`,
-    "to join one: orchesjob fleet join URL",
-  );
+  // There is none, so it says why.
+  const { readMembership } = await import("../../fleet/membership.ts");
+  readMembership(context.home);
+  return openMember(context);
 }

@@ -6,9 +6,12 @@ import { endsWithUs, describeAfterLeaving } from "../../jobs/after-leaving.ts";
 
 /** Says what becomes of a job that the caller no longer watches, and how to see it again or end it. */
 export function reportLeft(context: Context, job: Job): void {
-  const wayBack = endsWithUs(context, job)
-    ? `see its output: orchesjob logs --job-id ${job.jobId}`
-    : `see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`;
+  const wayBack =
+    job.elsewhere !== undefined
+      ? `wait for it again: orchesjob wait --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`
+      : endsWithUs(context, job)
+        ? `see its output: orchesjob logs --job-id ${job.jobId}`
+        : `see it again: orchesjob logs --follow --job-id ${job.jobId}; end it: orchesjob cancel --job-id ${job.jobId}`;
   context.notify(`left job ${job.jobId}, which ${describeAfterLeaving(context, job)}; ${wayBack}`);
 }
 

@@ -58,7 +58,10 @@ export function translate(error: unknown, { place, user, database }: Address): O
     );
   // 55000: the functions that say which server answers do not work there.
   if (state === "25006" || state === "55000")
-    return unreachable(place, "it is a standby, which accepts no changes");
+    return unreachable(
+      place,
+      "it accepts no changes: it is a standby, or default_transaction_read_only is on",
+    );
   if (/certificate|CERT_|self.signed|ERR_TLS/i.test(`${String(code)} ${message}`))
     return new OrchesjobError(
       "general",

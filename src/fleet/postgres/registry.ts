@@ -21,6 +21,7 @@ import type {
 import type { Session } from "../session.ts";
 import type { Functions } from "../functions.ts";
 import { parseAddress } from "./address.ts";
+import { unreachable } from "./errors.ts";
 import { type Row, toEntry, toHeld, toJobIfAny, toJobs, toRefusal } from "./convert.ts";
 
 export class PostgresRegistry implements Registry {
@@ -33,17 +34,27 @@ export class PostgresRegistry implements Registry {
     return this.functions.call(name, values);
   }
 
+  /** As #call, for an answer that is never null. Throws `locked` if it is: whoever answers is no registry. */
+  async #ask(name: string, ...values: readonly unknown[]): Promise<any> {
+    const answer = await this.#call(name, ...values);
+    if (typeof answer === "object" && answer !== null) return answer;
+    throw unreachable(
+      parseAddress(this.session.membership.url).place,
+      `it does not answer as a registry does (${name})`,
+    );
+  }
+
   /** A call on behalf of the member: says what it knows of its session, and notes what the registry answers. */
   async #callAsMember(name: string, value?: unknown, more: Row = {}): Promise<any> {
     const askedAt = bootTimeMs();
     const caller = { ...this.session.describe(), ...more };
-    const answer = await this.#call(name, caller, ...(value === undefined ? [] : [value]));
+    const answer = await this.#ask(name, caller, ...(value === undefined ? [] : [value]));
     this.session.hear(answer.session ?? answer, askedAt);
     return answer;
   }
 
   async lookUp(runKey: string, requestId: string | null): Promise<KeyState> {
-    const found = await this.#call("look_up", runKey, requestId);
+    const found = await this.#ask("look_up", runKey, requestId);
     return {
       newest: toJobIfAny(found.newest),
       requested: toJobIfAny(found.requested),
@@ -102,11 +113,11 @@ export class PostgresRegistry implements Registry {
   }
 
   async find(beginning: string, limit: number): Promise<readonly Job[]> {
-    return toJobs(await this.#call("find_jobs", beginning, limit));
+    return toJobs(await this.#ask("find_jobs", beginning, limit));
   }
 
   async history(runKey: string): Promise<readonly Job[]> {
-    return toJobs(await this.#call("history", runKey));
+    return toJobs(await this.#ask("history", runKey));
   }
 
   async list({
@@ -117,7 +128,7 @@ export class PostgresRegistry implements Registry {
     limit: most,
   }: ListFilter): Promise<readonly Job[]> {
     return toJobs(
-      await this.#call("list_jobs", { statuses, prefix, since: since ?? null, until: until ?? null, most }),
+      await this.#ask("list_jobs", { statuses, prefix, since: since ?? null, until: until ?? null, most }),
     );
   }
 
@@ -133,7 +144,7 @@ export class PostgresRegistry implements Registry {
   }
 
   async members(): Promise<readonly Member[]> {
-    const rows: readonly Row[] = await this.#call("list_members");
+    const rows: readonly Row[] = await this.#ask("list_members");
     return rows.map((row) => ({
       name: row["name"],
       memberId: row["member_id"],
@@ -159,7 +170,7 @@ export class PostgresRegistry implements Registry {
     lastToken,
   }: MemberTerms): Promise<{ joined: true } | { host: string; stateDirectory: string }> {
     const { member_id, version, state_directory } = this.session.describe();
-    const answer = await this.#call("join_fleet", {
+    const answer = await this.#ask("join_fleet", {
       ...{ member_id, version, state_directory, name },
       ...{ lease_ms: leaseMs, on_partition: onPartition, last_token: lastToken },
     });
@@ -168,7 +179,7 @@ export class PostgresRegistry implements Registry {
   }
 
   async leave(): Promise<readonly { jobId: string; runKey: string }[]> {
-    const answer = await this.#call("leave_fleet", this.session.describe().member_id);
+    const answer = await this.#ask("leave_fleet", this.session.describe().member_id);
     return answer.refused === undefined ? [] : toHeld(answer.jobs);
   }
 
@@ -176,7 +187,7 @@ export class PostgresRegistry implements Registry {
     name: string,
     reason: string,
   ): Promise<readonly { jobId: string; runKey: string }[] | undefined> {
-    const answer = await this.#call("forget_member", name, reason);
+    const answer = await this.#ask("forget_member", name, reason);
     return answer.refused === undefined ? toHeld(answer.jobs) : undefined;
   }
 
@@ -186,11 +197,11 @@ export class PostgresRegistry implements Registry {
     limit: number,
     after: CleanCursor | null,
   ): Promise<{ deleted: number; next: CleanCursor | null }> {
-    return this.#call("clean", before, keep, limit, after);
+    return this.#ask("clean", before, keep, limit, after);
   }
 
   async describe(): Promise<RegistryFacts> {
-    const found = await this.#call("describe");
+    const found = await this.#ask("describe");
     const address = parseAddress(this.session.membership.url);
     return {
       place: address.place,

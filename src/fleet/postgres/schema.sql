@@ -13,7 +13,8 @@ begin
   if state.server_identity = orchesjob.server_identity() and state.epoch > known then
     return;
   end if;
-  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known) + 1,
+  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known,
+      floor(extract(epoch from clock_timestamp()))::int8) + 1,
     recovery_reason = reason, recovery_until = clock_timestamp() + make_interval(secs => (
       select coalesce(max(lease_ms), 0) / 1000.0 from orchesjob.member_records where left_at is null));
   perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
@@ -584,9 +585,6 @@ begin
   perform orchesjob.commit_durably();
   select * into member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid;
   if member.member_id is null or member.left_at is not null then
-    if (caller ->> 'epoch')::int8 > 0 and member.member_id is null then
-      perform orchesjob.begin_recovery((caller ->> 'epoch')::int8, 'the registry does not know a member that had joined');
-    end if;
     return jsonb_build_object('refused', case when member.member_id is null then 'unknown' else 'left' end);
   end if;
   select * into mine from orchesjob.sessions
@@ -702,6 +700,12 @@ CREATE FUNCTION orchesjob.withdraw(caller jsonb, withdrawn text) RETURNS void
     SET search_path TO 'pg_catalog'
     AS $$
 begin
+  perform orchesjob.commit_durably();
+  if not exists (select from orchesjob.job_records j join orchesjob.sessions s using (session_id)
+      join orchesjob.member_records m on m.member_id = j.member_id
+      where j.job_id = withdrawn and (s.boot_id = caller ->> 'boot_id' or orchesjob.is_over(s.lease_until, m.lease_ms))) then
+    return;
+  end if;
   update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
     job = job || jsonb_build_object('status', 'LOST', 'lostReason', case change when 0 then 'start_interrupted' else 'unknown' end,
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)

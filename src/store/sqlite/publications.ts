@@ -43,11 +43,16 @@ const SELECT = `select job_records.*, coalesce(publications.change, 0) as change
 export class SqlitePublications implements Publications {
   constructor(readonly attempt: Attempt) {}
 
-  async track(): Promise<void> {
+  async track(memberId?: string): Promise<void> {
     // Without a transaction: it is asked with every start.
-    if (await this.isTracking()) return;
+    if (memberId === undefined && (await this.isTracking())) return;
     this.attempt((database) =>
       transact(database, () => {
+        if (memberId !== undefined) {
+          database.run("create table if not exists fleet_member (member_id text not null) strict");
+          database.run("delete from fleet_member");
+          database.query("insert into fleet_member values ($memberId)").run({ memberId });
+        }
         if (this.#isTracking(database)) return;
         database.run(TABLE);
         for (const [name, text] of Object.entries(TRIGGERS))
@@ -57,6 +62,15 @@ export class SqlitePublications implements Publications {
         );
       }),
     );
+  }
+
+  async memberId(): Promise<string | undefined> {
+    return this.attempt((database) => {
+      const isThere =
+        database.query("select 1 from sqlite_schema where name = 'fleet_member'").get() !== null;
+      if (!isThere) return undefined;
+      return database.query<{ member_id: string }, []>("select member_id from fleet_member").get()?.member_id;
+    });
   }
 
   async isTracking(): Promise<boolean> {
@@ -74,6 +88,7 @@ export class SqlitePublications implements Publications {
       transact(database, () => {
         for (const name of Object.keys(TRIGGERS)) database.run(`drop trigger if exists ${name}`);
         database.run("drop table if exists publications");
+        database.run("drop table if exists fleet_member");
       }),
     );
   }

@@ -26,7 +26,7 @@ create table orchesjob.member_records (
 );
 create unique index member_names on orchesjob.member_records (name) where left_at is null;
 
--- A stay of a member: one boot of one host. It is over when its lease and the delay after it are over.
+-- A stay of a member: one state directory on one boot of one host (boot_id has both). It is over when its lease and the delay after it are over.
 create table orchesjob.sessions (
   session_id int8 primary key generated always as identity,
   member_id uuid not null references orchesjob.member_records,

@@ -19,6 +19,7 @@ create function orchesjob.token_floor() returns int8 language sql volatile as $$
   select floor(extract(epoch from clock_timestamp()) / 60)::int8 << 24
 $$;
 
+-- An epoch is also the time at which it began, in seconds, so that one after a restored copy is never one that members know.
 -- The registry may have lost what it had acknowledged: no claim is granted for the longest lease, and all members publish again.
 -- `known`: the epoch that the caller knows, or 0.
 create function orchesjob.begin_recovery(known int8, reason text) returns void language plpgsql as $$
@@ -29,7 +30,8 @@ begin
   if state.server_identity = orchesjob.server_identity() and state.epoch > known then
     return;
   end if;
-  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known) + 1,
+  update orchesjob.registry set server_identity = orchesjob.server_identity(), epoch = greatest(state.epoch, known,
+      floor(extract(epoch from clock_timestamp()))::int8) + 1,
     recovery_reason = reason, recovery_until = clock_timestamp() + make_interval(secs => (
       select coalesce(max(lease_ms), 0) / 1000.0 from orchesjob.member_records where left_at is null));
   perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
@@ -80,9 +82,6 @@ begin
   perform orchesjob.commit_durably();
   select * into member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid;
   if member.member_id is null or member.left_at is not null then
-    if (caller ->> 'epoch')::int8 > 0 and member.member_id is null then
-      perform orchesjob.begin_recovery((caller ->> 'epoch')::int8, 'the registry does not know a member that had joined');
-    end if;
     return jsonb_build_object('refused', case when member.member_id is null then 'unknown' else 'left' end);
   end if;
   select * into mine from orchesjob.sessions

@@ -127,8 +127,15 @@ end $$;
 
 -- A job that its member does not know, and whose lock nobody holds: a claim of which nothing became, or a job that an older
 -- database of the member has forgotten.
+-- Only a session speaks for its jobs, until it is over: the caller may be a copy of the directory that runs them.
 create function orchesjob.withdraw(caller jsonb, withdrawn text) returns void language plpgsql security definer as $$
 begin
+  perform orchesjob.commit_durably();
+  if not exists (select from orchesjob.job_records j join orchesjob.sessions s using (session_id)
+      join orchesjob.member_records m on m.member_id = j.member_id
+      where j.job_id = withdrawn and (s.boot_id = caller ->> 'boot_id' or orchesjob.is_over(s.lease_until, m.lease_ms))) then
+    return;
+  end if;
   update orchesjob.job_records set status = 'LOST', holds_key = false, published_at = clock_timestamp(), revoked_at = null,
     job = job || jsonb_build_object('status', 'LOST', 'lostReason', case change when 0 then 'start_interrupted' else 'unknown' end,
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
