@@ -163,7 +163,7 @@ testWith(WITH_SERVER, "a standby is named as such, and starts nothing", async ()
   expect(status).toBe("problem");
   expect(message).toContain("it is a standby");
   const refused = await member.run(["start", "--run-key", "k", "--", "true"]);
-  expectFailure(refused, 5, /it is a standby, which accepts no changes; nothing was started/);
+  expectFailure(refused, 5, /it is a standby, or default_transaction_read_only is on; nothing was started/);
 });
 
 testWith(
