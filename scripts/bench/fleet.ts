@@ -51,8 +51,14 @@ export async function measureFleet(options: FleetOptions): Promise<Section> {
       ],
     };
   } finally {
-    for (const home of [first, second]) Bun.spawnSync(["pkill", "-f", `ORCHESJOB_HOME=${home}`]);
-    await Bun.sleep(100);
+    for (const home of [alone, first])
+      Bun.spawnSync([binary, "cancel", "--run-key", "known", "--grace-seconds", "0"], {
+        env: { ...process.env, ORCHESJOB_HOME: home },
+      });
+    for (const home of [first, second]) {
+      const agent = findAgent(home);
+      if (agent !== undefined) process.kill(agent, "SIGKILL");
+    }
     server.stop();
   }
 }
@@ -138,14 +144,19 @@ async function measureDelay({ binary, rounds }: FleetOptions, first: string, sec
   return [atMost("delay until another member's wait has ended", median(delays), 20, "ms")];
 }
 
-async function measureAgent({ restSeconds }: FleetOptions, home: string): Promise<Row[]> {
+/** Whoever has the lock of the agent open, and is one. */
+function findAgent(home: string): number | undefined {
   const { stdout } = Bun.spawnSync(["fuser", join(home, "fleet.agent")]);
   const pids = stdout.toString().trim().split(/\s+/).map(Number);
-  const agent = pids.find((pid) =>
+  return pids.find((pid) =>
     Bun.spawnSync(["ps", "-o", "args=", "-p", String(pid)])
       .stdout.toString()
       .includes("_agent"),
   );
+}
+
+async function measureAgent({ restSeconds }: FleetOptions, home: string): Promise<Row[]> {
+  const agent = findAgent(home);
   if (agent === undefined) throw new Error("the agent does not run");
   await Bun.sleep(3_000);
   const before = effortOf(agent).cpuMs;
