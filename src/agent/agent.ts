@@ -6,7 +6,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import { isActive } from "../job/status.ts";
 import { nameProcess } from "../linux/caller.ts";
-import { isThere, statPath } from "../linux/stat.ts";
+import { isThere } from "../linux/stat.ts";
 import { watchDirectory } from "../linux/watch-directory.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { reconcileAll } from "../jobs/reconcile.ts";
@@ -105,7 +105,7 @@ class Agent {
       for (;;) {
         this.#isAwake = false;
         // Somebody has left the fleet.
-        if (statPath(this.context.home.fleet) === undefined) return;
+        if (!isThere(this.context.home.fleet)) return;
         const hasWork = await this.#look();
         if (hasWork) this.#busyAt = performance.now();
         else if (!this.stays && performance.now() - this.#busyAt >= IDLE_MS) return;

@@ -2,7 +2,6 @@
 import { formatDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { commandLine } from "../job/shell-word.ts";
-import { knownEpoch } from "../fleet/lease.ts";
 import { type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
 import { FleetMember } from "../fleet/member.ts";
 import { parseAddress } from "../fleet/postgres/address.ts";
@@ -142,7 +141,6 @@ export interface FleetStatus {
   readonly members: readonly Member[];
   /** Changes that this member has yet to publish, now. */
   readonly unpublished: number;
-  readonly knownEpoch: number;
 }
 
 export async function readFleetStatus(context: Context, member: FleetMember): Promise<FleetStatus> {
@@ -155,7 +153,6 @@ export async function readFleetStatus(context: Context, member: FleetMember): Pr
     registry: await member.registry.describe(),
     members: await member.registry.members(),
     unpublished,
-    knownEpoch: knownEpoch(context.home),
   };
 }
 

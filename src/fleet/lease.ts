@@ -34,6 +34,13 @@ function readAny(home: Home): Lease | undefined {
   }
 }
 
+/** What the registry last said about the session of this boot, and the epoch that it then knew; 0: nothing yet. */
+export function recallSession(home: Home, bootId: string): Pick<Lease, "sessionId" | "beat" | "epoch"> {
+  const lease = readAny(home);
+  const { sessionId = 0, beat = 0 } = lease?.bootId === bootId ? lease : {};
+  return { sessionId, beat, epoch: lease?.epoch ?? 0 };
+}
+
 /** The epoch of the registry in which everything was published, as far as it is known; 0: none. */
 export function knownEpoch(home: Home): number {
   return readAny(home)?.epoch ?? 0;

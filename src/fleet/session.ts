@@ -3,7 +3,7 @@ import type { Origin } from "../job/job.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
 import type { Home } from "../state/paths.ts";
-import { knownEpoch, readLease, writeLease } from "./lease.ts";
+import { knownEpoch, recallSession, writeLease } from "./lease.ts";
 import type { Membership } from "./membership.ts";
 
 export interface SessionFacts {
@@ -51,9 +51,8 @@ export class Session {
   describe(): SessionFacts {
     const { memberId } = this.membership;
     const { bootId, host } = this.origin;
-    const { sessionId = 0, beat = 0 } = readLease(this.home, bootId) ?? {};
+    const { sessionId, beat, epoch } = recallSession(this.home, bootId);
     const incarnation = incarnationOf(this.home, this.origin);
-    const epoch = knownEpoch(this.home);
     return {
       ...{ member_id: memberId, boot_id: incarnation, machine_id: this.#machineId, host },
       ...{ state_directory: this.home.path, version: this.version, session_id: sessionId, beat, epoch },

@@ -3,6 +3,7 @@ import type { Job } from "../job/job.ts";
 import { openIfAny, isFree } from "../linux/file-lock.ts";
 import { closeFile, readTextIfAny } from "../linux/file.ts";
 import { Readiness } from "../linux/signals.ts";
+import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import { debug } from "../state/debug.ts";
 import { type Home, memberFiles } from "../state/paths.ts";
 import { isDue, partitionTerms, readLease } from "./lease.ts";
@@ -44,7 +45,7 @@ export class FleetWatch {
   lookForRevocation(): void {
     const { revoked } = memberFiles(this.home);
     if ((readTextIfAny(revoked) ?? "").split("\n").includes(this.job.jobId))
-      this.stop(REVOKED, partitionTerms(60_000).graceMs);
+      this.stop(REVOKED, DEFAULT_GRACE_MS);
   }
 
   /** Sleeps until the agent dies, and starts another one. */

@@ -12,7 +12,7 @@ import { memberFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 
 /** How long to wait for the registry, in ms. */
-const PATIENCE_MS = 1_000;
+const ANSWER_TIMEOUT_MS = 1_000;
 
 export interface FleetSnapshot {
   /** Undefined if `fleet.json` cannot be used. */
@@ -56,7 +56,7 @@ async function askRegistry(context: Context): Promise<Pick<FleetSnapshot, "membe
     const facts = member.registry.describe();
     // After the time nobody waits for it.
     facts.catch(() => undefined);
-    const answer = await Promise.race([facts, Bun.sleep(PATIENCE_MS)]);
+    const answer = await Promise.race([facts, Bun.sleep(ANSWER_TIMEOUT_MS)]);
     if (answer === undefined) return { member: name, members: undefined };
     const { memberCount, membersWithLease: withLease } = answer;
     return { member: name, members: { withLease, withoutLease: memberCount - withLease } };
