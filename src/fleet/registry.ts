@@ -6,6 +6,7 @@
 import type { OnPartition } from "../job/fleet.ts";
 import type { CancelRequest, Instant, Job } from "../job/job.ts";
 import type { PublishedOutput } from "../store/fleet.ts";
+import type { Override } from "../store/keys.ts";
 import type { ListFilter } from "../store/store.ts";
 
 /** Why the registry does not do what a member asks for. */
@@ -44,7 +45,7 @@ export interface KeyState {
   /** The job of the caller's request id. */
   readonly requested: Job | undefined;
   readonly strictJobId: string | undefined;
-  readonly override: boolean;
+  readonly override: Override | undefined;
 }
 
 /** What a member says about one of its jobs. */

@@ -16,6 +16,8 @@ import { findTruncations } from "./truncation-warning.ts";
 export interface Acceptance {
   readonly existing: boolean;
   readonly job: Job;
+  /** Whether the new job has used up the permission from `unlock`. */
+  readonly overrideUsed: boolean;
   /** For people: what may end a new job early, or truncate its logs. */
   readonly warnings: readonly string[];
 }
@@ -43,7 +45,7 @@ export async function acceptJob(
         `gives back this job of run key ${JSON.stringify(request.runKey)}: it is ${found.existing.status}`,
       );
       input?.close();
-      return { existing: true, job: found.existing, warnings: [] };
+      return { existing: true, job: found.existing, overrideUsed: false, warnings: [] };
     }
     if (request.stdin !== null && input === undefined) {
       // Only a new job needs input. Reading it may take long, so the key is resolved again afterwards.
@@ -52,7 +54,7 @@ export async function acceptJob(
       onReady();
       continue;
     }
-    const prepared = await prepare(context, request, found.latest, input, supervised);
+    const prepared = await prepare(context, request, found, input, supervised);
     const accepted = await claim(keys, prepared, found);
     const { unit, warnings } = await release(prepared);
     if (accepted === undefined) {
@@ -63,6 +65,7 @@ export async function acceptJob(
     return {
       existing: false,
       job: { ...accepted, unit },
+      overrideUsed: found.override !== undefined,
       // Checked only now, while the worker is already launching the command.
       warnings: [...warnings, ...findTruncations(request, accepted.cwd)],
     };
@@ -76,9 +79,10 @@ export async function acceptJob(
 async function claim(
   keys: Keys,
   prepared: PreparedJob,
-  { latest, strict, useOverride }: FreeKey,
+  { latest, strict, override }: FreeKey,
 ): Promise<Job | undefined> {
-  const accepted = await keys.claim(prepared.job, { expected: latest?.jobId, strict, useOverride }, now());
+  const terms = { expected: latest?.jobId, strict, useOverride: override !== undefined };
+  const accepted = await keys.claim(prepared.job, terms, now());
   if (accepted === undefined) prepared.discard();
   else
     debug?.note(

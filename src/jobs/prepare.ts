@@ -1,5 +1,5 @@
 /** The second step of a start: creates everything that must exist before the job is visible. */
-import type { Job, NewJob } from "../job/job.ts";
+import type { NewJob } from "../job/job.ts";
 import { closeFile, removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
@@ -8,6 +8,7 @@ import { lockFilePath } from "../state/paths.ts";
 import { beginMoveIntoScope, type Placement } from "../systemd/placement.ts";
 import { type PreparedWorker, spawnWorker } from "../worker/spawn.ts";
 import { Input } from "./input.ts";
+import type { FreeKey } from "./resolve.ts";
 import type { StartRequest } from "./start-request.ts";
 
 export interface PreparedJob {
@@ -21,13 +22,12 @@ export interface PreparedJob {
 
 /**
  * Creates the job's lock file, and a worker that inherits the lock and waits for its release. The lock is held before the job is
- * visible, and passes to the worker, so the job is never without an owner. `latest`: the key's newest job. Throws OrchesjobError
- * or SystemError.
+ * visible, and passes to the worker, so the job is never without an owner. Throws OrchesjobError or SystemError.
  */
 export async function prepare(
   context: Context,
   request: StartRequest,
-  latest: Job | undefined,
+  { latest, override }: FreeKey,
   input: Input | undefined,
   supervised: boolean,
 ): Promise<PreparedJob> {
@@ -37,6 +37,9 @@ export async function prepare(
     jobId: Bun.randomUUIDv7(),
     token: crypto.randomUUID(),
     attemptNo: (latest?.attemptNo ?? 0) + 1,
+    // A plain start runs the key again, too.
+    rerunOfJobId: request.rerunOfJobId ?? latest?.jobId ?? null,
+    rerunReason: request.rerunReason ?? override?.reason ?? null,
     cwd: directory ?? process.cwd(),
     origin: context.origin,
   };

@@ -7,7 +7,7 @@ import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import type { Keys } from "../store/keys.ts";
+import type { Keys, Override } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
@@ -20,8 +20,8 @@ export interface FreeKey {
   readonly latest: Job | undefined;
   /** Whether the key is strict, or becomes strict with this start. */
   readonly strict: boolean;
-  /** Whether the job uses up the permission from `unlock`. */
-  readonly useOverride: boolean;
+  /** The permission from `unlock` that the job uses up; undefined: it uses none. */
+  readonly override: Override | undefined;
 }
 
 /** The store of the state directory, and the part that decides who may run a key: the same, or, in a fleet, the registry. */
@@ -47,14 +47,14 @@ export async function resolve(
     return { existing: known };
   }
   const key = await resolveLatest(context, stores, request);
-  const { latest, strict, useOverride } = key;
+  const { latest, strict, override } = key;
   debug?.note(
     `run key ${JSON.stringify(request.runKey)} has ${latest === undefined ? "no job yet" : `job ${latest.jobId}, which is ${latest.status}`}`,
   );
   if (latest === undefined) return key;
   const isAnswer =
     isActive(latest.status) || answerFor(latest.status, { ...request.policy, strict }) === "return";
-  if (isAnswer && !useOverride) {
+  if (isAnswer && override === undefined) {
     refuseOwnKey(latest);
     if (request.rerunOfJobId !== null)
       throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
@@ -96,10 +96,10 @@ async function resolveLatest(context: Context, stores: Stores, request: StartReq
   // For a rerun, the key is strict if it was started as strict.
   const isAsked = policy.strict || request.rerunOfJobId !== null;
   if (!isAsked || (latest !== undefined && isActive(latest.status)))
-    return { latest, strict: policy.strict, useOverride: false };
+    return { latest, strict: policy.strict, override: undefined };
   const { strictJobId, override } = await keys.strictness(runKey, now());
-  if (!policy.strict && strictJobId === undefined) return { latest, strict: false, useOverride: false };
-  if (latest === undefined && strictJobId !== undefined && !override) {
+  if (!policy.strict && strictJobId === undefined) return { latest, strict: false, override: undefined };
+  if (latest === undefined && strictJobId !== undefined && override === undefined) {
     // Its job may have been accepted between the two reads.
     if ((await keys.latest(runKey)) !== undefined) return resolveLatest(context, stores, request);
     throw new OrchesjobError(
@@ -111,7 +111,7 @@ async function resolveLatest(context: Context, stores: Stores, request: StartReq
   return {
     latest,
     strict: true,
-    useOverride: override && (latest !== undefined || strictJobId !== undefined),
+    override: latest !== undefined || strictJobId !== undefined ? override : undefined,
   };
 }
 

@@ -33,7 +33,7 @@ export async function startJob(
   const listen = () => isSupervised && waitMode.interruption.listen();
   const fleet = context.openFleet();
   const keys = fleet === undefined ? store : (await fleet).keys(store);
-  const { existing, job, warnings } = await acceptJob(
+  const { existing, job, overrideUsed, warnings } = await acceptJob(
     context,
     { store, keys },
     request,
@@ -44,6 +44,7 @@ export async function startJob(
   warnAboutUnreadInput(context, request);
   return {
     existing,
+    overrideUsed,
     commandMatches: isSameCommand(job, request),
     job: await awaitJob(context, store, job, waitMode, endsContainer && !existing),
     warnings:

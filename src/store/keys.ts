@@ -12,11 +12,16 @@ export interface ClaimTerms {
   readonly useOverride: boolean;
 }
 
+/** The permission that `unlock` has given. */
+export interface Override {
+  readonly reason: string | null;
+}
+
 export interface Strictness {
   /** The job of an earlier strict start; the history may not have it any more. */
   readonly strictJobId: string | undefined;
-  /** One more run is allowed. */
-  readonly override: boolean;
+  /** One more run is allowed, for this reason (null: none was given); undefined: it is not. */
+  readonly override: Override | undefined;
 }
 
 /** The verbs that decide who may run a key: those of the state directory's own store, or, in a fleet, of the registry as well. */

@@ -62,7 +62,9 @@ test("start answers with the fields of 1.0.0 in their order, then the newer ones
 test("status answers with the same fields, without those that only start has", async () => {
   await using box = new Sandbox();
   const started = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
-  const { accepted, existing, mode, strict, command_matches, command_shortened, warnings, ...job } = started;
+  const { strict_override_used, ...others } = started as JobAnswer & { strict_override_used: boolean };
+  expect(strict_override_used).toBe(false);
+  const { accepted, existing, mode, strict, command_matches, command_shortened, warnings, ...job } = others;
   expect([accepted, existing, mode, strict, command_matches, command_shortened, warnings]).toEqual([
     true,
     false,

@@ -112,10 +112,11 @@ describe("docs/json.md", () => {
     const cancel = await box.json<object>(["cancel", "--run-key", "cancelled"]);
     const status = await box.json<object>(["status", "--run-key", "fields"]);
     await box.json(["start", "--run-key", "once", "--strict", "--sync", "--", "true"]);
+    const rerun = await box.json<object>(["rerun", "--run-key", "fields", "--sync"]);
     const more = (answer: object) => fieldsOf(answer).filter((field) => !(field in status));
     const declared: Record<string, readonly string[]> = {
       "A job": fieldsOf(status),
-      "start and rerun": more(start),
+      "start and rerun": [...more(start), ...more(rerun)],
       result: more(result),
       cancel: more(cancel),
       unlock: fieldsOf(await box.json<object>(["unlock", "--run-key", "once"])),

@@ -84,7 +84,8 @@ testWith(WITH_SERVER, "strictness and unlock are the fleet's", async () => {
   expect(await m2!.json(words)).toMatchObject({ job_id: first.job_id, existing: true });
   await m3!.json(["unlock", "--run-key", "k", "--reason", "again"]);
   const second = await m2!.json(words);
-  expect(second).toMatchObject({ existing: false, attempt_no: 2 });
+  const why = { strict_override_used: true, rerun_reason: "again", rerun_of_job_id: first.job_id };
+  expect(second).toMatchObject({ existing: false, attempt_no: 2, ...why });
   expect(await m1!.json(words)).toMatchObject({ job_id: second.job_id, existing: true });
   // Of callers at once one alone uses up the permission.
   await m3!.json(["unlock", "--run-key", "k"]);

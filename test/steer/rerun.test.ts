@@ -60,7 +60,11 @@ test("an older job by its id, and a job that was a rerun itself", async () => {
   expect(three).toMatchObject({ command: ["echo", "1"], attempt_no: 3, rerun_of_job_id: one.job_id });
   const four = await box.json(["rerun", "--run-key", "k", "--sync"]);
   expect(four).toMatchObject({ command: ["echo", "1"], attempt_no: 4, rerun_of_job_id: three.job_id });
-  expect(await box.json(["status", "--job-id", two.job_id])).toMatchObject({ rerun_of_job_id: null });
+  expect(three).toMatchObject({ rerun: true, strict_override_used: false });
+  // A plain start names the job before it, as the Python 1.1 does.
+  expect(one).toMatchObject({ rerun_of_job_id: null });
+  expect(two).toMatchObject({ rerun_of_job_id: one.job_id, rerun_reason: null });
+  expect(two).not.toHaveProperty("rerun");
 });
 
 test("without --sync it answers when the command runs", async () => {

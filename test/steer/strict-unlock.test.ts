@@ -54,11 +54,19 @@ describe("unlock", () => {
     await using box = new Sandbox();
     await box.json(STRICT);
     const permission = await unlock(box, "--reason", "input was corrected");
-    expect(permission).toMatchObject({ run_key: "k", expires_at: null, reason: "input was corrected" });
+    expect(permission).toMatchObject({
+      unlocked: true,
+      run_key: "k",
+      expires_at: null,
+      reason: "input was corrected",
+    });
     expect(Math.abs(Date.parse(permission.allowed_at) - Date.now())).toBeLessThan(60_000);
     const second = await box.json(STRICT);
-    expect(second).toMatchObject({ accepted: true, attempt_no: 2 });
-    expect(await box.json(STRICT)).toMatchObject({ accepted: false, job_id: second.job_id });
+    const reason = { rerun_reason: "input was corrected" };
+    expect(second).toMatchObject({ accepted: true, attempt_no: 2, strict_override_used: true, ...reason });
+    // Asked again, this call has used nothing, but the job still says why it ran.
+    const again = { accepted: false, job_id: second.job_id, strict_override_used: false, ...reason };
+    expect(await box.json(STRICT)).toMatchObject(again);
     expect(runs(box)).toBe(2);
   });
 
@@ -158,6 +166,16 @@ describe("rerun of a strict key", () => {
     expectFailure(await box.run(RERUN), 4, again.job_id);
     expect(await box.json(STRICT)).toMatchObject({ accepted: false, job_id: again.job_id });
     expect(runs(box)).toBe(2);
+  });
+
+  test("has its own reason, or else that of the permission", async () => {
+    await using box = new Sandbox();
+    await box.json(STRICT);
+    await unlock(box, "--reason", "input was corrected");
+    const own = await box.json([...RERUN, "--reason", "asked by finance"]);
+    expect(own).toMatchObject({ rerun: true, strict_override_used: true, rerun_reason: "asked by finance" });
+    await unlock(box, "--reason", "input was corrected");
+    expect(await box.json(RERUN)).toMatchObject({ rerun_reason: "input was corrected" });
   });
 
   test("ten at once use a permission once", async () => {

@@ -69,7 +69,7 @@ export const rerun = defineCommand({
     reportFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
     const view = startView(context.home, result, orphans, options.sync ? "sync" : "async", false);
-    answer(output, view, () => describeStart(result));
+    answer(output, { ...view, rerun: true }, () => describeStart(result));
     if (options.sync) await reportOrphans(context, result.job, orphans);
     return 0;
   },

@@ -9,7 +9,12 @@ export const unlock = defineCommand({
   summary: "Allow exactly one more run of a run key that was started with --strict",
   options: {
     runKey: required("--run-key", "KEY", "The run key", runKeyValue),
-    reason: optional("--reason", "TEXT", "Why; stored with the permission", shortText("--reason")),
+    reason: optional(
+      "--reason",
+      "TEXT",
+      "Why; the job that uses the permission has it as its rerun_reason",
+      shortText("--reason"),
+    ),
     ttl: optional(
       "--ttl",
       "DURATION",
@@ -28,6 +33,7 @@ export const unlock = defineCommand({
     answer(
       output,
       {
+        unlocked: true,
         run_key: options.runKey,
         allowed_at: formatInstant(allowedAt),
         expires_at: expiresAt === null ? null : formatInstant(expiresAt),

@@ -99,6 +99,7 @@ export function startView(
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
     // Of this start, also if an existing job is returned.
     strict,
+    strict_override_used: result.overrideUsed,
     command_matches: commandMatches,
     // True: only `orchesjob status` has the whole command.
     command_shortened: shortened !== undefined,

@@ -59,7 +59,7 @@ export class PostgresRegistry implements Registry {
       newest: toJobIfAny(found.newest),
       requested: toJobIfAny(found.requested),
       strictJobId: found.strict_job_id ?? undefined,
-      override: found.override,
+      override: found.override ? { reason: found.override_reason ?? null } : undefined,
     };
   }
 

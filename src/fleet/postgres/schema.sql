@@ -360,7 +360,6 @@ $$;
 
 CREATE FUNCTION orchesjob.look_up(wanted text, request text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
     AS $$
 declare
   holder orchesjob.job_records := orchesjob.newest(wanted);
@@ -374,7 +373,8 @@ begin
     'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
       where r.run_key = wanted and r.request_id = request),
     'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
-    'override', orchesjob.may_run_again(wanted));
+    'override', orchesjob.may_run_again(wanted),
+    'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
 end $$;
 
 CREATE FUNCTION orchesjob.may_run_again(wanted text) RETURNS boolean

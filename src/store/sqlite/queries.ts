@@ -56,7 +56,7 @@ const others = () =>
     rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,
     strictJobId: "select job_id from strict_runs where run_key = $runKey",
-    override: `select 1 from unlocks
+    override: `select reason from unlocks
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,
     useOverride: `update unlocks set used_at = $at
     where run_key = $runKey and used_at is null and (expires_at is null or expires_at > $at)`,

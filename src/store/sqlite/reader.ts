@@ -1,7 +1,7 @@
 /** The verbs of the store that only read. They need no transaction. */
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
-import type { Strictness } from "../keys.ts";
+import type { Override, Strictness } from "../keys.ts";
 import type { Publications } from "../publications.ts";
 import type { CleanCandidate, ListFilter, Size, Statistics, StatisticsRequest } from "../store.ts";
 import { quote, textOf } from "./queries.ts";
@@ -23,7 +23,8 @@ export abstract class JobReader extends Session {
       strictJobId: this.database
         .query<{ job_id: string }, SQLQueryBindings>(textOf("strictJobId"))
         .get({ runKey })?.job_id,
-      override: this.database.query(textOf("override")).get({ runKey, at }) !== null,
+      override:
+        this.database.query<Override, SQLQueryBindings>(textOf("override")).get({ runKey, at }) ?? undefined,
     }));
   }
 
