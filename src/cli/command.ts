@@ -20,6 +20,8 @@ export interface ValueReader<T> {
 export interface Option<T> extends Pick<ValueReader<T>, "choices" | "completes" | "takesDash"> {
   /** With its dashes: `--run-key`. */
   readonly flag: string;
+  /** A short form, with its dash: `-k`. */
+  readonly short?: string;
   /** Name of the value in help, e.g. `KEY`; undefined for a switch. */
   readonly placeholder?: string;
   readonly help: string;
@@ -59,6 +61,8 @@ export interface Command<O extends OptionTable = OptionTable> {
   readonly operands?: string;
   /** Allowed values of the only operand; undefined if the operands are a command and its arguments. */
   readonly operandChoices?: readonly string[];
+  /** What a shell can look up to complete an operand; undefined if the operands are a command and its arguments. */
+  readonly operandCompletes?: Completes;
   /** Options may stand before, between and after the operands. */
   readonly isInterleaved?: boolean;
   readonly options: O;
@@ -78,6 +82,11 @@ export function defineCommand<const O extends OptionTable>(command: Command<O>):
 
 export function flag(name: string, help: string): Option<boolean> {
   return { flag: name, help, read: (given) => given.length > 0 };
+}
+
+/** Gives an option a short form: `-k`. */
+export function short<T>(letter: string, option: Option<T>): Option<T> {
+  return { ...option, short: letter };
 }
 
 /** An option that may be left out. `parse` throws OrchesjobError `usage` on a bad value. */

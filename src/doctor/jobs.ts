@@ -63,7 +63,13 @@ export async function checkOrphans(checkContext: CheckContext): Promise<Finding>
   const store = await checkContext.store();
   if (isFinding(store)) return store;
   const finder = new OrphanFinder(checkContext.context);
-  const filter = { runKeyPrefix: "", since: undefined, until: undefined, limit: ENDED_JOBS };
+  const filter = {
+    labels: new Map(),
+    runKeyPrefix: "",
+    since: undefined,
+    until: undefined,
+    limit: ENDED_JOBS,
+  };
   const jobs: Job[] = [];
   for (const status of ["LOST", "CANCELLED", "FAILED"] as const)
     jobs.push(...(await store.list({ ...filter, statuses: [status] })));

@@ -37,7 +37,14 @@ const TOLERANCE_US = 60_000_000;
 export async function checkClock(checkContext: CheckContext): Promise<Finding> {
   const store = await checkContext.store();
   if (!isFinding(store)) {
-    const filter = { statuses: [], runKeyPrefix: "", since: undefined, until: undefined, limit: 1 };
+    const filter = {
+      statuses: [],
+      labels: new Map(),
+      runKeyPrefix: "",
+      since: undefined,
+      until: undefined,
+      limit: 1,
+    };
     const [newest] = await store.list(filter);
     const latest = Math.max(newest?.startedAt ?? 0, newest?.finishedAt ?? 0);
     if (latest > now() + TOLERANCE_US) {

@@ -2,8 +2,12 @@
 import { hasControlCharacter } from "./control-characters.ts";
 import { OrchesjobError } from "./errors.ts";
 
-/** A job by its id, or the newest one of a run key. */
-export type JobSelector = { readonly jobId: string } | { readonly runKey: string };
+/** A job by its id, or the newest one of a run key, or the one with this number among those of the key. */
+export type NamedJob =
+  { readonly jobId: string } | { readonly runKey: string; readonly attemptNo?: number | undefined };
+
+/** A job as callers name it; `word`: a word that stands for a run key, KEY#N or a job id. findJob finds out for which. */
+export type JobSelector = NamedJob | { readonly word: string };
 
 const MAX_RUN_KEY_BYTES = 1024;
 const encoder = new TextEncoder();
@@ -35,6 +39,19 @@ export function checkRunKey(runKey: string): string {
     );
   }
   return runKey;
+}
+
+/** The least length of a word that may be the beginning of a job id. A shorter one is a mistyped run key. */
+const SHORTEST_ID_WORD = 8;
+
+/** What a word may name, in the order in which it is looked up: a run key goes before all others. */
+export function meaningsOf(word: string): readonly NamedJob[] {
+  const [, runKey, number] = /^(.+)#([1-9]\d{0,8})$/s.exec(word) ?? [];
+  return [
+    { runKey: word },
+    ...(runKey === undefined ? [] : [{ runKey, attemptNo: Number(number) }]),
+    ...(word.length >= SHORTEST_ID_WORD && isJobId(word) ? [{ jobId: word }] : []),
+  ];
 }
 
 /** Whether a text can be a job id. Ids become file names, so nothing else may reach the disk. */

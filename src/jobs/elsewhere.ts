@@ -11,7 +11,7 @@ import type { Context } from "../state/context.ts";
 import { DEFAULT_HOME } from "../state/paths.ts";
 import type { Fleet } from "../store/fleet.ts";
 import type { JobStore } from "../store/store.ts";
-import type { JobSelector } from "../job/request.ts";
+import type { NamedJob } from "../job/request.ts";
 import type { JobResult, LogEnd } from "./logs.ts";
 
 /** The line that does something on the host of a job. */
@@ -43,11 +43,13 @@ export async function refreshElsewhere(context: Context, job: Job): Promise<Job>
 export async function findElsewhere(
   context: Context,
   fleet: Fleet,
-  selector: JobSelector,
+  selector: NamedJob,
   { here, store }: { readonly here: Job | undefined; readonly store: JobStore },
 ): Promise<Job | undefined> {
   await fleet.catchUp(store);
   try {
+    if ("runKey" in selector && selector.attemptNo !== undefined)
+      return onlyOne(fleet, selector.attemptNo, here, await fleet.history(selector.runKey));
     const found =
       "runKey" in selector ? await fleet.newest(selector.runKey) : await findById(fleet, selector.jobId);
     if (found === undefined || fleet.isOwn(found)) return here;
@@ -61,6 +63,23 @@ export async function findElsewhere(
     );
     return here;
   }
+}
+
+/** The job of a key with this number. Throws `usage` if members had jobs with the same before they joined. */
+function onlyOne(
+  fleet: Fleet,
+  attemptNo: number,
+  here: Job | undefined,
+  there: readonly Job[],
+): Job | undefined {
+  const numbered = there.filter((job) => job.attemptNo === attemptNo);
+  const found = merge(fleet, here === undefined ? [] : [here], numbered);
+  if (found.length < 2) return found[0];
+  throw new OrchesjobError(
+    "usage",
+    `${found.length} jobs of run key ${JSON.stringify(found[0]!.runKey)} have the number ${attemptNo}: ${found.map(({ jobId, elsewhere }) => `${jobId} (${elsewhere?.host ?? "this host"})`).join(", ")}`,
+    "name the one that you mean: --job-id ID",
+  );
 }
 
 async function findById(fleet: Fleet, beginning: string): Promise<Job | undefined> {

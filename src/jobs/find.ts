@@ -1,8 +1,8 @@
-/** Finds jobs by id, by a unique prefix of it, or as the newest of a run key, and reconciles what it finds. */
+/** Finds jobs by id, by a unique prefix of it, or as one of a run key, and reconciles what it finds. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { isJobId, type JobSelector } from "../job/request.ts";
+import { isJobId, type JobSelector, meaningsOf, type NamedJob } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
 import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
@@ -15,25 +15,37 @@ export async function findJob(
 ): Promise<{ store: JobStore; job: Job }> {
   const store = context.openStore();
   if (store === undefined) throw notFound(context, selector);
+  const meanings = "word" in selector ? meaningsOf(selector.word) : [selector];
+  for (const meaning of meanings) {
+    const job = await findNamed(context, store, meaning);
+    if (job !== undefined) return { store, job };
+  }
+  throw notFound(context, selector);
+}
+
+async function findNamed(context: Context, store: JobStore, selector: NamedJob): Promise<Job | undefined> {
   const look = async () => {
     const job = await select(store, selector);
     return job && reconcile(context, store, job);
   };
   const found = await look();
-  // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one.
-  const isAnswer = found !== undefined && (isActive(found.status) || "jobId" in selector);
+  // An active job is the answer, because a key has only one; so is a job found by id. Otherwise the store may lack a newer one,
+  // or, by its number, another member may have a job with the same.
+  const isAnswer =
+    found !== undefined && (isActive(found.status) || "jobId" in selector) && !isNumbered(selector);
   const here = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   const fleet = isAnswer ? undefined : context.openFleet();
-  const job =
-    fleet === undefined
-      ? here
-      : await (await import("./elsewhere.ts")).findElsewhere(context, await fleet, selector, { here, store });
-  if (job === undefined) throw notFound(context, selector);
-  return { store, job };
+  if (fleet === undefined) return here;
+  return (await import("./elsewhere.ts")).findElsewhere(context, await fleet, selector, { here, store });
 }
 
-async function select(store: JobStore, selector: JobSelector): Promise<Job | undefined> {
-  if ("runKey" in selector) return store.latest(selector.runKey);
+const isNumbered = (selector: NamedJob) => "runKey" in selector && selector.attemptNo !== undefined;
+
+async function select(store: JobStore, selector: NamedJob): Promise<Job | undefined> {
+  if ("runKey" in selector) {
+    const { runKey, attemptNo } = selector;
+    return attemptNo === undefined ? store.latest(runKey) : store.numbered(runKey, attemptNo);
+  }
   if (!isJobId(selector.jobId)) return undefined;
   return (await store.find(selector.jobId)) ?? findByBeginning(store, selector.jobId);
 }
@@ -75,13 +87,16 @@ export async function findHistory(context: Context, runKey: string): Promise<rea
 }
 
 function notFound(context: Context, selector: JobSelector): OrchesjobError {
-  const what =
-    "runKey" in selector
-      ? `job of run key ${JSON.stringify(selector.runKey)}`
-      : `job ${JSON.stringify(selector.jobId)}`;
+  const what = "word" in selector ? `run key or job id ${JSON.stringify(selector.word)}` : nameOf(selector);
   return new OrchesjobError(
     "not-found",
     `no ${what} in ${context.home.path}`,
     "was it started with the same ORCHESJOB_HOME?",
   );
+}
+
+function nameOf(selector: NamedJob): string {
+  if ("jobId" in selector) return `job ${JSON.stringify(selector.jobId)}`;
+  const number = selector.attemptNo === undefined ? "" : `${selector.attemptNo} `;
+  return `job ${number}of run key ${JSON.stringify(selector.runKey)}`;
 }

@@ -17,9 +17,15 @@ import type { JobStatus } from "../job/status.ts";
 import type { Keys } from "./keys.ts";
 import type { Publications } from "./publications.ts";
 
-export interface ListFilter {
-  /** Empty: all. */
+/** What a job must have. */
+export interface JobFilter {
+  /** One of these; empty: any. */
   readonly statuses: readonly JobStatus[];
+  /** All of these. */
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+export interface ListFilter extends JobFilter {
   readonly runKeyPrefix: string;
   /** Started at this time or later. */
   readonly since: Instant | undefined;
@@ -100,6 +106,8 @@ export interface JobStore extends Keys {
   find(jobId: string): Promise<Job | undefined>;
   /** All jobs of a run key, newest first. */
   history(runKey: string): Promise<readonly Job[]>;
+  /** The job of a run key with this number. */
+  numbered(runKey: string, attemptNo: number): Promise<Job | undefined>;
   /** All active jobs, oldest first. */
   active(): Promise<readonly Job[]>;
   /** Jobs of all run keys, newest first. */

@@ -95,7 +95,7 @@ describe("docs/commands.md", () => {
   test.each([...help])("has %s with all its options, and no other", (command, text) => {
     const section = sectionOf("docs/commands.md", command === "abort" ? "cancel" : command);
     const given = optionsOf(section);
-    const declared = (text.match(/^ {2}--[a-z-]+/gm) ?? []).map((flag) => flag.trim()).sort();
+    const declared = [...text.matchAll(/^ {2}(?:-[a-z], )?(--[a-z-]+)/gm)].map((match) => match[1]!).sort();
     expect(given.filter((flag) => !declared.includes(flag))).toEqual([]);
     expect(declared.filter((flag) => flag !== "--help" && !given.includes(flag))).toEqual([]);
   });

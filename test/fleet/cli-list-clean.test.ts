@@ -22,7 +22,18 @@ testWith(
     const [m1, m2] = await fleet.members(2);
     await finish(m1!, "a");
     await finish(m2!, "b");
-    await finish(m1!, "c");
+    await m1!.json([
+      "start",
+      "--sync",
+      "--run-key",
+      "c",
+      "--label",
+      "team=a",
+      "--label",
+      "x=1",
+      "--",
+      "true",
+    ]);
     await m1!.untilPublished();
     const all = await m2!.json<FleetAnswer[]>(["list", "--fleet"]);
     expect(all.map(({ run_key, member = null }): [string, string | null] => [run_key, member])).toEqual([
@@ -37,6 +48,8 @@ testWith(
     expect(await keys(["--fleet", "--limit", "2"])).toEqual(["c", "b"]);
     expect(await keys(["--fleet", "--run-key-prefix", "a"])).toEqual(["a"]);
     expect(await keys(["--fleet", "--status", "FAILED"])).toEqual([]);
+    expect(await keys(["--fleet", "--label", "team=a"])).toEqual(["c"]);
+    expect(await keys(["--fleet", "--label", "team=a", "--label", "x=2"])).toEqual([]);
     expect(await keys([])).toEqual(["b"]);
   },
 );
@@ -167,4 +180,24 @@ testWith([], "--fleet outside of a fleet, and with what it cannot do, is refused
   expectFailure(await box.run(["clean", "--fleet"]), 2, /needs a limit/);
   expectFailure(await box.run(["clean", "--fleet", "--keep", "1", "--dry-run"]), 2, /--dry-run/);
   expectFailure(await box.run(["clean", "--fleet", "--max-log-bytes", "1G"]), 2, /--max-log-bytes/);
+});
+
+testWith(WITH_SERVER, "an earlier run of a key is found on whichever member it ran", async () => {
+  await using fleet = await Fleet.create(await server());
+  const [m1, m2] = await fleet.members(2);
+  const first = await finish(m1!, "k");
+  await m1!.untilPublished();
+  const second = await finish(m2!, "k");
+  await m2!.untilPublished();
+  for (const member of [m1!, m2!])
+    for (const [number, { job_id: id }] of [first, second].entries()) {
+      expect(await member.json(["status", `k#${number + 1}`])).toMatchObject({ job_id: id });
+      expect(await member.json(["status", id])).toMatchObject({ job_id: id });
+    }
+  expectFailure(await m2!.run(["status", "k#3"]), 3, 'no run key or job id "k#3"');
+  // As if both had had a job of this number before they joined.
+  await fleet.sql(`update orchesjob.job_records set attempt_no = 2`);
+  const result = await m2!.run(["status", "k", "--attempt", "2"]);
+  expectFailure(result, 2, '2 jobs of run key "k" have the number 2');
+  for (const { job_id: id } of [first, second]) expect(result.stderr).toContain(id);
 });

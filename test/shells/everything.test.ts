@@ -170,7 +170,7 @@ describe("the man page", () => {
     const [, ...commands] = chapter("COMMANDS").split(/^ {3}(?=\S)/m);
     const described = commands.map((text) => [
       text.split("\n")[0]!,
-      [...text.matchAll(/^ {7}(--[a-z-]+)/gm)].map((match) => match[1]!).sort(),
+      [...text.matchAll(/^ {7}(?:-[a-z], )?(--[a-z-]+)/gm)].map((match) => match[1]!).sort(),
     ]);
     expect(described).toEqual(COMMANDS.map(({ name }) => [name, DECLARED[name]!]));
     for (const { name, examples } of COMMANDS) {

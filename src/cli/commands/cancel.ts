@@ -6,7 +6,7 @@ import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
 import { answer } from "../output/answer.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { durationOrZero, shortText } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
@@ -14,6 +14,7 @@ export const cancel = defineCommand({
   name: "cancel",
   aliases: ["abort"],
   summary: "End a job and all its processes: TERM, a grace period, KILL",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
@@ -26,12 +27,12 @@ export const cancel = defineCommand({
     ),
   },
   examples: [
-    "orchesjob cancel --run-key nightly-backup",
+    "orchesjob cancel nightly-backup",
     `orchesjob cancel --job-id ID --reason "wrong day" --grace-seconds 60`,
   ],
-  async run({ options, context, output }) {
+  async run({ options, operands, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
-    const { job, survivors } = await cancelJob(context, toSelector(options), order);
+    const { job, survivors } = await cancelJob(context, toSelector(options, operands), order);
     const { pids } = survivors;
     answer(
       output,

@@ -1,12 +1,12 @@
 import { OrchesjobError } from "../../job/errors.ts";
-import { STATUSES } from "../../job/status.ts";
 import { listJobs } from "../../jobs/list.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
-import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
+import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
 import { formatOption } from "../options/format-option.ts";
 import { type Output, printTable } from "../output/output.ts";
+import { filterOptions } from "../options/several-jobs.ts";
 import { readInstant } from "../options/time.ts";
-import { oneOf, anyText, wholeNumber } from "../options/values.ts";
+import { anyText, wholeNumber } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
 /** Time between two refreshes of --watch, in ms. */
@@ -20,12 +20,7 @@ export const list = defineCommand({
   name: "list",
   summary: "Print the jobs of all run keys, newest first",
   options: {
-    status: repeated(
-      "--status",
-      "STATUS",
-      "Only jobs with this status",
-      oneOf("--status", STATUSES, (text) => text.toUpperCase()),
-    ),
+    ...filterOptions,
     runKeyPrefix: withDefault(
       "--run-key-prefix",
       "PREFIX",
@@ -40,7 +35,10 @@ export const list = defineCommand({
       anyText(),
     ),
     until: optional("--until", "DATETIME", "Only jobs started before this time", anyText()),
-    limit: withDefault("--limit", "N", "At most N jobs (default: 50)", wholeNumber("--limit", 1), 50),
+    limit: short(
+      "-n",
+      withDefault("--limit", "N", "At most N jobs (default: 50)", wholeNumber("--limit", 1), 50),
+    ),
     fleet: flag(
       "--fleet",
       "Jobs of all members of the fleet; without it, only those of this state directory",
@@ -57,7 +55,7 @@ export const list = defineCommand({
     const { status, watch, format, runKeyPrefix, limit, fleet } = options;
     const since = await readInstant("--since", options.since);
     const until = await readInstant("--until", options.until);
-    const filter = { runKeyPrefix, limit, since, until, statuses: status };
+    const filter = { runKeyPrefix, limit, since, until, statuses: status, labels: options.label };
     // On demand: a list of this host must not load the client of the registry.
     const load = async () =>
       fleet

@@ -6,13 +6,14 @@ import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isContainersCommand } from "../../linux/self.ts";
 import { Interruption } from "../../linux/signals.ts";
 import { LOG_STREAMS } from "../../state/paths.ts";
-import { defineCommand, flag, optional, withDefault } from "../command.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
+import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { oneOf, wholeNumber } from "../options/values.ts";
 
 export const logs = defineCommand({
   name: "logs",
   summary: "Print the output of a job, byte for byte",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     stream: withDefault(
@@ -22,15 +23,16 @@ export const logs = defineCommand({
       oneOf("--stream", LOG_STREAMS),
       "stdout",
     ),
-    tail: optional("--tail", "N", "Only the last N lines", wholeNumber("--tail", 0)),
-    follow: flag("--follow", "Continue with new output as it comes, until the job ends"),
+    tail: short("-n", optional("--tail", "N", "Only the last N lines", wholeNumber("--tail", 0))),
+    follow: short("-f", flag("--follow", "Continue with new output as it comes, until the job ends")),
   },
   examples: [
-    "orchesjob logs --run-key nightly-backup",
-    "orchesjob logs --run-key nightly-backup --stream stderr --tail 20 --follow",
+    "orchesjob logs nightly-backup",
+    "orchesjob logs nightly-backup -n 20 -f",
+    "orchesjob logs nightly-backup#3 --stream stderr",
   ],
-  async run({ options, context, output }) {
-    const { store, job } = await findJob(context, toSelector(options));
+  async run({ options, operands, context, output }) {
+    const { store, job } = await findJob(context, toSelector(options, operands));
     const { stream, tail, follow } = options;
     if (job.elsewhere !== undefined) {
       const { onlyThere } = await import("../../jobs/elsewhere.ts");

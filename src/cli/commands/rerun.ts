@@ -7,7 +7,7 @@ import { SCOPE_MODES } from "../../job/scope.ts";
 import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { checkScope, hookOptions, partitionOption, toHookOrder } from "../options/start-options.ts";
 import { oneOf, property, shortText } from "../options/values.ts";
 import { startView } from "../output/views.ts";
@@ -17,6 +17,7 @@ const START_TIMEOUT_MS = 10_000;
 export const rerun = defineCommand({
   name: "rerun",
   summary: "Run a finished job's command again, in its directory and with its options",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     sync: flag("--sync", "Wait until the new job has ended; exits 0 whatever its result"),
@@ -42,11 +43,8 @@ export const rerun = defineCommand({
       oneOf("--output", OUTPUT_MODES),
     ),
   },
-  examples: [
-    `orchesjob rerun --run-key nightly-backup --reason "disk was full"`,
-    "orchesjob rerun --job-id ID --sync",
-  ],
-  async run({ options, context, output }) {
+  examples: [`orchesjob rerun nightly-backup --reason "disk was full"`, "orchesjob rerun --job-id ID --sync"],
+  async run({ options, operands, context, output }) {
     const interruption = options.sync ? new Interruption() : undefined;
     const waitMode =
       interruption === undefined
@@ -56,7 +54,7 @@ export const rerun = defineCommand({
     checkScope(scope, properties);
     const result = await rerunJob(
       context,
-      toSelector(options),
+      toSelector(options, operands),
       options.reason ?? null,
       { scope, properties },
       waitMode,

@@ -2,13 +2,14 @@ import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { withResult } from "../../jobs/result.ts";
 import { defineCommand, withDefault } from "../command.ts";
 import { jsonPieces, LongText } from "../output/long-json.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { wholeNumber } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
 export const result = defineCommand({
   name: "result",
   summary: "Print a finished job together with its output, in one answer",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     maxBytes: withDefault(
@@ -19,9 +20,9 @@ export const result = defineCommand({
       65_536,
     ),
   },
-  examples: ["orchesjob result --job-id ID", "orchesjob result --run-key nightly-backup --max-bytes 1000"],
-  async run({ options, context, output }) {
-    await withResult(context, toSelector(options), options.maxBytes, ({ job, stdout, stderr }) =>
+  examples: ["orchesjob result --job-id ID", "orchesjob result nightly-backup --max-bytes 1000"],
+  async run({ options, operands, context, output }) {
+    await withResult(context, toSelector(options, operands), options.maxBytes, ({ job, stdout, stderr }) =>
       output.jsonPieces(
         jsonPieces({
           ...jobView(context.home, job, new OrphanFinder(context).find(job)),

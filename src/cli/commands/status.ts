@@ -6,12 +6,13 @@ import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
 import { printTable } from "../output/output.ts";
 import { formatOption } from "../options/format-option.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperand, selectorOptions, toRunKey, toSelector } from "../options/selectors.ts";
 import { jobView } from "../output/views.ts";
 
 export const status = defineCommand({
   name: "status",
   summary: "Print a job, all jobs of a run key, or all active jobs",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     all: flag("--all", "All jobs of the run key as an array, newest first"),
@@ -19,31 +20,33 @@ export const status = defineCommand({
     format: formatOption,
   },
   examples: [
-    "orchesjob status --run-key nightly-backup",
+    "orchesjob status nightly-backup",
     "orchesjob status --run-key nightly-backup --all",
+    "orchesjob status nightly-backup#3",
     "orchesjob status --running --format table",
   ],
-  async run({ options, context, output }) {
+  async run({ options, operands, context, output }) {
     const finder = new OrphanFinder(context);
     const view = (job: Job) => jobView(context.home, job, finder.find(job));
     const many = async (): Promise<readonly Job[] | undefined> => {
-      const { runKey, jobId, all, running } = options;
+      const { runKey, jobId, attempt, all, running } = options;
+      const isNamed = runKey !== undefined || operands.length > 0;
       if (running) {
-        if (all || runKey !== undefined || jobId !== undefined)
+        if (all || isNamed || jobId !== undefined || attempt !== undefined)
           throw new OrchesjobError(
             "usage",
             "--running selects all active jobs",
-            "leave out --all, --run-key and --job-id",
+            "leave out --all, and what names one job",
           );
         return listActive(context);
       }
       if (!all) return undefined;
-      if (runKey === undefined || jobId !== undefined)
-        throw new OrchesjobError("usage", "--all needs --run-key KEY");
-      return findHistory(context, runKey);
+      if (!isNamed || jobId !== undefined || attempt !== undefined)
+        throw new OrchesjobError("usage", "--all needs --run-key KEY, and nothing else that names a job");
+      return findHistory(context, toRunKey(options, operands));
     };
     const jobs = await many();
-    const one = jobs === undefined ? (await findJob(context, toSelector(options))).job : undefined;
+    const one = jobs === undefined ? (await findJob(context, toSelector(options, operands))).job : undefined;
     if (options.format === "table") await printTable(output, jobs ?? [one!]);
     else output.json(jobs?.map(view) ?? view(one!));
     return 0;

@@ -1,14 +1,16 @@
 import { unlockRunKey } from "../../jobs/unlock.ts";
 import { answer } from "../output/answer.ts";
-import { defineCommand, optional, required } from "../command.ts";
+import { defineCommand, optional, short } from "../command.ts";
+import { keyOperand, toRunKey } from "../options/selectors.ts";
 import { formatInstant } from "../options/time.ts";
 import { duration, runKeyValue, shortText } from "../options/values.ts";
 
 export const unlock = defineCommand({
   name: "unlock",
   summary: "Allow exactly one more run of a run key that was started with --strict",
+  ...keyOperand,
   options: {
-    runKey: required("--run-key", "KEY", "The run key", runKeyValue),
+    runKey: short("-k", optional("--run-key", "KEY", "The run key", runKeyValue)),
     reason: optional(
       "--reason",
       "TEXT",
@@ -22,11 +24,12 @@ export const unlock = defineCommand({
       duration("--ttl"),
     ),
   },
-  examples: [`orchesjob unlock --run-key import-2026-05-01 --reason "input was corrected" --ttl 30m`],
-  async run({ options, context, output }) {
+  examples: [`orchesjob unlock import-2026-05-01 --reason "input was corrected" --ttl 30m`],
+  async run({ options, operands, context, output }) {
+    const runKey = toRunKey(options, operands);
     const { allowedAt, expiresAt } = await unlockRunKey(
       context,
-      options.runKey,
+      runKey,
       options.reason ?? null,
       options.ttl ?? null,
     );
@@ -34,12 +37,12 @@ export const unlock = defineCommand({
       output,
       {
         unlocked: true,
-        run_key: options.runKey,
+        run_key: runKey,
         allowed_at: formatInstant(allowedAt),
         expires_at: expiresAt === null ? null : formatInstant(expiresAt),
         reason: options.reason ?? null,
       },
-      () => `run key ${JSON.stringify(options.runKey)} may run once more`,
+      () => `run key ${JSON.stringify(runKey)} may run once more`,
     );
     return 0;
   },

@@ -9,13 +9,14 @@ import { isFinished } from "../../jobs/start.ts";
 import { waitForJob } from "../../jobs/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { leave } from "../output/remarks.ts";
-import { selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { duration } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
 export const wait = defineCommand({
   name: "wait",
   summary: "Wait until a job has ended, and print what status prints",
+  ...keyOperand,
   options: {
     ...selectorOptions,
     timeout: optional(
@@ -29,15 +30,12 @@ export const wait = defineCommand({
       "Exit with the code of the job; 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
     ),
   },
-  examples: [
-    "orchesjob wait --run-key nightly-backup",
-    "orchesjob wait --job-id ID --timeout 30m --exit-status",
-  ],
+  examples: ["orchesjob wait nightly-backup", "orchesjob wait --job-id ID --timeout 30m --exit-status"],
   passesExitCode: (options) => options.exitStatus,
-  async run({ options, context, output }) {
+  async run({ options, operands, context, output }) {
     const interruption = new Interruption();
     interruption.listen();
-    const { store, job } = await findJob(context, toSelector(options));
+    const { store, job } = await findJob(context, toSelector(options, operands));
     refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
       context,

@@ -32,8 +32,8 @@ interface Listed {
   readonly options: readonly Option<unknown>[];
 }
 
-const takesCommand = ({ operands, operandChoices }: Command) =>
-  operands !== undefined && operandChoices === undefined;
+const takesCommand = ({ operands, operandChoices, operandCompletes }: Command) =>
+  operands !== undefined && operandChoices === undefined && operandCompletes === undefined;
 
 /** Replaces `@NAME@` in a script. Not with `replaceAll`, which would interpret a `$` in the text. */
 function fill(script: string, parts: Readonly<Record<string, readonly string[]>>): string {

@@ -33,8 +33,9 @@ export function usage(command: Command): string {
 }
 
 /** An option and its value, as typed. */
-export function optionUsage({ flag, placeholder }: Option<unknown>): string {
-  return placeholder === undefined ? flag : `${flag} ${placeholder}`;
+export function optionUsage({ flag, short, placeholder }: Option<unknown>): string {
+  const names = short === undefined ? flag : `${short}, ${flag}`;
+  return placeholder === undefined ? names : `${names} ${placeholder}`;
 }
 
 /** The help of an option in one line, with its choices. */

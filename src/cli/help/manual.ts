@@ -16,7 +16,8 @@ export interface ManualFacts {
 const DESCRIPTION = [
   "orchesjob runs a command once per run key: while a job of a run key is active, every further start of that key returns this job and does not start a second one. The job goes on if the caller dies, the SSH session breaks or the terminal closes. Its output, exit code and history stay until clean deletes them.",
   "Commands answer with JSON on standard output, except run, logs, metrics, completion and man, or if a table is asked for. Messages for people go to standard error.",
-  "Options end at the first word that is not one, or at --. The value of an option is the next word, or follows =. A value that begins with - must follow =.",
+  "Options of start and run end at the first word that is not one, or at --. The value of an option is the next word, or follows =. A value that begins with - must follow =.",
+  "Where no command follows, a run key may stand as a word: orchesjob logs KEY. KEY#3 is the third job of the key, unless there is a run key of that name. A job id may stand there, too, if no run key has that name.",
   "Durations are written as 90, 0.5, 90s, 30m, 2h, 1d or 1h30m; the longest is 36600d. Times are written in any form of ISO 8601 (2026-01-31, 20260131T1800, 2026-W05-6, 2026-01-31T18:00:00+09:00), or as a duration with a unit, which means that long ago. A time without an offset is local time. If an hour occurs twice because the clock was set back, the first one is meant. A time that the clock skipped means the moment of the skip.",
 ];
 
@@ -102,8 +103,9 @@ function synopsis(line: string): string {
   return `\\fB${escape(program!)}\\fR ${escape(words.join(" "))}`;
 }
 
-function optionTag({ flag, placeholder }: Option<unknown>): string {
-  return `\\fB${escape(flag)}\\fR${placeholder === undefined ? "" : ` \\fI${escape(placeholder)}\\fR`}`;
+function optionTag({ flag, short, placeholder }: Option<unknown>): string {
+  const bold = (name: string) => `\\fB${escape(name)}\\fR`;
+  return `${short === undefined ? "" : `${bold(short)}, `}${bold(flag)}${placeholder === undefined ? "" : ` \\fI${escape(placeholder)}\\fR`}`;
 }
 
 function entries(rows: readonly (readonly [string, string])[]): string[] {

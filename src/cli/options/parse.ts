@@ -28,19 +28,17 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
     }
     if (word === "--help" || word === "-h") return undefined;
     position += 1;
-    const equals = word.indexOf("=");
-    const name = equals < 0 ? word : word.slice(0, equals);
-    const option = findOption(command, name);
+    const { option, name, attached } = readOption(command, word);
     if (option === undefined) throw unknownOption(command, name);
-    let value = equals < 0 ? undefined : word.slice(equals + 1);
+    let value = attached;
     if (option.placeholder === undefined) {
-      if (value !== undefined) throw new OrchesjobError("usage", `${name} takes no value`);
+      if (value !== undefined) throw noValue(command, name, word);
       value = "";
     } else if (value === undefined) {
       value = detachedValue(command, option, words, position);
       position += 1;
     }
-    given.set(name, [...(given.get(name) ?? []), value]);
+    given.set(option.flag, [...(given.get(option.flag) ?? []), value]);
   }
   if (words[position] === "--") position += 1;
   operands.push(...words.slice(position));
@@ -75,9 +73,7 @@ function detachedValue(
   if (value === undefined) throw new OrchesjobError("usage", `${flag} needs a value: ${flag} ${placeholder}`);
   if (!value.startsWith("-") || (value === "-" && option.takesDash === true)) return value;
   const [before, behind] = [words.slice(0, position), words.slice(position)];
-  const equals = value.indexOf("=");
-  const isOption =
-    value === "--" || findOption(command, equals < 0 ? value : value.slice(0, equals)) !== undefined;
+  const isOption = value === "--" || readOption(command, value).option !== undefined;
   throw new OrchesjobError(
     "usage",
     isOption
@@ -96,14 +92,47 @@ function missing(
   return new OrchesjobError("usage", `${flag} ${placeholder} is required: ${line}`);
 }
 
-function findOption(command: Command, name: string): Option<unknown> | undefined {
-  for (const option of Object.values(command.options)) if (option.flag === name) return option;
-  return undefined;
+interface OptionWord {
+  /** Undefined: the command has none of that name. */
+  readonly option: Option<unknown> | undefined;
+  /** As typed. */
+  readonly name: string;
+  /** The value in the same word. */
+  readonly attached: string | undefined;
+}
+
+/** Takes an option's word apart: `--tail=20`, `-n20`, `-n=20`. */
+function readOption(command: Command, word: string): OptionWord {
+  if (!word.startsWith("--")) {
+    const name = word.slice(0, 2);
+    for (const option of Object.values(command.options)) {
+      if (option.short !== name) continue;
+      const attached = word.length === 2 ? undefined : word.slice(word[2] === "=" ? 3 : 2);
+      return { option, name, attached };
+    }
+  }
+  const equals = word.indexOf("=");
+  const name = equals < 0 ? word : word.slice(0, equals);
+  const attached = equals < 0 ? undefined : word.slice(equals + 1);
+  for (const option of Object.values(command.options))
+    if (option.flag === name) return { option, name, attached };
+  return { option: undefined, name, attached };
+}
+
+/** The error for a value of a switch. `-follow` may mean an option, and `-fn` two of them. */
+function noValue(command: Command, name: string, word: string): OrchesjobError {
+  if (name.startsWith("--")) return new OrchesjobError("usage", `${name} takes no value`);
+  const meant = nearest(word, flagsOf(command));
+  const hint = meant === undefined ? `write each option on its own: ${name} -…` : `did you mean ${meant}?`;
+  return new OrchesjobError("usage", `${name} takes no value, but stands in ${JSON.stringify(word)}`, hint);
+}
+
+function flagsOf(command: Command): readonly string[] {
+  return [...Object.values(command.options).map((option) => option.flag), "--help"];
 }
 
 function unknownOption(command: Command, name: string): OrchesjobError {
-  const known = [...Object.values(command.options).map((option) => option.flag), "--help"];
-  const meant = nearest(name, known);
+  const meant = nearest(name, flagsOf(command));
   const hint = meant === undefined ? `see: orchesjob ${command.name} --help` : `did you mean ${meant}?`;
   return new OrchesjobError("usage", `${command.name} has no option ${name}`, hint);
 }

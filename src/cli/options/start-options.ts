@@ -7,7 +7,7 @@ import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
 import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
 import type { StartRequest } from "../../jobs/start-request.ts";
-import { flag, type Option, optional, repeated, required, withDefault } from "../command.ts";
+import { flag, type Option, optional, repeated, required, short, withDefault } from "../command.ts";
 import {
   duration,
   fileOrStdin,
@@ -58,11 +58,14 @@ export const partitionOption = {
 };
 
 export const startOptions = {
-  runKey: required(
-    "--run-key",
-    "KEY",
-    "Required: the name of the work; at most one job of a run key is active",
-    runKeyValue,
+  runKey: short(
+    "-k",
+    required(
+      "--run-key",
+      "KEY",
+      "Required: the name of the work; at most one job of a run key is active",
+      runKeyValue,
+    ),
   ),
   requestId: optional(
     "--request-id",

@@ -122,14 +122,14 @@ export class PostgresRegistry implements Registry {
 
   async list({
     statuses,
+    labels,
     runKeyPrefix: prefix,
     since,
     until,
     limit: most,
   }: ListFilter): Promise<readonly Job[]> {
-    return toJobs(
-      await this.#ask("list_jobs", { statuses, prefix, since: since ?? null, until: until ?? null, most }),
-    );
+    const filter = { statuses, labels: Object.fromEntries(labels), prefix, most };
+    return toJobs(await this.#ask("list_jobs", { ...filter, since: since ?? null, until: until ?? null }));
   }
 
   async output(jobId: string): Promise<PublishedOutput | undefined> {

@@ -334,6 +334,7 @@ CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
     select * from orchesjob.job_records
     where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
+      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
       and starts_with(run_key, filter ->> 'prefix')
       and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
       and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)

@@ -19,6 +19,7 @@ const COMMON = {
   // The plus keeps SQLite from asking whether the value makes a partial index usable: it would prepare the statement again for
   // every value, which takes 160,000 instructions.
   latest: "select * from job_records where run_key = +$runKey order by attempt_no desc limit 1",
+  numbered: "select * from job_records where run_key = +$runKey and attempt_no = $attemptNo",
   history: "select * from job_records where run_key = +$runKey order by attempt_no desc",
   active: `select * from job_records where ${IS_ACTIVE} order by run_key`,
   anyActive: `select seq from job_records where ${IS_ACTIVE} limit 1`,

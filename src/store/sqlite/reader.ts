@@ -40,6 +40,10 @@ export abstract class JobReader extends Session {
     return toJobs(this.all("history", { runKey }));
   }
 
+  async numbered(runKey: string, attemptNo: number): Promise<Job | undefined> {
+    return this.one("numbered", { runKey, attemptNo });
+  }
+
   async active(): Promise<readonly Job[]> {
     // Usually there is none, and a statement for whole rows takes 140,000 more instructions to prepare.
     if (this.attempt(() => this.row("anyActive", {})) === undefined) return [];
@@ -48,7 +52,7 @@ export abstract class JobReader extends Session {
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
     // Conditions that are not needed are left out, so that SQLite can choose the index that serves the others.
-    const { statuses, runKeyPrefix: prefix, since, until, limit } = filter;
+    const { statuses, labels, runKeyPrefix: prefix, since, until, limit } = filter;
     const conditions: string[] = [];
     const bindings: Bindings = { limit };
     const add = (condition: string, values: Bindings) => {
@@ -60,6 +64,15 @@ export abstract class JobReader extends Session {
       add("run_key >= $prefix and run_key < $prefixEnd", { prefix, prefixEnd: endOf(prefix) });
     if (since !== undefined) add("started_at >= $since", { since });
     if (until !== undefined) add("started_at < $until", { until });
+    let number = 0;
+    for (const [name, value] of labels) {
+      number += 1;
+      // Somebody may have edited the column by hand: JSON that is damaged has no labels.
+      add(`iif(json_valid(labels), labels ->> $label${number}, null) = $value${number}`, {
+        [`label${number}`]: `$."${name}"`,
+        [`value${number}`]: value,
+      });
+    }
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
     const statement = `select * from job_records ${where} order by seq desc limit $limit`;
     return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));

@@ -22,11 +22,12 @@ create function orchesjob.history(wanted text) returns jsonb language sql stable
   from orchesjob.job_records j where run_key = wanted
 $$;
 
--- `filter`: statuses, prefix, since, until (microseconds, or null), most.
+-- `filter`: statuses, labels (an object), prefix, since, until (microseconds, or null), most.
 create function orchesjob.list_jobs(filter jsonb) returns jsonb language sql stable security definer as $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
     select * from orchesjob.job_records
     where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
+      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
       and starts_with(run_key, filter ->> 'prefix')
       and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
       and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
