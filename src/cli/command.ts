@@ -1,6 +1,7 @@
 /** The declaration of a command. Parsing, help, manual page and completion are derived from it. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Context } from "../state/context.ts";
+import type { Schema } from "./answers/schema.ts";
 import type { Output } from "./output/output.ts";
 
 /** What a shell can look up to complete a value. */
@@ -67,6 +68,8 @@ export interface Command<O extends OptionTable = OptionTable> {
   readonly isInterleaved?: boolean;
   readonly options: O;
   readonly examples: readonly string[];
+  /** Loads the declaration of what it prints as JSON; undefined: it prints none. */
+  readonly answer?: () => Promise<Schema>;
   /** Whether the exit code is the job's own. Failures of orchesjob then exit 125, so that they can be told apart. */
   readonly passesExitCode?: (options: Values<O>) => boolean;
   /** A shell runs it while a person types: it hardly waits for the database, and does not upgrade an older one. */

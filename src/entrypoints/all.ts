@@ -13,6 +13,7 @@ import { metrics } from "../cli/commands/metrics.ts";
 import { rerun } from "../cli/commands/rerun.ts";
 import { result } from "../cli/commands/result.ts";
 import { run } from "../cli/commands/run.ts";
+import { schema } from "../cli/commands/schema.ts";
 import { unlock } from "../cli/commands/unlock.ts";
 import { wait } from "../cli/commands/wait.ts";
 import { logs } from "../cli/commands/logs.ts";
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   systemd,
   doctor,
   metrics,
+  schema,
   completion,
   man,
 ];

@@ -33,6 +33,7 @@ const CHECKS = {
     Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/etc/sudoers.d"]).exitCode === 0,
   /** The SSH library that Airflow uses, for Debian's python3. */
   paramiko: () => existsSync("/usr/lib/python3/dist-packages/paramiko") && existsSync("/usr/bin/python3"),
+  "python3-jsonschema": () => existsSync("/usr/lib/python3/dist-packages/jsonschema"),
   bash: () => Bun.which("bash") !== null,
   /** Completes a command line that is an argument of another command. */
   "bash-completion": () => existsSync(BASH_COMPLETION),

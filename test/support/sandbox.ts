@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkAnswer } from "./answers.ts";
 
 export const ROOT = new URL("../..", import.meta.url).pathname;
 export const BINARY = process.env["ORCHESJOB_BINARY"] ?? join(ROOT, "dist/orchesjob");
@@ -28,7 +29,8 @@ export interface RunOptions {
 export class Sandbox implements AsyncDisposable {
   readonly directory: string;
   readonly home: string;
-  readonly #children = new Set<Bun.Subprocess>();
+  /** What runs, and its command. */
+  readonly #children = new Map<Bun.Subprocess, readonly string[]>();
 
   constructor() {
     this.directory = realpathSync(mkdtempSync(join(tmpdir(), "orchesjob-test-")));
@@ -40,7 +42,7 @@ export class Sandbox implements AsyncDisposable {
     return { ...process.env, ORCHESJOB_HOME: this.home, ...extra };
   }
 
-  /** Starts any program here; `finished` collects its output. */
+  /** Starts any program here; `finished` collects its output, and throws if an answer of orchesjob is not as declared. */
   spawn(
     command: readonly string[],
     options: RunOptions = {},
@@ -52,7 +54,7 @@ export class Sandbox implements AsyncDisposable {
       stdout: "pipe",
       stderr: "pipe",
     });
-    this.#children.add(child);
+    this.#children.set(child, command);
     return child;
   }
 
@@ -62,7 +64,10 @@ export class Sandbox implements AsyncDisposable {
       new Response(child.stderr).text(),
     ]);
     await child.exited;
+    const command = this.#children.get(child) ?? [];
     this.#children.delete(child);
+    const program = command.indexOf(BINARY);
+    if (program >= 0) checkAnswer(BINARY, command.slice(program + 1), stdout);
     return {
       code: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
@@ -110,7 +115,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** Ends everything and removes the directory. Throws if it had to kill a process: a test cleans up after itself. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children) child.kill("SIGKILL");
+    for (const child of this.#children.keys()) child.kill("SIGKILL");
     const survivors = await settle(() => this.processes());
     for (const pid of survivors) killHard(pid);
     rmSync(this.directory, { recursive: true, force: true });

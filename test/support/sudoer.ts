@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { Gate } from "./gate.ts";
 import { killAndWait, readProc } from "./processes.ts";
+import { checkAnswer } from "./answers.ts";
 import { BINARY, type Finished, isAlive, type JobAnswer, type Sandbox, until } from "./sandbox.ts";
 
 /** Debian's `nobody`. */
@@ -91,6 +92,7 @@ export class Sudoer implements AsyncDisposable {
   async json<T = JobAnswer>(...args: readonly string[]): Promise<T> {
     const result = await this.run(...args);
     if (result.code !== 0) throw new Error(`exit ${result.code}: ${result.stderr}`);
+    checkAnswer(BINARY, args, result.stdout);
     return JSON.parse(result.stdout) as T;
   }
 

@@ -5,6 +5,7 @@
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { checkAnswer } from "./answers.ts";
 import { BINARY, type Finished, type JobAnswer, ROOT, type Sandbox, until } from "./sandbox.ts";
 
 export const MACHINE_SCRIPT = join(ROOT, "test/fixtures/systemd/machine.sh");
@@ -99,7 +100,9 @@ export class SystemdMachine implements AsyncDisposable {
 
   /** Runs orchesjob inside, which must exit 0, and returns its answer. */
   async json<T = JobAnswer>(args: readonly string[], options: MachineRunOptions = {}): Promise<T> {
-    return JSON.parse(await this.must([PROGRAM, ...args], options)) as T;
+    const stdout = await this.must([PROGRAM, ...args], options);
+    checkAnswer(BINARY, args, stdout);
+    return JSON.parse(stdout) as T;
   }
 
   /**

@@ -4,6 +4,7 @@ import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../jobs/cancel.ts";
 import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
+import type { CancelView } from "../answers/job.ts";
 import { answer } from "../output/answer.ts";
 import { defineCommand, optional, withDefault } from "../command.ts";
 import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
@@ -30,13 +31,18 @@ export const cancel = defineCommand({
     "orchesjob cancel nightly-backup",
     `orchesjob cancel --job-id ID --reason "wrong day" --grace-seconds 60`,
   ],
+  answer: async () => (await import("../answers/job.ts")).CANCEL,
   async run({ options, operands, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
     const { job, survivors } = await cancelJob(context, toSelector(options, operands), order);
     const { pids } = survivors;
+    const view: CancelView = {
+      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
+      survivors: pids,
+    };
     answer(
       output,
-      { ...jobView(context.home, job, new OrphanFinder(context).find(job)), survivors: pids },
+      view,
       () =>
         `job ${job.jobId} is ${job.status}${pids.length === 0 ? "" : `, but of its processes these still live: ${pids.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
     );

@@ -3,6 +3,7 @@ import type { Job } from "../../job/job.ts";
 import { cleanJobs } from "../../jobs/clean.ts";
 import { timeAgo } from "../../jobs/job-files.ts";
 import { defineCommand, flag, optional } from "../command.ts";
+import type { CleanFleetView, CleanView } from "../answers/upkeep.ts";
 import { openMember } from "../options/open-member.ts";
 import { formatOption } from "../options/format-option.ts";
 import { readInstant } from "../options/time.ts";
@@ -52,6 +53,7 @@ export const clean = defineCommand({
     "orchesjob clean --max-log-bytes 5G --dry-run",
     "orchesjob clean --fleet --older-than 90d --keep 3",
   ],
+  answer: async () => (await import("../answers/upkeep.ts")).CLEAN,
   async run({ options, context, output }) {
     const { dryRun, format, olderThan, keep, maxLogBytes } = options;
     const times = [await readInstant("--before", options.before), olderThan && timeAgo(olderThan)].filter(
@@ -78,7 +80,8 @@ export const clean = defineCommand({
       const deleted = await cleanRegistry(member, { before, keep }, (count) =>
         context.progress(`deleted ${count} jobs from the registry`),
       );
-      answer(output, { deleted }, () => `jobs deleted from the registry: ${deleted}`);
+      const view: CleanFleetView = { deleted };
+      answer(output, view, () => `jobs deleted from the registry: ${deleted}`);
       await member.registry.disconnect();
       return 0;
     }
@@ -96,15 +99,14 @@ export const clean = defineCommand({
       await printTable(output, doomed);
       return 0;
     }
-    answer(
-      output,
-      {
-        deleted: result.deleted,
-        errors: result.errors,
-        stray_files: result.orphanedFiles,
-        ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
-      },
-      () => (dryRun ? "nothing was deleted" : `jobs deleted: ${result.deleted}, errors: ${result.errors}`),
+    const view: CleanView = {
+      deleted: result.deleted,
+      errors: result.errors,
+      stray_files: result.orphanedFiles,
+      ...(result.logBytes === undefined ? {} : { log_bytes: result.logBytes }),
+    };
+    answer(output, view, () =>
+      dryRun ? "nothing was deleted" : `jobs deleted: ${result.deleted}, errors: ${result.errors}`,
     );
     return 0;
   },

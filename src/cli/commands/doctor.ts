@@ -2,6 +2,7 @@ import { EXIT_CODES } from "../../job/errors.ts";
 import type { Diagnosis } from "../../doctor/doctor.ts";
 import type { Verdict } from "../../doctor/finding.ts";
 import { defineCommand, flag } from "../command.ts";
+import type { DoctorView } from "../answers/upkeep.ts";
 import { formatOption } from "../options/format-option.ts";
 import { sanitize } from "../output/sanitize.ts";
 
@@ -13,6 +14,7 @@ export const doctor = defineCommand({
     format: formatOption,
   },
   examples: ["orchesjob doctor --format table", "orchesjob doctor --fix"],
+  answer: async () => (await import("../answers/upkeep.ts")).DOCTOR,
   async run({ options: { fix, format }, context, output }) {
     // On demand: no other command needs it.
     const { examine } = await import("../../doctor/doctor.ts");
@@ -28,16 +30,15 @@ export const doctor = defineCommand({
     if (format === "table") {
       output.text(diagnoses.map(lines).join(""));
     } else {
-      output.json({
-        summary,
-        checks: diagnoses.map(({ check, status, message, hint, fixed }) => ({
-          check,
-          status,
-          message,
-          way_out: hint,
-          fixed,
-        })),
-      });
+      const checks = diagnoses.map(({ check, status, message, hint, fixed }) => ({
+        check,
+        status,
+        message,
+        way_out: hint,
+        fixed,
+      }));
+      const view: DoctorView = { summary, checks };
+      output.json(view);
     }
     return summary.status === "problem" ? EXIT_CODES.conflict : 0;
   },

@@ -3,6 +3,7 @@ import { commandLine } from "../../job/shell-word.ts";
 import { LONGEST_LEASE_MS, SHORTEST_LEASE_MS } from "../../job/fleet.ts";
 import type { FleetMember } from "../../fleet/member.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
+import type { ForgottenView, LeftView } from "../answers/fleet.ts";
 import { openMember } from "../options/open-member.ts";
 import { formatOption } from "../options/format-option.ts";
 import { partitionOption } from "../options/start-options.ts";
@@ -43,6 +44,7 @@ export const fleet = defineCommand({
     "orchesjob fleet status --format table",
     `orchesjob fleet forget web-3 --reason "its disk burned"`,
   ],
+  answer: async () => (await import("../answers/fleet.ts")).FLEET,
   async run({ options, operands: [action, operand, ...rest], context, output, program: { version } }) {
     if (action === undefined || !ACTIONS.some((known) => known === action))
       throw usage(action === undefined ? "say what to do" : `fleet cannot ${JSON.stringify(action)}`);
@@ -72,7 +74,8 @@ export const fleet = defineCommand({
     }
     if (action === "leave") {
       const { name } = await membership.leaveFleet(context, version, options.copy);
-      output.json({ left: true, member: name });
+      const view: LeftView = { left: true, member: name };
+      output.json(view);
       return 0;
     }
     const member = await openMember(context);
@@ -85,11 +88,12 @@ export const fleet = defineCommand({
           `for example: ${commandLine(["fleet", "forget", operand, "--reason", "the machine is switched off"])}`,
         );
       const jobs = await membership.forgetMember(member, operand, options.reason);
-      output.json({
+      const view: ForgottenView = {
         forgotten: operand,
         reason: options.reason,
         jobs: jobs.map(({ jobId, runKey }) => ({ job_id: jobId, run_key: runKey })),
-      });
+      };
+      output.json(view);
       return end(member);
     }
     const status = await membership.readFleetStatus(context, member);

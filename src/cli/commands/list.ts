@@ -51,6 +51,7 @@ export const list = defineCommand({
     "orchesjob list --run-key-prefix import- --format table",
     "orchesjob list --fleet --status RUNNING --format table",
   ],
+  answer: async () => (await import("../answers/job.ts")).JOBS,
   async run({ options, context, output }) {
     const { status, watch, format, runKeyPrefix, limit, fleet } = options;
     const since = await readInstant("--since", options.since);

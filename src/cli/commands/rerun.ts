@@ -4,6 +4,7 @@ import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { OUTPUT_MODES } from "../../job/output.ts";
 import { rerunJob } from "../../jobs/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";
+import type { RerunView } from "../answers/job.ts";
 import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
@@ -44,6 +45,7 @@ export const rerun = defineCommand({
     ),
   },
   examples: [`orchesjob rerun nightly-backup --reason "disk was full"`, "orchesjob rerun --job-id ID --sync"],
+  answer: async () => (await import("../answers/job.ts")).RERUN,
   async run({ options, operands, context, output }) {
     const interruption = options.sync ? new Interruption() : undefined;
     const waitMode =
@@ -66,8 +68,9 @@ export const rerun = defineCommand({
       return leave(context, result.job, interruption.signal);
     reportFailedLaunch(context, result.job);
     const orphans = new OrphanFinder(context).find(result.job);
-    const view = startView(context.home, result, orphans, options.sync ? "sync" : "async", false);
-    answer(output, { ...view, rerun: true }, () => describeStart(result));
+    const started = startView(context.home, result, orphans, options.sync ? "sync" : "async", false);
+    const view: RerunView = { ...started, rerun: true };
+    answer(output, view, () => describeStart(result));
     if (options.sync) await reportOrphans(context, result.job, orphans);
     return 0;
   },

@@ -1,6 +1,7 @@
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { withResult } from "../../jobs/result.ts";
 import { defineCommand, withDefault } from "../command.ts";
+import type { ResultView } from "../answers/job.ts";
 import { jsonPieces, LongText } from "../output/long-json.ts";
 import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
 import { wholeNumber } from "../options/values.ts";
@@ -21,10 +22,11 @@ export const result = defineCommand({
     ),
   },
   examples: ["orchesjob result --job-id ID", "orchesjob result nightly-backup --max-bytes 1000"],
+  answer: async () => (await import("../answers/job.ts")).RESULT,
   async run({ options, operands, context, output }) {
     await withResult(context, toSelector(options, operands), options.maxBytes, ({ job, stdout, stderr }) =>
       output.jsonPieces(
-        jsonPieces({
+        jsonPieces<ResultView>({
           ...jobView(context.home, job, new OrphanFinder(context).find(job)),
           stdout: new LongText(stdout.chunks),
           stdout_truncated: stdout.truncated,

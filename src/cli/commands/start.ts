@@ -35,6 +35,7 @@ export const start = defineCommand({
     "orchesjob start --run-key import --request-id 2026-05-01 --sync -- ./import.sh --day 2026-05-01",
   ],
   passesExitCode: (options) => options.exitStatus,
+  answer: async () => (await import("../answers/job.ts")).START,
   async run({ options, operands, context, output }) {
     const request = toStartRequest(options, operands, "start");
     const { sync, exitStatus, startTimeout } = options;

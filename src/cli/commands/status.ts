@@ -25,6 +25,7 @@ export const status = defineCommand({
     "orchesjob status nightly-backup#3",
     "orchesjob status --running --format table",
   ],
+  answer: async () => (await import("../answers/job.ts")).STATUS,
   async run({ options, operands, context, output }) {
     const finder = new OrphanFinder(context);
     const view = (job: Job) => jobView(context.home, job, finder.find(job));

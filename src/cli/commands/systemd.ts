@@ -1,5 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { defineCommand, flag, optional, required } from "../command.ts";
+import type { SystemdView } from "../answers/upkeep.ts";
 import { completing } from "../options/values.ts";
 
 export const systemd = defineCommand({
@@ -33,6 +34,7 @@ export const systemd = defineCommand({
     "orchesjob systemd --fleet --output /etc/systemd/system",
     "orchesjob systemd --user --output ~/.config/systemd/user",
   ],
+  answer: async () => (await import("../answers/upkeep.ts")).SYSTEMD,
   async run({ options, output }) {
     const { writeUnits } = await import("../../systemd/write-unit-files.ts");
     const place = {
@@ -40,7 +42,8 @@ export const systemd = defineCommand({
       forUser: options.user,
       withAgent: options.fleet,
     };
-    output.json(writeUnits(options.output, place, options.force));
+    const view: SystemdView = writeUnits(options.output, place, options.force);
+    output.json(view);
     return 0;
   },
 });

@@ -1,4 +1,5 @@
 import { unlockRunKey } from "../../jobs/unlock.ts";
+import type { UnlockView } from "../answers/upkeep.ts";
 import { answer } from "../output/answer.ts";
 import { defineCommand, optional, short } from "../command.ts";
 import { keyOperand, toRunKey } from "../options/selectors.ts";
@@ -25,6 +26,7 @@ export const unlock = defineCommand({
     ),
   },
   examples: [`orchesjob unlock import-2026-05-01 --reason "input was corrected" --ttl 30m`],
+  answer: async () => (await import("../answers/upkeep.ts")).UNLOCK,
   async run({ options, operands, context, output }) {
     const runKey = toRunKey(options, operands);
     const { allowedAt, expiresAt } = await unlockRunKey(
@@ -33,17 +35,14 @@ export const unlock = defineCommand({
       options.reason ?? null,
       options.ttl ?? null,
     );
-    answer(
-      output,
-      {
-        unlocked: true,
-        run_key: runKey,
-        allowed_at: formatInstant(allowedAt),
-        expires_at: expiresAt === null ? null : formatInstant(expiresAt),
-        reason: options.reason ?? null,
-      },
-      () => `run key ${JSON.stringify(runKey)} may run once more`,
-    );
+    const view: UnlockView = {
+      unlocked: true,
+      run_key: runKey,
+      allowed_at: formatInstant(allowedAt),
+      expires_at: expiresAt === null ? null : formatInstant(expiresAt),
+      reason: options.reason ?? null,
+    };
+    answer(output, view, () => `run key ${JSON.stringify(runKey)} may run once more`);
     return 0;
   },
 });

@@ -32,6 +32,7 @@ export const wait = defineCommand({
   },
   examples: ["orchesjob wait nightly-backup", "orchesjob wait --job-id ID --timeout 30m --exit-status"],
   passesExitCode: (options) => options.exitStatus,
+  answer: async () => (await import("../answers/job.ts")).JOB,
   async run({ options, operands, context, output }) {
     const interruption = new Interruption();
     interruption.listen();

@@ -2,15 +2,11 @@
 import { formatDuration } from "../../job/duration.ts";
 import type { FleetStatus } from "../../agent/membership.ts";
 import type { Member } from "../../fleet/registry.ts";
+import type { FleetView, MemberView } from "../answers/fleet.ts";
 import { formatInstant } from "../options/time.ts";
 import { sanitize } from "./sanitize.ts";
 
-export function fleetView({
-  membership,
-  registry,
-  members,
-  unpublished,
-}: FleetStatus): Record<string, unknown> {
+export function fleetView({ membership, registry, members, unpublished }: FleetStatus): FleetView {
   return {
     member: membership.name,
     member_id: membership.memberId,
@@ -25,7 +21,7 @@ export function fleetView({
   };
 }
 
-function memberView(member: Member): Record<string, unknown> {
+function memberView(member: Member): MemberView {
   return {
     member: member.name,
     host: member.host,
@@ -33,7 +29,6 @@ function memberView(member: Member): Record<string, unknown> {
     state_directory: member.stateDirectory,
     active_jobs: member.active,
     unpublished: member.unpublished,
-    // Negative: its lease ended so long ago. A member without jobs renews nothing.
     lease_left_seconds: member.leaseLeftMs === null ? null : member.leaseLeftMs / 1000,
     renewed_at: member.renewedAt === null ? null : formatInstant(member.renewedAt),
     on_partition: member.onPartition,

@@ -5,8 +5,10 @@ export class LongText {
   constructor(readonly chunks: Iterable<Uint8Array>) {}
 }
 
-/** As toJson, for an object whose values may be LongText. */
-export function* jsonPieces(fields: Readonly<Record<string, unknown>>): Generator<string> {
+/** As toJson, for an answer whose texts may be LongText. */
+export function* jsonPieces<T>(fields: {
+  readonly [K in keyof T]: T[K] | (string extends T[K] ? LongText : never);
+}): Generator<string> {
   let before = "{\n";
   for (const [name, value] of Object.entries(fields)) {
     yield `${before}  ${JSON.stringify(name)}: `;

@@ -1,14 +1,15 @@
-/** The JSON of a job: the fields of 1.0.0 first, in their order, then later ones. Fields are added, never changed or dropped. */
+/** The JSON of a job: fills in the fields that answers/job.ts declares, in the same order. */
 import type { Job } from "../../job/job.ts";
 import { OWN_STDIN } from "../../job/output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
 import { type Home, homeAt, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
+import type { JobView, StartView } from "../answers/job.ts";
 import { formatInstant } from "../options/time.ts";
 import { escapeForLocale, toJson } from "./json.ts";
 
-export function jobView(here: Home, job: Job, orphans: Orphans): Record<string, unknown> {
+export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
   const { elsewhere } = job;
   const home = elsewhere === undefined ? here : homeAt(elsewhere.home);
   const logs = logFiles(home, job.jobId);
@@ -23,7 +24,6 @@ export function jobView(here: Home, job: Job, orphans: Orphans): Record<string, 
     exit_code: job.exitCode,
     started_at: formatInstant(job.startedAt),
     finished_at: job.finishedAt === null ? null : formatInstant(job.finishedAt),
-    // True: finished_at is when the loss was detected, because nobody knows when it happened.
     finished_at_detected: job.status === "LOST",
     attempt_no: job.attemptNo,
     worker_pid: job.worker?.pid ?? null,
@@ -48,11 +48,8 @@ export function jobView(here: Home, job: Job, orphans: Orphans): Record<string, 
     host: elsewhere?.host ?? job.origin?.host ?? "",
     fencing_token: job.fencingToken,
     on_partition: job.onPartition,
-    // Of a job of another member of the fleet; null: of our own state directory, or not in a fleet.
     member: elsewhere?.member ?? null,
-    // When that member was last heard about the job.
     as_of: elsewhere === undefined ? null : formatInstant(elsewhere.asOf),
-    // How long that member has been silent; null if its lease is not over.
     silent_seconds: elsewhere === undefined || elsewhere.silentMs === 0 ? null : elsewhere.silentMs / 1000,
   };
 }
@@ -66,7 +63,7 @@ export function describeForHook(context: Context, job: Job): string {
   return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
 }
 
-function hookView(home: Home, { jobId, onExit }: Job): Record<string, unknown> {
+function hookView(home: Home, { jobId, onExit }: Job) {
   const result = onExit?.result ?? null;
   return {
     on_exit: onExit?.command ?? null,
@@ -84,7 +81,7 @@ export function startView(
   orphans: Orphans,
   mode: "sync" | "async",
   strict: boolean,
-): Record<string, unknown> {
+): StartView {
   const { job, existing, commandMatches } = result;
   const shortened = shortenCommand(job.command);
   return {
@@ -97,11 +94,9 @@ export function startView(
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
-    // Of this start, also if an existing job is returned.
     strict,
     strict_override_used: result.overrideUsed,
     command_matches: commandMatches,
-    // True: only `orchesjob status` has the whole command.
     command_shortened: shortened !== undefined,
     warnings: result.warnings,
   };

@@ -1,0 +1,146 @@
+/**
+ * The fields of a job, in the order in which they are printed: those of 1.0.0 first. Fields are added, never changed or
+ * dropped. src/cli/output/views.ts fills them in.
+ */
+import { ON_PARTITIONS } from "../../job/fleet.ts";
+import { LOST_REASONS } from "../../job/job.ts";
+import { OUTPUT_MODES } from "../../job/output.ts";
+import { STATUSES } from "../../job/status.ts";
+import {
+  anyOf,
+  both,
+  decimal,
+  flag,
+  integer,
+  listOf,
+  mapOf,
+  named,
+  object,
+  oneOf,
+  orNull,
+  text,
+  time,
+  type Value,
+} from "./schema.ts";
+
+const fields = object("A job: one execution under a run key", {
+  run_key: text("The name of the work, as the caller gave it"),
+  job_id: text("The id of this job"),
+  pid: orNull(integer("target_pid once the command runs, before that worker_pid")),
+  command: listOf(text("A word"), "The words of the command"),
+  status: oneOf(STATUSES, "STARTING and RUNNING are active; the others are final and never change"),
+  stdout_file: text("Absolute path of its stdout"),
+  stderr_file: text("Absolute path of its stderr"),
+  exit_code: orNull(
+    integer(
+      "The exit code of the command; -N: signal N ended it; -1 with an error: it could not be launched; null: active, LOST, or its command still lives",
+    ),
+  ),
+  started_at: time("When it was accepted"),
+  finished_at: orNull(time("When it ended; null while it is active")),
+  finished_at_detected: flag("Whether finished_at is when the loss was found, not when it happened (LOST)"),
+  attempt_no: integer("1, 2, …: the number of this job in the history of the run key"),
+  worker_pid: orNull(integer("The process that watches the command and records its result")),
+  target_pid: orNull(integer("The process of the command")),
+  signal: orNull(text("The name of the signal that ended the command, for example SIGKILL")),
+  error: orNull(text("Why it was not launched, or was ended; for people")),
+  failure: orNull(
+    oneOf(
+      ["timed_out", "partitioned", "out_of_memory", "not_found", "not_executable", "not_launched"],
+      "Why it was not launched, or was ended; for programs",
+    ),
+  ),
+  lost_reason: orNull(oneOf(LOST_REASONS, "Why it is LOST")),
+  orphan_pids: listOf(
+    integer("A pid"),
+    "Living processes of a job that was cancelled, timed out or lost; they hold the run key",
+  ),
+  cancel_reason: orNull(text("The text of cancel --reason")),
+  rerun_of_job_id: orNull(
+    text("The job that rerun repeated; for a plain start, the job of the key before it"),
+  ),
+  rerun_reason: orNull(text("The text of rerun --reason, or of the unlock --reason that allowed this run")),
+  request_id: orNull(text("The request id that it was started with")),
+  labels: mapOf(text("The value of a label"), "The labels that it was started with"),
+  timeout_seconds: orNull(decimal("Its time limit")),
+  properties: listOf(text("NAME=VALUE"), "The properties of its systemd scope that were asked for"),
+  unit: orNull(text("Its systemd scope")),
+  on_exit: orNull(text("The command of its hook")),
+  on_exit_file: orNull(text("Absolute path of the output of its hook")),
+  on_exit_code: orNull(
+    integer("The exit code of its hook; -N: signal N ended it; -1: it could not be launched"),
+  ),
+  on_exit_error: orNull(text("What went wrong with its hook; for people")),
+  on_exit_finished_at: orNull(time("When its hook ended")),
+  output: oneOf(OUTPUT_MODES, "What the command writes to: the log itself, or a pipe"),
+  stdin_file: orNull(text("Absolute path of what the command reads")),
+  cwd: text("The working directory of the command"),
+  host: text("The name of the host"),
+  fencing_token: orNull(
+    integer(
+      "A number that grows with each job of the state directory, or of its fleet; null: an older version accepted the job",
+    ),
+  ),
+  on_partition: orNull(
+    oneOf(
+      ON_PARTITIONS,
+      "What happens when its host is cut off from the fleet; null: it was accepted outside of a fleet",
+    ),
+  ),
+  member: orNull(text("The member of the fleet that has the job; null: your own state directory")),
+  as_of: orNull(time("When that member was last heard about the job; null: your own state directory")),
+  silent_seconds: orNull(
+    decimal("How long the lease of that member is over; null: it is not, or your own state directory"),
+  ),
+});
+export type JobView = Value<typeof fields>;
+
+export const JOB = named("job", fields);
+
+/** `list`. */
+export const JOBS = listOf(JOB, "Jobs");
+
+/** `status`: one job, or several with --all or --running. */
+export const STATUS = anyOf(JOB, JOBS);
+
+export const START = both(
+  JOB,
+  object("What a start adds to the job", {
+    accepted: flag("Whether this call started a new job"),
+    existing: flag("The opposite: this is a job that was there already"),
+    mode: oneOf(["sync", "async"], "Whether this call waited for the end"),
+    strict: flag("Whether this call was made with --strict, even if an existing job is returned"),
+    strict_override_used: flag("Whether this call has used up the permission of unlock"),
+    command_matches: flag("False: the existing job has another command than the one that was asked for"),
+    command_shortened: flag("True: the command is too long for this answer; status has it in full"),
+    warnings: listOf(text("A sentence"), "What may end the new job too early, or cost output"),
+  }),
+);
+export type StartView = Value<typeof START>;
+
+export const RERUN = both(
+  START,
+  object("What rerun adds to a start", {
+    rerun: flag("True"),
+  }),
+);
+export type RerunView = Value<typeof RERUN>;
+
+export const RESULT = both(
+  JOB,
+  object("What result adds to the job", {
+    stdout: text("The end of stdout as text, at most --max-bytes bytes"),
+    stdout_truncated: flag("Whether there is more before it"),
+    stderr: text("The end of stderr"),
+    stderr_truncated: flag("Whether there is more before it"),
+  }),
+);
+export type ResultView = Value<typeof RESULT>;
+
+export const CANCEL = both(
+  JOB,
+  object("What cancel adds to the job", {
+    survivors: listOf(integer("A pid"), "Processes of the job that are still alive; not empty: exit code 4"),
+  }),
+);
+export type CancelView = Value<typeof CANCEL>;
