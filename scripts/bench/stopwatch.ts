@@ -26,13 +26,13 @@ const ANY_CHILD = -1;
 
 /** Waits for a child; returns its exit code. */
 export function waitFor(pid: number): number {
-  libc.waitpid(pid, status, 0);
+  libc.wait4(pid, status, 0, null);
   return (status[0]! >> 8) & 0xff;
 }
 
 /** Calls `look` repeatedly while the child runs; returns its exit code. */
 export function watch(pid: number, look: () => void): number {
-  while (libc.waitpid(pid, status, WNOHANG) === 0) {
+  while (libc.wait4(pid, status, WNOHANG, null) === 0) {
     look();
     Bun.sleepSync(1);
   }
@@ -56,7 +56,7 @@ export function timeTogether(callers: number, commands: readonly (readonly strin
       launch(commands[started++]!);
       continue;
     }
-    libc.waitpid(ANY_CHILD, status, 0);
+    libc.wait4(ANY_CHILD, status, 0, null);
     if (status[0] !== 0)
       throw new Error(`${commands[0]!.join(" ")}, or one like it: wait status ${status[0]}`);
     ended += 1;

@@ -3,6 +3,7 @@ import type { OutputMode } from "./output.ts";
 import type { Elsewhere, OnPartition } from "./fleet.ts";
 import type { ScopeMode } from "./scope.ts";
 import type { JobStatus } from "./status.ts";
+import type { Usage } from "./usage.ts";
 
 /** Microseconds since 1970-01-01T00:00Z. */
 export type Instant = number;
@@ -59,6 +60,8 @@ export interface Outcome {
   /** Why it could not be launched, or was ended; for people. */
   readonly error: string | null;
   readonly failure: Failure | null;
+  /** What it has used; null if it was not launched, or nobody was there to count. */
+  readonly usage: Usage | null;
 }
 
 /** A shell command to run after the job's end is recorded. */
@@ -106,6 +109,8 @@ export interface Job {
   readonly signal: string | null;
   readonly error: string | null;
   readonly failure: Failure | null;
+  /** Null while active, and if nobody has counted. */
+  readonly usage: Usage | null;
   readonly lostReason: LostReason | null;
   /** NAME=VALUE of `--env`, in addition to the caller's environment. */
   readonly env: readonly string[];
@@ -149,6 +154,7 @@ const UNDECIDED = {
   signal: null,
   error: null,
   failure: null,
+  usage: null,
   lostReason: null,
   cancelRequest: null,
   cancelReason: null,

@@ -165,7 +165,7 @@ async function cancelInstead(
     const left = await endAll(hunt, new Deadline(order.graceMs));
     const end =
       target !== null && workerProcess !== undefined ? readEnd(target.pid, workerProcess) : undefined;
-    const outcome = end === undefined ? UNKNOWN : toOutcome(end);
+    const outcome = end === undefined ? UNKNOWN : toOutcome(end, null);
     const leftBehind = left.map(({ pid }) => identify(pid));
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now(), leftBehind);
     isOver = !isPython && (cancelled !== undefined || target === null);

@@ -1,4 +1,5 @@
 /** The control group of a process, which in systemd's hierarchy names its unit, and what the kernel counts there. */
+import { NO_TRANSFER, type Transfer } from "../job/usage.ts";
 import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
 
@@ -94,4 +95,26 @@ export function readMemoryKills(unit: string): number | undefined {
     (legacy && readTextIfAny(`${LIMITS}/memory${legacy}/memory.oom_control`));
   const count = /^oom_kill (\d+)$/m.exec(events ?? "")?.[1];
   return count === undefined ? undefined : Number(count);
+}
+
+/**
+ * What all processes that were ever in our unit have used, us included. In version 2 the time on processors is always counted,
+ * and bytes only if the unit has the controller `io`. Nothing is known from version 1.
+ */
+export function readUnitUsage(unit: string): { readonly cpuSeconds: number | null } & Transfer {
+  const group = upTo(readControlGroup("self"), unit);
+  const micros = /^usage_usec (\d+)$/m.exec(readStatistics(group, "cpu.stat"))?.[1];
+  const cpuSeconds = micros === undefined ? null : Number(micros) / 1e6;
+  const devices = readStatistics(group, "io.stat");
+  if (devices === "") return { ...NO_TRANSFER, cpuSeconds };
+  const sum = (name: string) =>
+    [...devices.matchAll(new RegExp(`\\b${name}=(\\d+)`, "g"))].reduce(
+      (total, [, n]) => total + Number(n),
+      0,
+    );
+  return { cpuSeconds, ioReadBytes: sum("rbytes"), ioWriteBytes: sum("wbytes") };
+}
+
+function readStatistics(group: string | undefined, file: string): string {
+  return (group && readTextIfAny(`${LIMITS}${group}/${file}`)) || "";
 }

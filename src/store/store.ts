@@ -14,6 +14,7 @@ import type {
   ProcessIdentity,
 } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
+import type { Usage } from "../job/usage.ts";
 import type { Keys } from "./keys.ts";
 import type { Publications } from "./publications.ts";
 
@@ -75,6 +76,8 @@ export interface RunKeySummary {
   readonly newest: Job;
   /** How the newest finished job ended; undefined if there is none. */
   readonly lastResult: JobStatus | undefined;
+  /** What the newest finished job has used; undefined if there is none, or it is not known. */
+  readonly lastUsage: Usage | undefined;
   /** When the newest success ended; undefined if there is none. */
   readonly lastSuccess: Instant | undefined;
 }

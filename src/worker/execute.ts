@@ -70,6 +70,7 @@ export async function execute({
     return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
+  const scope = job.unit === null ? undefined : new (await import("./usage.ts")).ScopeUsage(job.unit);
   let pid: number;
   try {
     pid = launch(context, job, settings, piped);
@@ -86,8 +87,8 @@ export async function execute({
   memory.job = { ...job, target };
   let end: { readonly outcome: Outcome; readonly endedAt: Instant } | undefined;
   const { promise: ended, resolve } = Promise.withResolvers<void>();
-  onExit(pid, (status) => {
-    end = { outcome: toOutcome(status), endedAt: now() };
+  onExit(pid, (status, usage) => {
+    end = { outcome: toOutcome(status, scope?.complete(usage) ?? usage), endedAt: now() };
     debug?.note(`target ${describeEnd(end.outcome)}`);
     signals.end();
     resolve();

@@ -26,7 +26,7 @@ export class LaunchError extends Error {
   }
 
   get outcome(): Outcome {
-    return { exitCode: -1, signal: null, error: this.message, failure: this.failure };
+    return { exitCode: -1, signal: null, error: this.message, failure: this.failure, usage: null };
   }
 }
 

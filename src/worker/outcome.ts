@@ -1,14 +1,15 @@
 /** How a command ended, in the fields of its job. */
 import type { Outcome } from "../job/job.ts";
+import type { Usage } from "../job/usage.ts";
 import type { ExitStatus } from "../linux/children.ts";
 import { signalName } from "../linux/signals.ts";
 
 /** The command has not ended yet, or nobody can know how it ended. */
-export const UNKNOWN: Outcome = { exitCode: null, signal: null, error: null, failure: null };
+export const UNKNOWN: Outcome = { exitCode: null, signal: null, error: null, failure: null, usage: null };
 
-export function toOutcome(status: ExitStatus): Outcome {
-  if ("code" in status) return { ...UNKNOWN, exitCode: status.code };
-  return { ...UNKNOWN, exitCode: -status.signal, signal: signalName(status.signal) };
+export function toOutcome(status: ExitStatus, usage: Usage | null): Outcome {
+  if ("code" in status) return { ...UNKNOWN, usage, exitCode: status.code };
+  return { ...UNKNOWN, usage, exitCode: -status.signal, signal: signalName(status.signal) };
 }
 
 /** `ended with exit code 7`, `ended by SIGTERM`. */

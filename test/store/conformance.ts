@@ -23,9 +23,12 @@ const LAUNCHED = { pid: 90, startTicks: 900 };
 const WORKER = { pid: 100, startTicks: 1000 };
 const TARGET = { pid: 200, startTicks: 2000 };
 const PLACE = { origin: ORIGIN, unit: null };
-const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null };
-const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null };
-const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null };
+/** What a command has used; the kernel did not count its bytes read. */
+const USAGE = { cpuSeconds: 1.000001, maxRssBytes: 2 ** 33, ioReadBytes: null, ioWriteBytes: 0 };
+
+const SUCCESS: Outcome = { exitCode: 0, signal: null, error: null, failure: null, usage: USAGE };
+const SIGNALLED: Outcome = { exitCode: -15, signal: "SIGTERM", error: null, failure: null, usage: null };
+const FAILURE: Outcome = { exitCode: 3, signal: null, error: null, failure: null, usage: null };
 
 /** The events that the store's methods stand for; job/status.ts guards them. */
 const VERBS = {
@@ -179,6 +182,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         error: null,
         unit: null,
         failure: null,
+        usage: null,
         lostReason: null,
         cancelRequest: null,
         cancelReason: null,
@@ -411,8 +415,8 @@ export function testStore(name: string, openStore: OpenStore): void {
       const outcomes: readonly [Outcome, JobStatus][] = [
         [SUCCESS, "SUCCEEDED"],
         [FAILURE, "FAILED"],
-        [{ exitCode: -9, signal: "SIGKILL", error: null, failure: null }, "FAILED"],
-        [{ exitCode: 255, signal: null, error: null, failure: null }, "FAILED"],
+        [{ exitCode: -9, signal: "SIGKILL", error: null, failure: null, usage: null }, "FAILED"],
+        [{ exitCode: 255, signal: null, error: null, failure: null, usage: null }, "FAILED"],
       ];
       for (const [outcome, status] of outcomes) {
         const job = await jobIn(store, "RUNNING");
@@ -428,6 +432,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         signal: null,
         error: 'no such file: "/x"',
         failure: "not_found" as const,
+        usage: null,
       };
       const finished = await finish(store, job.jobId, outcome, null, at(99));
       expect(finished).toEqual({ ...job, ...outcome, status: "FAILED", target: null, finishedAt: at(99) });

@@ -99,6 +99,7 @@ const MASKS: readonly [RegExp, string][] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d/g, "TIME"],
   [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME"],
   [/("(?:pid|worker_pid|target_pid)": )\d+/g, "$1PID"],
+  [/("(?:cpu_seconds|max_rss_bytes|io_read_bytes|io_write_bytes)": )(?:[\d.]+|null)/g, "$1COUNT"],
   [/("fencing_token": )\d+/g, "$1TOKEN"],
   [/^(\s+)\d+(,?)$/, "$1PID$2"],
   [/(process(?:es)?) \d+(?:, \d+)*/g, "$1 PID"],

@@ -121,6 +121,19 @@ describe("an asynchronous start", () => {
     },
   );
 
+  inSystemd("knows what its processes in the background have used, too", async () => {
+    // Nobody waits for the process in the background: only the scope counts it.
+    const busy =
+      "for (;;) { const { user, system } = process.cpuUsage(); if (user + system > 500_000) break; } require('node:fs').writeFileSync(process.argv[1], '')";
+    const script = `"$0" -e "$1" "$2" & while ! test -e "$2"; do sleep 0.05; done`;
+    const words = ["sh", "-c", script, process.execPath, busy, "/run/busy-is-over"];
+    const scoped = ["start", "--run-key", "busy", "--scope", "always", "--sync", "--", ...words];
+    const used = await machine.json<JobAnswer & { readonly cpu_seconds: number }>(scoped);
+    expect(used.unit).toBe(`orchesjob-${used.job_id}.scope`);
+    expect(used.cpu_seconds).toBeGreaterThanOrEqual(0.5);
+    expect(used.cpu_seconds).toBeLessThan(60);
+  });
+
   inSystemd("ends with the unit if no scope is wanted", async () => {
     await machine.units({
       "never.service": service("oneshot", ["start --run-key never --scope never -- sleep 600"]),

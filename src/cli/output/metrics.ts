@@ -1,5 +1,6 @@
 /** Turns a snapshot of the state directory into Prometheus metrics: their names, help texts and labels. */
 import type { JobStatus } from "../../job/status.ts";
+import type { Usage } from "../../job/usage.ts";
 import type { MetricsSnapshot } from "../../jobs/metrics.ts";
 import type { JobGroup } from "../../store/store.ts";
 import { formatLabels, type Metric, type Sample } from "./exposition.ts";
@@ -9,6 +10,14 @@ const OTHER = "other";
 
 /** The statuses whose jobs have a known duration. */
 const TIMED = ["SUCCEEDED", "FAILED", "CANCELLED"] as const satisfies readonly JobStatus[];
+
+/** What a job has used, by the names of its metrics. */
+const USED = [
+  { name: "last_cpu_seconds", of: "cpuSeconds", help: "Processor time of" },
+  { name: "last_max_rss_bytes", of: "maxRssBytes", help: "The most memory of one process of" },
+  { name: "last_io_read_bytes", of: "ioReadBytes", help: "Bytes read from storage by" },
+  { name: "last_io_write_bytes", of: "ioWriteBytes", help: "Bytes written to storage by" },
+] as const satisfies readonly { name: string; of: keyof Usage; help: string }[];
 
 export interface MetricsStyle {
   readonly statuses: readonly JobStatus[];
@@ -100,6 +109,16 @@ export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): reado
           labels: jobLabels(newest),
           value: lastResult === "SUCCEEDED" ? 1 : 0,
         })),
+    ),
+    ...USED.map(({ name, help, of }) =>
+      gauge(
+        name,
+        `${help} the newest finished job of a run key; absent where it is not known.`,
+        runKeys.flatMap(({ newest, lastUsage }) => {
+          const value = lastUsage?.[of] ?? null;
+          return value === null ? [] : [{ labels: jobLabels(newest), value }];
+        }),
+      ),
     ),
     single("database_bytes", "Size of the database file.", size.bytes),
     single("database_wal_bytes", "Size of the database's write-ahead log.", size.pendingBytes),

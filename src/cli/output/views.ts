@@ -51,6 +51,10 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     member: elsewhere?.member ?? null,
     as_of: elsewhere === undefined ? null : formatInstant(elsewhere.asOf),
     silent_seconds: elsewhere === undefined || elsewhere.silentMs === 0 ? null : elsewhere.silentMs / 1000,
+    cpu_seconds: job.usage?.cpuSeconds ?? null,
+    max_rss_bytes: job.usage?.maxRssBytes ?? null,
+    io_read_bytes: job.usage?.ioReadBytes ?? null,
+    io_write_bytes: job.usage?.ioWriteBytes ?? null,
   };
 }
 

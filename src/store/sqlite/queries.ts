@@ -1,10 +1,11 @@
 /** The named statements on jobs. Only `list`, the metrics and the upgrades have statements of their own. */
 import { ACTIVE, EVENTS, type JobEvent } from "../../job/status.ts";
+import { SET_USAGE } from "./usage.ts";
 
 export const quote = (values: readonly string[]) => `'${values.join("', '")}'`;
 const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
 const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
-const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at,
+const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at, ${SET_USAGE},
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
     target_inode = coalesce($inode, target_inode), left_behind = $left`;
 /** See job/ending.ts. */

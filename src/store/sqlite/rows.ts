@@ -3,6 +3,7 @@ import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
 import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
+import { toUsage, toUsageColumns } from "./usage.ts";
 
 /** A row of `job_records` as SQLite gives it. `finished_at` may have the form of a Python version: see toInstant. */
 export type JobRow = { readonly seq: number; readonly finished_at: number | string | null } & Readonly<
@@ -26,6 +27,7 @@ export function toColumns(job: Job) {
     signal: job.signal,
     error: job.error,
     failure: job.failure,
+    ...toUsageColumns(job.usage),
     lost_reason: job.lostReason,
     env: listOrNull(job.env),
     labels: job.labels.size === 0 ? null : JSON.stringify(Object.fromEntries(job.labels)),
@@ -96,6 +98,7 @@ export function toJob(row: JobRow): Job {
     signal: row.signal,
     error: row.error,
     failure: row.failure,
+    usage: toUsage(row),
     lostReason: row.lost_reason,
     env: parse(row.env, isStrings, []),
     labels: row.labels === null ? NO_LABELS : new Map(Object.entries(parse(row.labels, isTexts, {}))),

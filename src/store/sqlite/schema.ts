@@ -7,6 +7,7 @@ import hooks from "./migrations/0003-hooks.sql" with { type: "text" };
 import witness from "./migrations/0004-witness.sql" with { type: "text" };
 import output from "./migrations/0005-output.sql" with { type: "text" };
 import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
+import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
@@ -17,7 +18,7 @@ const APPLICATION_ID = 0x6f6a6f62;
  * The migrations, in order; `pragma user_version` counts how many a database has had. A migration only adds to what older
  * versions see (columns with a default, tables, indexes; see public-views.ts), because their workers may still run and write.
  */
-const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records, fleet];
+const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records, fleet, usage];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** Brings the schema up to date, unless another process has been faster. Call it inside a transaction. */

@@ -22,6 +22,7 @@ import { insertStatement, IS_TRACKING, KEEP_UNPUBLISHED, textOf, withGrowingToke
 import { JobReader } from "./reader.ts";
 import { type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
 import type { Bindings, LoadStatistics } from "./session.ts";
+import { toUsageColumns } from "./usage.ts";
 
 /** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
 const SMALL_WAL_BYTES = 400_000;
@@ -141,9 +142,11 @@ class SqliteStore extends JobReader implements JobStore {
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null = null,
   ): Promise<Job | undefined> {
+    const { usage, ...ended } = outcome;
     return this.change(event, {
       jobId,
-      ...outcome,
+      ...ended,
+      ...toUsageColumns(usage),
       pid: target?.pid ?? null,
       start: target?.startTicks ?? null,
       inode: target?.inode || null,

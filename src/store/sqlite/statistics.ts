@@ -5,7 +5,9 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { ACTIVE, type JobStatus } from "../../job/status.ts";
 import type { JobGroup, RunKeySummary, Statistics, StatisticsRequest } from "../store.ts";
+import type { Usage } from "../../job/usage.ts";
 import { type JobRow, SMALLEST_MICROSECONDS, toJob } from "./rows.ts";
+import { toUsage } from "./usage.ts";
 
 /** When a job ended, in µs, whatever form its worker wrote it in (see toJob in rows.ts). */
 const ENDED = `case when boot_id is not null then finished_at else case typeof(finished_at)
@@ -25,6 +27,9 @@ const RUN_KEYS = `
     (select status from job_records as result where result.run_key = keys.run_key
       and result.status not in (${ACTIVE.map((status) => `'${status}'`).join(", ")})
       order by attempt_no desc limit 1) as last_result,
+    (select json_array(cpu_seconds, max_rss_bytes, io_read_bytes, io_write_bytes) from job_records as result
+      where result.run_key = keys.run_key and result.status not in (${ACTIVE.map((status) => `'${status}'`).join(", ")})
+      order by attempt_no desc limit 1) as last_usage,
     (select ${ENDED} from job_records as success where success.run_key = keys.run_key and success.status = 'SUCCEEDED'
       order by attempt_no desc limit 1) as last_success
   from keys cross join job_records using (seq) order by keys.seq desc`;
@@ -33,6 +38,8 @@ interface RunKeyRow extends JobRow {
   readonly total_keys: number;
   readonly last_result: JobStatus | null;
   readonly last_success: number | null;
+  /** JSON array of the four columns. */
+  readonly last_usage: string | null;
 }
 
 export function readStatistics(database: Database, request: StatisticsRequest): Statistics {
@@ -51,8 +58,13 @@ function toSummary(row: RunKeyRow): RunKeySummary {
   return {
     newest: toJob(row),
     lastResult: row.last_result ?? undefined,
+    lastUsage: row.last_usage === null ? undefined : toLastUsage(JSON.parse(row.last_usage)),
     lastSuccess: row.last_success ?? undefined,
   };
+}
+
+function toLastUsage([cpu_seconds, max_rss_bytes, io_read_bytes, io_write_bytes]: any): Usage | undefined {
+  return toUsage({ cpu_seconds, max_rss_bytes, io_read_bytes, io_write_bytes }) ?? undefined;
 }
 
 interface GroupRow {
