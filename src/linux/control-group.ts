@@ -4,6 +4,8 @@ import { SystemError } from "./ffi/call.ts";
 import { closeFile, openFile, readTextIfAny, writeAll } from "./file.ts";
 
 const LIMITS = "/sys/fs/cgroup";
+/** Version 2, if version 1 is in use as well. */
+const BESIDE_LEGACY = `${LIMITS}/unified`;
 /** Follows the number of systemd's own hierarchy in version 1. */
 const LEGACY = ":name=systemd:";
 
@@ -71,8 +73,7 @@ export function hasController(pid: number, unit: string, controller: string): bo
 export function killControlGroup(unit: string): void {
   const group = upTo(readControlGroup("self"), unit);
   if (group === undefined) return;
-  // If version 1 is in use as well, version 2 is one level deeper.
-  for (const place of [LIMITS, `${LIMITS}/unified`]) {
+  for (const place of [LIMITS, BESIDE_LEGACY]) {
     try {
       const fd = openFile(`${place}${group}/cgroup.kill`, "write");
       try {
@@ -99,7 +100,7 @@ export function readMemoryKills(unit: string): number | undefined {
 
 /**
  * What all processes that were ever in our unit have used, us included. In version 2 the time on processors is always counted,
- * and bytes only if the unit has the controller `io`. Nothing is known from version 1.
+ * and bytes only if the unit has the controller `io`. Version 1 is not asked.
  */
 export function readUnitUsage(unit: string): { readonly cpuSeconds: number | null } & Transfer {
   const group = upTo(readControlGroup("self"), unit);
@@ -116,5 +117,8 @@ export function readUnitUsage(unit: string): { readonly cpuSeconds: number | nul
 }
 
 function readStatistics(group: string | undefined, file: string): string {
-  return (group && readTextIfAny(`${LIMITS}${group}/${file}`)) || "";
+  if (group === undefined) return "";
+  return (
+    readTextIfAny(`${LIMITS}${group}/${file}`) ?? readTextIfAny(`${BESIDE_LEGACY}${group}/${file}`) ?? ""
+  );
 }
