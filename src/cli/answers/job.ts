@@ -92,6 +92,12 @@ const fields = object("A job: one execution under a run key", {
   silent_seconds: orNull(
     decimal("How long the lease of that member is over; null: it is not, or your own state directory"),
   ),
+  cpu_seconds: orNull(
+    decimal("Time on processors that the finished command has used; null: active, or not known"),
+  ),
+  max_rss_bytes: orNull(integer("The most memory that one of its processes had at a time")),
+  io_read_bytes: orNull(integer("Bytes read from storage, not from the page cache")),
+  io_write_bytes: orNull(integer("Bytes written to files on storage, also if they have not reached it yet")),
 });
 export type JobView = Value<typeof fields>;
 
