@@ -54,7 +54,7 @@ export async function runCommand(
   const diagnostics = createOutput(streams.stderr, () => undefined);
   const words = argv.slice(1);
   // A guess until the options are parsed: a usage error must not look like the job's own exit code 2.
-  let passesExitCode = command.name === "run" || asksForExitStatus(words);
+  let passesExitCode = isLikeRun(command, words) || asksForExitStatus(words);
   try {
     refuseInvalidArguments(argv);
     const parsed = parseWords(command, words);
@@ -95,6 +95,10 @@ async function reportLargestLog(stderr: number): Promise<void> {
   const { describeLargestLog } = await import("../state/largest-log.ts");
   const found = describeLargestLog(resolveHome());
   if (found !== undefined) printDiagnostic(stderr, found);
+}
+
+function isLikeRun({ name }: Command, words: readonly string[]): boolean {
+  return name === "run" || (name === "attach" && !words.join("=").includes("--format=json"));
 }
 
 /** Whether `--exit-status` is among orchesjob's own options, before `--`. */

@@ -2,6 +2,7 @@
 import type { Command } from "../cli/command.ts";
 import { clean } from "../cli/commands/clean.ts";
 import { cancel } from "../cli/commands/cancel.ts";
+import { attach } from "../cli/commands/attach.ts";
 import { agent } from "../cli/commands/agent.ts";
 import { fleet } from "../cli/commands/fleet.ts";
 import { doctor } from "../cli/commands/doctor.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   list,
   wait,
+  attach,
   logs,
   result,
   cancel,

@@ -102,6 +102,26 @@ function readAt(log: number, offset: number, buffer: Uint8Array): Uint8Array {
   return buffer.subarray(0, length);
 }
 
+/** Bytes that a stream has now. Throws `conflict` if its log was deleted. */
+export function logSize(context: Context, job: Job, stream: LogStream): number {
+  return withLog(context, job, stream, (_, size) => size) ?? 0;
+}
+
+/** Reads at most `maxBytes` bytes of a stream from the offset `from` on. Throws `conflict` if its log was deleted. */
+export function readLog(
+  context: Context,
+  job: Job,
+  stream: LogStream,
+  from: number,
+  maxBytes: number,
+): { readonly bytes: Uint8Array; readonly size: number } {
+  const read = (log: number, size: number) => {
+    const length = Math.max(0, Math.min(size - from, maxBytes));
+    return { bytes: readAt(log, from, new Uint8Array(length)), size };
+  };
+  return withLog(context, job, stream, read) ?? { bytes: new Uint8Array(0), size: 0 };
+}
+
 /** Whether a job is finished and its logs were created. */
 export function wasOpened(job: Job): boolean {
   return !isActive(job.status) && job.target !== null;
@@ -125,7 +145,7 @@ function withLog<T>(
     log = openFile(path, "read");
   } catch (error) {
     if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
-    if (!wasOpened(job)) return undefined;
+    if (job.target === null) return undefined;
     throw new OrchesjobError("conflict", describeGone(context, job, stream));
   }
   try {

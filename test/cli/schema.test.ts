@@ -88,6 +88,7 @@ testWith(["python3-jsonschema"], "another validator accepts the schemas and the 
     ["status", "--run-key", "k"],
     ["status", "--run-key", "k", "--all"],
     ["result", "--run-key", "k"],
+    ["attach", "k", "--format", "json"],
     ["clean", "--older-than", "30d"],
     ["doctor"],
   ];

@@ -10,6 +10,7 @@ const ANSWERS = [
   ["status", "status --run-key k"],
   ["status --all", "status --run-key k --all"],
   ["logs", "logs --run-key k"],
+  ["attach --format json", "attach --run-key k --format json"],
   ["start", "start --run-key n --sync -- echo x"],
   ["clean", "clean --before 2000-01-01"],
   ["--help", "--help"],

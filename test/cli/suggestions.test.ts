@@ -12,7 +12,7 @@ test.each([
   [["ps"], "try: orchesjob status --running --format table"],
   [["kill", "1"], "try: orchesjob cancel --run-key KEY"],
   [["stop"], "try: orchesjob cancel"],
-  [["attach"], "try: orchesjob logs"],
+  [["fg"], "try: orchesjob attach --run-key KEY"],
   [["history"], "try: orchesjob status --run-key KEY --all"],
   [["delete"], "try: orchesjob clean"],
   [["top"], "try: orchesjob list --watch"],

@@ -108,6 +108,7 @@ describe("docs/json.md", () => {
     await using box = new Sandbox();
     const start = await box.json<object>(["start", "--run-key", "fields", "--sync", "--", "true"]);
     const result = await box.json<object>(["result", "--run-key", "fields"]);
+    const attach = await box.json<object>(["attach", "fields", "--format", "json"]);
     await box.json(["start", "--run-key", "cancelled", "--", "sleep", "600"]);
     const cancel = await box.json<object>(["cancel", "--run-key", "cancelled"]);
     const status = await box.json<object>(["status", "--run-key", "fields"]);
@@ -118,6 +119,7 @@ describe("docs/json.md", () => {
       "A job": fieldsOf(status),
       "start and rerun": [...more(start), ...more(rerun)],
       result: more(result),
+      attach: more(attach),
       cancel: more(cancel),
       unlock: fieldsOf(await box.json<object>(["unlock", "--run-key", "once"])),
       clean: fieldsOf(await box.json<object>(["clean", "--older-than", "30d", "--max-log-bytes", "5G"])),

@@ -48,6 +48,10 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["clean", "--max-log-bytes", ["5X", "-1", "", "5g", "5GB", "1.5G", "9000000000G"]],
   ["logs", "--tail", ["x", "-1", "", "1.5"]],
   ["logs", "--stream", ["both", ""]],
+  ["attach", "--stdout-from", ["-1", "x", "", "1.5", "64K"]],
+  ["attach", "--stderr-from", ["-1"]],
+  ["attach", "--max-bytes", ["0", "3", "17M", "64k", "x", ""]],
+  ["attach", "--wait", ["x", "-1", "", "1w", "36601d"]],
   ["result", "--max-bytes", ["-1", "x", "64k", ""]],
   ["start", "--label", ["x", "=x", "", "a b=x", "1=x", "é=x"]],
   ["start", "--env", ["=x", "X", ""]],
@@ -67,6 +71,7 @@ const NEEDS: Record<string, { readonly options: readonly string[]; readonly comm
   cancel: { options: ["--run-key", "k"] },
   rerun: { options: ["--run-key", "k"] },
   logs: { options: ["--run-key", "k"] },
+  attach: { options: ["--run-key", "k", "--format", "json"] },
   result: { options: ["--run-key", "k"] },
   status: { options: ["--run-key", "k"] },
   list: { options: [] },
@@ -154,6 +159,8 @@ describe("where the exit code is the job's, a bad value is 125", () => {
     ],
     [["start", "--run-key", "k", "--exit-status", "--", "touch", "ran"], "--sync"],
     [["wait", "--run-key", "k", "--exit-status", "--timeout", "0"], "--timeout"],
+    [["attach", "k", "--format", "table"], '--format must be raw or json, not "table"'],
+    [["attach", "k", "--stdout-from", "x"], "--stdout-from"],
   ] as const)("%p", async (words, message) => {
     await using box = new Sandbox();
     expectFailure(await box.run(words), 125, message);

@@ -4,7 +4,7 @@
  */
 import { ON_PARTITIONS } from "../../job/fleet.ts";
 import { LOST_REASONS } from "../../job/job.ts";
-import { OUTPUT_MODES } from "../../job/output.ts";
+import { ENCODINGS, OUTPUT_MODES } from "../../job/output.ts";
 import { STATUSES } from "../../job/status.ts";
 import {
   anyOf,
@@ -142,6 +142,24 @@ export const RESULT = both(
   }),
 );
 export type ResultView = Value<typeof RESULT>;
+
+export const ATTACH = both(
+  JOB,
+  object("What attach --format json adds to the job", {
+    stdout: text("What stdout has from stdout_from on, at most --max-bytes"),
+    stdout_encoding: oneOf(ENCODINGS, "base64: the bytes are not UTF-8"),
+    stdout_from: integer("The first byte, as asked for"),
+    stdout_next: integer("The byte from which to ask next: --stdout-from"),
+    stdout_more: flag("Whether there is more already, which did not fit"),
+    stderr: text("As stdout"),
+    stderr_encoding: oneOf(ENCODINGS, "As stdout_encoding"),
+    stderr_from: integer("As stdout_from"),
+    stderr_next: integer("The byte from which to ask next: --stderr-from"),
+    stderr_more: flag("As stdout_more"),
+    complete: flag("Whether the job has ended and nothing is left to ask for"),
+  }),
+);
+export type AttachView = Value<typeof ATTACH>;
 
 export const CANCEL = both(
   JOB,

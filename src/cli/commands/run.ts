@@ -1,12 +1,11 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
-import type { Job } from "../../job/job.ts";
 import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { runJob } from "../../jobs/run.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";
 import { defineCommand } from "../command.ts";
 import { startOptions, toStartRequest } from "../options/start-options.ts";
-import { reportLeft } from "../output/remarks.ts";
+import { explainEnd, reportLeft } from "../output/remarks.ts";
 
 export const run = defineCommand({
   name: "run",
@@ -30,7 +29,7 @@ export const run = defineCommand({
         reportLeft(context, job);
         return SIGNAL_BASE + detachedBy;
       }
-      const remark = explain(job);
+      const remark = explainEnd(job);
       if (remark !== undefined) context.notify(remark);
       await reportOrphans(context, job, new OrphanFinder(context).find(job));
       const code = passedOnExitCode(job);
@@ -46,12 +45,3 @@ export const run = defineCommand({
     }
   },
 });
-
-/** How the job ended, if the exit code alone does not say it; undefined if it does. */
-function explain(job: Job): string | undefined {
-  if (job.status === "LOST")
-    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is unknown; its output: orchesjob logs --job-id ${job.jobId}; all that is known: orchesjob status --job-id ${job.jobId}`;
-  if (job.status === "CANCELLED")
-    return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
-  return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;
-}

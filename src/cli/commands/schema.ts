@@ -8,6 +8,7 @@ const ANSWERING = [
   "status",
   "list",
   "wait",
+  "attach",
   "result",
   "cancel",
   "rerun",

@@ -15,6 +15,15 @@ export function reportLeft(context: Context, job: Job): void {
   context.notify(`left job ${job.jobId}, which ${describeAfterLeaving(context, job)}; ${wayBack}`);
 }
 
+/** How the job ended, if the exit code alone does not say it; undefined if it does. */
+export function explainEnd(job: Job): string | undefined {
+  if (job.status === "LOST")
+    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is unknown; its output: orchesjob logs --job-id ${job.jobId}; all that is known: orchesjob status --job-id ${job.jobId}`;
+  if (job.status === "CANCELLED")
+    return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
+  return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;
+}
+
 /** Says that the command could not be launched: in the answer, the job is FAILED like any other. */
 export function reportFailedLaunch(context: Context, { jobId, failure, error }: Job): void {
   if (failure === "not_found" || failure === "not_executable" || failure === "not_launched")
