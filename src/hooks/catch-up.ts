@@ -8,7 +8,7 @@ import { readControlGroup, unitOf } from "../linux/control-group.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import { hookFiles } from "../state/paths.ts";
+import { hookLock } from "../state/paths.ts";
 import { spawnHookRunner } from "./spawn.ts";
 
 /** How many processes one command starts at most, and for how many jobs each; the next command takes the rest. */
@@ -23,7 +23,7 @@ export async function catchUpHooks(context: Context, jobs: readonly Job[]): Prom
   try {
     const idle = jobs
       .filter((job) => isHookDue(job) && !started.has(job.jobId))
-      .filter((job) => probeLock(hookFiles(context.home, job.jobId).lock) !== "held")
+      .filter((job) => probeLock(hookLock(context.home, job.jobId)) !== "held")
       .slice(0, LANES * JOBS_PER_LANE)
       .map((job) => job.jobId);
     for (const jobId of idle) started.add(jobId);

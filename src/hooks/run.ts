@@ -1,11 +1,11 @@
 /**
- * Runs the hook of a job whose end is recorded: at least once, and never twice at the same time. Two locks ensure that. The
- * process that runs the hook holds one (locks/<job-id>.hook), which proves that it lives. The hook's own processes hold the
- * other, on their output (logs/<job-id>.hook): so the next runner waits for a hook that outlived its runner.
+ * Runs the hooks of a job whose end is recorded: each at least once, and never twice at the same time. Two locks ensure that.
+ * The process that runs the hooks holds one (locks/<job-id>.hook), which proves that it lives. The processes of a hook hold the
+ * other, on their output (logs/<job-id>.hook or .failure-hook): so the next runner waits for a hook that outlived its runner.
  */
 import { formatExactly } from "../job/duration.ts";
-import { isHookDue } from "../job/hook.ts";
-import type { Hook, HookResult, Job } from "../job/job.ts";
+import { dueHooks, hookOf } from "../job/hook.ts";
+import type { HookKind, HookResult, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { openNothing } from "../linux/caller.ts";
 import { type ExitStatus, onExit } from "../linux/children.ts";
@@ -30,7 +30,7 @@ import { ProcessTable } from "../processes/table.ts";
 import { Deadline, DEFAULT_GRACE_MS, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import { hookFiles } from "../state/paths.ts";
+import { hookLock, hookLog } from "../state/paths.ts";
 import type { RetryingStore } from "../state/retrying-store.ts";
 import { type HookSettings, spawnHook } from "./spawn.ts";
 
@@ -41,6 +41,9 @@ const LOOK_MS = 50;
 /** How much of the hook's last line is recorded, in bytes. */
 const LAST_WORDS_BYTES = 300;
 
+/** For the debug file. */
+const NAMES: Readonly<Record<HookKind, string>> = { exit: "hook", failure: "failure hook" };
+
 export interface HookStage {
   readonly context: Context;
   readonly retryingStore: RetryingStore;
@@ -49,39 +52,54 @@ export interface HookStage {
   readonly settings: HookSettings;
 }
 
-/** Runs the hook if it is due, records how it ended, and releases `lock`, which is that of the hook (see takeHookLock). */
-export async function runHook(stage: HookStage, jobId: string, lock: number): Promise<void> {
-  const { context, retryingStore } = stage;
-  const files = hookFiles(context.home, jobId);
-  const look = async () =>
-    (await retryingStore.write(async (store) => ({ job: await store.find(jobId) }), RECORD_TIMEOUT_MS))?.job;
+/** Runs the hooks that are due, side by side, records how they ended, and releases `lock` (see takeHookLock). */
+export async function runHooks(stage: HookStage, jobId: string, lock: number): Promise<void> {
   try {
-    let job = await look();
-    if (job !== undefined && isHookDue(job)) {
-      const output = openOutput(context, files.log);
-      try {
-        // If a process of an earlier run lives and cannot be ended from here, the hook stays due.
-        if (!(await outlast(stage, job, files.log, output))) {
-          debug?.note("the hook stays due: processes of an earlier run live, and cannot be ended");
-          return;
-        }
-        // The earlier run may have been recorded meanwhile: if somebody deleted the lock file, its runner may live.
-        job = await look();
-        if (job?.onExit != null && isHookDue(job)) {
-          const result = await execute(stage, job, job.onExit, files.log, output);
-          await retryingStore.write((store) => store.recordHook(jobId, result), RECORD_TIMEOUT_MS);
-          debug?.note("recorded the result of the hook");
-        }
-      } finally {
-        closeFile(output);
-      }
-    }
-    if (job !== undefined && isActive(job.status)) return;
-    // Delete the lock file only when the hook will never run again: two runners must not lock two files of this name.
-    removeFile(files.lock);
+    const job = await lookAt(stage, jobId);
+    const ran = await Promise.all(
+      (job === undefined ? [] : dueHooks(job)).map((kind) => run(stage, job!, kind)),
+    );
+    if (ran.includes(false) || (job !== undefined && isActive(job.status))) return;
+    // Delete the lock file only when no hook will run again: two runners must not lock two files of this name.
+    removeFile(hookLock(stage.context.home, jobId));
   } finally {
     closeFile(lock);
   }
+}
+
+async function lookAt({ retryingStore }: HookStage, jobId: string): Promise<Job | undefined> {
+  return (await retryingStore.write(async (store) => ({ job: await store.find(jobId) }), RECORD_TIMEOUT_MS))
+    ?.job;
+}
+
+/** Runs a hook of a job unless another process has. Returns false if it stays due. */
+async function run(stage: HookStage, job: Job, kind: HookKind): Promise<boolean> {
+  const { context, retryingStore } = stage;
+  const log = hookLog(context.home, job.jobId, kind);
+  const output = openOutput(context, log);
+  try {
+    if (!(await outlast(stage, job, { kind, log, output }))) {
+      debug?.note(`the ${NAMES[kind]} stays due: processes of an earlier run live, and cannot be ended`);
+      return false;
+    }
+    // The earlier run may have been recorded meanwhile: if somebody deleted the lock file, its runner may live.
+    const latest = await lookAt(stage, job.jobId);
+    if (latest !== undefined && dueHooks(latest).includes(kind)) {
+      const result = await execute(stage, latest, { kind, log, output });
+      await retryingStore.write((store) => store.recordHook(job.jobId, kind, result), RECORD_TIMEOUT_MS);
+      debug?.note(`recorded the result of the ${NAMES[kind]}`);
+    }
+    return true;
+  } finally {
+    closeFile(output);
+  }
+}
+
+/** A hook, the file of its output, and our descriptor of that. */
+interface HookPlace {
+  readonly kind: HookKind;
+  readonly log: string;
+  readonly output: number;
 }
 
 /** Opens the hook's output. If that fails, the hook runs without: it matters more than its output. */
@@ -101,33 +119,30 @@ function openOutput(context: Context, path: string): number {
  * Returns false if they have not. They are recognized by that lock, which also works across containers, or by their
  * environment if they closed the output.
  */
-async function outlast(stage: HookStage, job: Job, log: string, output: number): Promise<boolean> {
+async function outlast({ context }: HookStage, job: Job, place: HookPlace): Promise<boolean> {
+  const { kind, log, output } = place;
   const isFile = statFd(output)?.kind === "file";
   const isOver = () =>
-    (!isFile || tryLockDescriptor(output, log)) && findProcesses(stage.context, job, log).length === 0;
-  const endAt = performance.now() + (job.onExit?.timeoutMs ?? 0);
+    (!isFile || tryLockDescriptor(output, log)) && findProcesses(context, job, place).length === 0;
+  const endAt = performance.now() + (hookOf(job, kind)?.timeoutMs ?? 0);
   for (;;) {
     if (isOver()) return true;
     if (performance.now() >= endAt) break;
     await Bun.sleep(LOOK_MS);
   }
-  await endProcesses(stage.context, job, log);
+  await endProcesses(context, job, place);
   return isOver();
 }
 
-async function execute(
-  stage: HookStage,
-  job: Job,
-  hook: Hook,
-  log: string,
-  output: number,
-): Promise<HookResult> {
+async function execute(stage: HookStage, job: Job, place: HookPlace): Promise<HookResult> {
+  const { kind, log, output } = place;
+  const hook = hookOf(job, kind)!;
   const begin = statFd(output)?.size ?? 0;
   // Complete before anybody reads it: a hook that outlives us must not have read half of it.
   const input = makeMemoryFile(new TextEncoder().encode(stage.describe(job)));
   let pid: number;
   try {
-    pid = spawnHook(stage.context.home, job, hook.command, { input, output }, stage.settings);
+    pid = spawnHook(stage.context.home, job, kind, hook.command, { input, output }, stage.settings);
     debug?.note(`started hook ${pid}`);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
@@ -141,7 +156,7 @@ async function execute(
   const status = await Promise.race([ended, tooLong]);
   debug?.note(status === undefined ? "the time of the hook is over: ends it" : `hook ${describeEnd(status)}`);
   if (status !== undefined) return toResult(status, lastWords(log, begin));
-  await endProcesses(stage.context, job, log);
+  await endProcesses(stage.context, job, place);
   // It has ended by now, unless the kernel holds it.
   const killed = await Promise.race([ended, Bun.sleep(1_000).then(() => undefined)]);
   const why = `timed out after ${formatExactly(hook.timeoutMs)}`;
@@ -152,12 +167,12 @@ async function execute(
   };
 }
 
-function findProcesses(context: Context, job: Job, log: string): readonly ProcessStat[] {
-  return new ProcessTable(context.origin).ofHook(job, log).filter(({ pid }) => pid !== process.pid);
+function findProcesses(context: Context, job: Job, { kind, log }: HookPlace): readonly ProcessStat[] {
+  return new ProcessTable(context.origin).ofHook(job, kind, log).filter(({ pid }) => pid !== process.pid);
 }
 
-async function endProcesses(context: Context, job: Job, log: string): Promise<void> {
-  await endAll({ look: () => findProcesses(context, job, log) }, new Deadline(DEFAULT_GRACE_MS));
+async function endProcesses(context: Context, job: Job, place: HookPlace): Promise<void> {
+  await endAll({ look: () => findProcesses(context, job, place) }, new Deadline(DEFAULT_GRACE_MS));
 }
 
 function toResult(status: ExitStatus, words: string): HookResult {

@@ -4,9 +4,9 @@ import { takeLock } from "../linux/file-lock.ts";
 import { makeDirectory } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import { hookFiles } from "../state/paths.ts";
+import { hookLock } from "../state/paths.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
-import { type HookStage, runHook } from "./run.ts";
+import { type HookStage, runHooks } from "./run.ts";
 import { waitAtHookGate } from "./spawn.ts";
 
 export interface HookRunnerRequest {
@@ -31,7 +31,7 @@ export async function runOverdueHooks(
     debug?.about(jobId);
     const job = await retryingStore.write((store) => store.find(jobId));
     const directory = job === undefined || job.cwd === "" ? "/" : job.cwd;
-    await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, lock);
+    await runHooks({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, lock);
   }
 }
 
@@ -42,7 +42,7 @@ export async function runOverdueHooks(
 export function takeHookLock(context: Context, jobId: string): number | undefined {
   try {
     makeDirectory(context.home.locks);
-    const lock = takeLock(hookFiles(context.home, jobId).lock);
+    const lock = takeLock(hookLock(context.home, jobId));
     debug?.note(`${lock === undefined ? "somebody else has" : "took"} the lock of the hook of job ${jobId}`);
     return lock;
   } catch (error) {

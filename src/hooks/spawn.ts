@@ -1,5 +1,5 @@
 /** Starts the shell that executes a hook, and the process that runs overdue hooks. */
-import type { Job } from "../job/job.ts";
+import type { HookKind, Job } from "../job/job.ts";
 import { callersLimits } from "../linux/caller.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { environmentForCommand, splitVariable } from "../linux/ffi/environment.ts";
@@ -13,6 +13,7 @@ import {
   ATTEMPT_VARIABLE,
   FENCING_VARIABLE,
   HOOK_VARIABLE,
+  hookMark,
   JOB_ID_VARIABLE,
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
@@ -81,6 +82,7 @@ export interface HookSettings {
 export function spawnHook(
   home: Home,
   { jobId, runKey, attemptNo, status, exitCode, env, token, fencingToken }: Job,
+  kind: HookKind,
   command: string,
   { input, output }: { readonly input: number; readonly output: number },
   { fileLimit, directory }: HookSettings,
@@ -91,7 +93,7 @@ export function spawnHook(
     [RUN_KEY_VARIABLE, runKey],
     [ATTEMPT_VARIABLE, String(attemptNo)],
     [FENCING_VARIABLE, String(fencingToken ?? "")],
-    [HOOK_VARIABLE, jobId],
+    [HOOK_VARIABLE, hookMark(jobId, kind)],
     [TOKEN_VARIABLE, token ?? ""],
     // Absolute, so that the hook finds its job from wherever it is run.
     ["ORCHESJOB_HOME", home.path],

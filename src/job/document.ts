@@ -17,7 +17,8 @@ export function fromDocument(document: Document, elsewhere: Elsewhere): Job {
     {
       ...{ jobId: "", runKey: "", attemptNo: 1, command: [], cwd: "", env: [], labels: new Map() },
       ...{ timeoutMs: null, requestId: null, rerunOfJobId: null, rerunReason: null, scope: "auto" },
-      ...{ properties: [], onExit: null, output: "file", stdin: null, token: "", onPartition: "continue" },
+      ...{ properties: [], onExit: null, onFailure: null, output: "file", stdin: null },
+      ...{ token: "", onPartition: "continue" },
       origin: { host: elsewhere.host, bootId: "", pidNamespace: "" },
       worker: { pid: 0, startTicks: 0 },
     },

@@ -64,6 +64,9 @@ export interface Outcome {
   readonly usage: Usage | null;
 }
 
+/** When a hook runs: whenever the job has ended, or only if it has not SUCCEEDED. */
+export type HookKind = "exit" | "failure";
+
 /** A shell command to run after the job's end is recorded. */
 export interface HookOrder {
   readonly command: string;
@@ -128,6 +131,7 @@ export interface Job {
   /** The job's own scope, in which its worker found itself; null: the worker stayed where its launcher was. */
   readonly unit: string | null;
   readonly onExit: Hook | null;
+  readonly onFailure: Hook | null;
   readonly output: OutputMode;
   /** Absolute path of the file that is the command's stdin, or OWN_STDIN; null: it has none. */
   readonly stdin: string | null;
@@ -165,8 +169,12 @@ const UNDECIDED = {
 } as const satisfies Partial<Job>;
 
 /** A job to be accepted, before its first transition. */
-export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" | "onExit" | "elsewhere"> & {
+export type NewJob = Omit<
+  Job,
+  keyof typeof UNDECIDED | "status" | "startedAt" | "onExit" | "onFailure" | "elsewhere"
+> & {
   readonly onExit: HookOrder | null;
+  readonly onFailure: HookOrder | null;
   readonly origin: Origin;
   readonly worker: ProcessIdentity;
   readonly token: string;
@@ -175,5 +183,6 @@ export type NewJob = Omit<Job, keyof typeof UNDECIDED | "status" | "startedAt" |
 /** The job that results from accepting a NewJob. */
 export function acceptedJob(job: NewJob, at: Instant, fencingToken: number | null = null): Job {
   const onExit = job.onExit && { ...job.onExit, result: null };
-  return { ...UNDECIDED, ...job, onExit, status: "STARTING", startedAt: at, fencingToken };
+  const onFailure = job.onFailure && { ...job.onFailure, result: null };
+  return { ...UNDECIDED, ...job, onExit, onFailure, status: "STARTING", startedAt: at, fencingToken };
 }

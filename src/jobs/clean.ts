@@ -198,7 +198,7 @@ class Cleaner {
     if (job === undefined) return false;
     if (hook === "due") {
       overdue.push(job);
-      this.context.notify(`job ${jobId} is kept: its --on-exit command has not ended yet`);
+      this.context.notify(`job ${jobId} is kept: its hook has not ended yet`);
       return true;
     }
     if (hasOrphans(this.#orphans.find(job))) {

@@ -1,11 +1,12 @@
 /** The files of finished jobs, for `clean`. */
+import { HOOK_KINDS } from "../job/hook.ts";
 import type { Instant } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { listLocks } from "../state/job-lock.ts";
 import { statLog, readNames } from "../state/log-directory.ts";
-import { hookFiles, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/paths.ts";
+import { hookLock, hookLog, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/paths.ts";
 import type { CleanCandidate } from "../store/store.ts";
 
 /**
@@ -40,14 +41,15 @@ export class JobFiles {
       for (const path of Object.values(pipeFiles(this.context.home, candidate.jobId))) removeFile(path);
     if (this.#isListed(candidate) && candidate.hook === "none" && !this.#locks.has(candidate.jobId)) return;
     removeFile(lockFilePath(this.context.home, candidate.jobId));
-    if (candidate.hook !== "none") removeFile(hookFiles(this.context.home, candidate.jobId).lock);
+    if (candidate.hook !== "none") removeFile(hookLock(this.context.home, candidate.jobId));
   }
 
   #presentLogs(candidate: CleanCandidate): readonly string[] {
     const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
     const paths = [stdout, stderr];
     if (candidate.hasInput) paths.push(stdinFile(this.context.home, candidate.jobId));
-    if (candidate.hook !== "none") paths.push(hookFiles(this.context.home, candidate.jobId).log);
+    if (candidate.hook !== "none")
+      paths.push(...HOOK_KINDS.map((kind) => hookLog(this.context.home, candidate.jobId, kind)));
     const known = this.#logs;
     if (known === undefined || !this.#isListed(candidate)) return paths;
     const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));

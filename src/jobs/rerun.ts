@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { OnPartition } from "../job/fleet.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
-import type { HookOrder } from "../job/job.ts";
+import type { NewJob } from "../job/job.ts";
 import { type OutputMode, OWN_STDIN } from "../job/output.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
@@ -12,7 +12,7 @@ import { findJob } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
 /**
- * Uses up the permission (`unlock`) of a strict key. `placement` replaces that of the job; `onExit` null, and `output` and
+ * Uses up the permission (`unlock`) of a strict key. `placement` replaces that of the job; a hook that is null, and `output` and
  * `onPartition` undefined, keep those of the job. Throws `not-found`, and `conflict` if the run key has an active job, or is strict and not unlocked.
  */
 export async function rerunJob(
@@ -21,7 +21,7 @@ export async function rerunJob(
   reason: string | null,
   placement: { readonly scope: ScopeMode | undefined; readonly properties: readonly string[] },
   waitMode: WaitMode,
-  onExit: HookOrder | null,
+  hooks: Pick<NewJob, "onExit" | "onFailure">,
   output: OutputMode | undefined,
   onPartition: OnPartition | undefined,
 ): Promise<StartResult> {
@@ -62,7 +62,8 @@ export async function rerunJob(
       requestId: null,
       rerunOfJobId: jobId,
       rerunReason: reason,
-      onExit: onExit ?? job.onExit,
+      onExit: hooks.onExit ?? job.onExit,
+      onFailure: hooks.onFailure ?? job.onFailure,
       output: output ?? job.output,
       stdin: job.stdin,
       onPartition: onPartition ?? job.onPartition,

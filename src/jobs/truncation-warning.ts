@@ -15,14 +15,14 @@ const FIRST_BYTES = 64;
 
 /** Warnings, for people, if the command or the hook may truncate its own log. `directory`: where the command runs. */
 export function findTruncations(
-  { command, output, onExit }: Pick<NewJob, "command" | "output" | "onExit">,
+  { command, output, onExit, onFailure }: Pick<NewJob, "command" | "output" | "onExit" | "onFailure">,
   directory: string,
 ): readonly string[] {
   const found = [
     output === "file" ? findTruncation(command, directory) : undefined,
-    onExit === null ? undefined : findHookTruncation(onExit.command, directory),
+    ...[onExit, onFailure].map((hook) => hook && findHookTruncation(hook.command, directory)),
   ];
-  return found.filter((truncation) => truncation !== undefined);
+  return found.filter((truncation) => truncation != null);
 }
 
 /** The warning for a command whose output is a file; undefined if there is none. */

@@ -5,7 +5,7 @@ import { probeLock } from "../linux/file-lock.ts";
 import { signalProcess } from "../linux/pidfd.ts";
 import { isLiving, readProcess } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
-import { hookFiles } from "../state/paths.ts";
+import { hookLock } from "../state/paths.ts";
 
 /**
  * Passes a signal on to the worker if the job is in this container, because its processes are killed when the container's
@@ -42,7 +42,7 @@ export async function awaitWorkerExit(
   const lives = () => (endsContainer ? isLivingWorker(worker) : isWorkerInUnit(worker, unit!));
   // A worker that copies output of daemons, or watches processes that it could not end, stays on: wait only for its hook.
   const staysLonger = output === "pipe" || (leftBehind?.length ?? 0) > 0;
-  const runsHook = () => probeLock(hookFiles(context.home, jobId).lock) === "held";
+  const runsHook = () => probeLock(hookLock(context.home, jobId)) === "held";
   let pause = FIRST_LOOK_MS;
   while (lives() && (!staysLonger || runsHook()) && !shouldStop()) {
     await Bun.sleep(pause);

@@ -2,6 +2,7 @@
 import { libc } from "../linux/ffi/libc.ts";
 import { isLiving, type ProcessStat, readProcess } from "../linux/self.ts";
 import { commandLine, holdsLock, ownerOf, readMarks, readPids, readProcesses } from "./proc.ts";
+import { isHookOf } from "./variables.ts";
 
 export function isWorkerCommand(words: readonly string[], jobId: string): boolean {
   const verb = words.indexOf("_worker");
@@ -34,7 +35,8 @@ export function findNamed(
   let runKey: string | undefined;
   for (const { pid } of readProcesses()) {
     const marks = readMarks(pid);
-    const isNamed = marks.jobId === jobId && marks.hookOf !== jobId && ownerOf(pid) === libc.geteuid();
+    const isNamed =
+      marks.jobId === jobId && !isHookOf(marks.hookOf, jobId) && ownerOf(pid) === libc.geteuid();
     if (!isNamed && !(heldLogs.length > 0 && holdsLock(pid, heldLogs))) continue;
     if (pid === process.pid) continue;
     pids.push(pid);

@@ -6,7 +6,14 @@
  * are looked up by pid.
  */
 import { isHookDue } from "../job/hook.ts";
-import { areDifferentBoots, isSameProcess, type Job, type Origin, type ProcessIdentity } from "../job/job.ts";
+import {
+  areDifferentBoots,
+  type HookKind,
+  isSameProcess,
+  type Job,
+  type Origin,
+  type ProcessIdentity,
+} from "../job/job.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { identify, lives, readChildren } from "../linux/pidfd.ts";
 import { type ProcessStat, readProcess } from "../linux/self.ts";
@@ -23,6 +30,7 @@ import {
   readMarks,
   readProcesses,
 } from "./proc.ts";
+import { hookMark, isHookOf } from "./variables.ts";
 
 /** How far the start of a Python job's target may be from its row's started_at, in seconds: Python did not do both at once. */
 const LEGACY_START_TOLERANCE_S = { before: 2, after: 60 };
@@ -88,10 +96,11 @@ export class ProcessTable {
   }
 
   /** Returns the living processes of a job's hook, by their environment, or because they inherited its output. */
-  ofHook(job: Job, log: string): readonly ProcessStat[] {
+  ofHook(job: Job, kind: HookKind, log: string): readonly ProcessStat[] {
+    const mark = hookMark(job.jobId, kind);
+    const isIts = (entry: ProcessStat) => this.#isHook(entry, job) && this.#marksOf(entry).hookOf === mark;
     return this.#processes.filter(
-      (entry) =>
-        (this.#isHook(entry, job) && !isHookRunner(commandLine(entry.pid))) || holdsLock(entry.pid, [log]),
+      (entry) => (isIts(entry) && !isHookRunner(commandLine(entry.pid))) || holdsLock(entry.pid, [log]),
     );
   }
 
@@ -191,7 +200,7 @@ export class ProcessTable {
   }
 
   #isHook(entry: ProcessStat, job: Job): boolean {
-    return this.#marksOf(entry).hookOf === job.jobId && this.#jobOf(entry, job) === job.jobId;
+    return isHookOf(this.#marksOf(entry).hookOf, job.jobId) && this.#jobOf(entry, job) === job.jobId;
   }
 
   #marksOf(entry: ProcessStat): Marks {

@@ -1,4 +1,5 @@
 /** The environment variables that say which job a process belongs to. */
+import type { HookKind } from "../job/job.ts";
 
 export const JOB_ID_VARIABLE = "ORCHESJOB_JOB_ID";
 export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
@@ -10,10 +11,20 @@ export const RUN_KEY_VARIABLE = "ORCHESJOB_RUN_KEY";
 export const TOKEN_VARIABLE = "ORCHESJOB_JOB_TOKEN";
 
 /**
- * The job's id again, for the processes of the job's hook: they are not those of the command. A job that a hook starts
+ * Which hook of which job a process belongs to: the processes of a hook are not those of the command. A job that a hook starts
  * inherits it, but has another id.
  */
 export const HOOK_VARIABLE = "ORCHESJOB_HOOK";
+
+/** The value of HOOK_VARIABLE. The runner of hooks has that of `--on-exit`. */
+export function hookMark(jobId: string, kind: HookKind): string {
+  return kind === "exit" ? jobId : `${jobId}.${kind}`;
+}
+
+/** Whether a value of HOOK_VARIABLE names a hook of this job. */
+export function isHookOf(mark: string | undefined, jobId: string): boolean {
+  return mark !== undefined && (mark === jobId || mark.startsWith(`${jobId}.`));
+}
 
 /** By which a target refuses what an older job still writes. */
 export const FENCING_VARIABLE = "ORCHESJOB_FENCING_TOKEN";

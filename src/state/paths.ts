@@ -1,6 +1,6 @@
 /** The names of what is in the state directory. Accesses no file. */
 import { OrchesjobError } from "../job/errors.ts";
-import type { Job } from "../job/job.ts";
+import type { HookKind, Job } from "../job/job.ts";
 
 export const DEFAULT_HOME = "/var/lib/orchesjob";
 
@@ -75,10 +75,16 @@ export function lockFilePath(home: Home, jobId: string): string {
 
 /** Suffix of a hook's files, which are beside those of its job. */
 export const HOOK_SUFFIX = ".hook";
+const FAILURE_HOOK_SUFFIX = ".failure-hook";
 
-/** The lock of the process that runs a job's hook, and the hook's output. */
-export function hookFiles(home: Home, jobId: string): { readonly lock: string; readonly log: string } {
-  return { lock: `${home.locks}/${jobId}${HOOK_SUFFIX}`, log: `${home.logs}/${jobId}${HOOK_SUFFIX}` };
+/** The lock of the process that runs a job's hooks. */
+export function hookLock(home: Home, jobId: string): string {
+  return `${home.locks}/${jobId}${HOOK_SUFFIX}`;
+}
+
+/** The output of a job's hook. */
+export function hookLog(home: Home, jobId: string, kind: HookKind): string {
+  return `${home.logs}/${jobId}${kind === "exit" ? HOOK_SUFFIX : FAILURE_HOOK_SUFFIX}`;
 }
 
 /**

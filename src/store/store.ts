@@ -5,6 +5,7 @@
  */
 import type {
   CancelRequest,
+  HookKind,
   HookResult,
   Instant,
   Job,
@@ -164,8 +165,8 @@ export interface JobStore extends Keys {
     end: Pick<Outcome, "exitCode" | "signal"> | null,
   ): Promise<void>;
 
-  /** Records how the hook of a finished job ended. The first record stands. */
-  recordHook(jobId: string, result: HookResult): Promise<void>;
+  /** Records how a hook of a finished job ended. The first record stands. */
+  recordHook(jobId: string, kind: HookKind, result: HookResult): Promise<void>;
 
   /** Records which process the command became. False if there is no such active job. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;

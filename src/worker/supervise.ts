@@ -76,7 +76,8 @@ export async function runWorker(
       settle,
     });
     // Take the lock before anybody can see that the hook is due: then nobody else starts it.
-    if (job.onExit !== null) hookLock = (await import("../hooks/runner.ts")).takeHookLock(context, jobId);
+    if (job.onExit !== null || (job.onFailure !== null && ending.event !== "succeed"))
+      hookLock = (await import("../hooks/runner.ts")).takeHookLock(context, jobId);
     const { event, outcome, target, endedAt, leftBehind } = ending;
     const recorded = await retryingStore.write((store) =>
       store.finish(jobId, event, outcome, target, endedAt, leftBehind),
@@ -95,10 +96,10 @@ export async function runWorker(
   // The hook comes last: those who wait for the job know its end by now, and its key is free.
   if (hookLock !== undefined) {
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
-    const { runHook } = await import("../hooks/run.ts");
+    const { runHooks } = await import("../hooks/run.ts");
     // The result is recorded, and the hook would inherit the score.
     becomeOrdinary();
-    await runHook({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
+    await runHooks({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
   if (aftermath !== undefined) {
     debug?.note("stays until no process of the job lives");

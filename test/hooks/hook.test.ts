@@ -216,7 +216,7 @@ test("clean keeps a job whose hook has not ended, and later deletes its files to
   for (const option of [["--dry-run"], []]) {
     const kept = await box.run(["clean", "--before", "2999-01-01", ...option]);
     expect(JSON.parse(kept.stdout)).toMatchObject({ deleted: 0, errors: 0 });
-    expect(kept.stderr).toMatch(/^orchesjob: job \S+ is kept: its --on-exit command has not ended yet\n$/);
+    expect(kept.stderr).toMatch(/^orchesjob: job \S+ is kept: its hook has not ended yet\n$/);
   }
   gate.open();
   await hookedJob(box, "k");

@@ -93,6 +93,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     output: "file",
     stdin: null,
     onExit: null,
+    onFailure: null,
     origin: ORIGIN,
     worker: LAUNCHED,
     token: "a secret",
@@ -144,15 +145,39 @@ export function testStore(name: string, openStore: OpenStore): void {
       const job = await finishedWithHook(store);
       expect(job.onExit).toEqual({ ...HOOK, result: null });
       const result = { exitCode: 3, error: "exit code 3: no", finishedAt: at(80) };
-      await store.recordHook(job.jobId, result);
-      await open().recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      await store.recordHook(job.jobId, "exit", result);
+      await open().recordHook(job.jobId, "exit", { exitCode: 0, error: null, finishedAt: at(90) });
       expect(await store.find(job.jobId)).toEqual({ ...job, onExit: { ...HOOK, result } });
+    });
+
+    testWith("the hook for failures is recorded apart from the other", async (store) => {
+      const job = newJob({ onExit: HOOK, onFailure: HOOK });
+      await claim(store, job, undefined, at(10));
+      await VERBS.run(store, job.jobId);
+      const failed = (await VERBS.fail(store, job.jobId))!;
+      const result = { exitCode: 7, error: "exit code 7", finishedAt: at(80) };
+      await store.recordHook(job.jobId, "failure", result);
+      expect(await store.find(job.jobId)).toEqual({ ...failed, onFailure: { ...HOOK, result } });
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ hook: "due" }]);
+      expect(await store.remove([job.jobId])).toBe(0);
+      await store.recordHook(job.jobId, "exit", result);
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ hook: "over" }]);
+      expect(await store.remove([job.jobId])).toBe(1);
+    });
+
+    testWith("the hook for failures of a job that succeeded is over", async (store) => {
+      const job = newJob({ onFailure: HOOK });
+      await claim(store, job, undefined, at(10));
+      await VERBS.run(store, job.jobId);
+      await VERBS.succeed(store, job.jobId);
+      expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ hook: "over" }]);
+      expect(await store.remove([job.jobId])).toBe(1);
     });
 
     testWith("an active job's hook cannot end", async (store) => {
       const job = newJob({ onExit: HOOK });
       await claim(store, job, undefined, at(1));
-      await store.recordHook(job.jobId, { exitCode: 0, error: null, finishedAt: at(2) });
+      await store.recordHook(job.jobId, "exit", { exitCode: 0, error: null, finishedAt: at(2) });
       expect((await store.find(job.jobId))!.onExit!.result).toBeNull();
     });
   });
@@ -169,11 +194,13 @@ export function testStore(name: string, openStore: OpenStore): void {
         stdin: "/input",
         properties: ["MemoryMax=64M", 'Description=a "b"'],
         onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
+        onFailure: { command: "page", timeoutMs: 4_321 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
         ...job,
         onExit: { ...job.onExit!, result: null },
+        onFailure: { ...job.onFailure!, result: null },
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,
@@ -571,7 +598,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       await claim(store, hooked, undefined, at(1));
       await store.lose(hooked.jobId, "unknown", at(2));
       expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "due" }]);
-      await store.recordHook(hooked.jobId, { exitCode: 0, error: null, finishedAt: at(3) });
+      await store.recordHook(hooked.jobId, "exit", { exitCode: 0, error: null, finishedAt: at(3) });
       expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId: hooked.jobId, hook: "over" }]);
     });
 
@@ -622,7 +649,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const { jobId } = await finishedWithHook(store);
       expect(await store.remove([jobId])).toBe(0);
       expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "due" }]);
-      await store.recordHook(jobId, { exitCode: 0, error: null, finishedAt: at(90) });
+      await store.recordHook(jobId, "exit", { exitCode: 0, error: null, finishedAt: at(90) });
       expect(await store.finishedBefore(at(100), 10)).toMatchObject([{ jobId, hook: "over" }]);
       expect(await store.remove([jobId])).toBe(1);
     });

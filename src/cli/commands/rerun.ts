@@ -9,7 +9,7 @@ import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
 import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
-import { checkScope, hookOptions, partitionOption, toHookOrder } from "../options/start-options.ts";
+import { checkScope, hookOptions, partitionOption, toHooks } from "../options/start-options.ts";
 import { oneOf, property, shortText } from "../options/values.ts";
 import { startView } from "../output/views.ts";
 
@@ -60,7 +60,7 @@ export const rerun = defineCommand({
       options.reason ?? null,
       { scope, properties },
       waitMode,
-      toHookOrder(options),
+      toHooks(options),
       options.output,
       options.onPartition,
     );

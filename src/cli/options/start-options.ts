@@ -1,7 +1,7 @@
 /** The options of the commands that start a job, and the request that they make. */
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand, DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
-import type { HookOrder } from "../../job/job.ts";
+import type { HookOrder, NewJob } from "../../job/job.ts";
 import { ON_PARTITIONS } from "../../job/fleet.ts";
 import { OUTPUT_MODES, OWN_STDIN } from "../../job/output.ts";
 import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
@@ -26,7 +26,7 @@ export const hookOptions = {
     "--on-exit",
     "COMMAND",
     "Run this with /bin/sh when the job has ended, whatever its result; the job's JSON is on stdin",
-    checkHookCommand,
+    checkHookCommand("--on-exit"),
   ),
   onExitTimeout: optional(
     "--on-exit-timeout",
@@ -34,17 +34,41 @@ export const hookOptions = {
     "End the --on-exit command after this time (default: 10m): TERM, 5 s, KILL",
     duration("--on-exit-timeout"),
   ),
+  onFailure: optional(
+    "--on-failure",
+    "COMMAND",
+    "The same, but only if the job is FAILED, LOST or CANCELLED; both may be given",
+    checkHookCommand("--on-failure"),
+  ),
+  onFailureTimeout: optional(
+    "--on-failure-timeout",
+    "DURATION",
+    "As --on-exit-timeout, for --on-failure",
+    duration("--on-failure-timeout"),
+  ),
 };
 
 /** Throws `usage`. */
-export function toHookOrder(options: {
+export function toHooks(options: {
   readonly onExit: string | undefined;
   readonly onExitTimeout: number | undefined;
-}): HookOrder | null {
-  const { onExit: command, onExitTimeout: timeoutMs } = options;
+  readonly onFailure: string | undefined;
+  readonly onFailureTimeout: number | undefined;
+}): Pick<NewJob, "onExit" | "onFailure"> {
+  return {
+    onExit: toHookOrder("--on-exit", options.onExit, options.onExitTimeout),
+    onFailure: toHookOrder("--on-failure", options.onFailure, options.onFailureTimeout),
+  };
+}
+
+function toHookOrder(
+  option: string,
+  command: string | undefined,
+  timeoutMs: number | undefined,
+): HookOrder | null {
   if (command !== undefined) return { command, timeoutMs: timeoutMs ?? DEFAULT_HOOK_TIMEOUT_MS };
   if (timeoutMs === undefined) return null;
-  throw new OrchesjobError("usage", "--on-exit-timeout needs --on-exit COMMAND");
+  throw new OrchesjobError("usage", `${option}-timeout needs ${option} COMMAND`);
 }
 
 /** What happens to a job of a fleet that is cut off; `rerun` and `fleet join` have it, too. */
@@ -178,7 +202,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     output: options.output,
     stdin: options.stdin === undefined ? null : toStdin(options.stdin),
     onPartition: options.onPartition ?? null,
-    onExit: toHookOrder(options),
+    ...toHooks(options),
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? DEFAULT_POLICY.ifSucceeded,

@@ -4,7 +4,7 @@ import { OWN_STDIN } from "../../job/output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
-import { type Home, homeAt, hookFiles, logFiles, stdinFile } from "../../state/paths.ts";
+import { type Home, homeAt, hookLog, logFiles, stdinFile } from "../../state/paths.ts";
 import type { JobView, StartView } from "../answers/job.ts";
 import { formatInstant } from "../options/time.ts";
 import { escapeForLocale, toJson } from "./json.ts";
@@ -41,7 +41,8 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     timeout_seconds: job.timeoutMs === null ? null : job.timeoutMs / 1000,
     properties: job.properties,
     unit: job.unit,
-    ...hookView(home, job),
+    ...exitHookView(home, job),
+    ...failureHookView(home, job),
     output: job.output,
     stdin_file: stdinPath(home, job),
     cwd: job.cwd,
@@ -67,14 +68,25 @@ export function describeForHook(context: Context, job: Job): string {
   return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
 }
 
-function hookView(home: Home, { jobId, onExit }: Job) {
+function exitHookView(home: Home, { jobId, onExit }: Job) {
   const result = onExit?.result ?? null;
   return {
     on_exit: onExit?.command ?? null,
-    on_exit_file: onExit === null ? null : hookFiles(home, jobId).log,
+    on_exit_file: onExit === null ? null : hookLog(home, jobId, "exit"),
     on_exit_code: result?.exitCode ?? null,
     on_exit_error: result?.error ?? null,
     on_exit_finished_at: result === null ? null : formatInstant(result.finishedAt),
+  };
+}
+
+function failureHookView(home: Home, { jobId, onFailure }: Job) {
+  const result = onFailure?.result ?? null;
+  return {
+    on_failure: onFailure?.command ?? null,
+    on_failure_file: onFailure === null ? null : hookLog(home, jobId, "failure"),
+    on_failure_code: result?.exitCode ?? null,
+    on_failure_error: result?.error ?? null,
+    on_failure_finished_at: result === null ? null : formatInstant(result.finishedAt),
   };
 }
 
@@ -98,6 +110,7 @@ export function startView(
     cwd: cutMiddle(job.cwd, WHOLE_TEXT_CHARACTERS),
     stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
+    on_failure: job.onFailure === null ? null : cutMiddle(job.onFailure.command, WHOLE_TEXT_CHARACTERS),
     strict,
     strict_override_used: result.overrideUsed,
     command_matches: commandMatches,

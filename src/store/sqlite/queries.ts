@@ -10,8 +10,10 @@ const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failur
     target_inode = coalesce($inode, target_inode), left_behind = $left`;
 /** See job/ending.ts. */
 const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure in ('timed_out', 'partitioned')) and coalesce(left_behind, '') <> '[]'))`;
-const HOOK_STATE =
-  "case when on_exit is null then 'none' when on_exit_finished_at is null then 'due' else 'over' end";
+/** See job/hook.ts. */
+const HOOK_IS_DUE = `(on_exit is not null and on_exit_finished_at is null
+      or on_failure is not null and on_failure_result is null and status <> 'SUCCEEDED')`;
+const HOOK_STATE = `case when coalesce(on_exit, on_failure) is null then 'none' when ${HOOK_IS_DUE} then 'due' else 'over' end`;
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
 /** Statements that nearly every process needs. */
@@ -40,7 +42,7 @@ const others = () =>
     where not exists (select 1 from job_records where job_id = value)`,
     unclaimed: `select value as job_id from json_each($jobIds)
     where coalesce((select status from job_records where job_id = value), 'STARTING') = 'STARTING'`,
-    remove: `delete from job_records where ${IS_FINISHED} and (on_exit is null or on_exit_finished_at is not null)
+    remove: `delete from job_records where ${IS_FINISHED} and not ${HOOK_IS_DUE}
     and job_id in (select value from json_each($jobIds))`,
     place: `select max(attempt_no) as highest, total(attempt_no = $attemptNo) as taken, total(${IS_ACTIVE}) as active
     from job_records where run_key = +$runKey`,
@@ -77,8 +79,10 @@ const others = () =>
         where run_key is not null
     ) select run_key from keys where run_key is not null limit $limit`,
     jobIds: `select * from job_records where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
-    recordHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
+    recordExitHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
     where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,
+    recordFailureHook: `update job_records set on_failure_result = $result
+    where job_id = $jobId and ${IS_FINISHED} and on_failure_result is null`,
     run: onEvent(
       "run",
       "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",

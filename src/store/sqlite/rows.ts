@@ -3,6 +3,16 @@ import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
 import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
+import {
+  isLeft,
+  isStrings,
+  isTexts,
+  listOrNull,
+  parse,
+  toFailureHook,
+  toLeft,
+  toProcesses,
+} from "./json-columns.ts";
 import { toUsage, toUsageColumns } from "./usage.ts";
 
 /** A row of `job_records` as SQLite gives it. `finished_at` may have the form of a Python version: see toInstant. */
@@ -12,7 +22,7 @@ export type JobRow = { readonly seq: number; readonly finished_at: number | stri
 
 /** The columns of a job's row: the opposite of toJob. The statement that inserts a row is made from their names. */
 export function toColumns(job: Job) {
-  const { cancelRequest, onExit, origin, worker, target } = job;
+  const { cancelRequest, onExit, onFailure, origin, worker, target } = job;
   return {
     job_id: job.jobId,
     run_key: job.runKey,
@@ -47,6 +57,8 @@ export function toColumns(job: Job) {
     on_exit_code: onExit?.result?.exitCode ?? null,
     on_exit_error: onExit?.result?.error ?? null,
     on_exit_finished_at: onExit?.result?.finishedAt ?? null,
+    on_failure: onFailure && JSON.stringify({ command: onFailure.command, timeoutMs: onFailure.timeoutMs }),
+    on_failure_result: onFailure?.result ? JSON.stringify(onFailure.result) : null,
     output: job.output === "file" ? null : job.output,
     stdin: job.stdin,
     host: origin?.host ?? "",
@@ -62,10 +74,6 @@ export function toColumns(job: Job) {
     fencing_token: job.fencingToken,
     on_partition: job.onPartition,
   };
-}
-
-function listOrNull(words: readonly string[]): string | null {
-  return words.length === 0 ? null : JSON.stringify(words);
 }
 
 /** The part of a row that clean needs. */
@@ -112,6 +120,7 @@ export function toJob(row: JobRow): Job {
     properties: parse(row.properties, isStrings, []),
     unit: row.unit,
     onExit: toHook(row),
+    onFailure: row.on_failure === null ? null : toFailureHook(row.on_failure, row.on_failure_result),
     output: row.output === "pipe" ? "pipe" : "file",
     stdin: row.stdin,
     origin: toOrigin(row),
@@ -128,29 +137,6 @@ export function toJobs(rows: readonly JobRow[]): readonly Job[] {
   const jobs: Job[] = [];
   for (const row of rows) jobs.push(toJob(row));
   return jobs;
-}
-
-/**
- * Parses JSON that somebody may have edited by hand; what it cannot use is left out, so that the rest of the job can be read.
- */
-function parse<T, U = T>(text: string | null, isMeant: (value: unknown) => value is T, otherwise: U): T | U {
-  if (text === null) return otherwise;
-  try {
-    const value: unknown = JSON.parse(text);
-    return isMeant(value) ? value : otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function isStrings(value: unknown): value is string[] {
-  if (!Array.isArray(value)) return false;
-  for (const word of value) if (typeof word !== "string") return false;
-  return true;
-}
-
-function isTexts(value: unknown): value is Record<string, string> {
-  return typeof value === "object" && value !== null && isStrings(Object.values(value));
 }
 
 function toCancelRequest(row: JobRow): CancelRequest | null {
@@ -181,31 +167,6 @@ function toIdentity(
   inode: number | null = null,
 ): ProcessIdentity | null {
   return pid === null ? null : { pid, startTicks: startTicks ?? 0, ...(inode !== null && { inode }) };
-}
-
-/** A process in column left_behind. */
-interface Left {
-  readonly pid: number;
-  readonly start: number;
-  readonly inode: number;
-}
-
-function isLeft(value: unknown): value is readonly Left[] {
-  const isNumbers = ({ pid, start, inode }: Partial<Left>) =>
-    [pid, start, inode].every((number) => Number.isSafeInteger(number));
-  return Array.isArray(value) && value.every((each) => each !== null && isNumbers(each as Partial<Left>));
-}
-
-function toProcesses(left: readonly Left[] | null): readonly ProcessIdentity[] | null {
-  return left && left.map(({ pid, start, inode }) => ({ pid, startTicks: start, inode }));
-}
-
-/** The value of column left_behind. */
-export function toLeft(processes: readonly ProcessIdentity[] | null): string | null {
-  if (processes === null) return null;
-  return JSON.stringify(
-    processes.map(({ pid, startTicks, inode = 0 }): Left => ({ pid, start: startTicks, inode })),
-  );
 }
 
 /** A smaller number may be seconds: as microseconds it would be in the first hours of 1970. */

@@ -9,6 +9,7 @@ import output from "./migrations/0005-output.sql" with { type: "text" };
 import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
 import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
+import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -18,7 +19,17 @@ const APPLICATION_ID = 0x6f6a6f62;
  * The migrations, in order; `pragma user_version` counts how many a database has had. A migration only adds to what older
  * versions see (columns with a default, tables, indexes; see public-views.ts), because their workers may still run and write.
  */
-const MIGRATIONS: readonly string[] = [jobs, units, hooks, witness, output, records, fleet, usage];
+const MIGRATIONS: readonly string[] = [
+  jobs,
+  units,
+  hooks,
+  witness,
+  output,
+  records,
+  fleet,
+  usage,
+  failureHooks,
+];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** Brings the schema up to date, unless another process has been faster. Call it inside a transaction. */

@@ -3,6 +3,7 @@ import type { Database, SQLQueryBindings } from "bun:sqlite";
 import {
   acceptedJob,
   type CancelRequest,
+  type HookKind,
   type HookResult,
   type Instant,
   type Job,
@@ -19,8 +20,9 @@ import { openDatabase, type OpenOptions } from "./connection.ts";
 import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
 import { dropObsoleteTriggers } from "./public-views.ts";
 import { insertStatement, IS_TRACKING, KEEP_UNPUBLISHED, textOf, withGrowingToken } from "./queries.ts";
+import { toLeft } from "./json-columns.ts";
 import { JobReader } from "./reader.ts";
-import { type JobRow, toColumns, toJob, toLeft } from "./rows.ts";
+import { type JobRow, toColumns, toJob } from "./rows.ts";
 import type { Bindings, LoadStatistics } from "./session.ts";
 import { toUsageColumns } from "./usage.ts";
 
@@ -173,9 +175,15 @@ class SqliteStore extends JobReader implements JobStore {
     );
   }
 
-  async recordHook(jobId: string, result: HookResult): Promise<void> {
+  async recordHook(jobId: string, kind: HookKind, result: HookResult): Promise<void> {
     // Not synced: if the power fails now, the hook runs again, which hooks must tolerate.
-    this.unsynced(() => this.attempt(() => this.execute("recordHook", { jobId, ...result })));
+    this.unsynced(() =>
+      this.attempt(() =>
+        kind === "exit"
+          ? this.execute("recordExitHook", { jobId, ...result })
+          : this.execute("recordFailureHook", { jobId, result: JSON.stringify(result) }),
+      ),
+    );
   }
 
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {
