@@ -1,17 +1,40 @@
-/** The recipes for hooks report failures, and nothing else. */
+/** The recipes for hooks, each with a real receiver: they report failures, and nothing else. */
 import { expect, setDefaultTimeout } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hookedJob } from "../support/hooks.ts";
+import { type HookedJob, hookedJob } from "../support/hooks.ts";
 import { testWith } from "../support/needs.ts";
+import { Reading } from "../support/reading.ts";
 import { readRecipeFile } from "../support/recipes.ts";
-import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { SmtpServer } from "../support/smtp.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
-function writeProgram(box: Sandbox, path: string, text: string): string {
-  writeFileSync(join(box.directory, path), text, { mode: 0o755 });
-  return join(box.directory, path);
+/** The PATH of a host on which orchesjob, a recipe and these programs are installed. */
+function install(box: Sandbox, recipe: string, programs: Readonly<Record<string, string>> = {}): string {
+  const bin = join(box.directory, "bin");
+  mkdirSync(bin);
+  for (const [name, target] of Object.entries({ orchesjob: BINARY, ...programs }))
+    symlinkSync(target, join(bin, name));
+  writeFileSync(join(bin, recipe), readRecipeFile(recipe), { mode: 0o755 });
+  return `${bin}:/usr/bin:/bin`;
+}
+
+interface Order {
+  readonly runKey: string;
+  readonly hook: string;
+  readonly script: string;
+  readonly options?: readonly string[];
+  readonly env: Record<string, string>;
+}
+
+/** Runs a job, and waits for the end of its hook. */
+async function runHooked(box: Sandbox, order: Order): Promise<HookedJob> {
+  const { runKey, hook, script, options = [], env } = order;
+  const words = [`--run-key=${runKey}`, "--sync", "--on-exit", hook, ...options, "--", "sh", "-c", script];
+  await box.json(["start", ...words], { env });
+  return hookedJob(box, runKey);
 }
 
 testWith(["curl"], "the webhook gets the failed job, and not the one that succeeded", async () => {
@@ -22,40 +45,108 @@ testWith(["curl"], "the webhook gets the failed job, and not the one that succee
     hostname: "127.0.0.1",
     async fetch(request) {
       received.push((await request.json()) as JobAnswer);
-      return new Response("ok", { status: request.url.endsWith("/busy") ? 400 : 200 });
+      return new Response("ok", { status: request.url.endsWith("/refused") ? 400 : 200 });
     },
   });
-  const hook = writeProgram(box, "notify-webhook.sh", readRecipeFile("notify-webhook.sh"));
-  const start = async (runKey: string, path: string, ...command: readonly string[]) => {
-    const words = ["--env", `WEBHOOK_URL=http://127.0.0.1:${server.port}/${path}`, "--on-exit", hook];
-    await box.json(["start", "--run-key", runKey, "--sync", ...words, "--", ...command]);
-    return hookedJob(box, runKey);
+  const env = { PATH: install(box, "notify-webhook.sh") };
+  const run = (runKey: string, path: string, script: string) => {
+    const options = ["--env", `WEBHOOK_URL=http://127.0.0.1:${server.port}/${path}`];
+    return runHooked(box, { runKey, hook: "notify-webhook.sh", script, options, env });
   };
-  expect(await start("good", "hook", "true")).toMatchObject({ on_exit_code: 0 });
+  expect(await run("good", "hook", "exit 0")).toMatchObject({ on_exit_code: 0 });
   expect(received).toEqual([]);
-  expect(await start("bad", "hook", "false")).toMatchObject({ on_exit_code: 0 });
+  expect(await run("bad", "hook", "exit 1")).toMatchObject({ on_exit_code: 0 });
   expect(received).toMatchObject([{ run_key: "bad", status: "FAILED", exit_code: 1 }]);
-  expect(await start("untold", "busy", "false")).toMatchObject({ on_exit_code: 22 });
+  expect(await run("untold", "refused", "exit 1")).toMatchObject({ on_exit_code: 22 });
 });
 
-testWith([], "the mail has the end of stderr and the job, and comes only for failures", async () => {
+testWith(["msmtp"], "the mail has the end of stderr and the job, and comes only for failures", async () => {
   await using box = new Sandbox();
-  const bin = join(box.directory, "bin");
-  mkdirSync(bin);
-  symlinkSync(BINARY, join(bin, "orchesjob"));
-  const mail = join(box.directory, "mail");
-  writeProgram(box, "bin/sendmail", `#!/bin/sh\n[ "$1" = -t ] && cat > ${mail}\n`);
-  const hook = `${writeProgram(box, "notify-mail.sh", readRecipeFile("notify-mail.sh"))} admin@example.org`;
-  const start = async (runKey: string, script: string) => {
-    const words = ["start", "--run-key", runKey, "--sync", "--on-exit", hook, "--", "sh", "-c", script];
-    await box.json(words, { env: { PATH: `${bin}:/usr/bin:/bin` } });
-    return hookedJob(box, runKey);
+  using server = new SmtpServer();
+  // As Debian's msmtp-mta installs it.
+  const env = {
+    PATH: install(box, "notify-mail.sh", { sendmail: "/usr/bin/msmtp" }),
+    HOME: box.directory,
   };
-  expect(await start("good", "exit 0")).toMatchObject({ on_exit_code: 0 });
-  expect(existsSync(mail)).toBe(false);
-  expect(await start("bad", 'echo "disk is full" >&2; exit 3')).toMatchObject({ on_exit_code: 0 });
-  const [head, stderr, json] = readFileSync(mail, "utf8").split("\n\n");
-  expect(head).toMatch(/^To: admin@example\.org\nSubject: .*: job bad is FAILED$/);
+  writeFileSync(
+    join(box.directory, ".msmtprc"),
+    `account default\nhost 127.0.0.1\nport ${server.port}\nfrom jobs@example.org\n`,
+    { mode: 0o600 },
+  );
+  const run = (runKey: string, script: string) =>
+    runHooked(box, { runKey, hook: "notify-mail.sh admin@example.org", script, env });
+  expect(await run("good", "exit 0")).toMatchObject({ on_exit_code: 0 });
+  expect(server.mails).toEqual([]);
+  expect(await run("bad", 'echo "disk is full" >&2; exit 3')).toMatchObject({ on_exit_code: 0 });
+  expect(server.mails).toMatchObject([{ from: "jobs@example.org", to: ["admin@example.org"] }]);
+  const [head, stderr, json] = server.mails[0]!.text.split("\n\n");
+  expect(head).toMatch(/^To: admin@example\.org\nSubject: .*: job bad is FAILED$/m);
   expect(stderr).toBe("disk is full");
   expect(JSON.parse(json!)).toMatchObject({ run_key: "bad", exit_code: 3 });
+  // The mail server is away: the record of the hook says so.
+  server[Symbol.dispose]();
+  const untold = await run("untold", "exit 3");
+  expect(untold.on_exit_code).not.toBe(0);
+  expect(untold.on_exit_error).toContain("msmtp");
+});
+
+testWith(
+  ["notify-send", "dbus-daemon", "python3-jeepney"],
+  "the notification on the desktop has the end of stderr, and comes only for failures",
+  async () => {
+    await using box = new Sandbox();
+    const bus = box.spawn(["dbus-daemon", "--session", "--nofork", "--print-address"]);
+    const address = (await new Reading(bus.stdout).until("\n")).split("\n")[0]!;
+    const env = { PATH: install(box, "notify-desktop.sh"), DBUS_SESSION_BUS_ADDRESS: address };
+    const words = ["/usr/bin/python3", join(ROOT, "test/fixtures/notification-server.py")];
+    const shown = new Reading(box.spawn(words, { env }).stdout);
+    await shown.until("ready\n");
+    const run = (runKey: string, script: string) =>
+      runHooked(box, { runKey, hook: "notify-desktop.sh", script, env });
+    expect(await run("good", "exit 0")).toMatchObject({ on_exit_code: 0 });
+    expect(await run("-bad", 'echo "cannot read <a&b>" >&2; exit 3')).toMatchObject({
+      on_exit_code: 0,
+      on_exit_error: null,
+    });
+    const [ready, line] = (await shown.until("}\n")).split("\n");
+    expect(ready).toBe("ready");
+    expect(JSON.parse(line!)).toEqual({
+      program: "orchesjob",
+      summary: "-bad: FAILED",
+      body: "cannot read &lt;a&amp;b>",
+      urgency: 2,
+    });
+    bus.kill();
+    await bus.exited;
+    expect((await run("untold", "exit 3")).on_exit_code).not.toBe(0);
+  },
+);
+
+testWith(["curl"], "the service gets a ping at the start of a job and one at its end", async () => {
+  await using box = new Sandbox();
+  const pings: string[] = [];
+  let busy = false;
+  using server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      const { pathname, searchParams } = new URL(request.url);
+      pings.push(`${pathname} ${searchParams.get("rid")} ${await request.text()}`);
+      return new Response("", { status: busy ? 400 : 200 });
+    },
+  });
+  const env = { PATH: install(box, "ping-healthchecks.sh") };
+  const hook = "ping-healthchecks.sh";
+  const run = async (runKey: string, script: string) => {
+    pings.length = 0;
+    const options = ["--env", `PING_URL=http://127.0.0.1:${server.port}/id`];
+    const job = await runHooked(box, { runKey, hook, script: `${hook}; ${script}`, options, env });
+    return { job, told: pings.map((ping) => ping.replace(job.job_id, "ID")) };
+  };
+  expect((await run("good", "echo done")).told).toEqual(["/id/start ID ", "/id ID done\n"]);
+  expect((await run("bad", "echo half; exit 3")).told).toEqual(["/id/start ID ", "/id/fail ID half\n"]);
+  // The service is ill: the job runs all the same, and the record of the hook says that nobody was told.
+  busy = true;
+  const { job } = await run("untold", "echo done");
+  expect(job).toMatchObject({ status: "SUCCEEDED", on_exit_code: 1 });
 });

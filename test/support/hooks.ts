@@ -13,7 +13,7 @@ export interface HookedJob extends JobAnswer {
 /** Waits for the recorded end of the hook of the key's newest job. Each look is a command that runs overdue hooks. */
 export function hookedJob(box: Sandbox, runKey: string): Promise<HookedJob> {
   return until(`the hook of ${runKey} is recorded`, async () => {
-    const job = await box.json<HookedJob>(["status", "--run-key", runKey]);
+    const job = await box.json<HookedJob>(["status", `--run-key=${runKey}`]);
     return job.on_exit_finished_at !== null && job;
   });
 }

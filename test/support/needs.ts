@@ -33,6 +33,11 @@ const CHECKS = {
     Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/etc/sudoers.d"]).exitCode === 0,
   /** The SSH library that Airflow uses, for Debian's python3. */
   paramiko: () => existsSync("/usr/lib/python3/dist-packages/paramiko") && existsSync("/usr/bin/python3"),
+  msmtp: () => existsSync("/usr/bin/msmtp"),
+  "notify-send": () => Bun.which("notify-send") !== null,
+  "dbus-daemon": () => Bun.which("dbus-daemon") !== null,
+  /** A D-Bus library for Debian's python3. */
+  "python3-jeepney": () => existsSync("/usr/lib/python3/dist-packages/jeepney"),
   "python3-jsonschema": () => existsSync("/usr/lib/python3/dist-packages/jsonschema"),
   bash: () => Bun.which("bash") !== null,
   /** Completes a command line that is an argument of another command. */
