@@ -7,7 +7,7 @@ import type { OnPartition } from "../job/fleet.ts";
 import type { CancelRequest, Instant, Job } from "../job/job.ts";
 import type { PublishedOutput } from "../store/fleet.ts";
 import type { Override } from "../store/keys.ts";
-import type { ListFilter } from "../store/store.ts";
+import type { CleanedJob, ListFilter } from "../store/store.ts";
 
 /** Why the registry does not do what a member asks for. */
 export type Refusal =
@@ -170,14 +170,20 @@ export interface Registry {
   ): Promise<readonly { readonly jobId: string; readonly runKey: string }[] | undefined>;
   /**
    * Looks at the next `limit` finished jobs that ended before a time, and deletes all but the newest `keep` of each key. Begins
-   * after `after`; null: with the oldest. Returns how many it has deleted, and where to go on; null: it has looked at all.
+   * after `after`; null: with the oldest. Returns how many it has deleted, and where to go on; null: it has looked at all. With `dry`
+   * it deletes nothing, and returns the jobs that it would delete.
    */
   clean(
     before: Instant,
     keep: number,
     limit: number,
     after: CleanCursor | null,
-  ): Promise<{ readonly deleted: number; readonly next: CleanCursor | null }>;
+    dry: boolean,
+  ): Promise<{
+    readonly deleted: number;
+    readonly jobs: readonly CleanedJob[] | null;
+    readonly next: CleanCursor | null;
+  }>;
 
   describe(): Promise<RegistryFacts>;
   /** Whether the connection to the server has TLS. */

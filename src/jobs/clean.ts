@@ -1,16 +1,13 @@
 /** `clean`: deletes finished jobs with their logs. Files go before rows, so that the next clean finds what a killed one left. */
 import type { Instant, Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
-import { probeLock } from "../linux/file-lock.ts";
-import { isThere } from "../linux/stat.ts";
-import { isOutOfSight } from "../processes/liveness.ts";
 import type { Context } from "../state/context.ts";
-import { pipeFiles } from "../state/paths.ts";
-import type { CleanCandidate, JobStore } from "../store/store.ts";
+import type { CleanCandidate, CleanedJob, FinishedFilter, JobStore } from "../store/store.ts";
+import { KeptJobs } from "./clean-kept.ts";
+import { type CleanSelection, findSelected } from "./clean-selection.ts";
 import { JobFiles } from "./job-files.ts";
 import { reportMissingDatabase } from "./missing-database.ts";
 import { sweepOrphanedFiles } from "./orphaned-files.ts";
-import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
 /** Jobs deleted in one transaction: many, so that each index page is written once for many jobs; few enough that other
  *  processes wait only some tenths of a second. */
@@ -19,10 +16,12 @@ const PROGRESS_STEP = 10_000;
 /** How many run keys #firstKept caches before it is cleared. */
 const REMEMBERED_KEYS = 20_000;
 
-/** A job is deleted if every given limit allows it. At least one is given. */
+/** A job is deleted if every given limit allows it. */
 export interface CleanLimits {
   /** Delete only jobs that ended before this time. */
   readonly before: Instant | undefined;
+  /** Delete only these. Unless these are all jobs, files that belong to no job, and the copy of an old database, stay. */
+  readonly selection: CleanSelection;
   /** Keep this many newest finished jobs of each run key. */
   readonly keep: number | undefined;
   /** Delete the oldest jobs until the logs of all jobs together have at most this many bytes. */
@@ -36,10 +35,17 @@ export interface DryRun {
   orphanedFile(path: string): void;
 }
 
+/** How many jobs the answer lists. */
+const LISTED = 1_000;
+
 export interface CleanResult {
   readonly deleted: number;
   readonly errors: number;
   readonly orphanedFiles: number;
+  /** Jobs that stay because the registry of the fleet has yet to hear of them. */
+  readonly keptUnpublished: number;
+  /** The first of the jobs that were deleted, in order of their end. */
+  readonly items: readonly CleanedJob[];
   /** Bytes of the logs that are left; undefined without maxLogBytes. */
   readonly logBytes: number | undefined;
 }
@@ -55,48 +61,55 @@ export async function cleanJobs(
     reportMissingDatabase(context);
     return nothingDone(limits);
   }
-  const sweep = { before: limits.before, dryRun: dryRun?.orphanedFile };
-  // With maxLogBytes, sweep first: the sweep also adds up the sizes of all logs.
-  const first =
-    limits.maxLogBytes === undefined ? undefined : await sweepOrphanedFiles(context, store, sweep);
-  const cleaner = new Cleaner(context, store, limits, first?.logBytes ?? 0);
+  const only = await findSelected(context, store, limits.selection);
+  const isNarrow = only !== undefined;
+  // A sweep also adds up the sizes of all logs, so with maxLogBytes it comes first, even if it may delete nothing.
+  const sweep = async () => {
+    const drop = isNarrow ? () => undefined : dryRun?.orphanedFile;
+    const found = await sweepOrphanedFiles(context, store, { before: limits.before, dryRun: drop });
+    return isNarrow ? { ...found, orphanedFiles: 0 } : found;
+  };
+  const first = limits.maxLogBytes === undefined ? undefined : await sweep();
+  const cleaner = new Cleaner(context, store, limits, only, first?.logBytes ?? 0);
   if (dryRun === undefined) {
     await cleaner.deleteAll();
     await store.forgetRequests();
-    await store.discardOldCopy();
+    if (!isNarrow) await store.discardOldCopy();
     await store.vacuum();
   } else {
     await cleaner.reportAll(dryRun);
   }
-  const { orphanedFiles, errors } = first ?? (await sweepOrphanedFiles(context, store, sweep));
-  return {
-    deleted: cleaner.deleted,
-    errors: cleaner.errors + errors,
-    orphanedFiles,
-    logBytes: cleaner.logBytes,
-  };
+  const { orphanedFiles, errors } = first ?? (isNarrow ? NOTHING_SWEPT : await sweep());
+  const keptUnpublished = cleaner.kept.reportUnpublished();
+  const { deleted, items, logBytes } = cleaner;
+  return { deleted, items, logBytes, errors: cleaner.errors + errors, orphanedFiles, keptUnpublished };
 }
 
+const NOTHING_SWEPT = { orphanedFiles: 0, errors: 0 };
+
 function nothingDone({ maxLogBytes }: CleanLimits): CleanResult {
-  return { deleted: 0, errors: 0, orphanedFiles: 0, logBytes: maxLogBytes === undefined ? undefined : 0 };
+  const logBytes = maxLogBytes === undefined ? undefined : 0;
+  return { deleted: 0, ...NOTHING_SWEPT, keptUnpublished: 0, items: [], logBytes };
 }
 
 class Cleaner {
-  readonly #orphans: OrphanFinder;
+  readonly kept: KeptJobs;
   readonly #files: JobFiles;
   /** Cache of store.firstKept by run key; undefined: the key has no more jobs than to be kept. */
   readonly #firstKept = new Map<string, number | undefined>();
   #logBytes: number;
   deleted = 0;
   errors = 0;
+  readonly items: CleanedJob[] = [];
 
   constructor(
     readonly context: Context,
     readonly store: JobStore,
     readonly limits: CleanLimits,
+    readonly only: FinishedFilter | undefined,
     logBytes: number,
   ) {
-    this.#orphans = new OrphanFinder(context);
+    this.kept = new KeptJobs(context, store);
     this.#files = new JobFiles(context);
     this.#logBytes = logBytes;
   }
@@ -109,6 +122,7 @@ class Cleaner {
     for await (const doomed of this.#batches()) {
       const gone = doomed.filter((candidate) => this.#deleteFiles(candidate));
       this.errors += doomed.length - gone.length;
+      this.#list(gone);
       const step = Math.floor(this.deleted / PROGRESS_STEP);
       this.deleted += await this.store.remove(gone.map((candidate) => candidate.jobId));
       if (step < Math.floor(this.deleted / PROGRESS_STEP))
@@ -122,8 +136,14 @@ class Cleaner {
         const job = await this.store.find(candidate.jobId);
         if (job !== undefined) dryRun.job(job);
       }
+      this.#list(doomed);
       this.deleted += doomed.length;
     }
+  }
+
+  #list(jobs: readonly CleanCandidate[]): void {
+    for (const { jobId, runKey, status, endedAt } of jobs.slice(0, LISTED - this.items.length))
+      this.items.push({ jobId, runKey, status, endedAt });
   }
 
   /** The jobs that every limit allows to delete, in order of their end. */
@@ -131,25 +151,23 @@ class Cleaner {
     let cursor: CleanCandidate | undefined;
     while (!this.#fits()) {
       const before = this.limits.before ?? Number.MAX_SAFE_INTEGER;
-      const candidates = await this.store.finishedBefore(before, BATCH, cursor);
+      const candidates = await this.store.finishedBefore(before, BATCH, cursor, this.only);
       cursor = candidates.at(-1);
       if (cursor === undefined) return;
       const doomed: CleanCandidate[] = [];
-      const overdue: Job[] = [];
-      const unpublished = await this.#findUnpublished();
+      const isUnpublished = await this.kept.findUnpublished();
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Empty logs: deleting the job frees no space. But delete one without log files, which a killed clean has left.
         if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
         // Before its files: the store would keep its row all the same.
-        if (await unpublished?.(candidate.jobId)) continue;
-        if (await this.#isKept(candidate, overdue)) continue;
+        if (await isUnpublished?.(candidate.jobId)) continue;
+        if (await this.kept.isKept(candidate)) continue;
         this.#logBytes -= bytes;
         doomed.push(candidate);
       }
-      if (overdue.length > 0)
-        await (await import("../hooks/catch-up.ts")).catchUpHooks(this.context, overdue);
+      await this.kept.runOverdueHooks();
       if (doomed.length > 0) yield doomed;
     }
   }
@@ -170,53 +188,6 @@ class Cleaner {
     return candidates.filter(
       ({ runKey, attemptNo }) => attemptNo < (this.#firstKept.get(runKey) ?? Number.NEGATIVE_INFINITY),
     );
-  }
-
-  /** Whether the registry of the fleet has yet to hear of a job; undefined: it has all of them, or there is no fleet. */
-  async #findUnpublished(): Promise<((jobId: string) => Promise<boolean>) | undefined> {
-    if (!isThere(this.context.home.fleet)) return undefined;
-    const publications = await this.store.publications();
-    if ((await publications.count()) === 0) return undefined;
-    return async (jobId) => {
-      if ((await publications.pending(jobId)) === undefined) return false;
-      this.context.notify(`job ${jobId} is kept: the registry of the fleet has yet to hear of it`);
-      return true;
-    };
-  }
-
-  /**
-   * Whether a job must stay. Three reasons: processes of a job that ended early still run, so its row must block the key; its
-   * hook has not run; a process still writes to its output pipe, and would block forever if nobody could find and copy it.
-   */
-  async #isKept({ jobId, mayLive, hook, hasPipes }: CleanCandidate, overdue: Job[]): Promise<boolean> {
-    if (hasPipes && this.#isWrittenTo(jobId)) {
-      this.context.notify(`job ${jobId} is kept: a process that it left behind still has its output open`);
-      return true;
-    }
-    if (!mayLive && hook !== "due") return false;
-    const job = await this.store.find(jobId);
-    if (job === undefined) return false;
-    if (hook === "due") {
-      overdue.push(job);
-      this.context.notify(`job ${jobId} is kept: its hook has not ended yet`);
-      return true;
-    }
-    if (hasOrphans(this.#orphans.find(job))) {
-      this.context.notify(`job ${jobId} is kept: its command still runs`);
-      return true;
-    }
-    // Processes in another PID namespace may have closed their output, whose locks are all that can be seen from here. A worker
-    // that ended the job has recorded what it left (leftBehind); older versions did not, and are trusted.
-    if (job.status !== "LOST" && job.leftBehind === null) return false;
-    if (!isOutOfSight(job, this.context.origin)) return false;
-    this.context.notify(
-      `job ${jobId} is kept: it ran in another PID namespace, so clean cannot see from here whether its command still runs; run clean where it ran`,
-    );
-    return true;
-  }
-
-  #isWrittenTo(jobId: string): boolean {
-    return Object.values(pipeFiles(this.context.home, jobId)).some((path) => probeLock(path) === "held");
   }
 
   #deleteFiles(candidate: CleanCandidate): boolean {

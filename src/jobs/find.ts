@@ -41,7 +41,8 @@ async function findNamed(context: Context, store: JobStore, selector: NamedJob):
 
 const isNumbered = (selector: NamedJob) => "runKey" in selector && selector.attemptNo !== undefined;
 
-async function select(store: JobStore, selector: NamedJob): Promise<Job | undefined> {
+/** The job that is meant, in this state directory, as it was recorded. Throws `usage` for an ambiguous id. */
+export async function select(store: JobStore, selector: NamedJob): Promise<Job | undefined> {
   if ("runKey" in selector) {
     const { runKey, attemptNo } = selector;
     return attemptNo === undefined ? store.latest(runKey) : store.numbered(runKey, attemptNo);
@@ -87,15 +88,16 @@ export async function findHistory(context: Context, runKey: string): Promise<rea
 }
 
 function notFound(context: Context, selector: JobSelector): OrchesjobError {
-  const what = "word" in selector ? `run key or job id ${JSON.stringify(selector.word)}` : nameOf(selector);
   return new OrchesjobError(
     "not-found",
-    `no ${what} in ${context.home.path}`,
+    `no ${nameOf(selector)} in ${context.home.path}`,
     "was it started with the same ORCHESJOB_HOME?",
   );
 }
 
-function nameOf(selector: NamedJob): string {
+/** For messages, as in `no job of run key "k"`. */
+export function nameOf(selector: JobSelector): string {
+  if ("word" in selector) return `run key or job id ${JSON.stringify(selector.word)}`;
   if ("jobId" in selector) return `job ${JSON.stringify(selector.jobId)}`;
   const number = selector.attemptNo === undefined ? "" : `${selector.attemptNo} `;
   return `job ${number}of run key ${JSON.stringify(selector.runKey)}`;

@@ -52,6 +52,17 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly endedAt: Instant;
 }
 
+/** What clean says about a job that it deletes. */
+export type CleanedJob = Pick<CleanCandidate, "jobId" | "runKey" | "status" | "endedAt">;
+
+/** Which finished jobs are meant. */
+export interface FinishedFilter extends JobFilter {
+  /** Ended at this time or later. */
+  readonly since: Instant | undefined;
+  /** Has one of these ids, or is of one of these run keys; undefined: any. */
+  readonly oneOf: { readonly jobIds: readonly string[]; readonly runKeys: readonly string[] } | undefined;
+}
+
 export interface StatisticsRequest {
   /** Upper bounds of the classes of durations, in µs, ascending; one more class has no bound. */
   readonly durationBounds: readonly number[];
@@ -171,8 +182,16 @@ export interface JobStore extends Keys {
   /** Records which process the command became. False if there is no such active job. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;
 
-  /** Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given. */
-  finishedBefore(before: Instant, limit: number, after?: CleanCandidate): Promise<readonly CleanCandidate[]>;
+  /**
+   * Finished jobs that ended before a time, in order of their end; at most `limit`, after the cursor if one is given, and only
+   * those that the filter lets through.
+   */
+  finishedBefore(
+    before: Instant,
+    limit: number,
+    after?: CleanCandidate,
+    filter?: FinishedFilter,
+  ): Promise<readonly CleanCandidate[]>;
   /**
    * For each run key that has at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of its `keep` newest
    * finished ones.

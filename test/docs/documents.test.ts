@@ -122,7 +122,10 @@ describe("docs/json.md", () => {
       attach: more(attach),
       cancel: more(cancel),
       unlock: fieldsOf(await box.json<object>(["unlock", "--run-key", "once"])),
-      clean: fieldsOf(await box.json<object>(["clean", "--older-than", "30d", "--max-log-bytes", "5G"])),
+      clean: [
+        ...fieldsOf(await box.json<object>(["clean", "--older-than", "30d", "--max-log-bytes", "5G"])),
+        ...fieldsOf(await box.json<object>(["clean", "fields"])),
+      ],
       systemd: fieldsOf(await box.json<object>(["systemd", "--output", "units"])),
       doctor: fieldsOf(JSON.parse((await box.run(["doctor"])).stdout) as object),
     };

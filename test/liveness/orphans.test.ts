@@ -53,12 +53,12 @@ test("clean keeps a LOST job whose command still runs, and says so", async () =>
   await statusOf(box, "k");
   const clean = () => box.run(["clean", "--before", "2100-01-01"]);
   const kept = await clean();
-  expect(JSON.parse(kept.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+  expect(JSON.parse(kept.stdout)).toMatchObject({ deleted: 0, errors: 0, stray_files: 0 });
   expect(kept.stderr).toBe(`orchesjob: job ${job.job_id} is kept: its command still runs\n`);
   await expectGuardedOnce(box, job.target_pid!);
   gate.open();
   await until("its end", () => !isAlive(job.target_pid!));
-  expect(JSON.parse((await clean()).stdout)).toEqual({ deleted: 1, errors: 0, stray_files: 0 });
+  expect(JSON.parse((await clean()).stdout)).toMatchObject({ deleted: 1, errors: 0, stray_files: 0 });
 });
 
 async function expectGuardedOnce(box: Sandbox, pid: number): Promise<void> {
@@ -193,7 +193,7 @@ testWith(
     expect(refused.code).toBe(4);
     expect(refused.stderr).toMatch(/cannot be seen from here .*wait for its end, or end it where it runs/);
     const clean = await box.execute([...inside, "clean", "--before", "2100-01-01"]);
-    expect(JSON.parse(clean.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+    expect(JSON.parse(clean.stdout)).toMatchObject({ deleted: 0, errors: 0, stray_files: 0 });
     await expectGuarded(box, [job.target_pid!], () => gate.open());
   },
 );
@@ -211,7 +211,7 @@ testWith(
     expect(await box.json(["status", "--run-key", "k"])).toMatchObject({ status: "LOST" });
     const inside = ["unshare", "--pid", "--fork", "--mount-proc", BINARY];
     const clean = await box.execute([...inside, "clean", "--keep", "0"]);
-    expect(JSON.parse(clean.stdout)).toEqual({ deleted: 0, errors: 0, stray_files: 0 });
+    expect(JSON.parse(clean.stdout)).toMatchObject({ deleted: 0, errors: 0, stray_files: 0 });
     expect(clean.stderr).toMatch(/job \S+ is kept: .*clean cannot see from here .*; run clean where it ran/);
     await expectGuarded(box, [job.target_pid!], () => gate.open());
   },

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Instant, Job, NewJob, Outcome, ProcessIdentity } from "../../src/job/job.ts";
 import { EVENTS, type JobEvent, type JobStatus, STATUSES } from "../../src/job/status.ts";
-import type { CleanCandidate, JobStore } from "../../src/store/store.ts";
+import type { CleanCandidate, FinishedFilter, JobStore } from "../../src/store/store.ts";
 
 /** Opens the store in a directory, or makes it if it is new. */
 export type OpenStore = (place: string) => JobStore;
@@ -591,6 +591,34 @@ export function testStore(name: string, openStore: OpenStore): void {
       const position = candidate!.position;
       const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
       expect(candidate).toEqual({ ...seen, hook: "none", hasInput: false, hasPipes: false, mayLive: false });
+    });
+
+    testWith("finishedBefore: with a filter, only what it lets through", async (store) => {
+      const team = {
+        labels: new Map([
+          ["team", "billing"],
+          ["a.b/c", "x"],
+        ]),
+      };
+      const made: string[] = [];
+      for (const [runKey, fields] of Object.entries({ a: team, b: {}, c: {} })) {
+        const { jobId } = (await claim(store, newJob({ runKey, ...fields }), undefined, at(1)))!;
+        await store.lose(jobId, "unknown", at(10 + made.length));
+        made.push(jobId);
+      }
+      const [a, b, c] = made as [string, string, string];
+      const all = { since: undefined, oneOf: undefined, statuses: [], labels: new Map() };
+      const found = async (filter: Partial<FinishedFilter>) =>
+        (await store.finishedBefore(at(100), 10, undefined, { ...all, ...filter })).map(({ jobId }) => jobId);
+      expect(await found({})).toEqual([a, b, c]);
+      expect(await found({ since: at(11) })).toEqual([b, c]);
+      expect(await found({ oneOf: { runKeys: ["b"], jobIds: [c] } })).toEqual([b, c]);
+      expect(await found({ oneOf: { runKeys: [], jobIds: [] } })).toEqual([]);
+      expect(await found({ labels: team.labels })).toEqual([a]);
+      expect(await found({ labels: new Map([["team", "sales"]]) })).toEqual([]);
+      expect(await found({ statuses: ["LOST", "FAILED"] })).toEqual([a, b, c]);
+      expect(await found({ statuses: ["FAILED"] })).toEqual([]);
+      expect(await found({ oneOf: { runKeys: ["a", "b"], jobIds: [] }, since: at(11) })).toEqual([b]);
     });
 
     testWith("finishedBefore: whether the hook has yet to run", async (store) => {

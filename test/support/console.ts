@@ -101,6 +101,7 @@ const MASKS: readonly [RegExp, string][] = [
   [/("(?:pid|worker_pid|target_pid)": )\d+/g, "$1PID"],
   [/("(?:cpu_seconds|max_rss_bytes|io_read_bytes|io_write_bytes)": )(?:[\d.]+|null)/g, "$1COUNT"],
   [/("fencing_token": )\d+/g, "$1TOKEN"],
+  [/("selected_at": )\d+/g, "$1SECONDS"],
   [/^(\s+)\d+(,?)$/, "$1PID$2"],
   [/(process(?:es)?) \d+(?:, \d+)*/g, "$1 PID"],
   [/\b(?:\d+[smhd])+( ago|;|$)/g, "AGE$1"],

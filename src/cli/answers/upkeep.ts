@@ -1,4 +1,5 @@
 /** The answers of the commands that look after run keys and the state directory: unlock, clean, systemd, doctor. */
+import { STATUSES } from "../../job/status.ts";
 import {
   anyOf,
   flag,
@@ -22,12 +23,26 @@ export const UNLOCK = object("A permission to run a strict run key once more", {
 });
 export type UnlockView = Value<typeof UNLOCK>;
 
+const cleanedJob = object("A job that was deleted", {
+  job_id: text("Its id"),
+  run_key: text("Its run key"),
+  status: oneOf(STATUSES, "Its status"),
+  selected_at: integer("When it ended, in seconds since 1970"),
+  selected_at_iso: time("When it ended"),
+});
+
 const cleaned = object(
   "What was deleted; with --dry-run, what would be",
   {
     deleted: integer("Jobs"),
     errors: integer("Jobs that could not be deleted; stderr says why"),
     stray_files: integer("Files that belonged to no job"),
+    kept_unpublished: integer(
+      "Jobs that stay because the registry of the fleet has yet to hear of their end",
+    ),
+    dry_run: flag("Whether nothing was deleted"),
+    items: listOf(cleanedJob, "The jobs, in the order of their end; at most 1,000"),
+    items_omitted: integer("How many more there are"),
   },
   {
     log_bytes: integer(
@@ -37,9 +52,13 @@ const cleaned = object(
 );
 export type CleanView = Value<typeof cleaned>;
 
-const cleanedRegistry = object("With --fleet: what was deleted from the registry", {
-  deleted: integer("Jobs"),
-});
+const cleanedRegistry = object(
+  "With --fleet: what was deleted from the registry; with --dry-run, what would be",
+  {
+    deleted: integer("Jobs"),
+    dry_run: flag("Whether nothing was deleted"),
+  },
+);
 export type CleanFleetView = Value<typeof cleanedRegistry>;
 
 export const CLEAN = anyOf(cleaned, cleanedRegistry);

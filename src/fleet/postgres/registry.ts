@@ -1,13 +1,12 @@
 /** The registry on PostgreSQL. Each verb is one call of a function of the schema `orchesjob`, so it is one transaction. */
 import { toDocument } from "../../job/document.ts";
-import type { CancelRequest, Instant, Job } from "../../job/job.ts";
+import type { CancelRequest, Job } from "../../job/job.ts";
 import { bootTimeMs } from "../../linux/clock.ts";
 import type { PublishedOutput } from "../../store/fleet.ts";
 import type { ListFilter } from "../../store/store.ts";
 import type {
   Announcement,
   ClaimOrder,
-  CleanCursor,
   Grant,
   KeyState,
   Member,
@@ -192,12 +191,9 @@ export class PostgresRegistry implements Registry {
   }
 
   async clean(
-    before: Instant,
-    keep: number,
-    limit: number,
-    after: CleanCursor | null,
-  ): Promise<{ deleted: number; next: CleanCursor | null }> {
-    return this.#ask("clean", before, keep, limit, after);
+    ...[before, keep, limit, after, dry]: Parameters<Registry["clean"]>
+  ): ReturnType<Registry["clean"]> {
+    return this.#ask("clean", before, keep, limit, after, dry);
   }
 
   async describe(): Promise<RegistryFacts> {

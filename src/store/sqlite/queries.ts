@@ -16,6 +16,9 @@ const HOOK_IS_DUE = `(on_exit is not null and on_exit_finished_at is null
 const HOOK_STATE = `case when coalesce(on_exit, on_failure) is null then 'none' when ${HOOK_IS_DUE} then 'due' else 'over' end`;
 const ENDED_AT = "coalesce(finished_at, started_at)";
 
+/** How the statement `finishedBefore` ends, after the conditions that the caller adds. */
+export const IN_ORDER_OF_END = `order by ${ENDED_AT}, seq limit $limit`;
+
 /** Statements that nearly every process needs. */
 const COMMON = {
   find: "select * from job_records where job_id = $jobId",
@@ -35,7 +38,7 @@ const COMMON = {
 const others = () =>
   ({
     finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
-    and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq) order by ${ENDED_AT}, seq limit $limit`,
+    and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq)`,
     firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
     unknown: `select value as job_id from json_each($jobIds)

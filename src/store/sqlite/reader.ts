@@ -3,10 +3,18 @@ import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
 import type { Override, Strictness } from "../keys.ts";
 import type { Publications } from "../publications.ts";
-import type { CleanCandidate, ListFilter, Size, Statistics, StatisticsRequest } from "../store.ts";
-import { quote, textOf } from "./queries.ts";
+import type {
+  CleanCandidate,
+  FinishedFilter,
+  ListFilter,
+  Size,
+  Statistics,
+  StatisticsRequest,
+} from "../store.ts";
+import { Conditions } from "./conditions.ts";
+import { IN_ORDER_OF_END, textOf } from "./queries.ts";
 import { type CandidateRow, type JobRow, toJobs } from "./rows.ts";
-import { type Bindings, Session } from "./session.ts";
+import { Session } from "./session.ts";
 
 /** Returns a text that sorts after every text with the prefix. */
 function endOf(prefix: string): string {
@@ -51,30 +59,17 @@ export abstract class JobReader extends Session {
   }
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    // Conditions that are not needed are left out, so that SQLite can choose the index that serves the others.
-    const { statuses, labels, runKeyPrefix: prefix, since, until, limit } = filter;
-    const conditions: string[] = [];
-    const bindings: Bindings = { limit };
-    const add = (condition: string, values: Bindings) => {
-      conditions.push(condition);
-      Object.assign(bindings, values);
-    };
-    if (statuses.length > 0) add(`status in (${quote(statuses)})`, {});
+    const { runKeyPrefix: prefix, since, until, limit } = filter;
+    const conditions = new Conditions();
+    conditions.require(filter);
     if (prefix !== "")
-      add("run_key >= $prefix and run_key < $prefixEnd", { prefix, prefixEnd: endOf(prefix) });
-    if (since !== undefined) add("started_at >= $since", { since });
-    if (until !== undefined) add("started_at < $until", { until });
-    let number = 0;
-    for (const [name, value] of labels) {
-      number += 1;
-      // Somebody may have edited the column by hand: JSON that is damaged has no labels.
-      add(`iif(json_valid(labels), labels ->> $label${number}, null) = $value${number}`, {
-        [`label${number}`]: `$."${name}"`,
-        [`value${number}`]: value,
-      });
-    }
-    const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+      conditions.add("run_key >= $prefix and run_key < $prefixEnd", { prefix, prefixEnd: endOf(prefix) });
+    if (since !== undefined) conditions.add("started_at >= $since", { since });
+    if (until !== undefined) conditions.add("started_at < $until", { until });
+    const { texts } = conditions;
+    const where = texts.length > 0 ? `where ${texts.join(" and ")}` : "";
     const statement = `select * from job_records ${where} order by seq desc limit $limit`;
+    const bindings = { ...conditions.bindings, limit };
     return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
   }
 
@@ -117,12 +112,20 @@ export abstract class JobReader extends Session {
     before: Instant,
     limit: number,
     after?: CleanCandidate,
+    filter?: FinishedFilter,
   ): Promise<readonly CleanCandidate[]> {
     const cursor = {
       afterEnd: after?.endedAt ?? Number.MIN_SAFE_INTEGER,
       afterSeq: after?.position ?? 0,
     };
-    return this.select<CandidateRow>("finishedBefore", { before, limit, ...cursor }).map((row) => ({
+    const conditions = new Conditions();
+    if (filter !== undefined) conditions.requireFinished(filter);
+    const statement = [textOf("finishedBefore"), ...conditions.texts].join(" and ");
+    const bindings = { ...conditions.bindings, before, limit, ...cursor };
+    const rows = this.attempt(() =>
+      this.database.query<CandidateRow, SQLQueryBindings>(`${statement} ${IN_ORDER_OF_END}`).all(bindings),
+    );
+    return rows.map((row) => ({
       position: row.seq,
       jobId: row.job_id,
       runKey: row.run_key,

@@ -42,7 +42,7 @@ begin
   end if;
 end $$;
 
--- What a start must know of a key: its newest job, the job of the request id, whether it is strict.
+-- What a start must know of a key: its newest job, the job of the request id, whether it is strict, why it may run once more.
 create function orchesjob.look_up(wanted text, request text) returns jsonb language plpgsql security definer as $$
 declare
   holder orchesjob.job_records := orchesjob.newest(wanted);
@@ -56,7 +56,8 @@ begin
     'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
       where r.run_key = wanted and r.request_id = request),
     'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
-    'override', orchesjob.may_run_again(wanted));
+    'override', orchesjob.may_run_again(wanted),
+    'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
 end $$;
 
 -- Accepts a job: it gets the key, the next attempt number and a token. Asking again with the same job id gives the same answer.

@@ -76,13 +76,14 @@ $$;
 
 -- Looks at the next `most` finished jobs that ended before a time (microseconds), and deletes all but the newest `keep` of each
 -- key. Each call is short, however many jobs are kept. Returns {"deleted", "next"}; `next`: the next call's `after`; null: the end.
-create function orchesjob.clean(before int8, keep int4, most int4, after jsonb) returns jsonb
+-- With `dry` it deletes nothing, and also returns what it would delete: "jobs".
+create function orchesjob.clean(before int8, keep int4, most int4, after jsonb, dry bool) returns jsonb
 language plpgsql security definer as $$
 declare
   answer jsonb;
 begin
   with candidates as (
-    select job_id, run_key, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
+    select job_id, run_key, status, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
       and (after is null or (job ->> 'finishedAt')::int8 >= (after ->> 'ended')::int8
         and ((job ->> 'finishedAt')::int8, job_id) > ((after ->> 'ended')::int8, after ->> 'job_id'))
@@ -92,12 +93,14 @@ begin
       order by n.fencing_token desc offset greatest(keep - 1, 0) limit 1) as oldest
     from (select distinct run_key from candidates) k),
   victims as (
-    select job_id from candidates join kept using (run_key) where keep = 0 or fencing_token < oldest),
+    select job_id, run_key, status, ended from candidates join kept using (run_key) where keep = 0 or fencing_token < oldest),
   gone as (
-    delete from orchesjob.job_records using victims where job_records.job_id = victims.job_id returning 1),
+    delete from orchesjob.job_records using victims where not dry and job_records.job_id = victims.job_id returning 1),
   forgotten as (
-    delete from orchesjob.requests using victims where requests.job_id = victims.job_id)
-  select jsonb_build_object('deleted', (select count(*) from gone), 'next', case when (select count(*) from candidates) = most
+    delete from orchesjob.requests using victims where not dry and requests.job_id = victims.job_id)
+  select jsonb_build_object('deleted', (select count(*) from gone), 'jobs', case when dry then (select coalesce(jsonb_agg(
+      jsonb_build_object('jobId', job_id, 'runKey', run_key, 'status', status, 'endedAt', ended) order by ended, job_id), '[]') from victims) end,
+    'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
   return answer;
