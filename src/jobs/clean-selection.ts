@@ -4,7 +4,7 @@ import { type JobSelector, meaningsOf } from "../job/request.ts";
 import { isActive } from "../job/status.ts";
 import type { Context } from "../state/context.ts";
 import type { FinishedFilter, JobFilter, JobStore } from "../store/store.ts";
-import { nameOf, select } from "./find.ts";
+import { findHere, nameOf } from "./find.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
 export interface CleanSelection extends JobFilter {
@@ -41,7 +41,7 @@ async function findNamed(
   for (const selector of named) {
     let isFound = false;
     for (const meaning of "word" in selector ? meaningsOf(selector.word) : [selector]) {
-      const found = await select(store, meaning);
+      const found = await findHere(store, meaning);
       if (found === undefined) continue;
       isFound = true;
       const job = await reconcile(context, store, found);

@@ -25,7 +25,7 @@ export async function findJob(
 
 async function findNamed(context: Context, store: JobStore, selector: NamedJob): Promise<Job | undefined> {
   const look = async () => {
-    const job = await select(store, selector);
+    const job = await findHere(store, selector);
     return job && reconcile(context, store, job);
   };
   const found = await look();
@@ -42,7 +42,7 @@ async function findNamed(context: Context, store: JobStore, selector: NamedJob):
 const isNumbered = (selector: NamedJob) => "runKey" in selector && selector.attemptNo !== undefined;
 
 /** The job that is meant, in this state directory, as it was recorded. Throws `usage` for an ambiguous id. */
-export async function select(store: JobStore, selector: NamedJob): Promise<Job | undefined> {
+export async function findHere(store: JobStore, selector: NamedJob): Promise<Job | undefined> {
   if ("runKey" in selector) {
     const { runKey, attemptNo } = selector;
     return attemptNo === undefined ? store.latest(runKey) : store.numbered(runKey, attemptNo);
