@@ -8,6 +8,7 @@ import { isActive } from "../job/status.ts";
 import { nameProcess } from "../linux/caller.ts";
 import { isThere } from "../linux/stat.ts";
 import { watchDirectory } from "../linux/watch-directory.ts";
+import { forgetProgramText } from "../linux/program-text.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { reconcileAll } from "../jobs/reconcile.ts";
 import { restoreUnknownJobs } from "../jobs/restore-unknown-jobs.ts";
@@ -40,6 +41,13 @@ const UNHEARD_MS = 3_000;
 
 /** Changes that come closely after each other are published together, in ms. */
 const QUIET_MS = 2;
+
+/** While changes come without end, the agent rests for this many times what its last look took, and leaves the processor to them. */
+const REST_FACTOR = 2;
+const LONGEST_REST_MS = 20;
+
+/** After this time without news the agent gives its memory back, in ms. */
+const SILENT_MS = 1_000;
 
 /**
  * Runs until there is no work any more; for ever if `stays`. If another agent runs, returns at once; with `stays` waits for its
@@ -78,6 +86,8 @@ class Agent {
   #busyAt = performance.now();
   #isPending = false;
   #isListening = false;
+  /** How long the last look took, in ms. */
+  #lookMs = 0;
 
   constructor(
     readonly context: Context,
@@ -106,7 +116,9 @@ class Agent {
         this.#isAwake = false;
         // Somebody has left the fleet.
         if (!isThere(this.context.home.fleet)) return;
+        const begunAt = performance.now();
         const hasWork = await this.#look();
+        this.#lookMs = performance.now() - begunAt;
         if (hasWork) this.#busyAt = performance.now();
         else if (!this.stays && performance.now() - this.#busyAt >= IDLE_MS) return;
         await this.#sleep();
@@ -186,16 +198,24 @@ class Agent {
   async #sleep(): Promise<void> {
     // While the registry is away, no change is more urgent than any other.
     if (this.#retryMs > 0) return Bun.sleep(this.#retryMs);
-    if (this.#isAwake) return Bun.sleep(QUIET_MS);
+    if (this.#isAwake)
+      return Bun.sleep(Math.max(QUIET_MS, Math.min(LONGEST_REST_MS, REST_FACTOR * this.#lookMs)));
     const looksSoon = this.#publisher.hasSurvivors || this.#isPending;
     const longest = looksSoon ? SOON_MS : Number.POSITIVE_INFINITY;
     const ms = Math.max(0, Math.min(longest, this.#nextRenewal - performance.now()));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
     const timer = setTimeout(resolve, ms);
-    if (ms > 1_000) releaseMemory();
+    // Not at once: whoever is woken again pays for it, about as much as a look costs.
+    const quiet = setTimeout(giveBackMemory, SILENT_MS);
     await promise;
     clearTimeout(timer);
+    clearTimeout(quiet);
     this.#wake = () => undefined;
   }
+}
+
+function giveBackMemory(): void {
+  releaseMemory();
+  forgetProgramText();
 }

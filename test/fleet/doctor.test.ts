@@ -289,6 +289,10 @@ testWith(
     const member = await fleet.member("m1");
     await member.json(["start", "--sync", "--run-key", "k", "--", "true"]);
     await member.untilPublished();
+    // With its next renewal it would make the trigger again.
+    const agent = await member.agent();
+    process.kill(agent, "SIGKILL");
+    await until("the agent is gone", () => !isAlive(agent));
     {
       using database = openDatabase(member);
       database.run("drop trigger fleet_update");

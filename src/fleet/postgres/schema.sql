@@ -23,6 +23,8 @@ end $$;
 CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform orchesjob.commit_durably();
@@ -31,43 +33,81 @@ begin
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
 end $$;
 
+CREATE TABLE orchesjob.registry (
+    one boolean DEFAULT true NOT NULL,
+    schema_version integer NOT NULL,
+    server_identity text NOT NULL,
+    epoch bigint NOT NULL,
+    recovery_until timestamp with time zone,
+    recovery_reason text,
+    CONSTRAINT registry_one_check CHECK (one)
+);
+
+CREATE FUNCTION orchesjob.check_registry(known bigint) RETURNS orchesjob.registry
+    LANGUAGE plpgsql
+    AS $$
+declare
+  state orchesjob.registry;
+begin
+  select * into strict state from orchesjob.registry;
+  if state.server_identity <> orchesjob.server_identity() then
+    perform orchesjob.begin_recovery(state.epoch, 'another server or timeline answers: '
+      || orchesjob.server_identity() || ' instead of ' || state.server_identity);
+    select * into strict state from orchesjob.registry;
+  elsif state.epoch < known then
+    perform orchesjob.begin_recovery(known, 'a member knows epoch ' || known || ', the registry ' || state.epoch);
+    select * into strict state from orchesjob.registry;
+  end if;
+  return state;
+end $$;
+
 CREATE FUNCTION orchesjob.claim(caller jsonb, claim jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   session jsonb := orchesjob.renew_session(caller, true);
-  recovery int8 := orchesjob.recovery_ms((caller ->> 'epoch')::int8);
+  state orchesjob.registry := orchesjob.check_registry((caller ->> 'epoch')::int8);
+  recovery int8 := orchesjob.left_of_recovery(state);
   key text := claim ->> 'run_key';
+  request text := claim ->> 'request_id';
+  member orchesjob.member_records;
   before orchesjob.job_records;
   made orchesjob.job_records;
-  policy text;
 begin
   if session ? 'refused' then
     return session;
   end if;
-  session := session || jsonb_build_object('epoch', (select epoch from orchesjob.registry));
-  select * into made from orchesjob.job_records where job_id = claim ->> 'job_id';
-  if made.job_id is not null then
-    return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
-      'on_partition', made.on_partition, 'session', session);
+  session := session || jsonb_build_object('epoch', state.epoch);
+  -- As in newest(). A holder that is older than the newest job is found by the index of holders, below.
+  select * into before from orchesjob.job_records where run_key >= key and run_key <= key
+    order by run_key desc, fencing_token desc limit 1;
+  if before.job_id = claim ->> 'job_id' and before.holds_key then
+    return orchesjob.grant_answer(before, session);
   end if;
   if recovery > 0 then
     return jsonb_build_object('refused', 'recovery', 'wait_ms', recovery, 'session', session);
   end if;
-  before := orchesjob.newest(key);
-  if before.holds_key or before.job_id is distinct from claim ->> 'expected'
-    or exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
-      where r.run_key = key and r.request_id = claim ->> 'request_id') then
+  if before.holds_key or before.job_id is distinct from claim ->> 'expected' then
     return jsonb_build_object('refused', 'changed', 'session', session);
   end if;
-  select coalesce(claim ->> 'on_partition', m.on_partition) into policy
-    from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
+  if request is not null and exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
+      where r.run_key = key and r.request_id = request) then
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  -- From here on the member cannot leave before this ends. It may have left before.
+  select * into strict member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid for key share;
+  if member.left_at is not null then
+    return jsonb_build_object('refused', 'left');
+  end if;
   insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
       session_id, on_partition, change, job)
     values (claim ->> 'job_id', key, nextval('orchesjob.fencing_tokens'), coalesce(before.fencing_token, 0),
       greatest(coalesce(before.attempt_no, 0), (claim ->> 'attempt_no')::int8) + 1, 'STARTING', true,
-      (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
+      member.member_id, (session ->> 'session_id')::int8, coalesce(claim ->> 'on_partition', member.on_partition), 0,
+      claim -> 'job')
     on conflict do nothing returning * into made;
   if made.job_id is null then
     return jsonb_build_object('refused', 'changed', 'session', session);
@@ -79,27 +119,22 @@ begin
       return jsonb_build_object('refused', 'changed', 'session', session);
     end if;
   end if;
-  -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
-  if exists (select from orchesjob.member_records m
-      where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
-    delete from orchesjob.job_records where job_id = made.job_id;
-    return jsonb_build_object('refused', 'left');
-  end if;
-  if claim ->> 'request_id' is not null then
-    insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
+  if request is not null then
+    insert into orchesjob.requests values (key, request, made.job_id)
       on conflict (run_key, request_id) do update set job_id = excluded.job_id;
   end if;
   if (claim ->> 'strict')::bool then
     insert into orchesjob.strict_keys values (key, made.job_id)
       on conflict (run_key) do update set job_id = excluded.job_id;
   end if;
-  return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
-    'on_partition', made.on_partition, 'session', session);
+  return orchesjob.grant_answer(made, session);
 end $$;
 
 CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer, after jsonb, dry boolean) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   answer jsonb;
@@ -140,6 +175,8 @@ end $$;
 CREATE FUNCTION orchesjob.describe() RETURNS jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   select jsonb_build_object('epoch', epoch, 'schema_version', schema_version, 'recovery_ms', orchesjob.recovery_ms(0),
     'recovery_reason', recovery_reason, 'now', round(extract(epoch from clock_timestamp()) * 1000000)::int8,
@@ -185,6 +222,8 @@ end $$;
 CREATE FUNCTION orchesjob.expect_news(wanted text) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   update orchesjob.job_records set is_awaited = true where job_id = wanted and not is_awaited
 $$;
@@ -225,6 +264,8 @@ end $$;
 CREATE FUNCTION orchesjob.find_jobs(beginning text, most integer) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   exact orchesjob.job_records;
@@ -241,6 +282,8 @@ end $$;
 CREATE FUNCTION orchesjob.forget_member(forgotten text, reason text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   member orchesjob.member_records;
@@ -260,9 +303,19 @@ begin
   return jsonb_build_object('name', member.name, 'jobs', jobs);
 end $$;
 
+CREATE FUNCTION orchesjob.grant_answer(granted orchesjob.job_records, session jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return jsonb_build_object('granted', true, 'fencing_token', granted.fencing_token, 'attempt_no', granted.attempt_no,
+    'on_partition', granted.on_partition, 'session', session);
+end $$;
+
 CREATE FUNCTION orchesjob.history(wanted text) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
   from orchesjob.job_records j where run_key = wanted
@@ -284,6 +337,8 @@ $$;
 CREATE FUNCTION orchesjob.join_fleet(member jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   namesake orchesjob.member_records;
@@ -313,6 +368,8 @@ end $$;
 CREATE FUNCTION orchesjob.leave_fleet(leaving uuid) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   held jsonb;
@@ -329,9 +386,18 @@ begin
   return jsonb_build_object('left', true);
 end $$;
 
+CREATE FUNCTION orchesjob.left_of_recovery(state orchesjob.registry) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+  return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
+end $$;
+
 CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
     select * from orchesjob.job_records
@@ -346,6 +412,8 @@ $$;
 CREATE FUNCTION orchesjob.list_members() RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   select coalesce(jsonb_agg(jsonb_build_object('member_id', m.member_id, 'name', m.name, 'host', s.host,
     'address', host(s.address), 'state_directory', m.state_directory, 'version', m.version, 'lease_ms', m.lease_ms,
@@ -364,6 +432,8 @@ $$;
 CREATE FUNCTION orchesjob.look_up(wanted text, request text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   holder orchesjob.job_records := orchesjob.newest(wanted);
@@ -396,7 +466,10 @@ declare
 begin
   select * into found from orchesjob.job_records where run_key = wanted and holds_key;
   if found.job_id is null then
-    select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+    -- In these words only one index has the order. With `run_key = wanted` the planner may prefer the one by token, which finds a
+    -- key without a history at its end.
+    select * into found from orchesjob.job_records where run_key >= wanted and run_key <= wanted
+      order by run_key desc, fencing_token desc limit 1;
   end if;
   return found;
 end $$;
@@ -404,6 +477,8 @@ end $$;
 CREATE FUNCTION orchesjob.output(wanted text) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
   select jsonb_build_object('stdout', encode(stdout, 'base64'), 'stderr', encode(stderr, 'base64'),
     'stdout_bytes', stdout_bytes, 'stderr_bytes', stderr_bytes) from orchesjob.outputs where job_id = wanted
@@ -412,6 +487,8 @@ $$;
 CREATE FUNCTION orchesjob.publish(caller jsonb, entries jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   session jsonb := orchesjob.renew_session(caller, true);
@@ -535,24 +612,15 @@ end $$;
 CREATE FUNCTION orchesjob.recovery_ms(known bigint) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
-declare
-  state orchesjob.registry;
 begin
-  select * into strict state from orchesjob.registry;
-  if state.server_identity <> orchesjob.server_identity() then
-    perform orchesjob.begin_recovery(state.epoch, 'another server or timeline answers: '
-      || orchesjob.server_identity() || ' instead of ' || state.server_identity);
-    select * into strict state from orchesjob.registry;
-  elsif state.epoch < known then
-    perform orchesjob.begin_recovery(known, 'a member knows epoch ' || known || ', the registry ' || state.epoch);
-    select * into strict state from orchesjob.registry;
-  end if;
-  return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
+  return orchesjob.left_of_recovery(orchesjob.check_registry(known));
 end $$;
 
 CREATE FUNCTION orchesjob.renew(caller jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   session jsonb := orchesjob.renew_session(caller, false);
@@ -584,9 +652,25 @@ declare
   member orchesjob.member_records;
   mine orchesjob.sessions;
   other orchesjob.sessions;
-  current int8;
+  known int8 := (caller ->> 'session_id')::int8;
+  is_forgotten bool := false;
+  fresh jsonb;
 begin
   perform orchesjob.commit_durably();
+  if only_if_needed then
+    -- Nearly every claim and publication ends here: one statement, because each costs a transaction some 20 microseconds.
+    select jsonb_build_object('session_id', s.session_id, 'beat', s.beat, 'lease_ms', 0, 'name', m.name,
+        'member_lease_ms', m.lease_ms) into fresh
+      from orchesjob.sessions s join orchesjob.member_records m using (member_id)
+      where s.session_id = (caller ->> 'session_id')::int8 and s.member_id = (caller ->> 'member_id')::uuid
+        and s.boot_id = caller ->> 'boot_id' and s.ended_at is null and s.beat >= (caller ->> 'beat')::int8 and m.left_at is null
+        and s.lease_until >= clock_timestamp() + make_interval(secs => m.lease_ms / 2000.0)
+        and not exists (select from orchesjob.sessions o
+          where o.member_id = s.member_id and o.session_id <> s.session_id and o.ended_at is null);
+    if fresh is not null then
+      return fresh;
+    end if;
+  end if;
   select * into member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid;
   if member.member_id is null or member.left_at is not null then
     return jsonb_build_object('refused', case when member.member_id is null then 'unknown' else 'left' end);
@@ -594,22 +678,24 @@ begin
   select * into mine from orchesjob.sessions
     where member_id = member.member_id and boot_id = caller ->> 'boot_id' and ended_at is null;
   -- The registry went back in time: it has forgotten a session or a renewal that it had acknowledged.
-  if (caller ->> 'session_id')::int8 > 0 and (
-    not exists (select from orchesjob.sessions where session_id = (caller ->> 'session_id')::int8)
-    or (mine.session_id = (caller ->> 'session_id')::int8 and mine.beat < (caller ->> 'beat')::int8)
-  ) then
+  if known = mine.session_id then
+    is_forgotten := mine.beat < (caller ->> 'beat')::int8;
+  elsif known > 0 then
+    is_forgotten := not exists (select from orchesjob.sessions where session_id = known);
+  end if;
+  if is_forgotten then
     perform orchesjob.begin_recovery((caller ->> 'epoch')::int8, 'the registry has forgotten a renewal of member ' || member.name);
   end if;
   select * into other from orchesjob.sessions
     where member_id = member.member_id and boot_id <> caller ->> 'boot_id' and ended_at is null
     order by renewed_at desc limit 1;
   -- Another machine, or two boots that are renewed in turn. A host that was started anew renews its former session no more.
-  if other.machine_id <> caller ->> 'machine_id' and exists (
+  if other.session_id is not null and (other.machine_id <> caller ->> 'machine_id' and exists (
       select from orchesjob.job_records j where j.member_id = other.member_id and j.session_id = other.session_id and holds_key)
     or other.lease_until > clock_timestamp() and (
     (mine.session_id is null and other.machine_id <> caller ->> 'machine_id')
     or other.renewed_at > mine.started_at and (other.started_at < mine.started_at or mine.lease_until < clock_timestamp())
-  ) then
+  )) then
     return jsonb_build_object('refused', 'cloned', 'host', other.host, 'boot_id', other.boot_id, 'machine_id', other.machine_id,
       'wait_ms', ceil(extract(epoch from other.lease_until - clock_timestamp()) * 1000));
   end if;
@@ -620,7 +706,7 @@ begin
       on conflict (member_id, boot_id) where ended_at is null
         do update set renewed_at = clock_timestamp(), beat = orchesjob.sessions.beat + 1, lease_until = excluded.lease_until
       returning * into mine;
-  elsif not only_if_needed or mine.session_id <> (caller ->> 'session_id')::int8
+  elsif not only_if_needed or mine.session_id <> known
     or mine.lease_until < clock_timestamp() + make_interval(secs => member.lease_ms / 2000.0) then
     update orchesjob.sessions set renewed_at = clock_timestamp(), beat = beat + 1, host = caller ->> 'host',
       address = inet_client_addr(), lease_until = clock_timestamp() + make_interval(secs => member.lease_ms / 1000.0)
@@ -640,6 +726,8 @@ end $$;
 CREATE FUNCTION orchesjob.request_cancel(cancelled text, request jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   wanted orchesjob.job_records;
@@ -656,12 +744,18 @@ begin
 end $$;
 
 CREATE FUNCTION orchesjob.server_identity() RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql
     AS $$
-  select system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-    || '/' || 'orchesjob.registry'::regclass::oid
-  from pg_control_system()
-$$;
+declare
+  -- The first two never change for a connection that can write, and to read them opens a file of the server.
+  cluster text := current_setting('orchesjob.cluster', true);
+begin
+  if coalesce(cluster, '') = '' then
+    select system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) into cluster from pg_control_system();
+    perform set_config('orchesjob.cluster', cluster, false);
+  end if;
+  return cluster || '/' || 'orchesjob.registry'::regclass::oid;
+end $$;
 
 CREATE FUNCTION orchesjob.to_json(found orchesjob.job_records) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -690,6 +784,8 @@ $$;
 CREATE FUNCTION orchesjob.unlock(key text, why text, ttl_ms bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform orchesjob.commit_durably();
@@ -702,6 +798,8 @@ end $$;
 CREATE FUNCTION orchesjob.withdraw(caller jsonb, withdrawn text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform orchesjob.commit_durably();
@@ -832,16 +930,6 @@ CREATE TABLE orchesjob.outputs (
     stderr_bytes bigint NOT NULL
 );
 
-CREATE TABLE orchesjob.registry (
-    one boolean DEFAULT true NOT NULL,
-    schema_version integer NOT NULL,
-    server_identity text NOT NULL,
-    epoch bigint NOT NULL,
-    recovery_until timestamp with time zone,
-    recovery_reason text,
-    CONSTRAINT registry_one_check CHECK (one)
-);
-
 CREATE TABLE orchesjob.requests (
     run_key text NOT NULL COLLATE pg_catalog."C",
     request_id text NOT NULL,
@@ -898,11 +986,11 @@ CREATE INDEX by_time ON orchesjob.job_records USING btree (fencing_token DESC);
 
 CREATE INDEX finished_jobs ON orchesjob.job_records USING btree ((((job ->> 'finishedAt'::text))::bigint)) WHERE (NOT holds_key);
 
-CREATE INDEX key_history ON orchesjob.job_records USING btree (run_key, fencing_token DESC);
+CREATE INDEX key_history ON orchesjob.job_records USING btree (run_key, fencing_token);
 
 CREATE UNIQUE INDEX key_holders ON orchesjob.job_records USING btree (run_key) WHERE holds_key;
 
-CREATE INDEX member_holds ON orchesjob.job_records USING btree (member_id) WHERE holds_key;
+CREATE INDEX member_holds ON orchesjob.job_records USING btree (member_id) WHERE (holds_key OR (revoked_at IS NOT NULL));
 
 CREATE UNIQUE INDEX member_names ON orchesjob.member_records USING btree (name) WHERE (left_at IS NULL);
 
@@ -910,15 +998,7 @@ CREATE UNIQUE INDEX open_sessions ON orchesjob.sessions USING btree (member_id, 
 
 CREATE INDEX request_jobs ON orchesjob.requests USING btree (job_id);
 
-CREATE INDEX revocations ON orchesjob.job_records USING btree (member_id) WHERE (revoked_at IS NOT NULL);
-
 CREATE UNIQUE INDEX successions ON orchesjob.job_records USING btree (run_key, after_token) WHERE (after_token IS NOT NULL);
-
-ALTER TABLE ONLY orchesjob.job_records
-    ADD CONSTRAINT job_records_member_id_fkey FOREIGN KEY (member_id) REFERENCES orchesjob.member_records(member_id);
-
-ALTER TABLE ONLY orchesjob.job_records
-    ADD CONSTRAINT job_records_session_id_fkey FOREIGN KEY (session_id) REFERENCES orchesjob.sessions(session_id);
 
 ALTER TABLE ONLY orchesjob.outputs
     ADD CONSTRAINT outputs_job_id_fkey FOREIGN KEY (job_id) REFERENCES orchesjob.job_records(job_id) ON DELETE CASCADE;

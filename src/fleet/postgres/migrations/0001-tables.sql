@@ -50,8 +50,9 @@ create table orchesjob.job_records (
   attempt_no int8 not null,
   status text not null check (status in ('STARTING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'LOST', 'CANCELLED')),
   holds_key bool not null,            -- active, or processes of a job that was ended early still live
-  member_id uuid not null references orchesjob.member_records,
-  session_id int8 not null references orchesjob.sessions,
+  -- Of tables that keep all their rows: references would cost each claim two more locks.
+  member_id uuid not null,
+  session_id int8 not null,
   on_partition text not null check (on_partition in ('continue', 'stop')),
   is_unstoppable bool not null default false, -- its member may not end one of its processes, so its key waits as with 'continue'
   change int8 not null,               -- the member's count of changes; a smaller one comes late and is ignored
@@ -65,9 +66,9 @@ create table orchesjob.job_records (
 -- The registry itself refuses a second job of a key, and a second one after the same job.
 create unique index key_holders on orchesjob.job_records (run_key) where holds_key;
 create unique index successions on orchesjob.job_records (run_key, after_token) where after_token is not null;
-create index key_history on orchesjob.job_records (run_key, fencing_token desc);
-create index member_holds on orchesjob.job_records (member_id) where holds_key;
-create index revocations on orchesjob.job_records (member_id) where revoked_at is not null;
+create index key_history on orchesjob.job_records (run_key, fencing_token);
+-- For renewals: what a member must know of its jobs.
+create index member_holds on orchesjob.job_records (member_id) where holds_key or revoked_at is not null;
 create index by_time on orchesjob.job_records (fencing_token desc);
 create index finished_jobs on orchesjob.job_records (((job ->> 'finishedAt')::int8)) where not holds_key;
 

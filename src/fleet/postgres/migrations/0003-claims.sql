@@ -23,7 +23,10 @@ declare
 begin
   select * into found from orchesjob.job_records where run_key = wanted and holds_key;
   if found.job_id is null then
-    select * into found from orchesjob.job_records where run_key = wanted order by fencing_token desc limit 1;
+    -- In these words only one index has the order. With `run_key = wanted` the planner may prefer the one by token, which finds a
+    -- key without a history at its end.
+    select * into found from orchesjob.job_records where run_key >= wanted and run_key <= wanted
+      order by run_key desc, fencing_token desc limit 1;
   end if;
   return found;
 end $$;
@@ -60,43 +63,57 @@ begin
     'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
 end $$;
 
+create function orchesjob.grant_answer(granted orchesjob.job_records, session jsonb) returns jsonb language plpgsql as $$
+begin
+  return jsonb_build_object('granted', true, 'fencing_token', granted.fencing_token, 'attempt_no', granted.attempt_no,
+    'on_partition', granted.on_partition, 'session', session);
+end $$;
+
 -- Accepts a job: it gets the key, the next attempt number and a token. Asking again with the same job id gives the same answer.
 -- `claim`: job_id, run_key, attempt_no (of the member's newest job of the key, or 0), expected (id of the newest job, or null),
 -- strict, use_override, request_id, on_partition, job.
 create function orchesjob.claim(caller jsonb, claim jsonb) returns jsonb language plpgsql security definer as $$
 declare
   session jsonb := orchesjob.renew_session(caller, true);
-  recovery int8 := orchesjob.recovery_ms((caller ->> 'epoch')::int8);
+  state orchesjob.registry := orchesjob.check_registry((caller ->> 'epoch')::int8);
+  recovery int8 := orchesjob.left_of_recovery(state);
   key text := claim ->> 'run_key';
+  request text := claim ->> 'request_id';
+  member orchesjob.member_records;
   before orchesjob.job_records;
   made orchesjob.job_records;
-  policy text;
 begin
   if session ? 'refused' then
     return session;
   end if;
-  session := session || jsonb_build_object('epoch', (select epoch from orchesjob.registry));
-  select * into made from orchesjob.job_records where job_id = claim ->> 'job_id';
-  if made.job_id is not null then
-    return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
-      'on_partition', made.on_partition, 'session', session);
+  session := session || jsonb_build_object('epoch', state.epoch);
+  -- As in newest(). A holder that is older than the newest job is found by the index of holders, below.
+  select * into before from orchesjob.job_records where run_key >= key and run_key <= key
+    order by run_key desc, fencing_token desc limit 1;
+  if before.job_id = claim ->> 'job_id' and before.holds_key then
+    return orchesjob.grant_answer(before, session);
   end if;
   if recovery > 0 then
     return jsonb_build_object('refused', 'recovery', 'wait_ms', recovery, 'session', session);
   end if;
-  before := orchesjob.newest(key);
-  if before.holds_key or before.job_id is distinct from claim ->> 'expected'
-    or exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
-      where r.run_key = key and r.request_id = claim ->> 'request_id') then
+  if before.holds_key or before.job_id is distinct from claim ->> 'expected' then
     return jsonb_build_object('refused', 'changed', 'session', session);
   end if;
-  select coalesce(claim ->> 'on_partition', m.on_partition) into policy
-    from orchesjob.member_records m where m.member_id = (caller ->> 'member_id')::uuid;
+  if request is not null and exists (select from orchesjob.requests r join orchesjob.job_records using (job_id)
+      where r.run_key = key and r.request_id = request) then
+    return jsonb_build_object('refused', 'changed', 'session', session);
+  end if;
+  -- From here on the member cannot leave before this ends. It may have left before.
+  select * into strict member from orchesjob.member_records where member_id = (caller ->> 'member_id')::uuid for key share;
+  if member.left_at is not null then
+    return jsonb_build_object('refused', 'left');
+  end if;
   insert into orchesjob.job_records (job_id, run_key, fencing_token, after_token, attempt_no, status, holds_key, member_id,
       session_id, on_partition, change, job)
     values (claim ->> 'job_id', key, nextval('orchesjob.fencing_tokens'), coalesce(before.fencing_token, 0),
       greatest(coalesce(before.attempt_no, 0), (claim ->> 'attempt_no')::int8) + 1, 'STARTING', true,
-      (caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, policy, 0, claim -> 'job')
+      member.member_id, (session ->> 'session_id')::int8, coalesce(claim ->> 'on_partition', member.on_partition), 0,
+      claim -> 'job')
     on conflict do nothing returning * into made;
   if made.job_id is null then
     return jsonb_build_object('refused', 'changed', 'session', session);
@@ -108,22 +125,15 @@ begin
       return jsonb_build_object('refused', 'changed', 'session', session);
     end if;
   end if;
-  -- The row's reference has locked the member: it cannot leave before this ends, and may have left before.
-  if exists (select from orchesjob.member_records m
-      where m.member_id = (caller ->> 'member_id')::uuid and left_at is not null) then
-    delete from orchesjob.job_records where job_id = made.job_id;
-    return jsonb_build_object('refused', 'left');
-  end if;
-  if claim ->> 'request_id' is not null then
-    insert into orchesjob.requests values (key, claim ->> 'request_id', made.job_id)
+  if request is not null then
+    insert into orchesjob.requests values (key, request, made.job_id)
       on conflict (run_key, request_id) do update set job_id = excluded.job_id;
   end if;
   if (claim ->> 'strict')::bool then
     insert into orchesjob.strict_keys values (key, made.job_id)
       on conflict (run_key) do update set job_id = excluded.job_id;
   end if;
-  return jsonb_build_object('granted', true, 'fencing_token', made.fencing_token, 'attempt_no', made.attempt_no,
-    'on_partition', made.on_partition, 'session', session);
+  return orchesjob.grant_answer(made, session);
 end $$;
 
 -- A job that its member does not know, and whose lock nobody holds: a claim of which nothing became, or a job that an older

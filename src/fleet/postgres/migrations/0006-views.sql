@@ -27,5 +27,8 @@ declare
 begin
   for name in select oid::regprocedure from pg_proc where pronamespace = 'orchesjob'::regnamespace and prosecdef loop
     execute format('alter function %s set search_path = pg_catalog', name);
+    -- A connection keeps its plans. One that was made while a table was empty would read the full table whole.
+    execute format('alter function %s set enable_seqscan = off', name);
+    execute format('alter function %s set jit = off', name);
   end loop;
 end $$;
