@@ -251,7 +251,7 @@ async function measureRegistry(options: FleetOptions, connect: () => SQL): Promi
       name: `renewals a second, ${members} members, ${CONNECTIONS} connections`,
       value: (renewals / renewing).toFixed(0),
     },
-    atLeast(`claims a second, ${CONNECTIONS} connections`, claimed / claiming, 5_000),
+    atLeast(`claims a second, ${CONNECTIONS} connections`, claimed / claiming, 5_000, ""),
     {
       name: `claims with their ends a second, ${CONNECTIONS} connections`,
       value: (claims / ending).toFixed(0),
