@@ -1,7 +1,6 @@
 #!/bin/sh
-# A hook: shows a notification on your desktop unless the job succeeded. Needs notify-send (Debian: libnotify-bin).
-#   orchesjob start --run-key backup --on-exit /usr/local/bin/notify-desktop.sh -- COMMAND
-[ "$ORCHESJOB_STATUS" = SUCCEEDED ] && exit 0
+# A hook: shows a notification on your desktop. Needs notify-send (Debian: libnotify-bin).
+#   orchesjob start --run-key backup --on-failure /usr/local/bin/notify-desktop.sh -- COMMAND
 export PATH="$PATH:/usr/local/bin"
 # The bus of your desktop session. cron and SSH do not set this.
 export DBUS_SESSION_BUS_ADDRESS="${DBUS_SESSION_BUS_ADDRESS:-unix:path=/run/user/$(id -u)/bus}"

@@ -1,7 +1,6 @@
 #!/bin/sh
-# A hook: sends a mail unless the job succeeded: the last lines of its stderr, then the job as JSON. Needs sendmail.
-#   orchesjob start --run-key backup --on-exit '/usr/local/bin/notify-mail.sh admin@example.org' -- COMMAND
-[ "$ORCHESJOB_STATUS" = SUCCEEDED ] && exit 0
+# A hook: sends a mail: the last lines of the job's stderr, then the job as JSON. Needs sendmail.
+#   orchesjob start --run-key backup --on-failure '/usr/local/bin/notify-mail.sh admin@example.org' -- COMMAND
 export PATH="$PATH:/usr/local/bin:/usr/sbin"
 {
   echo "To: ${1:?}"

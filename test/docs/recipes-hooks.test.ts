@@ -2,11 +2,11 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HookedJob, hookedJob } from "../support/hooks.ts";
+import type { JobView } from "../../src/cli/answers/job.ts";
 import { testWith } from "../support/needs.ts";
 import { Reading } from "../support/reading.ts";
 import { readRecipeFile } from "../support/recipes.ts";
-import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, ROOT, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { SmtpServer } from "../support/smtp.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -23,18 +23,22 @@ function install(box: Sandbox, recipe: string, programs: Readonly<Record<string,
 
 interface Order {
   readonly runKey: string;
-  readonly hook: string;
+  readonly hook: readonly [option: "--on-exit" | "--on-failure", command: string];
   readonly script: string;
   readonly options?: readonly string[];
   readonly env: Record<string, string>;
 }
 
-/** Runs a job, and waits for the end of its hook. */
-async function runHooked(box: Sandbox, order: Order): Promise<HookedJob> {
+/** Runs a job, and waits for the end of its hook if that has to run. */
+async function runHooked(box: Sandbox, order: Order): Promise<JobView> {
   const { runKey, hook, script, options = [], env } = order;
-  const words = [`--run-key=${runKey}`, "--sync", "--on-exit", hook, ...options, "--", "sh", "-c", script];
-  await box.json(["start", ...words], { env });
-  return hookedJob(box, runKey);
+  const words = [`--run-key=${runKey}`, "--sync", ...hook, ...options, "--", "sh", "-c", script];
+  const { status } = await box.json<JobView>(["start", ...words], { env });
+  const runs = hook[0] === "--on-exit" || status !== "SUCCEEDED";
+  return until(`the hook of ${runKey} is recorded`, async () => {
+    const job = await box.json<JobView>(["status", `--run-key=${runKey}`]);
+    return (!runs || (job.on_exit_finished_at ?? job.on_failure_finished_at) !== null) && job;
+  });
 }
 
 testWith(["curl"], "the webhook gets the failed job, and not the one that succeeded", async () => {
@@ -51,13 +55,13 @@ testWith(["curl"], "the webhook gets the failed job, and not the one that succee
   const env = { PATH: install(box, "notify-webhook.sh") };
   const run = (runKey: string, path: string, script: string) => {
     const options = ["--env", `WEBHOOK_URL=http://127.0.0.1:${server.port}/${path}`];
-    return runHooked(box, { runKey, hook: "notify-webhook.sh", script, options, env });
+    return runHooked(box, { runKey, hook: ["--on-failure", "notify-webhook.sh"], script, options, env });
   };
-  expect(await run("good", "hook", "exit 0")).toMatchObject({ on_exit_code: 0 });
+  expect(await run("good", "hook", "exit 0")).toMatchObject({ on_failure_code: null });
   expect(received).toEqual([]);
-  expect(await run("bad", "hook", "exit 1")).toMatchObject({ on_exit_code: 0 });
+  expect(await run("bad", "hook", "exit 1")).toMatchObject({ on_failure_code: 0 });
   expect(received).toMatchObject([{ run_key: "bad", status: "FAILED", exit_code: 1 }]);
-  expect(await run("untold", "refused", "exit 1")).toMatchObject({ on_exit_code: 22 });
+  expect(await run("untold", "refused", "exit 1")).toMatchObject({ on_failure_code: 22 });
 });
 
 testWith(["msmtp"], "the mail has the end of stderr and the job, and comes only for failures", async () => {
@@ -74,10 +78,10 @@ testWith(["msmtp"], "the mail has the end of stderr and the job, and comes only 
     { mode: 0o600 },
   );
   const run = (runKey: string, script: string) =>
-    runHooked(box, { runKey, hook: "notify-mail.sh admin@example.org", script, env });
-  expect(await run("good", "exit 0")).toMatchObject({ on_exit_code: 0 });
+    runHooked(box, { runKey, hook: ["--on-failure", "notify-mail.sh admin@example.org"], script, env });
+  expect(await run("good", "exit 0")).toMatchObject({ on_failure_code: null });
   expect(server.mails).toEqual([]);
-  expect(await run("bad", 'echo "disk is full" >&2; exit 3')).toMatchObject({ on_exit_code: 0 });
+  expect(await run("bad", 'echo "disk is full" >&2; exit 3')).toMatchObject({ on_failure_code: 0 });
   expect(server.mails).toMatchObject([{ from: "jobs@example.org", to: ["admin@example.org"] }]);
   const [head, stderr, json] = server.mails[0]!.text.split("\n\n");
   expect(head).toMatch(/^To: admin@example\.org\nSubject: .*: job bad is FAILED$/m);
@@ -86,8 +90,8 @@ testWith(["msmtp"], "the mail has the end of stderr and the job, and comes only 
   // The mail server is away: the record of the hook says so.
   server[Symbol.dispose]();
   const untold = await run("untold", "exit 3");
-  expect(untold.on_exit_code).not.toBe(0);
-  expect(untold.on_exit_error).toContain("msmtp");
+  expect(untold.on_failure_code).not.toBe(0);
+  expect(untold.on_failure_error).toContain("msmtp");
 });
 
 testWith(
@@ -102,11 +106,11 @@ testWith(
     const shown = new Reading(box.spawn(words, { env }).stdout);
     await shown.until("ready\n");
     const run = (runKey: string, script: string) =>
-      runHooked(box, { runKey, hook: "notify-desktop.sh", script, env });
-    expect(await run("good", "exit 0")).toMatchObject({ on_exit_code: 0 });
+      runHooked(box, { runKey, hook: ["--on-failure", "notify-desktop.sh"], script, env });
+    expect(await run("good", "exit 0")).toMatchObject({ on_failure_code: null });
     expect(await run("-bad", 'echo "cannot read <a&b>" >&2; exit 3')).toMatchObject({
-      on_exit_code: 0,
-      on_exit_error: null,
+      on_failure_code: 0,
+      on_failure_error: null,
     });
     const [ready, line] = (await shown.until("}\n")).split("\n");
     expect(ready).toBe("ready");
@@ -118,7 +122,7 @@ testWith(
     });
     bus.kill();
     await bus.exited;
-    expect((await run("untold", "exit 3")).on_exit_code).not.toBe(0);
+    expect((await run("untold", "exit 3")).on_failure_code).not.toBe(0);
   },
 );
 
@@ -136,12 +140,18 @@ testWith(["curl"], "the service gets a ping at the start of a job and one at its
     },
   });
   const env = { PATH: install(box, "ping-healthchecks.sh") };
-  const hook = "ping-healthchecks.sh";
+  const ping = "ping-healthchecks.sh";
   const run = async (runKey: string, script: string) => {
     pings.length = 0;
     const options = ["--env", `PING_URL=http://127.0.0.1:${server.port}/id`];
-    const job = await runHooked(box, { runKey, hook, script: `${hook}; ${script}`, options, env });
-    return { job, told: pings.map((ping) => ping.replace(job.job_id, "ID")) };
+    const job = await runHooked(box, {
+      runKey,
+      hook: ["--on-exit", ping],
+      script: `${ping}; ${script}`,
+      options,
+      env,
+    });
+    return { job, told: pings.map((text) => text.replace(job.job_id, "ID")) };
   };
   expect((await run("good", "echo done")).told).toEqual(["/id/start ID ", "/id ID done\n"]);
   expect((await run("bad", "echo half; exit 3")).told).toEqual(["/id/start ID ", "/id/fail ID half\n"]);
