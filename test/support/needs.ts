@@ -33,6 +33,8 @@ const CHECKS = {
     Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/etc/sudoers.d"]).exitCode === 0,
   /** The SSH library that Airflow uses, for Debian's python3. */
   paramiko: () => existsSync("/usr/lib/python3/dist-packages/paramiko") && existsSync("/usr/bin/python3"),
+  node: () => Bun.which("node") !== null,
+  ansible: () => existsSync("/usr/bin/ansible-playbook"),
   msmtp: () => existsSync("/usr/bin/msmtp"),
   "notify-send": () => Bun.which("notify-send") !== null,
   "dbus-daemon": () => Bun.which("dbus-daemon") !== null,
