@@ -4,8 +4,8 @@
  * other, on their output (logs/<job-id>.hook or .failure-hook): so the next runner waits for a hook that outlived its runner.
  */
 import { formatExactly } from "../job/duration.ts";
-import { dueHooks, hookOf } from "../job/hook.ts";
-import type { HookKind, HookResult, Job } from "../job/job.ts";
+import { dueHooks, type EndHook, hookOf } from "../job/hook.ts";
+import type { HookKind, HookOrder, HookResult, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { openNothing } from "../linux/caller.ts";
 import { type ExitStatus, onExit } from "../linux/children.ts";
@@ -42,7 +42,7 @@ const LOOK_MS = 50;
 const LAST_WORDS_BYTES = 300;
 
 /** For the debug file. */
-const NAMES: Readonly<Record<HookKind, string>> = { exit: "hook", failure: "failure hook" };
+const NAMES: Readonly<Record<EndHook, string>> = { exit: "hook", failure: "failure hook" };
 
 export interface HookStage {
   readonly context: Context;
@@ -73,19 +73,19 @@ async function lookAt({ retryingStore }: HookStage, jobId: string): Promise<Job 
 }
 
 /** Runs a hook of a job unless another process has. Returns false if it stays due. */
-async function run(stage: HookStage, job: Job, kind: HookKind): Promise<boolean> {
+async function run(stage: HookStage, job: Job, kind: EndHook): Promise<boolean> {
   const { context, retryingStore } = stage;
   const log = hookLog(context.home, job.jobId, kind);
   const output = openOutput(context, log);
   try {
-    if (!(await outlast(stage, job, { kind, log, output }))) {
+    if (!(await outlast(stage, job, hookOf(job, kind)!.timeoutMs, { kind, log, output }))) {
       debug?.note(`the ${NAMES[kind]} stays due: processes of an earlier run live, and cannot be ended`);
       return false;
     }
     // The earlier run may have been recorded meanwhile: if somebody deleted the lock file, its runner may live.
     const latest = await lookAt(stage, job.jobId);
     if (latest !== undefined && dueHooks(latest).includes(kind)) {
-      const result = await execute(stage, latest, { kind, log, output });
+      const result = await execute(stage, latest, hookOf(latest, kind)!, { kind, log, output });
       await retryingStore.write((store) => store.recordHook(job.jobId, kind, result), RECORD_TIMEOUT_MS);
       debug?.note(`recorded the result of the ${NAMES[kind]}`);
     }
@@ -103,7 +103,7 @@ interface HookPlace {
 }
 
 /** Opens the hook's output. If that fails, the hook runs without: it matters more than its output. */
-function openOutput(context: Context, path: string): number {
+export function openOutput(context: Context, path: string): number {
   try {
     makeDirectory(context.home.logs);
     return moveUp(openFile(path, "append"));
@@ -119,12 +119,17 @@ function openOutput(context: Context, path: string): number {
  * Returns false if they have not. They are recognized by that lock, which also works across containers, or by their
  * environment if they closed the output.
  */
-async function outlast({ context }: HookStage, job: Job, place: HookPlace): Promise<boolean> {
-  const { kind, log, output } = place;
+async function outlast(
+  { context }: HookStage,
+  job: Job,
+  timeoutMs: number,
+  place: HookPlace,
+): Promise<boolean> {
+  const { log, output } = place;
   const isFile = statFd(output)?.kind === "file";
   const isOver = () =>
     (!isFile || tryLockDescriptor(output, log)) && findProcesses(context, job, place).length === 0;
-  const endAt = performance.now() + (hookOf(job, kind)?.timeoutMs ?? 0);
+  const endAt = performance.now() + timeoutMs;
   for (;;) {
     if (isOver()) return true;
     if (performance.now() >= endAt) break;
@@ -134,9 +139,13 @@ async function outlast({ context }: HookStage, job: Job, place: HookPlace): Prom
   return isOver();
 }
 
-async function execute(stage: HookStage, job: Job, place: HookPlace): Promise<HookResult> {
+export async function execute(
+  stage: Omit<HookStage, "retryingStore">,
+  job: Job,
+  hook: HookOrder,
+  place: HookPlace,
+): Promise<HookResult> {
   const { kind, log, output } = place;
-  const hook = hookOf(job, kind)!;
   const begin = statFd(output)?.size ?? 0;
   // Complete before anybody reads it: a hook that outlives us must not have read half of it.
   const input = makeMemoryFile(new TextEncoder().encode(stage.describe(job)));

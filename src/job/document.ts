@@ -1,5 +1,6 @@
 /** A job as JSON, as members of a fleet pass it on through the registry. */
 import { acceptedJob, type Job } from "./job.ts";
+import { NO_LIMITS } from "./limits.ts";
 import type { Elsewhere } from "./fleet.ts";
 
 type Document = Readonly<Record<string, unknown>>;
@@ -17,7 +18,7 @@ export function fromDocument(document: Document, elsewhere: Elsewhere): Job {
     {
       ...{ jobId: "", runKey: "", attemptNo: 1, command: [], cwd: "", env: [], labels: new Map() },
       ...{ timeoutMs: null, requestId: null, rerunOfJobId: null, rerunReason: null, scope: "auto" },
-      ...{ properties: [], onExit: null, onFailure: null, output: "file", stdin: null },
+      ...{ properties: [], onExit: null, onFailure: null, limits: NO_LIMITS, output: "file", stdin: null },
       ...{ token: "", onPartition: "continue" },
       origin: { host: elsewhere.host, bootId: "", pidNamespace: "" },
       worker: { pid: 0, startTicks: 0 },

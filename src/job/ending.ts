@@ -1,12 +1,15 @@
 /** Which ends of a job may leave processes behind that block its run key: docs/guarantees.md, section 6. */
-import type { Job } from "./job.ts";
+import type { Failure, Job } from "./job.ts";
+
+/** The failures of jobs that were ended, and did not end by themselves. */
+export const EARLY_FAILURES = ["timed_out", "stalled", "partitioned"] as const satisfies readonly Failure[];
 
 /** Whether the job ended other than by the end of its command. Its key is then blocked while a process of the job lives. */
 export function endedEarly({ status, failure }: Pick<Job, "status" | "failure">): boolean {
   return (
     status === "CANCELLED" ||
     status === "LOST" ||
-    (status === "FAILED" && (failure === "timed_out" || failure === "partitioned"))
+    (status === "FAILED" && EARLY_FAILURES.some((early) => early === failure))
   );
 }
 

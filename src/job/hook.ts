@@ -4,14 +4,16 @@ import type { Hook, HookKind, Job } from "./job.ts";
 import { byteLength } from "./request.ts";
 import { isActive } from "./status.ts";
 
-export const HOOK_KINDS = ["exit", "failure"] as const satisfies readonly HookKind[];
+/** The hooks of the end of a job. */
+export const END_HOOKS = ["exit", "failure"] as const satisfies readonly HookKind[];
+export type EndHook = (typeof END_HOOKS)[number];
 
 export const DEFAULT_HOOK_TIMEOUT_MS = 600_000;
 
 /** Well below the 128 KiB that the kernel allows for one argument, because the environment needs room, too. */
 const MAX_BYTES = 32_768;
 
-export function hookOf(job: Job, kind: HookKind): Hook | null {
+export function hookOf(job: Job, kind: EndHook): Hook | null {
   return kind === "exit" ? job.onExit : job.onFailure;
 }
 
@@ -23,9 +25,9 @@ export function isHookDue({ onExit, onFailure, status }: Job): boolean {
 }
 
 /** Those of the job's hooks that are due. */
-export function dueHooks(job: Job): readonly HookKind[] {
+export function dueHooks(job: Job): readonly EndHook[] {
   if (!isHookDue(job)) return [];
-  return HOOK_KINDS.filter(
+  return END_HOOKS.filter(
     (kind) => hookOf(job, kind)?.result === null && (kind === "exit" || job.status !== "SUCCEEDED"),
   );
 }

@@ -1,4 +1,5 @@
 /** The data of a job: one execution under a run key. status.ts says how its status may change. */
+import type { Limits } from "./limits.ts";
 import type { OutputMode } from "./output.ts";
 import type { Elsewhere, OnPartition } from "./fleet.ts";
 import type { ScopeMode } from "./scope.ts";
@@ -48,9 +49,17 @@ export function isSameProcess(
   return a != null && b != null && a.pid === b.pid && a.startTicks === b.startTicks;
 }
 
-/** The kind of a failure that is not the command's own exit code. */
-export type Failure =
-  "timed_out" | "partitioned" | "out_of_memory" | "not_found" | "not_executable" | "not_launched";
+/** The kinds of a failure that is not the command's own exit code. The list grows. */
+export const FAILURES = [
+  "timed_out",
+  "stalled",
+  "partitioned",
+  "out_of_memory",
+  "not_found",
+  "not_executable",
+  "not_launched",
+] as const;
+export type Failure = (typeof FAILURES)[number];
 
 /** How a target ended. */
 export interface Outcome {
@@ -64,8 +73,8 @@ export interface Outcome {
   readonly usage: Usage | null;
 }
 
-/** When a hook runs: whenever the job has ended, or only if it has not SUCCEEDED. */
-export type HookKind = "exit" | "failure";
+/** When a hook runs: whenever the job has ended, only if it has not SUCCEEDED, or while it runs, when it stalls. */
+export type HookKind = "exit" | "failure" | "stall";
 
 /** A shell command to run after the job's end is recorded. */
 export interface HookOrder {
@@ -132,6 +141,9 @@ export interface Job {
   readonly unit: string | null;
   readonly onExit: Hook | null;
   readonly onFailure: Hook | null;
+  readonly limits: Limits;
+  /** When its last output came, if it is stalled, or ended while it was. */
+  readonly stalledSince: Instant | null;
   readonly output: OutputMode;
   /** Absolute path of the file that is the command's stdin, or OWN_STDIN; null: it has none. */
   readonly stdin: string | null;
@@ -165,6 +177,7 @@ const UNDECIDED = {
   unit: null,
   target: null,
   leftBehind: null,
+  stalledSince: null,
   fencingToken: null,
 } as const satisfies Partial<Job>;
 

@@ -1,5 +1,5 @@
 /** The files of finished jobs, for `clean`. */
-import { HOOK_KINDS } from "../job/hook.ts";
+import { END_HOOKS } from "../job/hook.ts";
 import type { Instant } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
@@ -49,7 +49,8 @@ export class JobFiles {
     const paths = [stdout, stderr];
     if (candidate.hasInput) paths.push(stdinFile(this.context.home, candidate.jobId));
     if (candidate.hook !== "none")
-      paths.push(...HOOK_KINDS.map((kind) => hookLog(this.context.home, candidate.jobId, kind)));
+      paths.push(...END_HOOKS.map((kind) => hookLog(this.context.home, candidate.jobId, kind)));
+    if (candidate.hasStallLog) paths.push(hookLog(this.context.home, candidate.jobId, "stall"));
     const known = this.#logs;
     if (known === undefined || !this.#isListed(candidate)) return paths;
     const isThere = (path: string) => known.has(path.slice(this.context.home.logs.length + 1));

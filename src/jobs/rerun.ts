@@ -66,6 +66,7 @@ export async function rerunJob(
       onFailure: hooks.onFailure ?? job.onFailure,
       output: output ?? job.output,
       stdin: job.stdin,
+      limits: job.limits,
       onPartition: onPartition ?? job.onPartition,
       policy: DEFAULT_POLICY,
       // Jobs of the Python versions have no directory.

@@ -47,9 +47,10 @@ export function describeSurvivors(
   };
 }
 
-function describeEnd({ jobId, status, timeoutMs }: Job): string {
+function describeEnd({ jobId, status, failure, error, timeoutMs }: Job): string {
   if (status === "LOST") return `the worker of job ${jobId} is lost`;
   if (status === "CANCELLED") return `job ${jobId} was cancelled`;
+  if (failure !== "timed_out") return `job ${jobId} was ended (${error})`;
   return `job ${jobId} timed out after ${formatExactly(timeoutMs ?? 0)}`;
 }
 

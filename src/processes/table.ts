@@ -106,12 +106,12 @@ export class ProcessTable {
 
   /**
    * Whether a living child of this process, the worker of the job, does not belong to the job: the worker of a job that was
-   * started from within it, or a process that such a worker has left behind.
+   * started from within it, a process that such a worker has left behind, or one of a hook.
    */
   isStranger(pid: number, job: Job): boolean {
     if (pid === job.target?.pid) return false;
-    const named = readMarks(pid).jobId;
-    return named !== undefined && named !== job.jobId;
+    const { jobId, hookOf } = readMarks(pid);
+    return jobId !== undefined && (jobId !== job.jobId || isHookOf(hookOf, jobId));
   }
 
   /** Whether it is the target, or a process that the worker has named as left behind, however that has changed since. */

@@ -75,7 +75,6 @@ export function lockFilePath(home: Home, jobId: string): string {
 
 /** Suffix of a hook's files, which are beside those of its job. */
 export const HOOK_SUFFIX = ".hook";
-const FAILURE_HOOK_SUFFIX = ".failure-hook";
 
 /** The lock of the process that runs a job's hooks. */
 export function hookLock(home: Home, jobId: string): string {
@@ -84,7 +83,7 @@ export function hookLock(home: Home, jobId: string): string {
 
 /** The output of a job's hook. */
 export function hookLog(home: Home, jobId: string, kind: HookKind): string {
-  return `${home.logs}/${jobId}${kind === "exit" ? HOOK_SUFFIX : FAILURE_HOOK_SUFFIX}`;
+  return `${home.logs}/${jobId}${kind === "exit" ? HOOK_SUFFIX : `.${kind}-hook`}`;
 }
 
 /**

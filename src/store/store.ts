@@ -3,9 +3,9 @@
  * verb is async outside, though a store may work synchronously inside, so that a store on a server fits as well. Processes
  * communicate through the store alone.
  */
+import type { EndHook } from "../job/hook.ts";
 import type {
   CancelRequest,
-  HookKind,
   HookResult,
   Instant,
   Job,
@@ -46,6 +46,8 @@ export interface CleanCandidate extends Pick<Job, "jobId" | "runKey" | "attemptN
   readonly hasInput: boolean;
   /** Whether its output was a pipe. */
   readonly hasPipes: boolean;
+  /** Whether there may be output of a command of --on-stall. */
+  readonly hasStallLog: boolean;
   /** It was ended early, and nobody has proved that none of its processes lives. */
   readonly mayLive: boolean;
   /** Its end; its start if an older version did not record the end. */
@@ -177,7 +179,10 @@ export interface JobStore extends Keys {
   ): Promise<void>;
 
   /** Records how a hook of a finished job ended. The first record stands. */
-  recordHook(jobId: string, kind: HookKind, result: HookResult): Promise<void>;
+  recordHook(jobId: string, kind: EndHook, result: HookResult): Promise<void>;
+
+  /** Records since when an active job is stalled; null: it is not any more. */
+  recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void>;
 
   /** Records which process the command became. False if there is no such active job. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;

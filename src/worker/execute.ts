@@ -40,6 +40,8 @@ interface Execution {
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
   readonly piped: PipedOutput | undefined;
+  /** The job as `status` prints it, for hooks. */
+  readonly describe: (job: Job) => string;
   readonly settle: Settle;
 }
 
@@ -52,6 +54,8 @@ interface Ending {
   readonly leftBehind: readonly ProcessIdentity[] | null;
   /** Set if there are survivors. */
   readonly aftermath?: Aftermath | undefined;
+  /** Resolves when the command of --on-stall has ended. */
+  readonly stallHook?: Promise<void> | undefined;
 }
 
 export async function execute({
@@ -62,6 +66,7 @@ export async function execute({
   memory,
   settings,
   piped,
+  describe,
   settle: settleOther,
 }: Execution): Promise<Ending> {
   const { job } = memory;
@@ -94,7 +99,8 @@ export async function execute({
     resolve();
   });
   const stopper = new Stopper(context, { ...job, target }, () => end !== undefined);
-  if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", DEFAULT_GRACE_MS));
+  const { graceMs = DEFAULT_GRACE_MS } = job.limits;
+  if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", graceMs));
 
   let partition = "";
   const fleet =
@@ -135,6 +141,13 @@ export async function execute({
     else if (isSettled && end === undefined) settle();
   });
 
+  const { stallAfterMs } = job.limits;
+  const stallStage = {
+    ...{ context, retryingStore, memory, settings, describe },
+    stop: () => stopper.stop("stall", graceMs),
+    settle: () => isSettled && end === undefined && settle(),
+  };
+  const stall = stallAfterMs && new (await import("./stall.ts")).Stall(stallStage, stallAfterMs);
   const settling = setTimeout(settle, SETTLED_MS);
   await Promise.race([ended, stopper.gaveUp]);
   clearTimeout(settling);
@@ -144,11 +157,12 @@ export async function execute({
   }
   const stopped = await stopper.finished();
   fleet?.end();
+  const stallHook = stall ? stall.end() : undefined;
   piped?.drain();
   // If the command still lives, the aftermath records how it ends.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
   if (stopped === undefined) {
-    const ending = { target, endedAt, leftBehind: null } as const;
+    const ending = { target, endedAt, leftBehind: null, stallHook } as const;
     if (outcome.exitCode === 0) return { event: "succeed", outcome, ...ending };
     return { event: "fail", outcome: { ...outcome, ...findMemoryKill(job, killsBefore) }, ...ending };
   }
@@ -161,10 +175,20 @@ export async function execute({
     await outlast(hunt, job, killAt);
     await noted;
   };
-  const ending = { target, endedAt, leftBehind, aftermath: leftBehind.length > 0 ? aftermath : undefined };
+  const ending = {
+    target,
+    endedAt,
+    leftBehind,
+    aftermath: leftBehind.length > 0 ? aftermath : undefined,
+    stallHook,
+  };
   if (reason === "cancel") return { event: "cancel", outcome, ...ending };
   if (reason === "partition")
     return { event: "fail", outcome: { ...outcome, error: partition, failure: "partitioned" }, ...ending };
+  if (reason === "stall") {
+    const error = `stalled: no output for ${formatExactly(job.limits.stallAfterMs ?? 0)}`;
+    return { event: "fail", outcome: { ...outcome, error, failure: "stalled" }, ...ending };
+  }
   const error = `timed out after ${formatExactly(job.timeoutMs ?? 0)}`;
   return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
 }

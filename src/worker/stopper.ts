@@ -1,4 +1,4 @@
-/** Ends a job early: on cancel, timeout or partition of the fleet. */
+/** Ends a job early: on cancel, timeout, stall or partition of the fleet. */
 import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
@@ -8,7 +8,7 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { WorkerHunt } from "./aftermath.ts";
 
-type Reason = "cancel" | "timeout" | "partition";
+type Reason = "cancel" | "timeout" | "stall" | "partition";
 
 interface Stopped {
   readonly reason: Reason;

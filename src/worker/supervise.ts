@@ -61,6 +61,7 @@ export async function runWorker(
   );
   let hookLock: number | undefined;
   let aftermath: Aftermath | undefined;
+  let stallHook: Promise<void> | undefined;
   const piped =
     job?.output === "pipe" ? new (await import("./output.ts")).PipedOutput(context.home, jobId) : undefined;
   if (job !== undefined) {
@@ -73,6 +74,7 @@ export async function runWorker(
       memory,
       settings,
       piped,
+      describe,
       settle,
     });
     // Take the lock before anybody can see that the hook is due: then nobody else starts it.
@@ -89,6 +91,7 @@ export async function runWorker(
       await retryingStore.write((store) => finishUnknown(store, memory.job, ending));
     }
     aftermath = ending.aftermath;
+    stallHook = ending.stallHook;
   }
   removeFile(lockFilePath(context.home, jobId));
   closeFile(WORKER_LOCK_FD);
@@ -101,6 +104,7 @@ export async function runWorker(
     becomeOrdinary();
     await runHooks({ context, retryingStore, describe, settings: { fileLimit, directory } }, jobId, hookLock);
   }
+  await stallHook;
   if (aftermath !== undefined) {
     debug?.note("stays until no process of the job lives");
     retryingStore.disconnect();

@@ -94,6 +94,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     stdin: null,
     onExit: null,
     onFailure: null,
+    limits: {},
     origin: ORIGIN,
     worker: LAUNCHED,
     token: "a secret",
@@ -195,12 +196,14 @@ export function testStore(name: string, openStore: OpenStore): void {
         properties: ["MemoryMax=64M", 'Description=a "b"'],
         onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
         onFailure: { command: "page", timeoutMs: 4_321 },
+        limits: { stallAfterMs: 5_000, onStall: "page", graceMs: 0 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
         ...job,
         onExit: { ...job.onExit!, result: null },
         onFailure: { ...job.onFailure!, result: null },
+        stalledSince: null,
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,
@@ -368,6 +371,18 @@ export function testStore(name: string, openStore: OpenStore): void {
       const ids = [starting, running, lost].map(({ jobId }) => jobId);
       expect(await store.unclaimed([...ids, "none"])).toEqual([starting.jobId, "none"]);
       expect(await store.unclaimed([])).toEqual([]);
+    });
+
+    testWith("a stall is recorded, and that it is over, as long as the job is active", async (store) => {
+      const { jobId } = await jobIn(store, "RUNNING");
+      await store.recordStall(jobId, at(55), at(56));
+      expect(await store.find(jobId)).toMatchObject({ stalledSince: at(55) });
+      await store.recordStall(jobId, null, at(57));
+      expect(await store.find(jobId)).toMatchObject({ stalledSince: null });
+      await store.recordStall(jobId, at(58), at(59));
+      await VERBS.fail(store, jobId);
+      await store.recordStall(jobId, null, at(70));
+      expect(await store.find(jobId)).toMatchObject({ stalledSince: at(58) });
     });
 
     testWith("recordTarget returns whether the job is active", async (store) => {
@@ -590,7 +605,14 @@ export function testStore(name: string, openStore: OpenStore): void {
       const { jobId, runKey, attemptNo, status } = job;
       const position = candidate!.position;
       const seen = { jobId, runKey, attemptNo, status, endedAt: at(60), position };
-      expect(candidate).toEqual({ ...seen, hook: "none", hasInput: false, hasPipes: false, mayLive: false });
+      expect(candidate).toEqual({
+        ...seen,
+        hook: "none",
+        hasInput: false,
+        hasPipes: false,
+        hasStallLog: false,
+        mayLive: false,
+      });
     });
 
     testWith("finishedBefore: with a filter, only what it lets through", async (store) => {

@@ -26,6 +26,7 @@ const JOB = acceptedJob(
       properties: [],
       onExit: null,
       onFailure: null,
+      limits: {},
       output: "file",
       stdin: null,
     },

@@ -3,7 +3,7 @@
  * dropped. src/cli/output/views.ts fills them in.
  */
 import { ON_PARTITIONS } from "../../job/fleet.ts";
-import { LOST_REASONS } from "../../job/job.ts";
+import { FAILURES, LOST_REASONS } from "../../job/job.ts";
 import { ENCODINGS, OUTPUT_MODES } from "../../job/output.ts";
 import { STATUSES } from "../../job/status.ts";
 import {
@@ -44,12 +44,7 @@ const fields = object("A job: one execution under a run key", {
   target_pid: orNull(integer("The process of the command")),
   signal: orNull(text("The name of the signal that ended the command, for example SIGKILL")),
   error: orNull(text("Why it was not launched, or was ended; for people")),
-  failure: orNull(
-    oneOf(
-      ["timed_out", "partitioned", "out_of_memory", "not_found", "not_executable", "not_launched"],
-      "Why it was not launched, or was ended; for programs",
-    ),
-  ),
+  failure: orNull(oneOf(FAILURES, "Why it was not launched, or was ended; for programs")),
   lost_reason: orNull(oneOf(LOST_REASONS, "Why it is LOST")),
   orphan_pids: listOf(
     integer("A pid"),
@@ -77,6 +72,11 @@ const fields = object("A job: one execution under a run key", {
   on_failure_code: orNull(integer("The exit code of that hook, as on_exit_code")),
   on_failure_error: orNull(text("What went wrong with that hook; for people")),
   on_failure_finished_at: orNull(time("When that hook ended; null also if the job SUCCEEDED")),
+  stall_after_seconds: orNull(decimal("After how long without output it counts as stalled")),
+  on_stall: orNull(text("What happens then: cancel, or a command")),
+  on_stall_file: orNull(text("Absolute path of the output of that command")),
+  stalled_since: orNull(time("When its last output came; null: it is not stalled")),
+  grace_seconds: orNull(decimal("Time between TERM and KILL when a limit ends it; null: 5")),
   output: oneOf(OUTPUT_MODES, "What the command writes to: the log itself, or a pipe"),
   stdin_file: orNull(text("Absolute path of what the command reads")),
   cwd: text("The working directory of the command"),

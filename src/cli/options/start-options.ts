@@ -8,6 +8,7 @@ import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
 import type { StartRequest } from "../../jobs/start-request.ts";
 import { flag, type Option, optional, repeated, required, short, withDefault } from "../command.ts";
+import { limitOptions, toLimits } from "./limit-options.ts";
 import {
   duration,
   fileOrStdin,
@@ -122,6 +123,7 @@ export const startOptions = {
     "End the command after this time (90, 30m, 2h, 1h30m, 1d): TERM, 5 s, KILL; the job is FAILED",
     duration("--timeout"),
   ),
+  ...limitOptions,
   cwd: optional("--cwd", "DIR", "Working directory of the command (default: yours)", anyText("directory")),
   env: repeated(
     "--env",
@@ -203,6 +205,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     stdin: options.stdin === undefined ? null : toStdin(options.stdin),
     onPartition: options.onPartition ?? null,
     ...toHooks(options),
+    limits: toLimits(options),
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? DEFAULT_POLICY.ifSucceeded,

@@ -48,6 +48,7 @@ export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): reado
     ...labelsOf(style.labels.map((label) => job.labels.get(label) ?? "")),
   });
   const ages = active.map((job) => ({ job, age: Math.max(0, seconds(at - job.startedAt)) }));
+  const stalled = active.filter((job) => job.stalledSince !== null);
   // Zeros first, so that the order of the series is always the same.
   const groups = [...zeros(snapshot.groups, style), ...snapshot.groups];
   const gauge = (name: string, help: string, samples: readonly Sample[]): Metric => ({
@@ -87,6 +88,19 @@ export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): reado
       "active_job_age_seconds",
       "Time since the start of each active job.",
       ages.slice(0, style.limit).map(({ job, age }) => ({ labels: jobLabels(job), value: age })),
+    ),
+    single(
+      "stalled_jobs",
+      "Active jobs that have had no output for longer than their --stall-after.",
+      stalled.length,
+    ),
+    gauge(
+      "stalled_job_silence_seconds",
+      "Time since the last output of each stalled job.",
+      stalled.slice(0, style.limit).map((job) => ({
+        labels: jobLabels(job),
+        value: Math.max(0, seconds(at - job.stalledSince!)),
+      })),
     ),
     gauge(
       "last_start_timestamp_seconds",

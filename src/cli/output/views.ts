@@ -1,5 +1,6 @@
 /** The JSON of a job: fills in the fields that answers/job.ts declares, in the same order. */
 import type { Job } from "../../job/job.ts";
+import { stallCommand } from "../../job/limits.ts";
 import { OWN_STDIN } from "../../job/output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
@@ -43,6 +44,11 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     unit: job.unit,
     ...exitHookView(home, job),
     ...failureHookView(home, job),
+    stall_after_seconds: job.limits.stallAfterMs === undefined ? null : job.limits.stallAfterMs / 1000,
+    on_stall: job.limits.onStall ?? null,
+    on_stall_file: stallCommand(job.limits) === undefined ? null : hookLog(home, job.jobId, "stall"),
+    stalled_since: job.stalledSince === null ? null : formatInstant(job.stalledSince),
+    grace_seconds: job.limits.graceMs === undefined ? null : job.limits.graceMs / 1000,
     output: job.output,
     stdin_file: stdinPath(home, job),
     cwd: job.cwd,
@@ -111,6 +117,7 @@ export function startView(
     stdin_file: job.stdin === null ? null : cutMiddle(stdinPath(home, job)!, WHOLE_TEXT_CHARACTERS),
     on_exit: job.onExit === null ? null : cutMiddle(job.onExit.command, WHOLE_TEXT_CHARACTERS),
     on_failure: job.onFailure === null ? null : cutMiddle(job.onFailure.command, WHOLE_TEXT_CHARACTERS),
+    on_stall: job.limits.onStall === undefined ? null : cutMiddle(job.limits.onStall, WHOLE_TEXT_CHARACTERS),
     strict,
     strict_override_used: result.overrideUsed,
     command_matches: commandMatches,

@@ -5,6 +5,11 @@ export function listOrNull(words: readonly string[]): string | null {
   return words.length === 0 ? null : JSON.stringify(words);
 }
 
+export function objectOrNull(values: object): string | null {
+  const text = JSON.stringify(values);
+  return text === "{}" ? null : text;
+}
+
 /**
  * Parses JSON that somebody may have edited by hand; what it cannot use is left out, so that the rest of the job can be read.
  */

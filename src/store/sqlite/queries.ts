@@ -1,4 +1,5 @@
 /** The named statements on jobs. Only `list`, the metrics and the upgrades have statements of their own. */
+import { EARLY_FAILURES } from "../../job/ending.ts";
 import { ACTIVE, EVENTS, type JobEvent } from "../../job/status.ts";
 import { SET_USAGE } from "./usage.ts";
 
@@ -9,7 +10,7 @@ const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failur
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
     target_inode = coalesce($inode, target_inode), left_behind = $left`;
 /** See job/ending.ts. */
-const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure in ('timed_out', 'partitioned')) and coalesce(left_behind, '') <> '[]'))`;
+const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure in (${quote(EARLY_FAILURES)})) and coalesce(left_behind, '') <> '[]'))`;
 /** See job/hook.ts. */
 const HOOK_IS_DUE = `(on_exit is not null and on_exit_finished_at is null
       or on_failure is not null and on_failure_result is null and status <> 'SUCCEEDED')`;
@@ -37,7 +38,7 @@ const COMMON = {
  */
 const others = () =>
   ({
-    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
+    finishedBefore: `select seq, job_id, run_key, attempt_no, status, ${ENDED_AT} as ended_at, ${HOOK_STATE} as hook, coalesce(stdin = '-', 0) as has_input, coalesce(output = 'pipe', 0) as has_pipes, instr(coalesce(limits, ''), '"onStall"') > 0 as has_stall_log, coalesce(${MAY_LIVE}, 0) as may_live from job_records where ${IS_FINISHED} and ${ENDED_AT} < $before
     and (${ENDED_AT}, seq) > ($afterEnd, $afterSeq)`,
     firstKept: `select value as run_key, (select attempt_no from job_records where run_key = value and ${IS_FINISHED}
       order by attempt_no desc limit 1 offset $keep - 1) as attempt_no from json_each($runKeys)`,
@@ -73,7 +74,8 @@ const others = () =>
     recordTarget: `update job_records set target_pid = $pid, target_start = $start, target_inode = $inode, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
-    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in ('timed_out', 'partitioned')))`,
+    where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in (${quote(EARLY_FAILURES)})))`,
+    recordStall: `update job_records set stalled_since = $since, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     // It looks each key up after the one before, so a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd

@@ -135,6 +135,7 @@ export abstract class JobReader extends Session {
       hook: row.hook,
       hasInput: row.has_input === 1,
       hasPipes: row.has_pipes === 1,
+      hasStallLog: row.has_stall_log === 1,
       mayLive: row.may_live === 1,
     }));
   }

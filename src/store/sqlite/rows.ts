@@ -1,6 +1,7 @@
 /** Converts between rows of `job_records` and jobs. */
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
 import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
+import { isLimits, NO_LIMITS } from "../../job/limits.ts";
 import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
 import {
@@ -8,6 +9,7 @@ import {
   isStrings,
   isTexts,
   listOrNull,
+  objectOrNull,
   parse,
   toFailureHook,
   toLeft,
@@ -59,6 +61,8 @@ export function toColumns(job: Job) {
     on_exit_finished_at: onExit?.result?.finishedAt ?? null,
     on_failure: onFailure && JSON.stringify({ command: onFailure.command, timeoutMs: onFailure.timeoutMs }),
     on_failure_result: onFailure?.result ? JSON.stringify(onFailure.result) : null,
+    limits: objectOrNull(job.limits),
+    stalled_since: job.stalledSince,
     output: job.output === "file" ? null : job.output,
     stdin: job.stdin,
     host: origin?.host ?? "",
@@ -82,6 +86,7 @@ export interface CandidateRow extends Pick<JobRow, "seq" | "job_id" | "run_key" 
   readonly hook: CleanCandidate["hook"];
   readonly has_input: number;
   readonly has_pipes: number;
+  readonly has_stall_log: number;
   readonly may_live: number;
 }
 
@@ -121,6 +126,8 @@ export function toJob(row: JobRow): Job {
     unit: row.unit,
     onExit: toHook(row),
     onFailure: row.on_failure === null ? null : toFailureHook(row.on_failure, row.on_failure_result),
+    limits: row.limits === null ? NO_LIMITS : parse(row.limits, isLimits, NO_LIMITS),
+    stalledSince: row.stalled_since,
     output: row.output === "pipe" ? "pipe" : "file",
     stdin: row.stdin,
     origin: toOrigin(row),

@@ -10,6 +10,7 @@ import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
 import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
+import limits from "./migrations/0010-limits.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -29,6 +30,7 @@ const MIGRATIONS: readonly string[] = [
   fleet,
   usage,
   failureHooks,
+  limits,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

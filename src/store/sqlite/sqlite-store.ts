@@ -3,7 +3,6 @@ import type { Database, SQLQueryBindings } from "bun:sqlite";
 import {
   acceptedJob,
   type CancelRequest,
-  type HookKind,
   type HookResult,
   type Instant,
   type Job,
@@ -12,6 +11,7 @@ import {
   type Outcome,
   type ProcessIdentity,
 } from "../../job/job.ts";
+import type { EndHook } from "../../job/hook.ts";
 import { leastToken } from "../../job/fleet.ts";
 import { isActive } from "../../job/status.ts";
 import type { ClaimTerms } from "../keys.ts";
@@ -175,7 +175,7 @@ class SqliteStore extends JobReader implements JobStore {
     );
   }
 
-  async recordHook(jobId: string, kind: HookKind, result: HookResult): Promise<void> {
+  async recordHook(jobId: string, kind: EndHook, result: HookResult): Promise<void> {
     // Not synced: if the power fails now, the hook runs again, which hooks must tolerate.
     this.unsynced(() =>
       this.attempt(() =>
@@ -184,6 +184,10 @@ class SqliteStore extends JobReader implements JobStore {
           : this.execute("recordFailureHook", { jobId, result: JSON.stringify(result) }),
       ),
     );
+  }
+
+  async recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void> {
+    this.attempt(() => this.execute("recordStall", { jobId, since, at }));
   }
 
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {

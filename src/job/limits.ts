@@ -1,0 +1,33 @@
+/** What a job may do, beside its time limit. Each is absent where the caller did not ask for it. */
+export interface Limits {
+  /** The job is stalled when neither stream has had output for this time, in ms. */
+  readonly stallAfterMs?: number;
+  /** What happens then: CANCEL_ON_STALL, or a shell command that runs. */
+  readonly onStall?: string;
+  /** Time between TERM and KILL when a limit ends the job, in ms. */
+  readonly graceMs?: number;
+}
+
+export const NO_LIMITS: Limits = {};
+
+export const CANCEL_ON_STALL = "cancel";
+
+const KINDS: Readonly<Record<keyof Limits, "number" | "string">> = {
+  stallAfterMs: "number",
+  onStall: "string",
+  graceMs: "number",
+};
+
+/** Whether a value is what a store has kept. A newer version may have added to it. */
+export function isLimits(value: unknown): value is Limits {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(KINDS).every(([name, kind]) => {
+    const limit = (value as Record<string, unknown>)[name];
+    return limit === undefined || typeof limit === kind;
+  });
+}
+
+/** The command that runs when the job stalls; undefined if it has none. */
+export function stallCommand({ onStall }: Limits): string | undefined {
+  return onStall === CANCEL_ON_STALL ? undefined : onStall;
+}
