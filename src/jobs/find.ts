@@ -15,10 +15,15 @@ export async function findJob(
 ): Promise<{ store: JobStore; job: Job }> {
   const store = context.openStore();
   if (store === undefined) throw notFound(context, selector);
+  return { store, job: await findIn(context, store, selector) };
+}
+
+/** As findJob, in a store that is open. */
+export async function findIn(context: Context, store: JobStore, selector: JobSelector): Promise<Job> {
   const meanings = "word" in selector ? meaningsOf(selector.word) : [selector];
   for (const meaning of meanings) {
     const job = await findNamed(context, store, meaning);
-    if (job !== undefined) return { store, job };
+    if (job !== undefined) return job;
   }
   throw notFound(context, selector);
 }

@@ -153,9 +153,28 @@ export class LockWatch {
     const watched: [number, number][] = [[this.#descriptor, untilRunning ? POLLIN : 0]];
     for (const descriptor of others) watched.push([descriptor, POLLIN]);
     const [owner = 0] = pollFor(watched, timeoutMs);
+    this.#note(owner);
+  }
+
+  /** Blocks until one of the owners is gone, as `wait` does. Returns the watches whose owners are. */
+  static waitForAny(
+    watches: readonly LockWatch[],
+    timeoutMs: number,
+    others: readonly number[],
+  ): ReadonlySet<LockWatch> {
+    const watched: [number, number][] = watches.map((watch) => [watch.#descriptor, 0]);
+    for (const descriptor of others) watched.push([descriptor, POLLIN]);
+    const events = pollFor(watched, timeoutMs);
+    return new Set(watches.filter((watch, index) => watch.#note(events[index]!)));
+  }
+
+  /** Whether the owner is gone. */
+  #note(events: number): boolean {
+    if ((events & POLL_ENDED) === 0) return false;
     // Do not wait for this end again. If the job has not ended all the same (somebody deleted the database, for example), only
     // time helps.
-    if ((owner & POLL_ENDED) !== 0) this.close();
+    this.close();
+    return true;
   }
 
   close(): void {

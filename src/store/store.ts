@@ -28,6 +28,8 @@ export interface JobFilter {
 }
 
 export interface ListFilter extends JobFilter {
+  /** Only the newest job of each run key. */
+  readonly newestOnly?: boolean;
   readonly runKeyPrefix: string;
   /** Started at this time or later. */
   readonly since: Instant | undefined;

@@ -114,6 +114,8 @@ export const JOBS = listOf(JOB, "Jobs");
 /** `status`: one job, or several with --all or --running. */
 export const STATUS = anyOf(JOB, JOBS);
 
+export const WAIT = STATUS;
+
 export const START = both(
   JOB,
   object("What a start adds to the job", {

@@ -9,16 +9,18 @@ import { isFinished } from "../../jobs/start.ts";
 import { waitForJob } from "../../jobs/wait.ts";
 import { defineCommand, flag, optional } from "../command.ts";
 import { leave } from "../output/remarks.ts";
-import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
+import { keyOperands } from "../options/selectors.ts";
+import { isOne, severalOptions, toSeveralJobs } from "../options/several-jobs.ts";
 import { duration } from "../options/values.ts";
 import { jobView } from "../output/views.ts";
 
 export const wait = defineCommand({
   name: "wait",
-  summary: "Wait until a job has ended, and print what status prints",
-  ...keyOperand,
+  summary: "Wait until a job, or several, have ended, and print what status prints",
+  ...keyOperands,
   options: {
-    ...selectorOptions,
+    ...severalOptions,
+    any: flag("--any", "Of several jobs, wait only until the first has ended"),
     timeout: optional(
       "--timeout",
       "DURATION",
@@ -27,16 +29,26 @@ export const wait = defineCommand({
     ),
     exitStatus: flag(
       "--exit-status",
-      "Exit with the code of the job; 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
+      "Exit with the code of the job (of several: 0 if all succeeded, else that of the first that did not, in the order of the answer); 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
     ),
   },
-  examples: ["orchesjob wait nightly-backup", "orchesjob wait --job-id ID --timeout 30m --exit-status"],
+  examples: [
+    "orchesjob wait nightly-backup",
+    "orchesjob wait --job-id ID --timeout 30m --exit-status",
+    "orchesjob wait extract-a extract-b extract-c --exit-status",
+    "orchesjob wait --label batch=n1 --any",
+  ],
   passesExitCode: (options) => options.exitStatus,
-  answer: async () => (await import("../answers/job.ts")).JOB,
+  answer: async () => (await import("../answers/job.ts")).WAIT,
   async run({ options, operands, context, output }) {
     const interruption = new Interruption();
     interruption.listen();
-    const { store, job } = await findJob(context, toSelector(options, operands));
+    const selected = toSeveralJobs(options, operands);
+    if (!isOne(selected)) {
+      const { waitForSeveral } = await import("./wait-several.ts");
+      return waitForSeveral(context, output, selected, options, interruption);
+    }
+    const { store, job } = await findJob(context, selected.named[0]!);
     refuseOwnJob(job, "wait for");
     const ended = await waitForJob(
       context,

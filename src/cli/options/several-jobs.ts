@@ -2,9 +2,9 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkRunKey, type JobSelector } from "../../job/request.ts";
 import { type JobStatus, STATUSES } from "../../job/status.ts";
-import type { JobFilter } from "../../store/store.ts";
+import type { SeveralJobs } from "../../jobs/find-several.ts";
 import { type Option, repeated, short } from "../command.ts";
-import { jobIdOption } from "./selectors.ts";
+import { jobIdOption, selectorOptions } from "./selectors.ts";
 import { anyText, labels, oneOf, runKeyValue } from "./values.ts";
 
 /** Throws `usage` for two values of one label: no job has both. */
@@ -43,18 +43,19 @@ export const filterOptions = {
 export const severalOptions = {
   runKey: short("-k", repeated("--run-key", "KEY", "The newest job of this run key", runKeyValue)),
   jobId: repeated("--job-id", "ID", jobIdOption.help, anyText("job-id")),
+  attempt: selectorOptions.attempt,
   ...filterOptions,
 };
 
-/** Jobs that are named one by one, and a filter; undefined if neither a label nor a status is given. */
-export interface SeveralJobs {
-  readonly named: readonly JobSelector[];
-  readonly filter: JobFilter | undefined;
+/** Whether the answer is one job, not an array. */
+export function isOne({ named, filter }: SeveralJobs): boolean {
+  return named.length === 1 && filter === undefined;
 }
 
 /** Throws `usage` if no job is named, or some by name and others by a filter. */
 export function toSeveralJobs(
   options: {
+    readonly attempt: number | undefined;
     readonly runKey: readonly string[];
     readonly jobId: readonly string[];
     readonly status: readonly JobStatus[];
@@ -69,6 +70,16 @@ export function toSeveralJobs(
     ...options.jobId.map((jobId) => ({ jobId })),
   ];
   const isFiltered = statuses.length > 0 || label.size > 0;
+  if (options.attempt !== undefined) {
+    const [runKey, ...others] = [...operands, ...options.runKey];
+    if (runKey === undefined || named.length > 1 || others.length > 0 || isFiltered)
+      throw new OrchesjobError(
+        "usage",
+        "--attempt needs one run key",
+        "of several, name earlier runs as KEY#N",
+      );
+    return { named: [{ runKey, attemptNo: options.attempt }], filter: undefined };
+  }
   if (named.length > 0 && isFiltered)
     throw new OrchesjobError(
       "usage",

@@ -64,6 +64,10 @@ export abstract class JobReader extends Session {
     conditions.require(filter);
     if (prefix !== "")
       conditions.add("run_key >= $prefix and run_key < $prefixEnd", { prefix, prefixEnd: endOf(prefix) });
+    if (filter.newestOnly === true)
+      conditions.add(
+        "attempt_no = (select max(attempt_no) from job_records as others where others.run_key = job_records.run_key)",
+      );
     if (since !== undefined) conditions.add("started_at >= $since", { since });
     if (until !== undefined) conditions.add("started_at < $until", { until });
     const { texts } = conditions;
