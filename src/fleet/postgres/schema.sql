@@ -566,8 +566,10 @@ begin
   if known.is_awaited then
     perform pg_notify('orchesjob_' || md5(entry ->> 'job_id'), '');
   end if;
-  insert into orchesjob.requests select entry ->> 'run_key', value, entry ->> 'job_id'
-    from jsonb_array_elements_text(entry -> 'request_ids') on conflict do nothing;
+  if entry -> 'request_ids' <> '[]' then
+    insert into orchesjob.requests select entry ->> 'run_key', value, entry ->> 'job_id'
+      from jsonb_array_elements_text(entry -> 'request_ids') on conflict do nothing;
+  end if;
   if (entry ->> 'strict')::bool then
     insert into orchesjob.strict_keys values (entry ->> 'run_key', entry ->> 'job_id') on conflict do nothing;
   end if;
@@ -575,8 +577,9 @@ begin
 end $$;
 
 CREATE FUNCTION orchesjob.put_job(speaker uuid, speaking bigint, entry jsonb, holds boolean) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
+begin
   insert into orchesjob.job_records (job_id, run_key, fencing_token, attempt_no, status, holds_key, member_id, session_id,
       on_partition, is_unstoppable, change, job)
     values (entry ->> 'job_id', entry ->> 'run_key', (entry ->> 'fencing_token')::int8, (entry ->> 'attempt_no')::int8,
@@ -584,19 +587,22 @@ CREATE FUNCTION orchesjob.put_job(speaker uuid, speaking bigint, entry jsonb, ho
       (entry ->> 'change')::int8, entry -> 'job')
     on conflict (job_id) do update set status = excluded.status, holds_key = excluded.holds_key, change = excluded.change,
       session_id = excluded.session_id, is_unstoppable = excluded.is_unstoppable, job = excluded.job,
-      published_at = clock_timestamp()
-$$;
+      published_at = clock_timestamp();
+end $$;
 
 CREATE FUNCTION orchesjob.put_output(owner text, output jsonb) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
+begin
+  if jsonb_typeof(output) is distinct from 'object' then
+    return;
+  end if;
   insert into orchesjob.outputs
-    select owner, decode(output ->> 'stdout', 'base64'), decode(output ->> 'stderr', 'base64'),
-      (output ->> 'stdout_bytes')::int8, (output ->> 'stderr_bytes')::int8
-    where jsonb_typeof(output) = 'object'
+    values (owner, decode(output ->> 'stdout', 'base64'), decode(output ->> 'stderr', 'base64'),
+      (output ->> 'stdout_bytes')::int8, (output ->> 'stderr_bytes')::int8)
     on conflict (job_id) do update set stdout = excluded.stdout, stderr = excluded.stderr,
-      stdout_bytes = excluded.stdout_bytes, stderr_bytes = excluded.stderr_bytes
-$$;
+      stdout_bytes = excluded.stdout_bytes, stderr_bytes = excluded.stderr_bytes;
+end $$;
 
 CREATE FUNCTION orchesjob.raise_tokens(floor_token bigint) RETURNS void
     LANGUAGE plpgsql
