@@ -7,6 +7,7 @@ import { finishedJob, jobThat } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
 import { isAlive, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 const server = serverOfFile();
@@ -63,6 +64,28 @@ testWith(
     expect(next).toMatchObject({ existing: false, attempt_no: 2, status: "SUCCEEDED" });
     await m2!.untilPublished();
     expectFailure(await m1!.run(["cancel", "--run-key", "k"]), 4, "already SUCCEEDED");
+  },
+);
+
+testWith(
+  WITH_SERVER,
+  "a rerun records the --on-partition that it is given, or keeps that of the job",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const member = await fleet.member("m1");
+    const first = await member.answer(["start", "--sync", "--run-key", "k", "--", ...witness(":")]);
+    expect(first.on_partition).toBe("continue");
+    const second = await member.answer(["rerun", "--sync", "k", "--on-partition", "stop"]);
+    expect(second).toMatchObject({ status: "SUCCEEDED", on_partition: "stop", attempt_no: 2 });
+    const third = await member.answer(["rerun", "--sync", "k"]);
+    expect(third).toMatchObject({ status: "SUCCEEDED", on_partition: "stop", attempt_no: 3 });
+    await member.untilPublished();
+    const registered = await fleet.sql<{ on_partition: string }>(
+      "select on_partition from orchesjob.jobs where run_key = 'k' order by attempt_no",
+    );
+    expect(registered.map((job) => job.on_partition)).toEqual(["continue", "stop", "stop"]);
+    const ids = [first, second, third].map(({ job_id }) => job_id);
+    expect(readExecutions(fleet, "k").started).toEqual(ids);
   },
 );
 

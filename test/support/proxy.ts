@@ -1,4 +1,7 @@
-/** A proxy before the server, which cuts the connection at the N-th message, swallows the N-th answer, or is silent from then on. */
+/**
+ * A proxy before the server, which cuts the connection at the N-th message, swallows the N-th answer, is silent from then on, or
+ * delays everything.
+ */
 import { join } from "node:path";
 import type { Socket } from "bun";
 import type { Fleet } from "./fleet.ts";
@@ -16,15 +19,21 @@ interface Pair {
   readonly early: Uint8Array[];
   isSwallowing: boolean;
   isSilent: boolean;
+  /** What is under way in either direction: it arrives in order, also after its sender has hung up. */
+  toServer: Promise<void>;
+  toClient: Promise<void>;
 }
 
 export class Proxy implements Disposable {
   readonly #listener: { stop(force: boolean): void };
   readonly #pairs = new Set<Pair>();
   #isAway = false;
+  #underWay = 0;
   #countdown = 0;
   #text = "";
   #cut: Cut = "before";
+  /** How long everything is under way, in either direction, in ms. Also what is under way already keeps its time. */
+  delayMs = 0;
   /** Messages of clients since the last `arm`. */
   messages = 0;
   /** The message that was hit, as far as it is text. */
@@ -40,7 +49,7 @@ export class Proxy implements Disposable {
     const socket = {
       open: (client: Socket<Pair>) => this.#open(client),
       data: ({ data }: Socket<Pair>, bytes: Uint8Array) => this.#forward(data, Uint8Array.from(bytes)),
-      close: ({ data }: Socket<Pair>) => this.#close(data),
+      close: ({ data }: Socket<Pair>) => this.#hangUp(data),
       error: ({ data }: Socket<Pair>) => this.#close(data),
     };
     if (tcp) {
@@ -79,6 +88,7 @@ export class Proxy implements Disposable {
   heal(): void {
     this.#isAway = false;
     this.#countdown = 0;
+    this.delayMs = 0;
     for (const pair of this.#pairs) if (pair.isSilent || pair.isSwallowing) this.#close(pair);
   }
 
@@ -88,7 +98,10 @@ export class Proxy implements Disposable {
   }
 
   #open(client: Socket<Pair>): void {
-    const pair: Pair = { client, server: undefined, early: [], isSwallowing: false, isSilent: false };
+    const [toServer, toClient] = [Promise.resolve(), Promise.resolve()];
+    const pair: Pair = {
+      ...{ client, server: undefined, early: [], isSwallowing: false, isSilent: false, toServer, toClient },
+    };
     client.data = pair;
     this.#pairs.add(pair);
     if (this.#isAway) return this.#close(pair);
@@ -101,7 +114,7 @@ export class Proxy implements Disposable {
         },
         data: (_, bytes) => {
           if (pair.isSwallowing && this.#cut === "after") this.#close(pair);
-          else if (!pair.isSilent && !pair.isSwallowing) client.write(bytes);
+          else if (!pair.isSilent && !pair.isSwallowing) this.#answer(pair, Uint8Array.from(bytes));
         },
         close: () => this.#close(pair),
         error: () => this.#close(pair),
@@ -121,8 +134,33 @@ export class Proxy implements Disposable {
       if (this.#cut === "after" || this.#cut === "held") pair.isSwallowing = true;
     }
     if (pair.isSilent) return;
-    if (pair.server === undefined) pair.early.push(bytes);
-    else pair.server.write(bytes);
+    pair.toServer = this.#after(pair.toServer, () => {
+      if (pair.server === undefined) pair.early.push(bytes);
+      else pair.server.write(bytes);
+    });
+  }
+
+  #answer(pair: Pair, bytes: Uint8Array): void {
+    pair.toClient = this.#after(pair.toClient, () => void pair.client.write(bytes));
+  }
+
+  /** The server does what was under way, and learns only then that its client is gone. */
+  #hangUp(pair: Pair): void {
+    pair.toServer = this.#after(pair.toServer, () => this.#close(pair));
+  }
+
+  /** At once if nothing is delayed: then a cut is exact. */
+  #after(before: Promise<void>, deliver: () => void): Promise<void> {
+    if (this.delayMs === 0 && this.#underWay === 0) {
+      deliver();
+      return before;
+    }
+    this.#underWay += 1;
+    const time = Bun.sleep(this.delayMs);
+    return Promise.all([before, time]).then(() => {
+      this.#underWay -= 1;
+      deliver();
+    });
   }
 
   #close(pair: Pair): void {
