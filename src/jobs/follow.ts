@@ -12,7 +12,7 @@ import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
 import { lockFilePath, logFiles, type LogStream } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { describeGone, wasOpened } from "./logs.ts";
+import { describeCut, describeGone, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 
@@ -58,10 +58,7 @@ export async function followJob(
 ): Promise<Job> {
   const logs = logFiles(context.home, job.jobId);
   const copiers: LogCopier[] = [];
-  const onCut = (stream: LogStream, from: number) =>
-    context.notify(
-      `the ${stream} of job ${job.jobId} was truncated (after ${from} ${from === 1 ? "byte" : "bytes"}); its new content follows, from the beginning`,
-    );
+  const onCut = (stream: LogStream, from: number) => context.notify(describeCut(job, stream, from));
   for (const route of routes) copiers.push(new LogCopier(logs[route.stream], route, onCut));
   const growth = new GrowthWatch(copiers);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));

@@ -6,7 +6,15 @@ import { removeFile } from "../linux/file.ts";
 import type { Context } from "../state/context.ts";
 import { listLocks } from "../state/job-lock.ts";
 import { statLog, readNames } from "../state/log-directory.ts";
-import { hookLock, hookLog, lockFilePath, logFiles, pipeFiles, stdinFile } from "../state/paths.ts";
+import {
+  hookLock,
+  hookLog,
+  lockFilePath,
+  logFiles,
+  outputIndexFile,
+  pipeFiles,
+  stdinFile,
+} from "../state/paths.ts";
 import type { CleanCandidate } from "../store/store.ts";
 
 /**
@@ -47,6 +55,7 @@ export class JobFiles {
   #presentLogs(candidate: CleanCandidate): readonly string[] {
     const { stdout, stderr } = logFiles(this.context.home, candidate.jobId);
     const paths = [stdout, stderr];
+    if (candidate.hasPipes) paths.push(outputIndexFile(this.context.home, candidate.jobId));
     if (candidate.hasInput) paths.push(stdinFile(this.context.home, candidate.jobId));
     if (candidate.hook !== "none")
       paths.push(...END_HOOKS.map((kind) => hookLog(this.context.home, candidate.jobId, kind)));

@@ -132,6 +132,11 @@ export function describeGone(context: Context, { jobId }: Job, stream: LogStream
   return `the ${stream} of job ${jobId} is gone: ${logFiles(context.home, jobId)[stream]} was deleted`;
 }
 
+/** The message for a log that was truncated after so many bytes were shown. */
+export function describeCut({ jobId }: Job, stream: LogStream, bytes: number): string {
+  return `the ${stream} of job ${jobId} was truncated (after ${bytes} ${bytes === 1 ? "byte" : "bytes"}); its new content follows, from the beginning`;
+}
+
 /** Opens a log for `use`. Returns undefined if the job has not created it; throws `conflict` if it was deleted. */
 function withLog<T>(
   context: Context,

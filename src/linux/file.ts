@@ -70,9 +70,9 @@ export function seek(fd: number, offset: number): void {
 
 const SEEK_END = 2;
 
-/** Sets the position of a file to its end. */
-export function seekToEnd(fd: number): void {
-  retryCall("cannot seek", () => Number(libc.lseek(fd, 0, SEEK_END)));
+/** Sets the position of a file to its end, and returns it. */
+export function seekToEnd(fd: number): number {
+  return retryCall("cannot seek", () => Number(libc.lseek(fd, 0, SEEK_END)));
 }
 
 /** Writes all bytes, and waits while the descriptor is full. Throws EPIPE if the reader is gone. */

@@ -60,7 +60,7 @@ function decodeNames(entries: Uint8Array): string[] {
 }
 
 const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|hook|failure-hook|stall-hook|stdin)$`);
+const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|times|hook|failure-hook|stall-hook|stdin)$`);
 const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
 const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook)?$`);
 

@@ -53,6 +53,11 @@ export function pipeFiles(home: Home, jobId: string): { readonly stdout: string;
   return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
 }
 
+/** When which part of the output of a job came, if it goes through pipes: see output-index.ts. */
+export function outputIndexFile(home: Home, jobId: string): string {
+  return `${home.logs}/${jobId}.times`;
+}
+
 /** The files that every process locks by inheriting the job's output. */
 export function outputFiles(home: Home, { jobId, output }: Pick<Job, "jobId" | "output">): readonly string[] {
   const { stdout, stderr } = output === "pipe" ? pipeFiles(home, jobId) : logFiles(home, jobId);

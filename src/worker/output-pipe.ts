@@ -56,6 +56,13 @@ export function makeOutputPipe(path: string): number {
   return fd;
 }
 
+export interface CopyEvents {
+  /** Bytes have come just now, and are not copied yet. */
+  onReady(): void;
+  /** The log now ends here, in bytes. */
+  onCopied(end: number): void;
+}
+
 /** Copies one FIFO into its log. */
 export class PipeCopy {
   readonly #pipe: number;
@@ -78,9 +85,14 @@ export class PipeCopy {
   constructor(
     readonly path: string,
     readonly log: number,
+    readonly events: CopyEvents,
   ) {
     this.#pipe = openFile(path, "listen");
-    this.#readiness = new Readiness(this.#pipe, () => this.#look());
+    this.#readiness = new Readiness(this.#pipe, () => {
+      if (this.#isPausing) return;
+      events.onReady();
+      this.#look();
+    });
   }
 
   /** Resolves when no process has the FIFO open for writing any more, and all of it is in the log. */
@@ -91,6 +103,11 @@ export class PipeCopy {
   /** Starts copying; from now on it copies whatever comes. */
   begin(): void {
     this.#look();
+  }
+
+  /** Copies what has come during a pause, so that it is in the log before what another stream has just now. */
+  endPause(): void {
+    if (this.#isPausing && !this.#isEnded) this.#copy();
   }
 
   /** Copies all that was written until now. Returns false if the log cannot be written. */
@@ -148,6 +165,7 @@ export class PipeCopy {
     this.#readiness.rest();
     setTimeout(() => {
       this.#isPausing = false;
+      if (ms === 0) this.events.onReady();
       this.#look();
     }, ms);
   }
@@ -158,12 +176,15 @@ export class PipeCopy {
    */
   #copy(): number | undefined {
     // Another process may have truncated the log, or written to it.
-    seekToEnd(this.log);
+    const begin = seekToEnd(this.log);
     if (this.#canSplice) {
       const count = Number(
         libc.splice(this.#pipe, null, this.log, null, CHUNK_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK),
       );
-      if (count > 0) return count;
+      if (count > 0) {
+        this.events.onCopied(begin + count);
+        return count;
+      }
       if (count === 0) {
         this.end();
         return 0;
@@ -174,10 +195,10 @@ export class PipeCopy {
       // The file system of the log does not support splice(2).
       this.#canSplice = false;
     }
-    return this.#copyByHand();
+    return this.#copyByHand(begin);
   }
 
-  #copyByHand(): number | undefined {
+  #copyByHand(begin: number): number | undefined {
     try {
       if (this.#rest.length === 0) {
         const buffer = new Uint8Array(BUFFER_BYTES);
@@ -194,6 +215,7 @@ export class PipeCopy {
     try {
       const count = writeSome(this.log, this.#rest);
       this.#rest = this.#rest.subarray(count);
+      if (count > 0) this.events.onCopied(begin + count);
       return count;
     } catch (error) {
       if (error instanceof SystemError) return undefined;

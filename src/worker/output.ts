@@ -1,19 +1,28 @@
 /**
  * Copies a job's output from its pipes into its logs: in the worker, until the last process that has the output open is gone,
  * daemons included; if the worker was killed, in a process that the next look at the job starts. A lock on each log keeps two
- * processes from copying the same stream, whose bytes they would mix up.
+ * processes from copying the same stream, whose bytes they would mix up. An index beside the logs says what came when.
  */
 import type { Job } from "../job/job.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { lockDescriptor, lockUnlessOwned, probeLock } from "../linux/file-lock.ts";
 import { closeFile, makeDirectory, openFile, removeFile } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
-import { type Home, LOG_STREAMS, logFiles, pipeFiles } from "../state/paths.ts";
+import { OutputIndex } from "../state/output-index.ts";
+import {
+  type Home,
+  LOG_STREAMS,
+  logFiles,
+  type LogStream,
+  outputIndexFile,
+  pipeFiles,
+} from "../state/paths.ts";
 import { makeOutputPipe, PipeCopy } from "./output-pipe.ts";
 
 /** The output of one job, copied by this process. */
 export class PipedOutput {
   readonly #copies: PipeCopy[] = [];
+  #index: OutputIndex | undefined;
 
   constructor(
     readonly home: Home,
@@ -33,7 +42,7 @@ export class PipedOutput {
       const log = openFile(logs[stream], "make");
       lockDescriptor(log, logs[stream]);
       const fd = makeOutputPipe(pipes[stream]);
-      this.#copies.push(new PipeCopy(pipes[stream], log));
+      this.#add(stream, pipes[stream], log);
       return fd;
     });
   }
@@ -51,7 +60,7 @@ export class PipedOutput {
           // Another copier started with the first stream, too, and takes the second.
           break;
         }
-        this.#copies.push(new PipeCopy(pipes[stream], log));
+        this.#add(stream, pipes[stream], log);
       } catch (error) {
         closeFile(log);
         // The FIFO has come to its end just now.
@@ -59,6 +68,18 @@ export class PipedOutput {
       }
     }
     return this.#copies.length > 0;
+  }
+
+  #add(stream: LogStream, pipe: string, log: number): void {
+    const index = (this.#index ??= new OutputIndex(outputIndexFile(this.home, this.jobId)));
+    const copy: PipeCopy = new PipeCopy(pipe, log, {
+      onReady: () => {
+        // What came to the other stream came during its pause, so most likely earlier.
+        for (const other of this.#copies) if (other !== copy) other.endPause();
+      },
+      onCopied: (end) => index.add(stream, end),
+    });
+    this.#copies.push(copy);
   }
 
   /** Call it once the command has the output. */
@@ -75,11 +96,13 @@ export class PipedOutput {
   drop(): void {
     for (const copy of this.#copies) copy.end();
     for (const path of Object.values(pipeFiles(this.home, this.jobId))) removeFile(path);
+    this.#index?.close();
   }
 
   /** Resolves when no process has the output open any more, and all of it is in the logs. */
   async outlast(): Promise<void> {
     for (const copy of this.#copies) await copy.ended;
+    this.#index?.close();
   }
 }
 

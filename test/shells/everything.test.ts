@@ -20,7 +20,7 @@ const DECLARED: Record<string, string[]> = Object.fromEntries(
   ),
 );
 
-/** The values of options that have only a few: `logs --stream` has stdout and stderr. */
+/** The values of options that have only a few: `logs --stream` has stdout, stderr and both. */
 const CHOICES: Record<string, string[]> = Object.fromEntries(
   COMMANDS.flatMap(({ name, options }) =>
     Object.values(options)
@@ -50,7 +50,7 @@ async function sections(
 
 test("the declarations that the other tests compare with are not empty", () => {
   expect(Object.keys(DECLARED)).toContain("abort");
-  expect(CHOICES["logs --stream"]).toEqual(["stderr", "stdout"]);
+  expect(CHOICES["logs --stream"]).toEqual(["both", "stderr", "stdout"]);
 });
 
 testWith(
