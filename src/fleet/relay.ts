@@ -6,6 +6,7 @@
  */
 import { EXIT_CODES, type ErrorCode, OrchesjobError } from "../job/errors.ts";
 import { isThere } from "../linux/stat.ts";
+import { UnixConnection } from "../linux/unix-socket.ts";
 import { debug } from "../state/debug.ts";
 import { type Home, memberFiles } from "../state/paths.ts";
 import type { Functions } from "./functions.ts";
@@ -31,8 +32,7 @@ export function socketPath(home: Home): string | undefined {
 }
 
 export class Relay implements Functions {
-  /** The socket, once it is connected. */
-  #socket: Promise<RelaySocket | undefined> | undefined;
+  #agent: UnixConnection | undefined;
   #direct: Functions | undefined;
 
   constructor(
@@ -44,18 +44,28 @@ export class Relay implements Functions {
 
   async call(name: string, values: readonly unknown[]): Promise<any> {
     if (this.#direct === undefined) {
-      const answer = await this.#ask(JSON.stringify({ name, values }));
+      const answer = this.#ask(JSON.stringify({ name, values }));
       if (answer !== undefined) return unwrap(answer);
       debug?.note("the agent does not answer: asks the registry directly");
     }
     return (await this.#directly()).call(name, values);
   }
 
-  async #ask(question: string): Promise<RelayAnswer | undefined> {
+  /** Undefined if the agent does not answer in time. */
+  #ask(question: string): RelayAnswer | undefined {
     const path = this.home && socketPath(this.home);
     if (path === undefined || !isThere(path)) return undefined;
-    const socket = await (this.#socket ??= RelaySocket.open(path));
-    return socket?.ask(question);
+    this.#agent ??= UnixConnection.open(path);
+    const answer = this.#agent?.ask(question, ANSWER_MS);
+    if (answer !== undefined) return JSON.parse(answer) as RelayAnswer;
+    // A late answer would be taken for that of the next question.
+    this.#hangUp();
+    return undefined;
+  }
+
+  #hangUp(): void {
+    this.#agent?.close();
+    this.#agent = undefined;
   }
 
   async listen(name: string, callback: () => void): Promise<boolean> {
@@ -67,8 +77,7 @@ export class Relay implements Functions {
   }
 
   async close(): Promise<void> {
-    (await this.#socket)?.end();
-    this.#socket = undefined;
+    this.#hangUp();
     await this.#direct?.close();
   }
 }
@@ -77,66 +86,4 @@ function unwrap(answer: RelayAnswer): unknown {
   if ("answer" in answer) return answer.answer;
   const { code, what, hint } = answer.error;
   throw new OrchesjobError(code in EXIT_CODES ? code : "general", what, hint);
-}
-
-/** One question at a time. */
-class RelaySocket {
-  #text = "";
-  readonly #decoder = new TextDecoder();
-  #settle: (answer: RelayAnswer | undefined) => void = () => undefined;
-  #end: () => void = () => undefined;
-  #write: (text: string) => void = () => undefined;
-
-  /** Undefined if nobody listens. */
-  static async open(path: string): Promise<RelaySocket | undefined> {
-    const self = new RelaySocket();
-    let rest = new Uint8Array();
-    try {
-      const socket = await Bun.connect({
-        unix: path,
-        socket: {
-          data: (_socket, bytes) => self.#hear(bytes),
-          close: () => self.#settle(undefined),
-          error: () => self.#settle(undefined),
-          drain(open) {
-            rest = rest.subarray(open.write(rest));
-          },
-        },
-      });
-      self.#end = () => socket.end();
-      self.#write = (text) => {
-        const bytes = new TextEncoder().encode(text);
-        rest = bytes.subarray(socket.write(bytes));
-      };
-      return self;
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Undefined if no answer comes in time. */
-  async ask(question: string): Promise<RelayAnswer | undefined> {
-    const { promise, resolve } = Promise.withResolvers<RelayAnswer | undefined>();
-    this.#settle = resolve;
-    const timer = setTimeout(() => resolve(undefined), ANSWER_MS);
-    this.#write(`${question}\n`);
-    const answer = await promise;
-    clearTimeout(timer);
-    // A late answer would be taken for that of the next question.
-    if (answer === undefined) this.end();
-    return answer;
-  }
-
-  #hear(bytes: Uint8Array): void {
-    this.#text += this.#decoder.decode(bytes, { stream: true });
-    const end = this.#text.indexOf("\n");
-    if (end < 0) return;
-    const line = this.#text.slice(0, end);
-    this.#text = this.#text.slice(end + 1);
-    this.#settle(JSON.parse(line) as RelayAnswer);
-  }
-
-  end(): void {
-    this.#end();
-  }
 }
