@@ -88,6 +88,7 @@ export async function followTimed(
         // Signals that came since the last check would not end the sleep.
         await turn();
         if (interruption.signal !== undefined) return current;
+        requireTimes(context, current);
         if (isLong) store.disconnect();
         growth.wait(owner, isLong ? owner.slowCheckMs : LONG_MS);
         isLong = true;

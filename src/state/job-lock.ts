@@ -147,13 +147,15 @@ export class LockWatch {
 
   /**
    * Blocks until the owner is gone (or the command runs, if `untilRunning`), one of the other descriptors (-1: none) is
-   * readable, a signal comes, or the time (ms) is over. Look again in any case.
+   * readable, a signal comes, or the time (ms) is over. Look again in any case. Returns whether it was told that the command
+   * runs; this stays so, and ends no other sleep.
    */
-  wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): void {
+  wait(timeoutMs: number, untilRunning: boolean, others: readonly number[] = []): boolean {
     const watched: [number, number][] = [[this.#descriptor, untilRunning ? POLLIN : 0]];
     for (const descriptor of others) watched.push([descriptor, POLLIN]);
     const [owner = 0] = pollFor(watched, timeoutMs);
     this.#note(owner);
+    return (owner & POLLIN) !== 0;
   }
 
   /** Blocks until one of the owners is gone, as `wait` does. Returns the watches whose owners are. */

@@ -22,6 +22,8 @@ export class GrowthWatch {
   #step = FIRST_STEP_MS;
   #inotify: number | undefined;
   #eventLoop: number | undefined;
+  /** The owner has said that the command runs. */
+  #isRunning = false;
 
   constructor(readonly files: readonly { readonly path: string }[]) {}
 
@@ -36,6 +38,12 @@ export class GrowthWatch {
       this.#inotify = this.#openInotify();
       // inotify reports nothing that was written before: look once before sleeping.
       if (this.#inotify !== undefined) return;
+      // The files come with the command.
+      if (!this.#isRunning) {
+        this.#eventLoop ??= findEventLoop();
+        this.#isRunning = owner.wait(timeoutMs, true, [this.#eventLoop]);
+        return;
+      }
       this.#step = LONGEST_STEP_MS;
     }
     const inotify = this.#inotify ?? -1;

@@ -21,6 +21,8 @@ testWith(WITH_SERVER, "a job of another member is seen, waited for, and its resu
   expect(seen).toMatchObject({ job_id: job.job_id, existing: true, command_matches: false, member: "m1" });
   expect(seen.as_of).toBeString();
   expectFailure(await m2!.run(["logs", "--run-key", "k"]), 4, /run there: ssh /);
+  const logs = await m2!.run(["logs", "k", "--stream", "both", "--since", "10m", "-n", "3", "-f"]);
+  expectFailure(logs, 4, /orchesjob logs --job-id \S+ --stream both --since 10m --tail 3 --follow/);
   const attach = ["attach", "k", "--format", "json", "--wait", "1h"];
   expectFailure(await m2!.run(attach), 4, /run there: ssh .* orchesjob attach --job-id /);
   expectFailure(await m2!.run(["result", "--run-key", "k"]), 4, "");

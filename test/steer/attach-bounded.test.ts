@@ -3,6 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, readFileSync, truncateSync } from "node:fs";
 import { encodeChunk } from "../../src/jobs/attach.ts";
 import { expectFailure } from "../support/expect.ts";
+import { startBeforeRun } from "../support/hand-over.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
 import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -29,10 +30,12 @@ const ask = (box: Sandbox, ...words: readonly string[]): Promise<News> => box.js
 const bytesOf = ({ stdout, stdout_encoding }: News) =>
   Buffer.from(stdout, stdout_encoding === "base64" ? "base64" : "utf8");
 
-/** Whether a process sleeps in poll(2) without a limit shorter than this many ms, on inotify. */
+/** Whether a process sleeps in poll(2) for more than ten seconds: it polls nothing. */
 function sleepsLong(pid: number): boolean {
-  const links = Bun.spawnSync(["ls", "-l", `/proc/${pid}/fd`]).stdout.toString();
-  return links.includes("inotify") && readFileSync(`/proc/${pid}/wchan`, "utf8").includes("poll");
+  const [call, , , timeout] = readFileSync(`/proc/${pid}/syscall`, "utf8").split(" ");
+  // Other architectures have ppoll(2) alone, and the time is in memory.
+  if (process.arch !== "x64") return readFileSync(`/proc/${pid}/wchan`, "utf8").includes("poll");
+  return call === "7" && Number(timeout) > 10_000;
 }
 
 test("returns what came since the cursors, and where to go on", async () => {
@@ -92,6 +95,21 @@ test("comes back at once when the job ends without a word", async () => {
   gate.open();
   const { stdout } = await box.finished(waiting);
   expect(JSON.parse(stdout)).toMatchObject({ status: "SUCCEEDED", stdout: "", complete: true });
+});
+
+test("sleeps until a command runs that is not launched yet", async () => {
+  await using box = new Sandbox();
+  const { worker } = await startBeforeRun(box, "k", ["echo", "now"]);
+  expect(await ask(box)).toMatchObject({ status: "STARTING", stdout: "", complete: false });
+  const calls = [
+    [...ATTACH, "--wait", "1h"],
+    ["attach", "k"],
+  ].map((words) => box.spawn([BINARY, ...words]));
+  await until("they sleep", () => calls.every(({ pid }) => sleepsLong(pid)));
+  process.kill(worker, "SIGCONT");
+  const [bounded, raw] = await Promise.all(calls.map((call) => box.finished(call)));
+  expect(JSON.parse(bounded!.stdout)).toMatchObject({ stdout: "now\n" });
+  expect(raw).toMatchObject({ code: 0, stdout: "now\n" });
 });
 
 test("comes back when the time is over", async () => {

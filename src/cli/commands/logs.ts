@@ -51,7 +51,13 @@ export const logs = defineCommand({
     const { stream, tail, follow, timestamps } = options;
     if (job.elsewhere !== undefined) {
       const { onlyThere } = await import("../../jobs/elsewhere.ts");
-      throw onlyThere(job, ["logs", "--job-id", job.jobId, ...(follow ? ["--follow"] : [])]);
+      const words = ["logs", "--job-id", job.jobId];
+      if (stream !== "stdout") words.push("--stream", stream);
+      if (options.since !== undefined) words.push("--since", options.since);
+      if (timestamps) words.push("--timestamps");
+      if (tail !== undefined) words.push("--tail", String(tail));
+      if (follow) words.push("--follow");
+      throw onlyThere(job, words);
     }
     if (follow) refuseOwnJob(job, "follow");
     // Only as the command of a container: for the first process there the kernel ignores signals without a handler. Elsewhere

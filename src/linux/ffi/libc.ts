@@ -145,7 +145,8 @@ function leave(error: unknown): never {
 function stop(message: string): never {
   console.error(`orchesjob: ${message}`);
   // The options are not parsed yet, and our failure must not look like the exit code of a command.
-  const passesExitCode = process.argv[2] === "run" || process.argv.includes("--exit-status");
+  const passesExitCode =
+    process.argv[2] === "run" || process.argv[2] === "attach" || process.argv.includes("--exit-status");
   process.exit(passesExitCode ? OWN_FAILURE : EXIT_CODES.general);
 }
 
