@@ -15,12 +15,12 @@ export interface SeveralJobs {
 
 /**
  * The named jobs in their order, each once, then those of the filter, oldest first; reconciled. Throws `not-found` if one of the
- * named is not there, or there is none at all.
+ * named is not there. The store is undefined if there is none, and so no job.
  */
 export async function findSeveral(
   context: Context,
   { named, filter }: SeveralJobs,
-): Promise<{ store: JobStore; jobs: readonly Job[] }> {
+): Promise<{ store: JobStore | undefined; jobs: readonly Job[] }> {
   const store = context.openStore();
   const found = new Map<string, Job>();
   for (const selector of named) {
@@ -37,7 +37,6 @@ export async function findSeveral(
     const jobs = await listJobs(context, { ...everything, ...filter, limit });
     for (const job of jobs.toReversed()) found.set(job.jobId, job);
   }
-  if (store === undefined || found.size === 0) throw noneFound(context, filter!);
   return { store, jobs: [...found.values()] };
 }
 
@@ -51,7 +50,7 @@ export function noneFound(context: Context, filter: JobFilter): OrchesjobError {
 }
 
 /** For messages: `label "batch=n1"`. */
-function describeFilter({ labels, statuses }: JobFilter): string {
+export function describeFilter({ labels, statuses }: JobFilter): string {
   const parts = [...labels].map(([name, value]) => `label ${JSON.stringify(`${name}=${value}`)}`);
   if (statuses.length > 0) parts.push(`status ${statuses.join(" or ")}`);
   return parts.join(" and ");

@@ -175,3 +175,5 @@ export const CANCEL = both(
   }),
 );
 export type CancelView = Value<typeof CANCEL>;
+
+export const CANCELLED = anyOf(CANCEL, listOf(CANCEL, "Of several jobs"));

@@ -1,23 +1,20 @@
-import { endedEarly } from "../../job/ending.ts";
 import { EXIT_CODES } from "../../job/errors.ts";
-import { isActive } from "../../job/status.ts";
 import { cancelJob } from "../../jobs/cancel.ts";
-import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
-import type { CancelView } from "../answers/job.ts";
 import { answer } from "../output/answer.ts";
-import { defineCommand, optional, withDefault } from "../command.ts";
-import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
+import { cancelView, describeCancelled, explainCancel } from "../output/cancelled.ts";
+import { defineCommand, flag, optional, withDefault } from "../command.ts";
+import { keyOperands } from "../options/selectors.ts";
+import { isOne, severalOptions, toSeveralJobs } from "../options/several-jobs.ts";
 import { durationOrZero, shortText } from "../options/values.ts";
-import { jobView } from "../output/views.ts";
 
 export const cancel = defineCommand({
   name: "cancel",
   aliases: ["abort"],
-  summary: "End a job and all its processes: TERM, a grace period, KILL",
-  ...keyOperand,
+  summary: "End a job, or several, and all their processes: TERM, a grace period, KILL",
+  ...keyOperands,
   options: {
-    ...selectorOptions,
+    ...severalOptions,
     reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
     graceSeconds: withDefault(
       "--grace-seconds",
@@ -26,47 +23,27 @@ export const cancel = defineCommand({
       durationOrZero("--grace-seconds"),
       DEFAULT_GRACE_MS,
     ),
+    dryRun: flag("--dry-run", "End nothing; say on stderr which jobs would be cancelled"),
   },
   examples: [
     "orchesjob cancel nightly-backup",
     `orchesjob cancel --job-id ID --reason "wrong day" --grace-seconds 60`,
+    "orchesjob cancel extract-a extract-b",
+    "orchesjob cancel --label batch=n1 --dry-run",
   ],
-  answer: async () => (await import("../answers/job.ts")).CANCEL,
+  answer: async () => (await import("../answers/job.ts")).CANCELLED,
   async run({ options, operands, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
-    const { job, survivors } = await cancelJob(context, toSelector(options, operands), order);
-    const { pids } = survivors;
-    const view: CancelView = {
-      ...jobView(context.home, job, new OrphanFinder(context).find(job)),
-      survivors: pids,
-    };
-    answer(
-      output,
-      view,
-      () =>
-        `job ${job.jobId} is ${job.status}${pids.length === 0 ? "" : `, but of its processes these still live: ${pids.join(", ")}`}; see it: orchesjob status --job-id ${job.jobId}`,
-    );
-    if (isActive(job.status)) {
-      const isHere = job.origin === null || job.origin.pidNamespace === context.origin.pidNamespace;
-      context.notify(
-        isHere
-          ? `job ${job.jobId}: its worker was asked to end it, but has not recorded the end yet; is the disk full? see: orchesjob doctor`
-          : `job ${job.jobId}: its worker does not answer, and cannot be reached from here (another container); cancel it where it runs`,
-      );
-      return EXIT_CODES.conflict;
+    const selected = toSeveralJobs(options, operands);
+    if (options.dryRun || !isOne(selected)) {
+      const { cancelSeveral } = await import("./cancel-several.ts");
+      return cancelSeveral(context, output, selected, order, options.dryRun);
     }
-    if (!endedEarly(job)) {
-      context.notify(
-        `job ${job.jobId} ended before it could be cancelled: ${job.status}${job.error === null ? "" : ` (${job.error})`}`,
-      );
-      return EXIT_CODES.conflict;
-    }
-    if (hasOrphans(survivors)) {
-      const { describeSurvivors } = await import("../../jobs/survivors.ts");
-      const { who, hint } = describeSurvivors(context, job, survivors, true);
-      context.notify(`job ${job.jobId} is ${job.status}, but ${who}; ${hint}`);
-      return EXIT_CODES.conflict;
-    }
-    return 0;
+    const result = await cancelJob(context, selected.named[0]!, order);
+    answer(output, cancelView(context, result), () => describeCancelled(result));
+    const problem = await explainCancel(context, result);
+    if (problem === undefined) return 0;
+    context.notify(problem);
+    return EXIT_CODES.conflict;
   },
 });

@@ -2,7 +2,7 @@
 import { OWN_FAILURE, passedOnExitCode, SIGNAL_BASE, TIMED_OUT } from "../../job/exit-status.ts";
 import { EXIT_CODES } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { findSeveral, type SeveralJobs } from "../../jobs/find-several.ts";
+import { findSeveral, noneFound, type SeveralJobs } from "../../jobs/find-several.ts";
 import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isFinished } from "../../jobs/start.ts";
@@ -27,6 +27,7 @@ export async function waitForSeveral(
   interruption: Interruption,
 ): Promise<number> {
   const { store, jobs } = await findSeveral(context, selected);
+  if (store === undefined || jobs.length === 0) throw noneFound(context, selected.filter!);
   for (const job of jobs) refuseOwnJob(job, "wait for");
   const limit = timeout ?? Number.POSITIVE_INFINITY;
   const seen = await waitForJobs(context, store, jobs, any ? "any" : "all", limit, interruption);
