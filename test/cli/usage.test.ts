@@ -76,7 +76,7 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     ["status", "-k", "a b", "w"],
     `either the word "w" or --run-key 'a b', not both`,
   ],
-  ["a word beside --job-id", ["cancel", "w", "--job-id", "0199"], 'either the word "w" or --job-id 0199'],
+  ["a word beside --job-id", ["logs", "w", "--job-id", "0199"], 'either the word "w" or --job-id 0199'],
   ["two words", ["logs", "nightly", "backup"], 'give one run key, not "nightly" and "backup"; quote a key'],
   ["an empty word", ["cancel", ""], "run key is empty"],
   ["a word with a newline", ["cancel", "a\nb"], "control character"],

@@ -136,7 +136,6 @@ const CONTRADICTIONS: readonly [words: readonly string[], message: string][] = [
   [["unlock"], "--run-key KEY is required"],
   [["unlock", "--run-key", "k", "--job-id", "j"], "no option --job-id"],
   [["list", "extra"], 'no "extra"'],
-  [["cancel", "k"], 'no "k"'],
   [["start", "--run-key", "k", "--request-id", "r".repeat(1025), "--", "true"], "1025 bytes"],
   [["start", "--run-key", "k", "--label", `a=${"b".repeat(5000)}`, "--", "true"], "4096 bytes"],
 ];
