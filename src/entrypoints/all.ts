@@ -11,6 +11,7 @@ import { completion } from "../cli/commands/completion.ts";
 import { list } from "../cli/commands/list.ts";
 import { man } from "../cli/commands/man.ts";
 import { metrics } from "../cli/commands/metrics.ts";
+import { ps } from "../cli/commands/ps.ts";
 import { rerun } from "../cli/commands/rerun.ts";
 import { result } from "../cli/commands/result.ts";
 import { run } from "../cli/commands/run.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   status,
   list,
+  ps,
   wait,
   attach,
   logs,

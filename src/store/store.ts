@@ -36,6 +36,8 @@ export interface ListFilter extends JobFilter {
   /** Started before this time. */
   readonly until: Instant | undefined;
   readonly limit: number;
+  /** By acceptance (as usual), or by their end, which leaves out active jobs; the newest first. */
+  readonly order?: "accepted" | "ended";
 }
 
 /** What clean needs of a finished job: it may read a million of them. */
@@ -129,7 +131,7 @@ export interface JobStore extends Keys {
   numbered(runKey: string, attemptNo: number): Promise<Job | undefined>;
   /** All active jobs, oldest first. */
   active(): Promise<readonly Job[]>;
-  /** Jobs of all run keys, newest first. */
+  /** Jobs of all run keys. */
   list(filter: ListFilter): Promise<readonly Job[]>;
 
   /** Run keys that begin with a prefix, in order. */

@@ -12,6 +12,8 @@ const ANSWERS = [
   ["logs", "logs --run-key k"],
   ["attach --format json", "attach --run-key k --format json"],
   ["start", "start --run-key n --sync -- echo x"],
+  ["ps", "ps"],
+  ["list --format csv", "list --format csv"],
   ["clean", "clean --before 2000-01-01"],
   ["--help", "--help"],
   ["--version", "--version"],

@@ -103,6 +103,16 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["short options in one word", ["logs", "k", "-fn", "5"], "write each option on its own"],
   ["a long option with one dash", ["logs", "k", "-follow"], "did you mean --follow?"],
   ["a long option with one dash and =", ["logs", "k", "-stream=stderr"], "did you mean --stream?"],
+  [
+    "an unknown field",
+    ["list", "--fields", "run_key,stauts"],
+    'there is no field "stauts"; did you mean status?',
+  ],
+  ["a field unlike any other", ["ps", "--fields", "zzzzzzzzzzz"], "write names with commas between them"],
+  ["no field", ["status", "k", "--fields", ""], 'there is no field ""'],
+  ["a field twice", ["list", "--fields", "status,status"], 'names "status" twice'],
+  ["a blank between fields", ["list", "--fields", "run_key, status"], "did you mean status?"],
+  ["a format that only lists have", ["doctor", "--format", "csv"], "--format must be json or table"],
   ["a word where none is taken", ["metrics", "extra"], 'metrics takes no "extra"'],
   ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout or stderr"],
   [

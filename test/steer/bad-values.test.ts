@@ -39,6 +39,9 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["list", "--limit", ["-1", "0", "x", "", "1.5", "1e3", "9999999999999999"]],
   ["list", "--status", ["NOPE", "fail", "", "FAILED,LOST", "ＦＡＩＬＥＤ"]],
   ["list", "--format", ["xml", "", "JSON"]],
+  ["ps", "--format", ["xml"]],
+  ["ps", "--limit", ["0", "x"]],
+  ["ps", "--label", ["x", "=x"]],
   ["status", "--format", ["xml"]],
   ["list", "--since", ["yesterday", "", "2026-13-01", "12:00", "90", "36601d", "1h30"]],
   ["list", "--until", ["tomorrow"]],
@@ -76,6 +79,7 @@ const NEEDS: Record<string, { readonly options: readonly string[]; readonly comm
   result: { options: ["--run-key", "k"] },
   status: { options: ["--run-key", "k"] },
   list: { options: [] },
+  ps: { options: [] },
   clean: { options: [] },
 };
 

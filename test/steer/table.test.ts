@@ -48,11 +48,30 @@ describe("on a terminal", () => {
   });
 });
 
-test("of 80 columns it has every column but the job id", async () => {
-  await using box = new Sandbox();
-  await fill(box);
-  const [head] = plainLines(await table(box, ["list"], { columns: 80 }));
-  expect(head).toMatch(/^RUN KEY +ATTEMPT +STATUS +EXIT +STARTED +TOOK +COMMAND$/);
+describe("of 80 columns", () => {
+  test("it has every column but the attempt, and a short job id that commands understand", async () => {
+    await using box = new Sandbox();
+    await fill(box);
+    const { job_id: id } = await box.json(["status", "--run-key", "k"]);
+    const [head, , row] = plainLines(await table(box, ["list"], { columns: 80 }));
+    expect(head).toMatch(/^RUN KEY +STATUS +EXIT +STARTED +TOOK +JOB ID +COMMAND$/);
+    const short = row!.split(/ {2,}/)[5]!;
+    expect(short).toBe(id.slice(0, 13));
+    for (const words of [[short], ["--job-id", short]])
+      expect(await box.json(["status", ...words])).toMatchObject({ job_id: id });
+  });
+
+  test("short job ids are as long as it takes to tell the jobs apart", async () => {
+    await using box = new Sandbox();
+    await fill(box);
+    edit(box, "update job_records set job_id = '01a20fd5-733f-7698-861e-48a659795e65' where run_key = 'k'");
+    edit(box, "update job_records set job_id = '01a20fd5-733f-7abc-861e-48a659795e65' where run_key <> 'k'");
+    const lines = plainLines(await table(box, ["list"], { columns: 80 }));
+    expect(lines.slice(1).map((line) => /01a2\S+/.exec(line)![0])).toEqual([
+      "01a20fd5-733f-7a",
+      "01a20fd5-733f-76",
+    ]);
+  });
 });
 
 describe("colour", () => {
@@ -114,10 +133,13 @@ test("ages and durations are printed as people say them", async () => {
   }
 });
 
-test("JSON stays the default, on a terminal as well", async () => {
+test("JSON stays what status prints, on a terminal as well", async () => {
   await using box = new Sandbox();
   await fill(box);
-  for (const words of [["list"], ["status", "--run-key", "k"], ["status", "--run-key", "k", "--all"]]) {
+  for (const words of [
+    ["status", "--run-key", "k"],
+    ["status", "--run-key", "k", "--all"],
+  ]) {
     const screen = onTerminal(box, words);
     expect(await screen.ended()).toBe(0);
     expect(screen.shown().replaceAll("\r\n", "\n")).toBe((await box.run(words)).stdout);
@@ -146,16 +168,35 @@ describe("list --watch", () => {
     expect(screen.shown()).not.toContain("\u001b[2J");
   });
 
-  test("shows no more rows than the terminal has, the newest jobs", async () => {
-    await using box = new Sandbox();
-    for (let number = 1; number <= 6; number++)
-      await box.json(["start", "--run-key", `k${number}`, "--sync", "--", "true"]);
-    const screen = onTerminal(box, ["list", "--watch"], { rows: 5 });
-    await until("two pictures are shown", () => screen.shown().split("k6").length > 2);
+  /** The first words of the lines of a picture. */
+  async function watched(box: Sandbox, words: readonly string[], rows: number): Promise<string[]> {
+    const screen = onTerminal(box, ["list", "--watch", ...words], { rows });
+    await until("two pictures are shown", () => screen.shown().split("RUN KEY").length > 3);
     screen.type(CTRL_C);
     expect(await screen.ended()).toBe(0);
     // After the last line, each picture clears the rest of the screen.
     const picture = screen.shown().split("\u001b[H")[2]!.split("\u001b[J")[0]!;
-    expect(plainLines(picture).map((line) => line.split(" ")[0])).toEqual(["RUN", "k6", "k5", "k4"]);
+    return plainLines(picture).map((line) => (line.startsWith("…") ? line : line.split(" ")[0]!));
+  }
+
+  test("shows no more rows than the terminal has, and says how many more there are", async () => {
+    await using box = new Sandbox();
+    for (let number = 1; number <= 6; number++)
+      await box.json(["start", "--run-key", `k${number}`, "--sync", "--", "true"]);
+    expect(await watched(box, [], 6)).toEqual(["RUN", "k6", "k5", "k4", "… 3 more"]);
+    expect(await watched(box, ["-n", "4"], 5)).toEqual(["RUN", "k6", "k5", "… 2 more, and older ones"]);
+    expect(await watched(box, [], 8)).toEqual(["RUN", "k6", "k5", "k4", "k3", "k2", "k1"]);
+  });
+
+  test("keeps active jobs on top, however old they are", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    await startWaiting(box, "old", gate);
+    await startWaiting(box, "young", gate);
+    for (const key of ["k1", "k2", "k3"]) await box.json(["start", "-k", key, "--sync", "--", "true"]);
+    expect(await watched(box, ["-n", "3"], 24)).toEqual(["RUN", "young", "old", "k3"]);
+    expect(await watched(box, ["--status", "succeeded"], 24)).toEqual(["RUN", "k3", "k2", "k1"]);
+    gate.open();
+    for (const key of ["old", "young"]) await box.json(["wait", key]);
   });
 });

@@ -107,6 +107,7 @@ const fields = object("A job: one execution under a run key", {
 export type JobView = Value<typeof fields>;
 
 export const JOB = named("job", fields);
+export const JOB_FIELDS: readonly string[] = Object.keys(fields.keywords["properties"] as object);
 
 /** `list`. */
 export const JOBS = listOf(JOB, "Jobs");

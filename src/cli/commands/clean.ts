@@ -8,7 +8,7 @@ import type { CleanedJob } from "../../store/store.ts";
 import { defineCommand, flag, optional, repeated, short } from "../command.ts";
 import type { CleanFleetView, CleanView } from "../answers/upkeep.ts";
 import { openMember } from "../options/open-member.ts";
-import { formatOption } from "../options/format-option.ts";
+import { chooseFormat, formatOption } from "../options/format-option.ts";
 import { keyOperands } from "../options/selectors.ts";
 import { filterOptions } from "../options/several-jobs.ts";
 import { formatInstant, readInstant } from "../options/time.ts";
@@ -76,7 +76,8 @@ export const clean = defineCommand({
   ],
   answer: async () => (await import("../answers/upkeep.ts")).CLEAN,
   async run({ options, operands, context, output }) {
-    const { dryRun, format, olderThan, keep, maxLogBytes } = options;
+    const { dryRun, olderThan, keep, maxLogBytes } = options;
+    const isTable = dryRun && chooseFormat(options.format, "json") === "table";
     const times = [await readInstant("--before", options.before), olderThan && timeAgo(olderThan)].filter(
       (time) => time !== undefined,
     );
@@ -106,7 +107,7 @@ export const clean = defineCommand({
     if (options.fleet) return cleanFleet(context, output, { before, keep, dryRun });
     const doomed: Job[] = [];
     const report = {
-      job: (job: Job) => (format === "table" ? void doomed.push(job) : context.notify(wouldDelete(job))),
+      job: (job: Job) => (isTable ? void doomed.push(job) : context.notify(wouldDelete(job))),
       orphanedFile: (path: string) => context.notify(`Would delete ${path}, which belongs to no job`),
     };
     const selection = { named, since, statuses: options.status, labels: options.label };
@@ -115,7 +116,7 @@ export const clean = defineCommand({
       { before, keep, maxLogBytes, selection },
       dryRun ? report : undefined,
     );
-    if (format === "table") {
+    if (isTable) {
       await printTable(output, doomed);
       return 0;
     }

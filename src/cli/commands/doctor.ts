@@ -3,7 +3,7 @@ import type { Diagnosis } from "../../doctor/doctor.ts";
 import type { Verdict } from "../../doctor/finding.ts";
 import { defineCommand, flag } from "../command.ts";
 import type { DoctorView } from "../answers/upkeep.ts";
-import { formatOption } from "../options/format-option.ts";
+import { chooseFormat, formatOption } from "../options/format-option.ts";
 import { sanitize } from "../output/sanitize.ts";
 
 export const doctor = defineCommand({
@@ -27,7 +27,7 @@ export const doctor = defineCommand({
       problem: count("problem"),
       fixed: diagnoses.filter((each) => each.fixed !== null).length,
     };
-    if (format === "table") {
+    if (chooseFormat(format, "json") === "table") {
       output.text(diagnoses.map(lines).join(""));
     } else {
       const checks = diagnoses.map(({ check, status, message, hint, fixed }) => ({

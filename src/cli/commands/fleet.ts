@@ -5,7 +5,7 @@ import type { FleetMember } from "../../fleet/member.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import type { ForgottenView, LeftView } from "../answers/fleet.ts";
 import { openMember } from "../options/open-member.ts";
-import { formatOption } from "../options/format-option.ts";
+import { chooseFormat, formatOption } from "../options/format-option.ts";
 import { partitionOption } from "../options/start-options.ts";
 import { anyText, duration, shortText, token } from "../options/values.ts";
 import { fleetView } from "../output/fleet-view.ts";
@@ -97,7 +97,7 @@ export const fleet = defineCommand({
       return end(member);
     }
     const status = await membership.readFleetStatus(context, member);
-    if (options.format === "table") {
+    if (chooseFormat(options.format, "json") === "table") {
       const { memberTable } = await import("../output/fleet-view.ts");
       output.text(memberTable(status.members));
     } else output.json(fleetView(status));

@@ -7,6 +7,7 @@ const ANSWERING = [
   "start",
   "status",
   "list",
+  "ps",
   "wait",
   "attach",
   "result",

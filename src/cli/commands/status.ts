@@ -4,8 +4,8 @@ import { findHistory, findJob } from "../../jobs/find.ts";
 import { listActive } from "../../jobs/list.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag } from "../command.ts";
-import { printTable } from "../output/output.ts";
-import { formatOption } from "../options/format-option.ts";
+import { chooseFields, fieldsOption } from "../options/fields-option.ts";
+import { chooseFormat, jobFormatOption } from "../options/format-option.ts";
 import { keyOperand, selectorOptions, toRunKey, toSelector } from "../options/selectors.ts";
 import { jobView } from "../output/views.ts";
 
@@ -17,16 +17,20 @@ export const status = defineCommand({
     ...selectorOptions,
     all: flag("--all", "All jobs of the run key as an array, newest first"),
     running: flag("--running", "All active jobs as an array, oldest first"),
-    format: formatOption,
+    format: jobFormatOption,
+    fields: fieldsOption,
   },
   examples: [
     "orchesjob status nightly-backup",
     "orchesjob status --run-key nightly-backup --all",
     "orchesjob status nightly-backup#3",
+    "orchesjob status nightly-backup --all --fields attempt_no,status,took --format csv",
     "orchesjob status --running --format table",
   ],
   answer: async () => (await import("../answers/job.ts")).STATUS,
   async run({ options, operands, context, output }) {
+    const format = chooseFormat(options.format, "json");
+    const fields = await chooseFields(options.fields);
     const finder = new OrphanFinder(context);
     const view = (job: Job) => jobView(context.home, job, finder.find(job));
     const many = async (): Promise<readonly Job[] | undefined> => {
@@ -48,8 +52,11 @@ export const status = defineCommand({
     };
     const jobs = await many();
     const one = jobs === undefined ? (await findJob(context, toSelector(options, operands))).job : undefined;
-    if (options.format === "table") await printTable(output, jobs ?? [one!]);
-    else output.json(jobs?.map(view) ?? view(one!));
+    if (format === "json" && fields === undefined) output.json(jobs?.map(view) ?? view(one!));
+    else {
+      const { printJobs } = await import("../output/job-lines.ts");
+      printJobs(output, context, jobs ?? [one!], { format, fields }, one !== undefined);
+    }
     return 0;
   },
 });

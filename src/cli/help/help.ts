@@ -6,6 +6,7 @@ import { type Command, flag, type Option } from "../command.ts";
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ["ORCHESJOB_HOME", `The state directory (default: ${DEFAULT_HOME}, for root); every other user sets it`],
   ["TZ", "Time zone of the times that are printed and read"],
+  ["ORCHESJOB_FORMAT", "json or table: the format of commands that have --format, if that is not given"],
   ["NO_COLOR", "If not empty, tables on a terminal have no colours"],
   ["ORCHESJOB_DEBUG", "A file to which orchesjob appends what it does"],
 ];

@@ -4,8 +4,8 @@ import { ACTIVE, EVENTS, type JobEvent } from "../../job/status.ts";
 import { SET_USAGE } from "./usage.ts";
 
 export const quote = (values: readonly string[]) => `'${values.join("', '")}'`;
-const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
-const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
+export const IS_ACTIVE = `status in (${quote(ACTIVE)})`;
+export const IS_FINISHED = `status not in (${quote(ACTIVE)})`;
 const OUTCOME = `exit_code = $exitCode, signal = $signal, error = $error, failure = $failure, finished_at = $at, ${SET_USAGE},
     target_pid = coalesce($pid, target_pid), target_start = coalesce($start, target_start),
     target_inode = coalesce($inode, target_inode), left_behind = $left`;
@@ -15,7 +15,7 @@ const MAY_LIVE = `(status = 'LOST' or ((status = 'CANCELLED' or failure in (${qu
 const HOOK_IS_DUE = `(on_exit is not null and on_exit_finished_at is null
       or on_failure is not null and on_failure_result is null and status <> 'SUCCEEDED')`;
 const HOOK_STATE = `case when coalesce(on_exit, on_failure) is null then 'none' when ${HOOK_IS_DUE} then 'due' else 'over' end`;
-const ENDED_AT = "coalesce(finished_at, started_at)";
+export const ENDED_AT = "coalesce(finished_at, started_at)";
 
 /** How the statement `finishedBefore` ends, after the conditions that the caller adds. */
 export const IN_ORDER_OF_END = `order by ${ENDED_AT}, seq limit $limit`;

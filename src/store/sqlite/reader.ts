@@ -1,6 +1,7 @@
 /** The verbs of the store that only read. They need no transaction. */
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
+import { isActive } from "../../job/status.ts";
 import type { Override, Strictness } from "../keys.ts";
 import type { Publications } from "../publications.ts";
 import type {
@@ -12,7 +13,7 @@ import type {
   StatisticsRequest,
 } from "../store.ts";
 import { Conditions } from "./conditions.ts";
-import { IN_ORDER_OF_END, textOf } from "./queries.ts";
+import { ENDED_AT, IN_ORDER_OF_END, IS_ACTIVE, IS_FINISHED, textOf } from "./queries.ts";
 import { type CandidateRow, type JobRow, toJobs } from "./rows.ts";
 import { Session } from "./session.ts";
 
@@ -59,7 +60,7 @@ export abstract class JobReader extends Session {
   }
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    const { runKeyPrefix: prefix, since, until, limit } = filter;
+    const { runKeyPrefix: prefix, since, until, limit, order } = filter;
     const conditions = new Conditions();
     conditions.require(filter);
     if (prefix !== "")
@@ -70,9 +71,15 @@ export abstract class JobReader extends Session {
       );
     if (since !== undefined) conditions.add("started_at >= $since", { since });
     if (until !== undefined) conditions.add("started_at < $until", { until });
+    // In the words of the index that has this order, or these few jobs.
+    const areActive = filter.statuses.length > 0 && filter.statuses.every(isActive);
+    if (order === "ended") conditions.add(IS_FINISHED);
+    else if (areActive) conditions.add(IS_ACTIVE);
     const { texts } = conditions;
     const where = texts.length > 0 ? `where ${texts.join(" and ")}` : "";
-    const statement = `select * from job_records ${where} order by seq desc limit $limit`;
+    // The plus keeps SQLite from reading all jobs because they have this order.
+    const newest = order === "ended" ? `${ENDED_AT} desc, seq desc` : areActive ? "+seq desc" : "seq desc";
+    const statement = `select * from job_records ${where} order by ${newest} limit $limit`;
     const bindings = { ...conditions.bindings, limit };
     return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
   }

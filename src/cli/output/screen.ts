@@ -1,0 +1,42 @@
+/** Shows jobs on one screen, once or again and again. */
+import type { Job } from "../../job/job.ts";
+import type { Output } from "./output.ts";
+import { asText, tableLines } from "./table.ts";
+
+const CURSOR_HOME = "\u001b[H";
+const CLEAR_BELOW = "\u001b[J";
+const CLEAR_TO_LINE_END = "\u001b[K";
+
+/** Time between two refreshes, in ms. */
+const WATCH_STEP_MS = 1_000;
+
+export interface Picture {
+  readonly jobs: readonly Job[];
+  /** There may be more: they were read up to a limit. */
+  readonly isCut: boolean;
+}
+
+/** A table of as many jobs as the terminal has room for, and how many more there are. The last row is left for the cursor. */
+export function drawScreen(output: Output, { jobs, isCut }: Picture): readonly string[] {
+  const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
+  if (jobs.length + 1 <= height) return tableLines(output.columns(), jobs);
+  const shown = Math.max(1, height - 2);
+  const more = `… ${jobs.length - shown} more${isCut ? ", and older ones" : ""}`;
+  return [...tableLines(output.columns(), jobs.slice(0, shown)), ...(height > 2 ? [more] : [])];
+}
+
+export function printScreen(output: Output, picture: Picture): void {
+  output.text(asText(drawScreen(output, picture)));
+}
+
+/** Draws each picture over the previous one until Ctrl-C, and clears line by line, so that nothing flickers. */
+export async function watchScreen(output: Output, load: () => Promise<Picture>): Promise<void> {
+  let stopped = false;
+  process.on("SIGINT", () => (stopped = true));
+  output.text(CURSOR_HOME + CLEAR_BELOW);
+  while (!stopped) {
+    const lines = drawScreen(output, await load());
+    output.text(CURSOR_HOME + lines.map((line) => `${line}${CLEAR_TO_LINE_END}\n`).join("") + CLEAR_BELOW);
+    await Bun.sleep(WATCH_STEP_MS);
+  }
+}
