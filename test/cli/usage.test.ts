@@ -114,7 +114,7 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["a blank between fields", ["list", "--fields", "run_key, status"], "did you mean status?"],
   ["a format that only lists have", ["doctor", "--format", "csv"], "--format must be json or table"],
   ["a word where none is taken", ["metrics", "extra"], 'metrics takes no "extra"'],
-  ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout or stderr"],
+  ["an unknown stream", ["logs", "--run-key", "k", "--stream", "stdin"], "stdout, stderr or both"],
   [
     "clean without a limit",
     ["clean"],
