@@ -19,7 +19,7 @@ export function fromDocument(document: Document, elsewhere: Elsewhere): Job {
       ...{ jobId: "", runKey: "", attemptNo: 1, command: [], cwd: "", env: [], labels: new Map() },
       ...{ timeoutMs: null, requestId: null, rerunOfJobId: null, rerunReason: null, scope: "auto" },
       ...{ properties: [], onExit: null, onFailure: null, limits: NO_LIMITS, output: "file", stdin: null },
-      ...{ token: "", onPartition: "continue" },
+      ...{ token: "", onPartition: "continue", retry: null },
       origin: { host: elsewhere.host, bootId: "", pidNamespace: "" },
       worker: { pid: 0, startTicks: 0 },
     },

@@ -96,6 +96,31 @@ export interface Hook extends HookOrder {
   readonly result: HookResult | null;
 }
 
+/** `--retries`: how often a failed command is tried again, and when. retry.ts has the rules. */
+export interface RetryOrder {
+  /** How many attempts may follow the first. */
+  readonly retries: number;
+  /** Pause before the first of them, in ms. */
+  readonly delayMs: number;
+  /** Each further pause is so many times the one before. */
+  readonly backoff: number;
+  /** No pause is longer, in ms; null: the default. */
+  readonly maxDelayMs: number | null;
+  /** Exit codes as `run` passes them on, and `timeout`; null: every failure but a command that cannot be executed. */
+  readonly on: readonly string[] | null;
+}
+
+export interface Retry extends RetryOrder {
+  /** How many attempts of the same run came before this one. */
+  readonly number: number;
+  /** The attempt that this one repeats; null for the first. */
+  readonly ofJobId: string | null;
+  /** When the attempt may launch its command; null for the first. */
+  readonly at: Instant | null;
+  /** The attempt that follows this one, which has failed; null: none does. */
+  readonly nextJobId: string | null;
+}
+
 export interface CancelRequest {
   readonly at: Instant;
   readonly reason: string | null;
@@ -159,6 +184,8 @@ export interface Job {
   readonly fencingToken: number | null;
   /** Null for a job that was accepted outside of a fleet; before, for what its member does by default. */
   readonly onPartition: OnPartition | null;
+  /** Null if no retries were asked for. */
+  readonly retry: Retry | null;
   /** Set for a job of another member of the fleet, as the registry has it; never stored. */
   readonly elsewhere?: Elsewhere;
 }

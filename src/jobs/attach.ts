@@ -10,7 +10,7 @@ import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
 import { lockFilePath, logFiles, LOG_STREAMS, type LogStream } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { followJob } from "./follow.ts";
+import { followRun } from "./follow-run.ts";
 import { logSize, readLog } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
@@ -32,7 +32,7 @@ export async function attachToJob(
   for (const stream of LOG_STREAMS)
     if (from[stream] > 0) checkCursor(job, stream, from[stream], logSize(context, job, stream));
   const routes = LOG_STREAMS.map((stream) => ({ stream, descriptor: output[stream], from: from[stream] }));
-  return followJob(context, store, job, routes, {
+  return followRun(context, store, job, routes, {
     isLeaving: () => Promise.resolve(interruption.signal !== undefined),
     restMs: () => Number.POSITIVE_INFINITY,
     // No error: the result is known, and the caller needs the exit code.

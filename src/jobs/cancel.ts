@@ -4,6 +4,7 @@ import { formatExactly } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
+import { isFollowed } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import type { ProcessStat } from "../linux/self.ts";
@@ -15,6 +16,7 @@ import { wakeOwner } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import type { JobSelector } from "../job/request.ts";
+import { findLastAttempt } from "./attempts.ts";
 import { cancelInstead } from "./cancel-instead.ts";
 import { findJob } from "./find.ts";
 import { findOrphans, hasOrphans, NO_ORPHANS, OrphanFinder, type Orphans } from "./reconcile.ts";
@@ -42,7 +44,9 @@ export async function cancelJob(
   selector: JobSelector,
   order: CancelOrder,
 ): Promise<CancelResult> {
-  const { store, job } = await findJob(context, selector);
+  const { store, job: found } = await findJob(context, selector);
+  // Whoever cancels a failed attempt means the attempt that follows it.
+  const job = await findActiveAttempt(store, found);
   if (job.elsewhere !== undefined) {
     const { cancelElsewhere } = await import("./elsewhere.ts");
     return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
@@ -88,6 +92,13 @@ export async function concludeCancel(
   return { job: last, survivors: await findSurvivors(context, store, last) };
 }
 
+/** The attempt that follows a failed one, if it is active; the job itself if not. */
+async function findActiveAttempt(store: JobStore, job: Job): Promise<Job> {
+  if (!isFollowed(job)) return job;
+  const last = await findLastAttempt(store, job);
+  return isActive(last.status) ? last : job;
+}
+
 function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promise<readonly ProcessStat[]> {
   return endAll(new JobHunt(context, job, callerProcesses(process.pid)), new Deadline(graceMs));
 }
@@ -126,7 +137,12 @@ export async function requestEnd(
     if (!isUnwritable || !isHere || job.target === null) throw error;
     throw await endUnrecorded(context, job, order, error);
   }
-  if (requested === undefined) throw notActive((await store.find(job.jobId)) ?? job);
+  if (requested === undefined) {
+    const ended = (await store.find(job.jobId)) ?? job;
+    const attempt = await findActiveAttempt(store, ended);
+    if (attempt === ended) throw notActive(ended);
+    return requestEnd(context, store, attempt, order);
+  }
   const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
   debug?.about(job.jobId);
   debug?.note(

@@ -1,10 +1,12 @@
 /** Copies a job's output as it is written, until the job ends, in constant memory. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
+import { isAwaitingRetry } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { turn } from "../linux/clock.ts";
 import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { findEventLoop } from "../linux/signals.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
@@ -84,7 +86,10 @@ export async function followJob(
         await turn();
         if (await control.isLeaving(current)) return current;
         if (isLong) store.disconnect();
-        growth.wait(owner, Math.min(isLong ? owner.slowCheckMs : LONG_MS, control.restMs()));
+        const longest = Math.min(isLong ? owner.slowCheckMs : LONG_MS, control.restMs());
+        // There is no log before the time of the attempt.
+        if (isAwaitingRetry(current) && !owner.isWritten) owner.wait(longest, true, [findEventLoop()]);
+        else growth.wait(owner, longest);
         isLong = true;
       }
       await turn();

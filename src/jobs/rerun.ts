@@ -3,11 +3,13 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { OnPartition } from "../job/fleet.ts";
 import { DEFAULT_POLICY } from "../job/policy.ts";
 import type { NewJob } from "../job/job.ts";
+import { firstAttempt } from "../job/retry.ts";
 import { type OutputMode, OWN_STDIN } from "../job/output.ts";
 import { isActive } from "../job/status.ts";
 import type { ScopeMode } from "../job/scope.ts";
 import type { Context } from "../state/context.ts";
 import type { JobSelector } from "../job/request.ts";
+import { findLastAttempt } from "./attempts.ts";
 import { findJob } from "./find.ts";
 import { type WaitMode, type StartResult, startJob } from "./start.ts";
 
@@ -25,7 +27,7 @@ export async function rerunJob(
   output: OutputMode | undefined,
   onPartition: OnPartition | undefined,
 ): Promise<StartResult> {
-  const { job } = await findJob(context, selector);
+  const { store, job } = await findJob(context, selector);
   if (isActive(job.status)) {
     throw new OrchesjobError("conflict", `cannot rerun job ${job.jobId}: it is ${job.status}`);
   }
@@ -50,6 +52,9 @@ export async function rerunJob(
       "start it there again",
     );
   }
+  // The hook has passed on to the last attempt.
+  const last = await findLastAttempt(store, job);
+  const isInFleet = context.openFleet() !== undefined;
   const { runKey, command, env, labels, timeoutMs, jobId } = job;
   const scope =
     placement.scope ?? (placement.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
@@ -62,8 +67,10 @@ export async function rerunJob(
       requestId: null,
       rerunOfJobId: jobId,
       rerunReason: reason,
-      onExit: hooks.onExit ?? job.onExit,
-      onFailure: hooks.onFailure ?? job.onFailure,
+      onExit: hooks.onExit ?? last.onExit,
+      onFailure: hooks.onFailure ?? last.onFailure,
+      // In a fleet there are none; the job may be from before the join.
+      retry: job.retry === null || isInFleet ? null : firstAttempt(job.retry),
       output: output ?? job.output,
       stdin: job.stdin,
       limits: job.limits,

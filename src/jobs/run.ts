@@ -8,7 +8,7 @@ import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { acceptJob } from "./accept.ts";
 import { describeAfterLeaving } from "./after-leaving.ts";
-import { followJob } from "./follow.ts";
+import { followRun } from "./follow-run.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
 import { isFinished, warnAboutUnreadInput } from "./start.ts";
@@ -78,9 +78,9 @@ export async function runJob(
     const seen = await waitElsewhere(context, job, isFinished, Number.POSITIVE_INFINITY, interruption);
     return { job: seen, detachedBy: isFinished(seen) ? undefined : detachedBy, hasKilled: false };
   }
-  const ended = await followJob(context, store, job, routes, control).catch((error: unknown) => {
-    throw notShown(context, job, error);
-  });
+  const ended = await followRun(context, store, job, routes, control, (attempt, error) =>
+    notShown(context, attempt, error),
+  );
   // Again: the writer to stdin may have been slower than the command.
   if (!hasWarned) warnAboutUnreadInput(context, request);
   // systemd sets INVOCATION_ID for each process of a unit: systemd.exec(5).

@@ -1,6 +1,8 @@
 /** `start`: returns the job of the run key, or starts one, and waits until its command runs or has ended. */
 import type { Job } from "../job/job.ts";
+import { isAwaitingRetry } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
+import { now } from "../linux/clock.ts";
 import { isInputOffered } from "../linux/offered-input.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import type { Interruption } from "../linux/signals.ts";
@@ -87,9 +89,9 @@ export function isFinished(job: Job): boolean {
   return !isActive(job.status);
 }
 
-/** Whether the command has been launched, or never will be. */
+/** Whether the command has been launched, or never will be, or waits for the time of its next attempt. */
 function isLaunched(job: Job): boolean {
-  return isFinished(job) || job.target !== null;
+  return isFinished(job) || job.target !== null || (isAwaitingRetry(job) && (job.retry?.at ?? 0) > now());
 }
 
 /** If the caller's stdin has data, says that the command does not get it; returns whether it said so. */

@@ -7,6 +7,7 @@ import type { Context } from "../state/context.ts";
 import { LockWatch } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
+import { findNextAttempt } from "./attempts.ts";
 import { refresh } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 
@@ -81,6 +82,15 @@ class Look {
     // Before the look: then no change is missed.
     if (mayWatch) each.watch ??= new LockWatch(lockFilePath(context.home, each.job.jobId));
     each.job = await refresh(context, store, each.job);
+    for (
+      let next = await findNextAttempt(store, each.job);
+      next !== undefined;
+      next = await findNextAttempt(store, each.job)
+    ) {
+      each.watch?.close();
+      each.watch = mayWatch ? new LockWatch(lockFilePath(context.home, next.jobId)) : undefined;
+      each.job = await refresh(context, store, next);
+    }
     each.lookAt = performance.now() + (each.watch?.slowCheckMs ?? ELSEWHERE_MS);
     if (isFinished(each.job)) each.watch?.close();
   }

@@ -194,6 +194,12 @@ export function syncFile(fd: number, path: string): void {
   retryCall(`cannot sync ${path}`, () => libc.fsync(fd));
 }
 
+/** Gives a file a second name. Throws if that is taken. */
+export function linkFile(path: string, second: string): void {
+  const names = [cstring(path), cstring(second)] as const;
+  retryCall(`cannot create ${second}`, () => libc.link(...names));
+}
+
 /** Makes a directory's entries durable. */
 export function syncDirectory(path: string): void {
   const fd = openFile(path, "read");

@@ -134,6 +134,7 @@ const SOON_MS = 1_000;
 /** Sleeps on the lock file of a job; nothing wakes up meanwhile. */
 export class LockWatch {
   #descriptor: number;
+  #isWritten = false;
 
   /** Create it before reading the state that you wait for: then no change is missed. */
   constructor(path: string) {
@@ -172,11 +173,17 @@ export class LockWatch {
 
   /** Whether the owner is gone. */
   #note(events: number): boolean {
+    this.#isWritten ||= (events & POLLIN) !== 0;
     if ((events & POLL_ENDED) === 0) return false;
     // Do not wait for this end again. If the job has not ended all the same (somebody deleted the database, for example), only
     // time helps.
     this.close();
     return true;
+  }
+
+  /** Whether a sleep with `untilRunning` was ended by a write. Others would end at once from then on. */
+  get isWritten(): boolean {
+    return this.#isWritten;
   }
 
   close(): void {

@@ -164,6 +164,20 @@ export interface JobStore extends Keys {
     at: Instant,
     leftBehind?: readonly ProcessIdentity[] | null,
   ): Promise<Job | undefined>;
+  /**
+   * Records that an attempt has failed, and accepts the next one, STARTING, in the same transaction: the key is not free for an
+   * instant. Its request ids, its hook, and the mark of a strict key pass to the next one. Durable when it returns. Undefined
+   * if the attempt has ended otherwise, its end is requested, or the directory has joined a fleet.
+   */
+  retry(
+    jobId: string,
+    outcome: Outcome,
+    target: ProcessIdentity | null,
+    at: Instant,
+    leftBehind: readonly ProcessIdentity[] | null,
+    next: NewJob,
+    acceptedAt: Instant,
+  ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
   /**

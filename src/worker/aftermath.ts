@@ -59,7 +59,7 @@ const LONGEST_PAUSE_MS = 60_000;
  * recognize its children as the job's. From `killAt` on (on the clock of performance.now()), kills the processes that it may
  * kill.
  */
-export async function outlast(hunt: WorkerHunt, { unit }: Job, killAt: number): Promise<void> {
+export async function outlast(hunt: WorkerHunt, { unit }: Pick<Job, "unit">, killAt: number): Promise<void> {
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     const left = hunt.remaining();
     if (left.length === 0) return;

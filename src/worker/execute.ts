@@ -28,8 +28,11 @@ import { WakeUps } from "./wake-ups.ts";
  */
 const SETTLED_MS = 1_000;
 
-/** Resolves when no survivor of the job lives any more. */
-export type Aftermath = () => Promise<void>;
+/**
+ * Resolves when no survivor of the job lives any more, to how the command ended, if that is known. Until the end of the job is
+ * recorded (`isRecorded`), it does nothing that ends the worker, too.
+ */
+export type Aftermath = (isRecorded?: boolean) => Promise<Outcome | undefined>;
 
 interface Execution {
   readonly context: Context;
@@ -45,7 +48,7 @@ interface Execution {
   readonly settle: Settle;
 }
 
-interface Ending {
+export interface Ending {
   readonly event: "succeed" | "fail" | "cancel";
   readonly outcome: Outcome;
   readonly target: ProcessIdentity | null;
@@ -170,10 +173,11 @@ export async function execute({
   const noted =
     end === undefined &&
     ended.then(() => retryingStore.write((store) => store.recordLeft(job.jobId, leftBehind, end!.outcome)));
-  const aftermath = async () => {
+  const aftermath: Aftermath = async (isRecorded = true) => {
     const { outlast } = await import("./aftermath.ts");
-    await outlast(hunt, job, killAt);
+    await outlast(hunt, isRecorded ? job : { unit: null }, killAt);
     await noted;
+    return end?.outcome;
   };
   const ending = {
     target,

@@ -13,6 +13,9 @@ export class SignalRelay {
   #early: number[] = [];
   readonly #asking = new Set<number>();
   #ignored: readonly number[];
+  readonly #heard = new Set<number>();
+  /** Called with each signal. */
+  onHeard: (() => void) | undefined;
 
   /** `ignored`: one signal of each of these numbers is pending, and was not meant for the worker. */
   constructor(ignored: readonly number[]) {
@@ -24,6 +27,8 @@ export class SignalRelay {
           this.#ignored = this.#ignored.filter((each) => each !== number);
           return;
         }
+        this.#heard.add(number);
+        this.onHeard?.();
         if (this.#group === undefined) this.#early.push(number);
         else void this.#passOn(number);
       });
@@ -48,6 +53,11 @@ export class SignalRelay {
     debug?.note(
       `signal ${signalName(signal)} ${isHeard ? "not passed on: systemd has sent it to the target, too" : "passed on"}`,
     );
+  }
+
+  /** The signals that asked this worker and its command to end. */
+  get heard(): ReadonlySet<number> {
+    return this.#heard;
   }
 
   relayTo(group: number): void {

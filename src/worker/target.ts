@@ -37,14 +37,14 @@ export interface TargetSettings {
   readonly directory: string | undefined;
 }
 
-type TargetJob = Pick<Job, "command" | "env" | "stdin" | "attemptNo" | "fencingToken">;
+type TargetJob = Pick<Job, "command" | "env" | "stdin" | "attemptNo" | "fencingToken" | "retry">;
 
 /**
  * Launches the target of a job, with the worker's environment and the requested variables. Returns its pid. Throws
  * SystemError.
  */
 export function spawnTarget(
-  { command, env, stdin, attemptNo, fencingToken }: TargetJob,
+  { command, env, stdin, attemptNo, fencingToken, retry }: TargetJob,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
 ): number {
@@ -87,7 +87,8 @@ export function spawnTarget(
     }
   } finally {
     closeFile(nothing);
-    if (stdin !== null) closeFile(WORKER_INPUT_FD);
+    // The next attempt reads the same file again, whatever has its name by then.
+    if (stdin !== null && retry === null) closeFile(WORKER_INPUT_FD);
     if (entered !== WORKER_DIRECTORY_FD) closeFile(entered);
   }
 }

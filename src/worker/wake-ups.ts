@@ -4,21 +4,24 @@ import { WORKER_LOCK_FD } from "./spawn.ts";
 
 /**
  * Calls back when another process writes to our lock file: the store has news for us, such as a cancel request. A wake-up
- * before `hear` is not lost.
+ * before the first `hear` is not lost.
  */
 export class WakeUps {
-  #listener: (() => void) | undefined;
+  readonly #listeners = new Set<() => void>();
   #missed = false;
 
   constructor() {
     onWritten(WORKER_LOCK_FD, () => {
-      if (this.#listener === undefined) this.#missed = true;
-      else this.#listener();
+      if (this.#listeners.size === 0) this.#missed = true;
+      for (const listener of this.#listeners) listener();
     });
   }
 
-  hear(listener: () => void): void {
-    this.#listener = listener;
+  /** Returns a function that ends it. */
+  hear(listener: () => void): () => void {
+    this.#listeners.add(listener);
     if (this.#missed) listener();
+    this.#missed = false;
+    return () => this.#listeners.delete(listener);
   }
 }

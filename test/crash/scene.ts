@@ -114,6 +114,8 @@ export function checkExecutions(jobs: readonly JobAnswer[], box: Sandbox, runKey
 const EXECUTIONS: Record<string, (starts: number, ends: number) => boolean> = {
   "SUCCEEDED 0": (starts, ends) => starts === 1 && ends === 1,
   "FAILED -1": (starts) => starts === 0,
+  // The first attempt of a run that is tried again.
+  "FAILED 7": (starts, ends) => starts === 1 && ends === 0,
   "FAILED -9": (starts, ends) => starts <= 1 && ends === 0,
   "LOST start_interrupted": (starts) => starts === 0,
   "LOST worker_killed": (starts, ends) => starts <= 1 && ends <= starts,

@@ -64,6 +64,11 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["start", "--if-succeeded", ["x", "", "RETURN"]],
   ["start", "--if-failed", ["retry"]],
   ["start", "--if-lost", ["retry"]],
+  ["start", "--retries", ["-1", "x", "", "1.5", "1001", "1e2"]],
+  ["start", "--retry-delay", ["x", "-1", "", "1w", "36601d"]],
+  ["start", "--retry-max-delay", DURATIONS],
+  ["start", "--retry-backoff", ["0", "0.5", "x", "", "101", "-2", "1e1"]],
+  ["start", "--retry-on", ["0", "256", "x", "", "75,", "timeouts", "-9", "75 timeout"]],
   ["rerun", "--reason", [""]],
 ];
 

@@ -99,6 +99,7 @@ function newJob(fields: Partial<NewJob> = {}): NewJob {
     worker: LAUNCHED,
     token: "a secret",
     onPartition: null,
+    retry: null,
     ...fields,
   };
 }
@@ -275,6 +276,85 @@ export function testStore(name: string, openStore: OpenStore): void {
       for (const runKey of ["k", "K", "k ", " k", "é", "e\u0301", "%", "_"])
         expect(await claim(store, newJob({ runKey }), undefined, at(1))).toMatchObject({ runKey });
       expect(await store.history("k")).toHaveLength(1);
+    });
+  });
+
+  describe(`${name}: retries`, () => {
+    const ORDER = { retries: 2, delayMs: 5, backoff: 1.5, maxDelayMs: null, on: ["75", "timeout"] };
+    const first = (fields: Partial<NewJob> = {}) =>
+      newJob({
+        requestId: "r",
+        onExit: HOOK,
+        retry: { ...ORDER, number: 0, ofJobId: null, at: null, nextJobId: null },
+        ...fields,
+      });
+    const after = (job: NewJob) =>
+      newJob({
+        ...job,
+        jobId: `${job.jobId}-2`,
+        attemptNo: 2,
+        retry: { ...ORDER, number: 1, ofJobId: job.jobId, at: at(99), nextJobId: null },
+      });
+    const retry = (store: JobStore, job: NewJob, next: NewJob) =>
+      store.retry(job.jobId, FAILURE, TARGET, at(60), [], next, at(61));
+
+    testWith(
+      "the failure and the next attempt are one step, and what belongs to the run moves on",
+      async (store, open) => {
+        const job = first();
+        await store.claim(job, { expected: undefined, strict: true, useOverride: false }, at(1));
+        await store.bindRequest("k", "other", job.jobId);
+        await VERBS.run(store, job.jobId);
+        const next = await retry(store, job, after(job));
+        expect(next).toMatchObject({ status: "STARTING", attemptNo: 2, startedAt: at(61), requestId: "r" });
+        expect(next!.onExit).toEqual({ ...HOOK, result: null });
+        expect(next!.retry).toEqual({ ...ORDER, number: 1, ofJobId: job.jobId, at: at(99), nextJobId: null });
+        const other = open();
+        expect(await other.find(job.jobId)).toMatchObject({
+          ...{ status: "FAILED", exitCode: 3, target: TARGET, finishedAt: at(60), leftBehind: [] },
+          ...{ retry: { ...job.retry!, nextJobId: next!.jobId }, onExit: null },
+        });
+        for (const id of ["r", "other"]) expect((await other.findRequest("k", id))!.jobId).toBe(next!.jobId);
+        expect((await other.strictness("k", at(62))).strictJobId).toBe(next!.jobId);
+        expect(next!.fencingToken!).toBeGreaterThan((await store.find(job.jobId))!.fencingToken!);
+      },
+    );
+
+    testWith("the time at which a retry begins is the time of its start", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      const next = await retry(store, job, after(job));
+      expect(await store.run(next!.jobId, WORKER, PLACE, at(200))).toMatchObject({ startedAt: at(200) });
+    });
+
+    testWith("a job that is not active, or is to be cancelled, is not tried again", async (store) => {
+      for (const verb of ["succeed", "fail", "cancel", "lose"] as const) {
+        const job = first({ runKey: verb, requestId: null });
+        await claim(store, job, undefined, at(1));
+        await VERBS.run(store, job.jobId);
+        await VERBS[verb](store, job.jobId);
+        expect(await retry(store, job, after(job))).toBeUndefined();
+      }
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      await store.requestCancel(job.jobId, { at: at(2), reason: null, graceMs: 0, pid: 0 });
+      expect(await retry(store, job, after(job))).toBeUndefined();
+      expect(await store.find(job.jobId)).toMatchObject({
+        status: "RUNNING",
+        onExit: { command: HOOK.command },
+      });
+      expect(await store.active()).toHaveLength(1);
+    });
+
+    testWith("a directory that has joined a fleet accepts no next attempt", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      await (await store.publications()).track("member");
+      expect(await retry(store, job, after(job))).toBeUndefined();
+      expect((await store.find(job.jobId))!.status).toBe("RUNNING");
     });
   });
 

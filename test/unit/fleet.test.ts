@@ -30,7 +30,7 @@ const JOB = acceptedJob(
       output: "file",
       stdin: null,
     },
-    ...{ token: "secret", onPartition: "stop" },
+    ...{ token: "secret", onPartition: "stop", retry: null },
     origin: { host: "h", bootId: "b", pidNamespace: "1" },
     worker: { pid: 1, startTicks: 2 },
   },

@@ -1,7 +1,8 @@
 import type { Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
 import { findJob } from "../../jobs/find.ts";
-import { followJob, NO_CONTROL } from "../../jobs/follow.ts";
+import { NO_CONTROL } from "../../jobs/follow.ts";
+import { followRun } from "../../jobs/follow-run.ts";
 import { copyLog, findTail } from "../../jobs/logs.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isContainersCommand } from "../../linux/self.ts";
@@ -76,7 +77,7 @@ export const logs = defineCommand({
     } else {
       const from = tail === undefined ? 0 : findTail(context, job, stream, tail);
       if (!follow) return (copyLog(context, job, stream, output.descriptor, from), 0);
-      ended = await followJob(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
+      ended = await followRun(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
         ...NO_CONTROL,
         isLeaving: () => Promise.resolve(interruption.signal !== undefined),
       });

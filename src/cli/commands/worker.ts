@@ -13,14 +13,17 @@ export const worker = defineCommand({
     home: required("--home", "DIR", "The state directory", (text) => text),
     debug: optional("--debug", "FILE", "Where to append what it does", (text) => text),
     fileLimit: optional("--file-limit", "N", "The caller's soft limit of open files", BigInt),
+    notBefore: optional("--not-before", "MS", "Of a retry: when it may begin, since boot", Number),
+    unit: optional("--unit", "NAME", "Of a retry: the scope of the first attempt", (text) => text),
     directory: optional("--directory", "DIR", "Working directory of the command", (text) => text),
   },
   examples: [],
-  async run({ options: { jobId, fileLimit, directory }, context }) {
+  async run({ options: { jobId, fileLimit, directory, notBefore, unit = null }, context }) {
     const describe = (job: Job) => describeForHook(context, job);
     // On demand: needed only if an older backup of the database was put back.
     const settle: Settle = async (...job) => (await import("../../jobs/reconcile.ts")).settle(...job, true);
-    await runWorker(context, { jobId, settings: { fileLimit, directory }, describe, settle });
+    const retry = notBefore === undefined ? undefined : { notBefore, unit };
+    await runWorker(context, { jobId, settings: { fileLimit, directory }, describe, settle, retry });
     return 0;
   },
 });

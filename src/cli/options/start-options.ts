@@ -9,6 +9,7 @@ import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
 import type { StartRequest } from "../../jobs/start-request.ts";
 import { flag, type Option, optional, repeated, required, short, withDefault } from "../command.ts";
 import { limitOptions, toLimits } from "./limit-options.ts";
+import { retryOptions, toRetry } from "./retry-options.ts";
 import {
   duration,
   fileOrStdin,
@@ -146,6 +147,7 @@ export const startOptions = {
     "file",
   ),
   ...partitionOption,
+  ...retryOptions,
   label: {
     flag: "--label",
     placeholder: "NAME=VALUE",
@@ -206,6 +208,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     onPartition: options.onPartition ?? null,
     ...toHooks(options),
     limits: toLimits(options),
+    retry: toRetry(options),
     policy: {
       strict,
       ifSucceeded: ifSucceeded ?? DEFAULT_POLICY.ifSucceeded,

@@ -2,6 +2,7 @@
 import type { Job } from "../../job/job.ts";
 import { stallCommand } from "../../job/limits.ts";
 import { OWN_STDIN } from "../../job/output.ts";
+import { retriesLeft } from "../../job/retry.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
@@ -55,6 +56,7 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     host: elsewhere?.host ?? job.origin?.host ?? "",
     fencing_token: job.fencingToken,
     on_partition: job.onPartition,
+    ...retryView(job),
     member: elsewhere?.member ?? null,
     as_of: elsewhere === undefined ? null : formatInstant(elsewhere.asOf),
     silent_seconds: elsewhere === undefined || elsewhere.silentMs === 0 ? null : elsewhere.silentMs / 1000,
@@ -62,6 +64,17 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     max_rss_bytes: job.usage?.maxRssBytes ?? null,
     io_read_bytes: job.usage?.ioReadBytes ?? null,
     io_write_bytes: job.usage?.ioWriteBytes ?? null,
+  };
+}
+
+function retryView(job: Job) {
+  const { retry } = job;
+  return {
+    retries: retry?.retries ?? 0,
+    retries_left: retriesLeft(job),
+    retry_of_job_id: retry?.ofJobId ?? null,
+    retry_at: retry?.at == null ? null : formatInstant(retry.at),
+    retried_by_job_id: retry?.nextJobId ?? null,
   };
 }
 

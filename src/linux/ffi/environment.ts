@@ -138,6 +138,11 @@ export function environmentForCommand(variables: Variables): Environment {
   });
 }
 
+/** Our environment with some variables set, for this program in this same process. */
+export function environmentOf(variables: Variables): Environment {
+  return build(variables, (entry) => entry);
+}
+
 /**
  * Builds an environment from the entries of ours, in their order. `pass` keeps an entry, replaces it, or drops it (undefined).
  * `variables` replace entries of the same name, or follow at the end; the last value of a name counts.

@@ -36,6 +36,7 @@ const forFiles = () =>
     fsync: { args: ["i32"], returns: "i32" },
     mkdir: { args: ["ptr", "i32"], returns: "i32" },
     unlink: { args: ["ptr"], returns: "i32" },
+    link: { args: ["ptr", "ptr"], returns: "i32" },
     readlink: { args: ["ptr", "ptr", "u64"], returns: "i64" },
   }) as const;
 
@@ -47,6 +48,7 @@ const others = () =>
     pipe2: { args: ["ptr", "i32"], returns: "i32" },
     flock: { args: ["i32", "i32"], returns: "i32" },
     fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+    dup2: { args: ["i32", "i32"], returns: "i32" },
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
     mkfifo: { args: ["ptr", "u32"], returns: "i32" },
     inotify_init1: { args: ["i32"], returns: "i32" },

@@ -1,5 +1,5 @@
 /** Columns of `job_records` whose text is JSON. */
-import type { Hook, HookOrder, HookResult, ProcessIdentity } from "../../job/job.ts";
+import type { Hook, HookOrder, HookResult, ProcessIdentity, Retry } from "../../job/job.ts";
 
 export function listOrNull(words: readonly string[]): string | null {
   return words.length === 0 ? null : JSON.stringify(words);
@@ -50,6 +50,16 @@ function isHookOrder(value: unknown): value is HookOrder {
 
 function isHookResult(value: unknown): value is HookResult {
   return typeof (value as HookResult | null)?.finishedAt === "number";
+}
+
+export function isRetry(value: unknown): value is Retry {
+  const { retries, delayMs, backoff, number, on, nextJobId } = (value ?? {}) as Partial<Retry>;
+  const numbers: readonly unknown[] = [retries, delayMs, backoff, number];
+  return (
+    numbers.every(Number.isFinite) &&
+    (on === null || isStrings(on)) &&
+    (nextJobId === null || typeof nextJobId === "string")
+  );
 }
 
 /** A process in column left_behind. */

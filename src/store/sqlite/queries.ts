@@ -90,10 +90,20 @@ const others = () =>
     where job_id = $jobId and ${IS_FINISHED} and on_failure_result is null`,
     run: onEvent(
       "run",
-      "worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit",
+      // A retry was accepted long before: its time must not count as running.
+      `worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit,
+      started_at = iif(retry ->> 'at' is null, started_at, $at)`,
     ),
     succeed: onEvent("succeed", OUTCOME),
     fail: onEvent("fail", OUTCOME),
+    // Not if somebody has cancelled it: that ends the whole run.
+    failAndRetry: onEvent(
+      "fail",
+      `${OUTCOME}, retry = json_set(retry, '$.nextJobId', $next), on_exit = null, on_exit_timeout_ms = null, on_failure = null`,
+      "and cancel_requested_at is null",
+    ),
+    moveRequests: "update requests set job_id = $next where run_key = $runKey and job_id = $jobId",
+    moveStrict: "update strict_runs set job_id = $next where run_key = $runKey and job_id = $jobId",
     cancel: onEvent("cancel", OUTCOME),
     lose: onEvent("lose", "lost_reason = $reason, finished_at = $at"),
   }) satisfies Record<JobEvent, string> & Record<string, string>;
@@ -116,9 +126,9 @@ export function textOf(query: Query): string {
 }
 
 /** Returns the guarded statement for an event of the state machine. */
-function onEvent(event: JobEvent, columns: string): string {
+function onEvent(event: JobEvent, columns: string, condition = ""): string {
   return `update job_records set status = '${EVENTS[event].to}', updated_at = $at, ${columns}
-     where job_id = $jobId and status in (${quote(EVENTS[event].from)}) returning *`;
+     where job_id = $jobId and status in (${quote(EVENTS[event].from)}) ${condition} returning *`;
 }
 
 /** Returns the statement that inserts a row with a value for each of these columns. */

@@ -6,6 +6,7 @@ import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
 import {
   isLeft,
+  isRetry,
   isStrings,
   isTexts,
   listOrNull,
@@ -77,6 +78,7 @@ export function toColumns(job: Job) {
     left_behind: toLeft(job.leftBehind),
     fencing_token: job.fencingToken,
     on_partition: job.onPartition,
+    retry: job.retry && JSON.stringify(job.retry),
   };
 }
 
@@ -137,6 +139,7 @@ export function toJob(row: JobRow): Job {
     leftBehind: row.left_behind === null ? null : toProcesses(parse(row.left_behind, isLeft, null)),
     fencingToken: row.fencing_token,
     onPartition: row.on_partition,
+    retry: row.retry === null ? null : parse(row.retry, isRetry, null),
   };
 }
 

@@ -11,6 +11,7 @@ import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
+import retries from "./migrations/0011-retries.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -31,6 +32,7 @@ const MIGRATIONS: readonly string[] = [
   usage,
   failureHooks,
   limits,
+  retries,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -1,4 +1,4 @@
-/** The verbs of the store, on SQLite: those that change it, and those for clean. Every change is one transaction. */
+/** The verbs of the store, on SQLite: those that change jobs and keys. Every change is one transaction. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import {
   acceptedJob,
@@ -17,23 +17,13 @@ import { isActive } from "../../job/status.ts";
 import type { ClaimTerms } from "../keys.ts";
 import type { JobStore } from "../store.ts";
 import { openDatabase, type OpenOptions } from "./connection.ts";
-import { PYTHON_COPY_SUFFIX, type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
-import { dropObsoleteTriggers } from "./public-views.ts";
-import { insertStatement, IS_TRACKING, KEEP_UNPUBLISHED, textOf, withGrowingToken } from "./queries.ts";
+import { type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
+import { insertStatement, IS_TRACKING, textOf, withGrowingToken } from "./queries.ts";
 import { toLeft } from "./json-columns.ts";
-import { JobReader } from "./reader.ts";
 import { type JobRow, toColumns, toJob } from "./rows.ts";
 import type { Bindings, LoadStatistics } from "./session.ts";
 import { toUsageColumns } from "./usage.ts";
-
-/** A smaller write-ahead log, in bytes, is read in no time by the next process that opens the database. */
-const SMALL_WAL_BYTES = 400_000;
-
-/** Pages that `vacuum` moves at a time: a few ms. */
-const SHRINK_PAGES = 1_000;
-
-/** Deleting jobs touches pages all over the index of run keys; SQLite's default cache (2 MB) would read them repeatedly. */
-const REMOVE_CACHE_KIB = 32_000;
+import { JobUpkeep } from "./upkeep.ts";
 
 /** Opens the store in a database file; undefined if there is none and `create` is false. */
 export function openSqliteStore(
@@ -57,7 +47,7 @@ interface Place {
   readonly active: number;
 }
 
-class SqliteStore extends JobReader implements JobStore {
+class SqliteStore extends JobUpkeep implements JobStore {
   async claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined> {
     return this.transact(() => {
       const { jobId, runKey } = job;
@@ -144,16 +134,34 @@ class SqliteStore extends JobReader implements JobStore {
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null = null,
   ): Promise<Job | undefined> {
-    const { usage, ...ended } = outcome;
-    return this.change(event, {
-      jobId,
-      ...ended,
-      ...toUsageColumns(usage),
-      pid: target?.pid ?? null,
-      start: target?.startTicks ?? null,
-      inode: target?.inode || null,
-      left: toLeft(leftBehind),
-      at,
+    return this.change(event, { jobId, at, ...toEnd(outcome, target, leftBehind) });
+  }
+
+  async retry(
+    jobId: string,
+    outcome: Outcome,
+    target: ProcessIdentity | null,
+    at: Instant,
+    leftBehind: readonly ProcessIdentity[] | null,
+    next: NewJob,
+    acceptedAt: Instant,
+  ): Promise<Job | undefined> {
+    return this.transact(() => {
+      if (this.database.query(IS_TRACKING).get() !== null) return undefined;
+      const end = { jobId, at, next: next.jobId, ...toEnd(outcome, target, leftBehind) };
+      const failed = this.row("failAndRetry", end);
+      if (failed === undefined) return undefined;
+      const { run_key: runKey, attempt_no: attemptNo } = failed;
+      const job = acceptedJob(
+        { ...next, attemptNo: attemptNo + 1, onPartition: null },
+        acceptedAt,
+        leastToken(acceptedAt),
+      );
+      const accepted = this.#insert(job, true);
+      const moved = { runKey, jobId, next: next.jobId };
+      this.execute("moveRequests", moved);
+      this.execute("moveStrict", moved);
+      return toJob(accepted);
     });
   }
 
@@ -197,47 +205,20 @@ class SqliteStore extends JobReader implements JobStore {
   async lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined> {
     return this.change("lose", { jobId, reason, at });
   }
+}
 
-  async remove(jobIds: readonly string[]): Promise<number> {
-    this.attempt(() => this.database.run(`pragma cache_size = -${REMOVE_CACHE_KIB}`));
-    return this.unsynced(() =>
-      this.attempt(() => {
-        const isTracking = this.database.query(IS_TRACKING).get() !== null;
-        const statement = isTracking ? `${textOf("remove")} ${KEEP_UNPUBLISHED}` : textOf("remove");
-        return this.database.query(statement).run({ jobIds: JSON.stringify(jobIds) }).changes;
-      }),
-    );
-  }
-
-  async forgetRequests(): Promise<void> {
-    this.attempt(() => this.execute("dropRequests", {}));
-  }
-
-  async discardOldCopy(): Promise<void> {
-    const copy = Bun.file(this.path + PYTHON_COPY_SUFFIX);
-    if (await copy.exists()) await copy.delete();
-  }
-
-  async vacuum(): Promise<void> {
-    const pages = () =>
-      this.database.query<{ freelist_count: number }, []>("pragma freelist_count").get()!.freelist_count;
-    this.attempt(() => {
-      // In steps, so that other processes get in between. It ends if a database cannot shrink (one made by the Python
-      // orchesjob).
-      for (let free = pages(), before = free + 1; free > 0 && free < before; before = free, free = pages()) {
-        this.database.query(`pragma incremental_vacuum(${SHRINK_PAGES})`).all();
-      }
-      this.database.run("pragma wal_checkpoint(truncate)");
-    });
-  }
-
-  async checkpoint(): Promise<void> {
-    this.attempt(() => dropObsoleteTriggers(this.database));
-    if (Bun.file(`${this.path}-wal`).size < SMALL_WAL_BYTES) return;
-    this.attempt(() => this.database.run("pragma wal_checkpoint(truncate)"));
-  }
-
-  disconnect(): void {
-    this.close();
-  }
+function toEnd(
+  outcome: Outcome,
+  target: ProcessIdentity | null,
+  leftBehind: readonly ProcessIdentity[] | null,
+): Bindings {
+  const { usage, ...ended } = outcome;
+  return {
+    ...ended,
+    ...toUsageColumns(usage),
+    pid: target?.pid ?? null,
+    start: target?.startTicks ?? null,
+    inode: target?.inode || null,
+    left: toLeft(leftBehind),
+  };
 }
