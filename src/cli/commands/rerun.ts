@@ -9,11 +9,15 @@ import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag, optional, repeated } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
 import { keyOperand, selectorOptions, toSelector } from "../options/selectors.ts";
-import { checkScope, hookOptions, partitionOption, toHooks } from "../options/start-options.ts";
+import {
+  checkScope,
+  hookOptions,
+  partitionOption,
+  startTimeoutOption,
+  toHooks,
+} from "../options/start-options.ts";
 import { oneOf, property, shortText } from "../options/values.ts";
 import { startView } from "../output/views.ts";
-
-const START_TIMEOUT_MS = 10_000;
 
 export const rerun = defineCommand({
   name: "rerun",
@@ -23,6 +27,7 @@ export const rerun = defineCommand({
     ...selectorOptions,
     sync: flag("--sync", "Wait until the new job has ended; exits 0 whatever its result"),
     reason: optional("--reason", "TEXT", "Why, for anyone who looks at the job later", shortText("--reason")),
+    ...startTimeoutOption,
     scope: optional(
       "--scope",
       "MODE",
@@ -50,7 +55,7 @@ export const rerun = defineCommand({
     const interruption = options.sync ? new Interruption() : undefined;
     const waitMode =
       interruption === undefined
-        ? ({ until: "launched", timeoutMs: START_TIMEOUT_MS } as const)
+        ? ({ until: "launched", timeoutMs: options.startTimeout } as const)
         : ({ until: "finished", interruption } as const);
     const { scope, property: properties } = options;
     checkScope(scope, properties);

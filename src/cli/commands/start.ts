@@ -5,10 +5,9 @@ import { Interruption } from "../../linux/signals.ts";
 import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { startJob } from "../../jobs/start.ts";
 import { answer, describeStart } from "../output/answer.ts";
-import { defineCommand, flag, withDefault } from "../command.ts";
+import { defineCommand, flag } from "../command.ts";
 import { leave, reportFailedLaunch } from "../output/remarks.ts";
-import { startOptions, toStartRequest } from "../options/start-options.ts";
-import { durationOrZero } from "../options/values.ts";
+import { startOptions, startTimeoutOption, toStartRequest } from "../options/start-options.ts";
 import { startView } from "../output/views.ts";
 
 export const start = defineCommand({
@@ -22,13 +21,7 @@ export const start = defineCommand({
       "--exit-status",
       "With --sync: exit with the code of the job; 124: timed out, 125: lost, or orchesjob failed; 126, 127 and 128+N as in a shell",
     ),
-    startTimeout: withDefault(
-      "--start-timeout",
-      "DURATION",
-      "Answer after this time at the latest, even if the command does not run yet (default: 10; 0: at once)",
-      durationOrZero("--start-timeout"),
-      10_000,
-    ),
+    ...startTimeoutOption,
   },
   examples: [
     "orchesjob start --run-key nightly-backup -- /usr/local/bin/backup.sh",

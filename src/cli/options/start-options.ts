@@ -12,6 +12,7 @@ import { limitOptions, toLimits } from "./limit-options.ts";
 import { retryOptions, toRetry } from "./retry-options.ts";
 import {
   duration,
+  durationOrZero,
   fileOrStdin,
   labels,
   oneOf,
@@ -74,6 +75,17 @@ function toHookOrder(
 }
 
 /** What happens to a job of a fleet that is cut off; `rerun` and `fleet join` have it, too. */
+/** Of start and rerun. */
+export const startTimeoutOption = {
+  startTimeout: withDefault(
+    "--start-timeout",
+    "DURATION",
+    "Answer after this time at the latest, even if the command does not run yet (default: 10; 0: at once)",
+    durationOrZero("--start-timeout"),
+    10_000,
+  ),
+};
+
 export const partitionOption = {
   onPartition: optional(
     "--on-partition",
