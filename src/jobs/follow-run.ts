@@ -16,15 +16,28 @@ export async function followRun(
   control: FollowControl,
   onError: (attempt: Job, error: unknown) => unknown = (_, error) => error,
 ): Promise<Job> {
-  let wanted = routes;
-  for (let attempt = job; ;) {
-    const ended = await followJob(context, store, attempt, wanted, control).catch((error: unknown) => {
+  const follow = (attempt: Job) => {
+    const wanted = attempt === job ? routes : routes.map((route) => ({ ...route, from: 0 }));
+    return followJob(context, store, attempt, wanted, control).catch((error: unknown) => {
       throw onError(attempt, error);
     });
+  };
+  return followAttempts(context, store, job, follow, (ended) => control.isLeaving(ended));
+}
+
+/** Calls `follow`, which returns a job as it has ended, with a job and with the attempts after it; returns the last one. */
+export async function followAttempts(
+  context: Context,
+  store: JobStore,
+  job: Job,
+  follow: (attempt: Job) => Promise<Job>,
+  isLeaving: (ended: Job) => Promise<boolean>,
+): Promise<Job> {
+  for (let attempt = job; ;) {
+    const ended = await follow(attempt);
     const next = await findNextAttempt(store, ended);
-    if (next === undefined || (await control.isLeaving(ended))) return ended;
+    if (next === undefined || (await isLeaving(ended))) return ended;
     context.notify(describeRetry(ended, next));
-    wanted = routes.map((route) => ({ ...route, from: 0 }));
     attempt = next;
   }
 }

@@ -11,6 +11,7 @@ import { GrowthWatch } from "../state/log-growth.ts";
 import { OutputIndexReader } from "../state/output-index.ts";
 import { lockFilePath, logFiles, type LogStream, outputIndexFile } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
+import { followAttempts } from "./follow-run.ts";
 import { type Line, LogLines } from "./log-lines.ts";
 import { describeCut, describeGone } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
@@ -50,10 +51,24 @@ export function readTimed(context: Context, job: Job, order: TimedOrder, sink: L
 }
 
 /**
- * Hands on what comes until the job has ended, or a signal comes; returns the job as it is then. Throws `conflict` as readTimed,
- * SystemError EPIPE if the reader has gone.
+ * Hands on what comes until the job and the attempts after it have ended, or a signal comes; returns the last one as it is then.
+ * Throws `conflict` as readTimed, SystemError EPIPE if the reader has gone.
  */
-export async function followTimed(
+export function followTimed(
+  context: Context,
+  { store, job }: { readonly store: JobStore; readonly job: Job },
+  order: TimedOrder,
+  sink: LineSink,
+  interruption: Interruption,
+): Promise<Job> {
+  const follow = (attempt: Job) => {
+    const wanted = attempt === job ? order : { ...order, tail: undefined };
+    return followOne(context, { store, job: attempt }, wanted, sink, interruption);
+  };
+  return followAttempts(context, store, job, follow, async () => interruption.signal !== undefined);
+}
+
+async function followOne(
   context: Context,
   { store, job }: { readonly store: JobStore; readonly job: Job },
   order: TimedOrder,

@@ -210,6 +210,22 @@ describe("a job that runs", () => {
   });
 });
 
+test("--follow goes on with the attempts after a failed one", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const script = `echo $ORCHESJOB_ATTEMPT; ${gate.wait}; echo end >&2; test $ORCHESJOB_ATTEMPT -eq 2`;
+  const retries = ["--retries", "1", "--retry-delay", "0"];
+  await box.json(["start", ...PIPE, ...retries, "--", "bash", "-c", script]);
+  const following = box.spawn([BINARY, ...BOTH, "--follow", "--tail", "1"]);
+  const reading = new Reading(following.stdout);
+  await reading.until("1\n");
+  gate.open(1);
+  await reading.until("2\n");
+  gate.open(1);
+  expect(await reading.all()).toBe("1\nend\n2\nend\n");
+  expect(await new Response(following.stderr).text()).toContain("attempt 2 follows now");
+});
+
 describe("an index that is not as it should be", () => {
   test("entries that are missing cost order and time, and no output", async () => {
     await using box = new Sandbox();
