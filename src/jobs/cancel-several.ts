@@ -9,9 +9,11 @@ import {
   type CancelResult,
   concludeCancel,
   type EndRequest,
+  findActiveAttempt,
   requestEnd,
 } from "./cancel.ts";
 import { hasOrphans, NO_ORPHANS, OrphanFinder } from "./reconcile.ts";
+import { eachOnce } from "./find-several.ts";
 import { waitForJobs } from "./wait-several.ts";
 
 export interface CancelOutcome extends CancelResult {
@@ -29,9 +31,11 @@ export function canBeCancelled(context: Context, job: Job): boolean {
 export async function cancelJobs(
   context: Context,
   store: JobStore,
-  jobs: readonly Job[],
+  named: readonly Job[],
   order: CancelOrder,
 ): Promise<readonly CancelOutcome[]> {
+  // Whoever cancels a failed attempt means the attempt that follows it.
+  const jobs = eachOnce(await Promise.all(named.map((job) => findActiveAttempt(store, job))));
   const asked = new Map<Job, EndRequest>();
   const failed = new Map<Job, OrchesjobError>();
   for (const job of jobs) {

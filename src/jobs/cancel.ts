@@ -93,7 +93,7 @@ export async function concludeCancel(
 }
 
 /** The attempt that follows a failed one, if it is active; the job itself if not. */
-async function findActiveAttempt(store: JobStore, job: Job): Promise<Job> {
+export async function findActiveAttempt(store: JobStore, job: Job): Promise<Job> {
   if (!isFollowed(job)) return job;
   const last = await findLastAttempt(store, job);
   return isActive(last.status) ? last : job;

@@ -40,6 +40,11 @@ export async function findSeveral(
   return { store, jobs: [...found.values()] };
 }
 
+/** Leaves out what is there already: two attempts of one run may stand for the same job. */
+export function eachOnce(jobs: readonly Job[]): readonly Job[] {
+  return [...new Map(jobs.map((job) => [job.jobId, job])).values()];
+}
+
 /** The error for a filter that lets no job through. */
 export function noneFound(context: Context, filter: JobFilter): OrchesjobError {
   return new OrchesjobError(

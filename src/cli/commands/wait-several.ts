@@ -2,7 +2,7 @@
 import { OWN_FAILURE, passedOnExitCode, SIGNAL_BASE, TIMED_OUT } from "../../job/exit-status.ts";
 import { EXIT_CODES } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { findSeveral, noneFound, type SeveralJobs } from "../../jobs/find-several.ts";
+import { eachOnce, findSeveral, noneFound, type SeveralJobs } from "../../jobs/find-several.ts";
 import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isFinished } from "../../jobs/start.ts";
@@ -30,7 +30,7 @@ export async function waitForSeveral(
   if (store === undefined || jobs.length === 0) throw noneFound(context, selected.filter!);
   for (const job of jobs) refuseOwnJob(job, "wait for");
   const limit = timeout ?? Number.POSITIVE_INFINITY;
-  const seen = await waitForJobs(context, store, jobs, any ? "any" : "all", limit, interruption);
+  const seen = eachOnce(await waitForJobs(context, store, jobs, any ? "any" : "all", limit, interruption));
   const ended = seen.filter(isFinished);
   const isOver = any ? ended.length > 0 : ended.length === seen.length;
   const { signal } = interruption;
