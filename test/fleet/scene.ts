@@ -34,12 +34,12 @@ export class FleetScene implements AsyncDisposable {
     this.gate = new Gate(fleet, "gate0");
   }
 
-  static async create(server: Server): Promise<FleetScene> {
+  static async create(server: Server, lease = LEASE): Promise<FleetScene> {
     const fleet = await Fleet.create(server);
     const proxy = new Proxy(fleet);
     const struck = fleet.candidate("struck");
-    await struck.join(["--lease", LEASE], proxy.url);
-    return new FleetScene(fleet, proxy, struck, await fleet.member("other", ["--lease", LEASE]));
+    await struck.join(["--lease", lease], proxy.url);
+    return new FleetScene(fleet, proxy, struck, await fleet.member("other", ["--lease", lease]));
   }
 
   /** Goes on with another run key. `isCold`: the struck member has no agent, and whoever needs one has to start it. */

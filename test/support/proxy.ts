@@ -29,11 +29,13 @@ export class Proxy implements Disposable {
   readonly #pairs = new Set<Pair>();
   #isAway = false;
   #underWay = 0;
+  #lateMs = 0;
   #countdown = 0;
   #text = "";
   #cut: Cut = "before";
   /** How long everything is under way, in either direction, in ms. Also what is under way already keeps its time. */
   delayMs = 0;
+  #lateText = "";
   /** Messages of clients since the last `arm`. */
   messages = 0;
   /** The message that was hit, as far as it is text. */
@@ -76,6 +78,11 @@ export class Proxy implements Disposable {
     const armed = { cut: this.#cut, when: this.#countdown };
     this.arm(armed.cut, 0);
     return armed;
+  }
+
+  /** As `delayMs`, from the next message on that has this text. */
+  delayFrom(text: string, ms: number): void {
+    [this.#lateText, this.#lateMs] = [text, ms];
   }
 
   /** Ends all connections and refuses new ones. */
@@ -123,6 +130,8 @@ export class Proxy implements Disposable {
   }
 
   #forward(pair: Pair, bytes: Uint8Array): void {
+    if (this.#lateMs > 0 && Buffer.from(bytes).includes(this.#lateText))
+      [this.delayMs, this.#lateMs] = [this.#lateMs, 0];
     if (this.#text === "" || Buffer.from(bytes).includes(this.#text)) this.messages += 1;
     if (this.#countdown > 0 && this.messages === this.#countdown && this.hit === undefined) {
       this.hit = Buffer.from(bytes)
