@@ -1,6 +1,6 @@
 /** --retries where several jobs are meant: wait goes on to the last attempt, and cancel ends the wait for the next. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { failing } from "../support/attempts.ts";
+import { attemptsOf, failing } from "../support/attempts.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { jobThat } from "../support/jobs.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
@@ -24,14 +24,15 @@ test("wait for several means the last attempt of each, and its result", async ()
 test("cancel of several ends the wait for the next attempt, also by the id of a failed one", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
-  const first = await box.json(["start", ...failing()]);
+  await box.json(["start", ...failing()]);
   await jobThat(box, "k", "waits for its second attempt", (job) => job.attempt_no === 2);
+  const [first] = await attemptsOf(box);
   await startWaiting(box, "b", gate);
-  const answer = await box.json<JobAnswer[]>(["cancel", "k", "b", "--job-id", first.job_id]);
+  const answer = await box.json<JobAnswer[]>(["cancel", "k", "b", "--job-id", first!.job_id]);
   // The first attempt and the key mean the same run.
   expect(answer).toMatchObject([
     { run_key: "k", status: "CANCELLED", attempt_no: 2 },
     { run_key: "b", status: "CANCELLED" },
   ]);
-  expect(await box.json(["status", "--job-id", first.job_id])).toMatchObject({ status: "FAILED" });
+  expect(await box.json(["status", "--job-id", first!.job_id])).toMatchObject({ status: "FAILED" });
 });
