@@ -76,6 +76,7 @@ export async function checkOrphans(checkContext: CheckContext): Promise<Finding>
   const found = jobs
     .map((job) => ({ job, orphans: finder.find(job) }))
     .filter(({ orphans }) => hasOrphans(orphans));
+  await finder.keep();
   if (found.length === 0) return ok("no process is left of a job that was lost, cancelled or timed out");
   const described = found.map(({ job, orphans }) => {
     const who = orphans.pids.length > 0 ? `pids ${orphans.pids.join(", ")}` : "not visible from here";

@@ -17,3 +17,16 @@ export function endedEarly({ status, failure }: Pick<Job, "status" | "failure">)
 export function mayHoldKey(job: Pick<Job, "status" | "failure" | "leftBehind">): boolean {
   return endedEarly(job) && job.leftBehind?.length !== 0;
 }
+
+/** Whether somebody may have to wait for processes of a lost job: see worker/keeper.ts. */
+export function awaitsOrphans(job: Pick<Job, "status" | "failure" | "leftBehind" | "orphanEnd">): boolean {
+  return job.status === "LOST" && job.orphanEnd === null && mayHoldKey(job);
+}
+
+/** `; later its command ended with exit code 7`: what is known of a LOST job's processes; empty if that is nothing. */
+export function describeOrphanEnd({ orphanEnd }: Pick<Job, "orphanEnd">): string {
+  if (orphanEnd === null) return "";
+  const { exitCode, signal } = orphanEnd;
+  if (exitCode === null) return "; later its last process ended";
+  return `; later its command ${signal === null ? `ended with exit code ${exitCode}` : `was ended by ${signal}`}`;
+}

@@ -76,6 +76,15 @@ export interface Outcome {
 /** When a hook runs: whenever the job has ended, only if it has not SUCCEEDED, or while it runs, when it stalls. */
 export type HookKind = "exit" | "failure" | "stall";
 
+/** What became of the processes that a lost job had left. */
+export interface OrphanEnd {
+  /** When the last of them ended. */
+  readonly at: Instant;
+  /** As a job's; null if the kernel does not tell. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+}
+
 /** A shell command to run after the job's end is recorded. */
 export interface HookOrder {
   readonly command: string;
@@ -180,6 +189,8 @@ export interface Job {
   readonly token: string | null;
   /** The processes that were left when the job was ended early. Empty: proof that none lives. Null: not recorded. */
   readonly leftBehind: readonly ProcessIdentity[] | null;
+  /** Null if the job is not LOST, or has processes left, or nobody saw their end. */
+  readonly orphanEnd: OrphanEnd | null;
   /** Grows with each accepted job of the state directory, or of the fleet; null for a job that an older version accepted. */
   readonly fencingToken: number | null;
   /** Null for a job that was accepted outside of a fleet; before, for what its member does by default. */
@@ -205,6 +216,7 @@ const UNDECIDED = {
   target: null,
   leftBehind: null,
   stalledSince: null,
+  orphanEnd: null,
   fencingToken: null,
 } as const satisfies Partial<Job>;
 

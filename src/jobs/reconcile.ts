@@ -1,5 +1,5 @@
 /** Records active jobs without an owner as LOST, and finds the processes that survived a job that was ended early. */
-import { mayHoldKey } from "../job/ending.ts";
+import { awaitsOrphans, mayHoldKey } from "../job/ending.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
@@ -30,6 +30,7 @@ export async function reconcile(
   const known = isActive(job.status) ? await settle(context, store, job, mustRecord) : job;
   if (isHookDue(known)) await catchUp(context, [known]);
   if (mayLackCopier(known)) await catchUpOutput(context, [known]);
+  if (known !== job) await keepLost(context, [known]);
   return known;
 }
 
@@ -43,6 +44,7 @@ export async function reconcileAll(
   const settled: Job[] = [];
   const overdue: Job[] = [];
   const piped: Job[] = [];
+  const lost: Job[] = [];
   for (const job of jobs) {
     if (job.elsewhere !== undefined) {
       settled.push(job);
@@ -52,9 +54,11 @@ export async function reconcileAll(
     settled.push(known);
     if (isHookDue(known)) overdue.push(known);
     if (mayLackCopier(known)) piped.push(known);
+    if (known !== job) lost.push(known);
   }
   if (overdue.length > 0) await catchUp(context, overdue);
   if (piped.length > 0) await catchUpOutput(context, piped);
+  await keepLost(context, lost);
   return settled;
 }
 
@@ -64,7 +68,7 @@ function mayLackCopier({ output, status }: Job): boolean {
 }
 
 async function catchUpOutput(context: Context, piped: readonly Job[]): Promise<void> {
-  const { catchUpOutput: catchUp } = await import("../worker/output-catch-up.ts");
+  const { catchUpOutput: catchUp } = await import("../worker/lost-catch-up.ts");
   return catchUp(context, piped);
 }
 
@@ -127,11 +131,28 @@ export interface Orphans extends JobProcesses {
   readonly pids: readonly number[];
 }
 
+/** Starts a keeper for those jobs that were just found to be lost and have left processes. */
+async function keepLost(context: Context, jobs: readonly Job[]): Promise<void> {
+  if (jobs.length === 0) return;
+  const finder = new OrphanFinder(context);
+  for (const job of jobs) finder.find(job);
+  await finder.keep();
+}
+
+/** Starts a keeper for lost jobs that have left processes, if they have none: see worker/keeper.ts. */
+async function keepOrphans(context: Context, jobs: readonly Job[]): Promise<void> {
+  const awaiting = jobs.filter(awaitsOrphans);
+  if (awaiting.length === 0) return;
+  const { catchUpOrphans } = await import("../worker/lost-catch-up.ts");
+  await catchUpOrphans(context, awaiting);
+}
+
 export const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
 
 /** Finds the processes that survived their jobs. Reads the process table once for all jobs. */
 export class OrphanFinder {
   #table: ProcessTable | undefined;
+  readonly #found: Job[] = [];
 
   constructor(
     readonly context: Context,
@@ -143,7 +164,14 @@ export class OrphanFinder {
     if (!mayHoldKey(job) || job.elsewhere !== undefined) return NO_ORPHANS;
     // No process survives a reboot.
     if (job.origin !== null && areDifferentBoots(job.origin, this.context.origin)) return NO_ORPHANS;
-    return this.ofActive(job);
+    const orphans = this.ofActive(job);
+    if (hasOrphans(orphans)) this.#found.push(job);
+    return orphans;
+  }
+
+  /** Makes sure that somebody waits for the processes that were found of lost jobs. */
+  keep(): Promise<void> {
+    return keepOrphans(this.context, this.#found);
   }
 
   /** As find, but also for a job that is still active, because its end could not be recorded. */
@@ -178,8 +206,12 @@ export async function findOrphans(
 ): Promise<Orphans> {
   let current = job;
   for (let looks = 0; ; looks++) {
-    const orphans = new OrphanFinder(context, excludedPids).find(current);
-    if (!orphans.unseen || looks === UNSEEN_LOOKS) return orphans;
+    const finder = new OrphanFinder(context, excludedPids);
+    const orphans = finder.find(current);
+    if (!orphans.unseen || looks === UNSEEN_LOOKS) {
+      await finder.keep();
+      return orphans;
+    }
     await Bun.sleep(UNSEEN_PAUSE_MS);
     current = (await store.find(job.jobId)) ?? current;
   }
@@ -188,6 +220,7 @@ export async function findOrphans(
 /** Says on stderr that processes of a finished job still live and block its key. */
 export async function reportOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
   if (!hasOrphans(orphans)) return;
+  await keepOrphans(context, [job]);
   const { describeSurvivors } = await import("./survivors.ts");
   const { end, who, hint } = describeSurvivors(context, job, orphans);
   context.notify(`${end}, but ${who}; its run key stays blocked: ${hint}`);

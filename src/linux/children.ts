@@ -75,7 +75,7 @@ function decodeUsage(spent: Int32Array): Pick<Usage, "cpuSeconds" | "maxRssBytes
 }
 
 /** Decodes a status of wait4(2), which is also field 52 of /proc/PID/stat. */
-function decodeStatus(status: number): ExitStatus {
+export function decodeStatus(status: number): ExitStatus {
   const signal = status & 0x7f;
   return signal === 0 ? { code: (status >> 8) & 0xff } : { signal };
 }
@@ -85,10 +85,14 @@ function decodeStatus(status: number): ExitStatus {
  * another user's: then the kernel does not say.
  */
 export function readEnd(pid: number, parent: ProcessIdentity): ExitStatus | undefined {
+  return readProcess(pid)?.parentPid === parent.pid ? readZombie(pid) : undefined;
+}
+
+/** How a process has ended that nobody has reaped yet. Undefined if it lives, is gone, or is another user's. */
+export function readZombie(pid: number): ExitStatus | undefined {
   const found = readProcess(pid);
   const text = readTextIfAny(`/proc/${pid}/stat`);
-  if (found === undefined || text === undefined || found.parentPid !== parent.pid) return undefined;
-  if (isLiving(found)) return undefined;
+  if (found === undefined || text === undefined || isLiving(found)) return undefined;
   const uid = libc.geteuid();
   if (uid !== 0 && uid !== statPath(`/proc/${pid}`)?.uid) return undefined;
   return decodeStatus(Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[49]));

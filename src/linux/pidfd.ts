@@ -46,6 +46,15 @@ function inodeOf(handle: Handle): number {
   return inode === shared ? 0 : inode;
 }
 
+/** A descriptor of exactly this process, which must be closed; it may be a zombie. Undefined if it is gone, or there is none. */
+export function openMeant(identity: ProcessIdentity): number | undefined {
+  const handle = openProcess(identity.pid);
+  if (typeof handle !== "number") return undefined;
+  if (isMeant(identity, handle) === true) return handle;
+  closeFile(handle);
+  return undefined;
+}
+
 /** What distinguishes a process from all others, even if /proc hides it. */
 export function identify(pid: number): ProcessIdentity {
   return { ...readIdentity(pid), inode: withProcess(pid, inodeOf) };

@@ -6,7 +6,7 @@ import { makeDirectory, syncDirectory } from "../linux/file.ts";
 import { type FileStat, statPath } from "../linux/stat.ts";
 import { checkDatabase, checkFolder, checkPlace, checkWay } from "./home.ts";
 import { listLocks } from "./job-lock.ts";
-import { type Home, HOOK_SUFFIX, lockFilePath } from "./paths.ts";
+import { type Home, HOOK_SUFFIX, KEEPER_SUFFIX, lockFilePath } from "./paths.ts";
 import { look, OWN_DIRECTORY, SYSTEM_DIRECTORIES } from "./shared-directory.ts";
 
 /**
@@ -17,8 +17,8 @@ export function refuseLostDatabase(home: Home): void {
   const isThere = () => (look(home.database)?.size ?? 0) > 0;
   if (isThere()) return;
   const running = listLocks(home.locks, 0)
-    // A hook runs after the end of its job, so its lock does not count.
-    .filter((name) => !name.endsWith(HOOK_SUFFIX))
+    // Hooks and keepers run after the end of a job, so their locks do not count.
+    .filter((name) => !name.endsWith(HOOK_SUFFIX) && !name.endsWith(KEEPER_SUFFIX))
     .filter((jobId) => probeLock(lockFilePath(home, jobId)) === "held");
   // Another start may have created the database and begun a job while we looked.
   if (running.length === 0 || isThere()) return;

@@ -62,7 +62,7 @@ function decodeNames(entries: Uint8Array): string[] {
 const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|times|hook|failure-hook|stall-hook|stdin)$`);
 const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
-const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook)?$`);
+const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook|\\.keeper)?$`);
 
 /** The job whose log has this name; undefined unless the name has exactly the form that we, and the Python orchesjob, give. */
 export function jobOfLog(name: string): string | undefined {

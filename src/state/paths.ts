@@ -78,6 +78,13 @@ export function lockFilePath(home: Home, jobId: string): string {
   return `${home.locks}/${jobId}`;
 }
 
+/** Suffix of the lock of a job's keeper: see worker/keeper.ts. */
+export const KEEPER_SUFFIX = ".keeper";
+
+export function keeperLock(home: Home, jobId: string): string {
+  return lockFilePath(home, jobId) + KEEPER_SUFFIX;
+}
+
 /** Suffix of a hook's files, which are beside those of its job. */
 export const HOOK_SUFFIX = ".hook";
 

@@ -11,6 +11,7 @@ import type {
   Job,
   LostReason,
   NewJob,
+  OrphanEnd,
   Outcome,
   ProcessIdentity,
 } from "../job/job.ts";
@@ -201,6 +202,9 @@ export interface JobStore extends Keys {
 
   /** Records since when an active job is stalled; null: it is not any more. */
   recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void>;
+
+  /** Records what became of the processes of a LOST job. The first record stands. */
+  recordOrphanEnd(jobId: string, end: OrphanEnd): Promise<void>;
 
   /** Records which process the command became. False if there is no such active job. */
   recordTarget(jobId: string, target: ProcessIdentity, at: Instant): Promise<boolean>;

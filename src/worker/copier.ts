@@ -1,15 +1,30 @@
-/** The process that copies the output of jobs whose workers were killed, until no process has that output open. */
+/**
+ * The process that takes care of jobs whose workers were killed: it copies their output until no process has it open, and waits
+ * for the end of their processes.
+ */
 import { nameProcess } from "../linux/caller.ts";
+import { EndWatch } from "../linux/end-watch.ts";
 import { releaseMemory } from "../linux/self.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
+import { RetryingStore } from "../state/retrying-store.ts";
+import { keepOrphans } from "./keeper.ts";
 import { PipedOutput } from "./output.ts";
 
-export async function copyOutput(context: Context, jobIds: readonly string[]): Promise<void> {
+export async function copyAndKeep(context: Context, jobIds: readonly string[]): Promise<void> {
   nameProcess();
   const taken = jobIds.map((jobId) => new PipedOutput(context.home, jobId)).filter((output) => output.take());
   debug?.note(
     `copies the output of ${taken.length} of ${jobIds.length} jobs; the others have a copier, or no output left`,
+  );
+  let keepers = jobIds.length;
+  // One that does not wait for the end of a process may wait for the database.
+  const watch: EndWatch = new EndWatch(
+    () => watch.waiting < keepers || taken.some((output) => output.isPausing),
+  );
+  const retryingStore = new RetryingStore(context);
+  const kept = jobIds.map((jobId) =>
+    keepOrphans({ context, retryingStore, watch }, jobId).finally(() => (keepers -= 1)),
   );
   for (const output of taken) output.begin();
   releaseMemory();
@@ -18,4 +33,5 @@ export async function copyOutput(context: Context, jobIds: readonly string[]): P
     debug?.about(output.jobId);
     debug?.note("all output is in the logs");
   }
+  await Promise.all(kept);
 }

@@ -100,6 +100,11 @@ export class PipeCopy {
     return this.#ended.promise;
   }
 
+  /** Whether it looks again in a moment. */
+  get isPausing(): boolean {
+    return this.#isPausing && !this.#isEnded;
+  }
+
   /** Starts copying; from now on it copies whatever comes. */
   begin(): void {
     this.#look();

@@ -87,6 +87,11 @@ export class PipedOutput {
     for (const copy of this.#copies) copy.begin();
   }
 
+  /** Whether it looks again in a moment. */
+  get isPausing(): boolean {
+    return this.#copies.some((copy) => copy.isPausing);
+  }
+
   /** Copies what was written until now into the logs, as far as they can be written. */
   drain(): void {
     for (const copy of this.#copies) copy.drain();

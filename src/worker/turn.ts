@@ -10,7 +10,7 @@ import type { RetryingStore } from "../state/retrying-store.ts";
 import { findOrAdopt, type Settle } from "./adopt.ts";
 import { UNKNOWN } from "./outcome.ts";
 import { lacksCopier } from "./output.ts";
-import { catchUpOutput } from "./output-catch-up.ts";
+import { catchUpOutput } from "./lost-catch-up.ts";
 import type { SignalRelay } from "./signal-relay.ts";
 import type { WakeUps } from "./wake-ups.ts";
 

@@ -219,6 +219,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         cancelReason: null,
         target: null,
         leftBehind: null,
+        orphanEnd: null,
         fencingToken: leastToken(1_700_000_000_123_456),
       });
       for (const reader of [store, open()]) expect(await reader.find(job.jobId)).toEqual(claimed!);
@@ -575,6 +576,19 @@ export function testStore(name: string, openStore: OpenStore): void {
           lostReason: reason,
           finishedAt: at(88),
         });
+      }
+    });
+
+    testWith("recordOrphanEnd: once, and of a LOST job alone", async (store, open) => {
+      const lost = await jobIn(store, "LOST");
+      const orphanEnd = { at: at(90), exitCode: -15, signal: "SIGTERM" };
+      await store.recordOrphanEnd(lost.jobId, orphanEnd);
+      await store.recordOrphanEnd(lost.jobId, { at: at(91), exitCode: null, signal: null });
+      expect(await open().find(lost.jobId)).toEqual({ ...lost, orphanEnd });
+      for (const status of ["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] as const) {
+        const other = await jobIn(store, status);
+        await store.recordOrphanEnd(other.jobId, orphanEnd);
+        expect(await store.find(other.jobId)).toEqual(other);
       }
     });
 

@@ -91,6 +91,11 @@ export function hasOpen(pid: number, path: string): boolean {
   return openFiles(pid).includes(path);
 }
 
+/** Whether a keeper, or `wait --orphans`, has the pidfds of the command and of a process that it waits for. */
+export function watchesProcesses(pid: number): boolean {
+  return openFiles(pid).filter((path) => path.includes("pidfd")).length >= 2;
+}
+
 /** The processor time that a process has used, in seconds. */
 export function cpuSeconds(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");

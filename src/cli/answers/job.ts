@@ -102,6 +102,13 @@ const fields = object("A job: one execution under a run key", {
   silent_seconds: orNull(
     decimal("How long the lease of that member is over; null: it is not, or your own state directory"),
   ),
+  orphan_ended_at: orNull(
+    time("When the last process of a LOST job ended; null: one lives, or nobody saw it"),
+  ),
+  orphan_exit_code: orNull(
+    integer("The exit code of the command of a LOST job; -N: signal N ended it; null: not known"),
+  ),
+  orphan_signal: orNull(text("The name of the signal that ended the command of a LOST job")),
   cpu_seconds: orNull(
     decimal("Time on processors that the finished command has used; null: active, or not known"),
   ),

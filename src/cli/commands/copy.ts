@@ -1,9 +1,9 @@
 import { defineCommand, optional, repeated, required } from "../command.ts";
 
-/** Internal: a command that finds output that nobody copies starts it, detached. */
+/** Internal: a command that finds a lost job with living processes, or output that nobody copies, starts it, detached. */
 export const copy = defineCommand({
   name: "_copy",
-  summary: "Copy the output of jobs whose workers were killed",
+  summary: "Copy the output of jobs whose workers were killed, and wait for their processes",
   options: {
     jobIds: repeated("--job-id", "ID", "A job", (text) => text),
     home: required("--home", "DIR", "The state directory", (text) => text),
@@ -11,8 +11,8 @@ export const copy = defineCommand({
   },
   examples: [],
   async run({ options: { jobIds }, context }) {
-    const { copyOutput } = await import("../../worker/copier.ts");
-    await copyOutput(context, jobIds);
+    const { copyAndKeep } = await import("../../worker/copier.ts");
+    await copyAndKeep(context, jobIds);
     return 0;
   },
 });

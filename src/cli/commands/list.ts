@@ -80,15 +80,16 @@ export const list = defineCommand({
     const format = chooseFormat(options.format, isTerminal ? "table" : "json");
     const fields = await chooseFields(options.fields);
     const jobs = await load(filter);
+    const finder = new OrphanFinder(context);
     if (format === "json" && fields === undefined) {
-      const finder = new OrphanFinder(context);
       const views = [];
       for (const job of jobs) views.push(jobView(context.home, job, finder.find(job)));
       output.json(views);
     } else {
       const { printJobs } = await import("../output/job-lines.ts");
-      printJobs(output, context, jobs, { format, fields });
+      printJobs(output, finder, jobs, { format, fields });
     }
+    await finder.keep();
     return 0;
   },
 });

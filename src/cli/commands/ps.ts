@@ -1,4 +1,5 @@
 import { activeFirst } from "../../jobs/active-first.ts";
+import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { listJobs } from "../../jobs/list.ts";
 import { defineCommand, optional, short } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
@@ -51,7 +52,11 @@ export const ps = defineCommand({
     // What was asked for with a number is printed whole.
     if (format === "table" && fields === undefined && options.limit === undefined)
       printScreen(output, { jobs, isCut: false });
-    else printJobs(output, context, jobs, { format, fields });
+    else {
+      const finder = new OrphanFinder(context);
+      printJobs(output, finder, jobs, { format, fields });
+      await finder.keep();
+    }
     return 0;
   },
 });

@@ -43,7 +43,9 @@ export const start = defineCommand({
     if (interruption?.signal !== undefined && isActive(result.job.status))
       return leave(context, result.job, interruption.signal);
     reportFailedLaunch(context, result.job);
-    const orphans = new OrphanFinder(context).find(result.job);
+    const finder = new OrphanFinder(context);
+    const orphans = finder.find(result.job);
+    await finder.keep();
     const view = startView(context.home, result, orphans, sync ? "sync" : "async", options.strict);
     answer(output, view, () => describeStart(result));
     if (sync) await reportOrphans(context, result.job, orphans);

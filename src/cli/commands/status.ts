@@ -55,8 +55,9 @@ export const status = defineCommand({
     if (format === "json" && fields === undefined) output.json(jobs?.map(view) ?? view(one!));
     else {
       const { printJobs } = await import("../output/job-lines.ts");
-      printJobs(output, context, jobs ?? [one!], { format, fields }, one !== undefined);
+      printJobs(output, finder, jobs ?? [one!], { format, fields }, one !== undefined);
     }
+    await finder.keep();
     return 0;
   },
 });

@@ -1,9 +1,8 @@
 /** Jobs with chosen fields, and as lines: JSON Lines, CSV, a table. Loaded only if they are asked for. */
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import type { OrphanFinder } from "../../jobs/reconcile.ts";
 import { now } from "../../linux/clock.ts";
-import type { Context } from "../../state/context.ts";
 import { JOB_FIELDS } from "../answers/job.ts";
 import { nearest } from "../help/nearest.ts";
 import type { JobFormat } from "../options/format-option.ts";
@@ -56,13 +55,13 @@ export interface Shape {
 /** `isOne`: JSON is one object instead of an array. */
 export function printJobs(
   output: Output,
-  context: Context,
+  finder: OrphanFinder,
   jobs: readonly Job[],
   { format, fields }: Shape,
   isOne = false,
 ): void {
   if (format === "table" && fields === undefined) return output.text(tableFor(output.columns(), jobs));
-  const view = viewOf(context, fields);
+  const view = viewOf(finder, fields);
   switch (format) {
     case "json":
       return output.json(isOne ? view(jobs[0]!) : jobs.map(view));
@@ -77,10 +76,9 @@ export function printJobs(
 
 type View = Readonly<Record<string, unknown>>;
 
-function viewOf(context: Context, fields: readonly string[] | undefined): (job: Job) => View {
-  const finder = new OrphanFinder(context);
+function viewOf(finder: OrphanFinder, fields: readonly string[] | undefined): (job: Job) => View {
   const at = now();
-  const whole = (job: Job): View => jobView(context.home, job, finder.find(job));
+  const whole = (job: Job): View => jobView(finder.context.home, job, finder.find(job));
   if (fields === undefined) return whole;
   return (job) => {
     const view: View = { ...whole(job), [TOOK]: took(job, at) };

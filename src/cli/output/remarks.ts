@@ -1,5 +1,6 @@
 /** Remarks on stderr about the job of an answer. */
 import { SIGNAL_BASE } from "../../job/exit-status.ts";
+import { describeOrphanEnd } from "../../job/ending.ts";
 import type { Job } from "../../job/job.ts";
 import type { Context } from "../../state/context.ts";
 import { endsWithUs, describeAfterLeaving } from "../../jobs/after-leaving.ts";
@@ -18,7 +19,7 @@ export function reportLeft(context: Context, job: Job): void {
 /** How the job ended, if the exit code alone does not say it; undefined if it does. */
 export function explainEnd(job: Job): string | undefined {
   if (job.status === "LOST")
-    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is unknown; its output: orchesjob logs --job-id ${job.jobId}; all that is known: orchesjob status --job-id ${job.jobId}`;
+    return `job ${job.jobId} is lost (${job.lostReason}): its worker is gone, so its result is unknown${describeOrphanEnd(job)}; its output: orchesjob logs --job-id ${job.jobId}; all that is known: orchesjob status --job-id ${job.jobId}`;
   if (job.status === "CANCELLED")
     return `job ${job.jobId} was cancelled${job.cancelReason === null ? "" : `: ${job.cancelReason}`}`;
   return job.error === null ? undefined : `job ${job.jobId}: ${job.error}`;

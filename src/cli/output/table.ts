@@ -58,7 +58,7 @@ function columnsFor(jobs: readonly Job[]): readonly Column[] {
     ...(new Set(hosts).size > 1 ? [{ heading: "HOST", cells: hosts }] : []),
     column("ATTEMPT", (job) => String(job.attemptNo)),
     column("STATUS", (job) => job.status, { colors: colorsOf(jobs) }),
-    column("EXIT", (job) => (job.exitCode === null ? "-" : String(job.exitCode))),
+    column("EXIT", exit),
     column("STARTED", (job) => `${formatDuration((at - job.startedAt) / 1000)} ago`),
     column("TOOK", (job) => formatTook(took(job, at))),
     column("JOB ID", (job) => job.jobId, { shortened: shortIds(jobs) }),
@@ -71,6 +71,12 @@ export const colorsOf = (jobs: readonly Job[]) => jobs.map((job) => COLORS[job.s
 /** `seconds`: as of took. */
 export function formatTook(seconds: number | null): string {
   return seconds === null ? "-" : formatDuration(Math.max(0, seconds) * 1000);
+}
+
+/** In parentheses: how the command of a LOST job ended, which is not the job's result. */
+function exit({ exitCode, orphanEnd }: Job): string {
+  if (exitCode !== null) return String(exitCode);
+  return orphanEnd === null || orphanEnd.exitCode === null ? "-" : `(${orphanEnd.exitCode})`;
 }
 
 /** Ids begin with the time in milliseconds: with its 12 digits and the hyphen between them, hardly two are the same. */

@@ -76,6 +76,8 @@ const others = () =>
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in (${quote(EARLY_FAILURES)})))`,
     recordStall: `update job_records set stalled_since = $since, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
+    recordOrphanEnd: `update job_records set orphan_ended_at = $at, orphan_exit_code = $exitCode, orphan_signal = $signal
+    where job_id = $jobId and status = 'LOST' and orphan_ended_at is null`,
     // It looks each key up after the one before, so a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd

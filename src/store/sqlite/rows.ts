@@ -1,6 +1,6 @@
 /** Converts between rows of `job_records` and jobs. */
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../../job/hook.ts";
-import type { CancelRequest, Hook, Instant, Job, Origin, ProcessIdentity } from "../../job/job.ts";
+import type { CancelRequest, Hook, Instant, Job, OrphanEnd, Origin, ProcessIdentity } from "../../job/job.ts";
 import { isLimits, NO_LIMITS } from "../../job/limits.ts";
 import { isScopeMode } from "../../job/scope.ts";
 import type { CleanCandidate } from "../store.ts";
@@ -76,6 +76,9 @@ export function toColumns(job: Job) {
     target_inode: target?.inode || null,
     token: job.token,
     left_behind: toLeft(job.leftBehind),
+    orphan_ended_at: job.orphanEnd?.at ?? null,
+    orphan_exit_code: job.orphanEnd?.exitCode ?? null,
+    orphan_signal: job.orphanEnd?.signal ?? null,
     fencing_token: job.fencingToken,
     on_partition: job.onPartition,
     retry: job.retry && JSON.stringify(job.retry),
@@ -137,6 +140,7 @@ export function toJob(row: JobRow): Job {
     target: toIdentity(row.target_pid, row.target_start, row.target_inode),
     token: row.token,
     leftBehind: row.left_behind === null ? null : toProcesses(parse(row.left_behind, isLeft, null)),
+    orphanEnd: toOrphanEnd(row),
     fencingToken: row.fencing_token,
     onPartition: row.on_partition,
     retry: row.retry === null ? null : parse(row.retry, isRetry, null),
@@ -164,6 +168,11 @@ function toHook(row: JobRow): Hook | null {
     timeoutMs: on_exit_timeout_ms ?? DEFAULT_HOOK_TIMEOUT_MS,
     result: finishedAt === null ? null : { exitCode, error, finishedAt },
   };
+}
+
+function toOrphanEnd(row: JobRow): OrphanEnd | null {
+  const { orphan_ended_at: at, orphan_exit_code: exitCode, orphan_signal: signal } = row;
+  return at === null ? null : { at, exitCode, signal };
 }
 
 function toOrigin(row: JobRow): Origin | null {

@@ -8,6 +8,7 @@ import witness from "./migrations/0004-witness.sql" with { type: "text" };
 import output from "./migrations/0005-output.sql" with { type: "text" };
 import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
 import usage from "./migrations/0008-usage.sql" with { type: "text" };
+import orphans from "./migrations/0012-orphans.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
@@ -33,6 +34,7 @@ const MIGRATIONS: readonly string[] = [
   failureHooks,
   limits,
   retries,
+  orphans,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -8,6 +8,7 @@ import {
   type Job,
   type LostReason,
   type NewJob,
+  type OrphanEnd,
   type Outcome,
   type ProcessIdentity,
 } from "../../job/job.ts";
@@ -181,6 +182,11 @@ class SqliteStore extends JobUpkeep implements JobStore {
         }),
       ),
     );
+  }
+
+  async recordOrphanEnd(jobId: string, { at, exitCode, signal }: OrphanEnd): Promise<void> {
+    // Not synced: if the power fails now, only this is not known.
+    this.unsynced(() => this.attempt(() => this.execute("recordOrphanEnd", { jobId, at, exitCode, signal })));
   }
 
   async recordHook(jobId: string, kind: EndHook, result: HookResult): Promise<void> {
