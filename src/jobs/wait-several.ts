@@ -1,7 +1,6 @@
 /** Waits for several jobs at once, by sleeping on all their lock files. Only a job that may have ended is looked at again. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
-import { isFollowed } from "../job/retry.ts";
 import { turn } from "../linux/clock.ts";
 import { findEventLoop, type Interruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
@@ -27,7 +26,8 @@ interface Awaited {
 
 /**
  * Waits until all of the jobs have ended, or (`any`) one of them, at most `timeoutMs`, or until a signal comes. Returns them as
- * they are then, in their order. A job that has failed and is followed by another attempt stands for that one, as in waitForJob. Throws `not-found` if one was deleted.
+ * they are then, in their order. A job that has failed and is followed by another attempt stands for that one, as in waitForJob.
+ * Throws `not-found` if one was deleted.
  */
 export async function waitForJobs(
   context: Context,
@@ -84,20 +84,11 @@ class Look {
       // Before the look: then no change is missed.
       if (mayWatch) each.watch ??= new LockWatch(lockFilePath(context.home, each.job.jobId));
       each.job = await refresh(context, store, each.job);
-      const next = isFollowed(each.job) ? await findNextAttempt(store, each.job) : undefined;
+      const next = await findNextAttempt(store, each.job);
       if (next === undefined) break;
       each.job = next;
       each.watch?.close();
       each.watch = undefined;
-    }
-    for (
-      let next = await findNextAttempt(store, each.job);
-      next !== undefined;
-      next = await findNextAttempt(store, each.job)
-    ) {
-      each.watch?.close();
-      each.watch = mayWatch ? new LockWatch(lockFilePath(context.home, next.jobId)) : undefined;
-      each.job = await refresh(context, store, next);
     }
     each.lookAt = performance.now() + (each.watch?.slowCheckMs ?? ELSEWHERE_MS);
     if (isFinished(each.job)) each.watch?.close();

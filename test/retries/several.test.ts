@@ -10,10 +10,14 @@ setDefaultTimeout(TIMEOUT_MS);
 test("wait for several means the last attempt of each, and its result", async () => {
   await using box = new Sandbox();
   const retries = ["--retries", "2", "--retry-delay", "0"];
-  const flaky = ["sh", "-c", "test $ORCHESJOB_ATTEMPT -ge 3"];
+  await using gate = new Gate(box);
+  const flaky = ["sh", "-c", `${gate.wait}; test $ORCHESJOB_ATTEMPT -ge 3`];
   const first = await box.json(["start", "-k", "a", ...retries, "--", ...flaky]);
+  expect(first).toMatchObject({ attempt_no: 1 });
   await box.json(["start", "-k", "b", "--", "true"]);
-  const waited = await box.run(["wait", "b", "a", "--job-id", first.job_id, "--exit-status"]);
+  const waiting = box.run(["wait", "b", "a", "--job-id", first.job_id, "--exit-status"]);
+  gate.open();
+  const waited = await waiting;
   expect(waited.code).toBe(0);
   expect(JSON.parse(waited.stdout)).toMatchObject([
     { run_key: "b", status: "SUCCEEDED" },
