@@ -12,6 +12,7 @@ import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import { announceRunning } from "../state/job-lock.ts";
+import type { LastOutput } from "../state/last-output.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { launch, LaunchError } from "./launch.ts";
@@ -44,7 +45,7 @@ interface Execution {
   readonly settings: TargetSettings;
   readonly piped: PipedOutput | undefined;
   /** The job as `status` prints it, for hooks. */
-  readonly describe: (job: Job) => string;
+  readonly describe: (job: Job, last?: LastOutput) => string;
   readonly settle: Settle;
 }
 

@@ -6,6 +6,7 @@ import { now } from "../linux/clock.ts";
 import { becomeLastToKill, becomeOrdinary } from "../linux/oom-score.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
+import { type LastOutput, findLastOutput } from "../state/last-output.ts";
 import type { RetryingStore } from "../state/retrying-store.ts";
 import { WORKER_DIRECTORY_FD } from "./spawn.ts";
 import { StallWatch } from "./stall-watch.ts";
@@ -17,7 +18,7 @@ export interface StallStage {
   /** The job as last known. */
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
-  readonly describe: (job: Job) => string;
+  readonly describe: (job: Job, last?: LastOutput) => string;
   /** Ends the job. */
   readonly stop: () => void;
   /** Called after each access to the store. */
@@ -67,7 +68,8 @@ export class Stall {
       debug?.note("the command of --on-stall still runs for an earlier stall");
       return;
     }
-    const { context, memory, settings, describe } = this.stage;
+    const { context, memory, settings } = this.stage;
+    const describe = (job: Job) => this.stage.describe(job, findLastOutput(context.home, job));
     const { fileLimit, directory = WORKER_DIRECTORY_FD } = settings;
     // The command would inherit the score.
     becomeOrdinary();

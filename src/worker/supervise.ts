@@ -13,6 +13,7 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import { markClaimed } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
+import type { LastOutput } from "../state/last-output.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { type Aftermath, type Ending, execute } from "./execute.ts";
@@ -26,7 +27,7 @@ export interface WorkerRequest {
   readonly jobId: string;
   readonly settings: TargetSettings;
   /** The job as `status` prints it, for its hook. */
-  readonly describe: (job: Job) => string;
+  readonly describe: (job: Job, last?: LastOutput) => string;
   readonly settle: Settle;
   /** Set if this process has become the worker of another attempt: see retry.ts. */
   readonly retry: Retry | undefined;

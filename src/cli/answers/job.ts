@@ -76,6 +76,12 @@ const fields = object("A job: one execution under a run key", {
   on_stall: orNull(text("What happens then: cancel, or a command")),
   on_stall_file: orNull(text("Absolute path of the output of that command")),
   stalled_since: orNull(time("When its last output came; null: it is not stalled")),
+  quiet_seconds: orNull(
+    decimal("In status and list, while it runs: time since its last output, or since it began without any"),
+  ),
+  last_line: orNull(
+    text("In status and list, while it runs: the last line of its output, at most 200 characters"),
+  ),
   grace_seconds: orNull(decimal("Time between TERM and KILL when a limit ends it; null: 5")),
   output: oneOf(OUTPUT_MODES, "What the command writes to: the log itself, or a pipe"),
   stdin_file: orNull(text("Absolute path of what the command reads")),

@@ -8,7 +8,7 @@ import { chooseFormat, listFormatOption } from "../options/format-option.ts";
 import { filterOptions } from "../options/several-jobs.ts";
 import { readInstant } from "../options/time.ts";
 import { anyText, wholeNumber } from "../options/values.ts";
-import { jobView } from "../output/views.ts";
+import { viewsWithOutput } from "../output/views.ts";
 
 export const list = defineCommand({
   name: "list",
@@ -82,9 +82,7 @@ export const list = defineCommand({
     const jobs = await load(filter);
     const finder = new OrphanFinder(context);
     if (format === "json" && fields === undefined) {
-      const views = [];
-      for (const job of jobs) views.push(jobView(context.home, job, finder.find(job)));
-      output.json(views);
+      output.json(await viewsWithOutput(finder, jobs));
     } else {
       const { printJobs } = await import("../output/job-lines.ts");
       printJobs(output, finder, jobs, { format, fields });

@@ -7,7 +7,7 @@ import { defineCommand, flag } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, jobFormatOption } from "../options/format-option.ts";
 import { keyOperand, selectorOptions, toRunKey, toSelector } from "../options/selectors.ts";
-import { jobView } from "../output/views.ts";
+import { viewsWithOutput } from "../output/views.ts";
 
 export const status = defineCommand({
   name: "status",
@@ -32,7 +32,6 @@ export const status = defineCommand({
     const format = chooseFormat(options.format, "json");
     const fields = await chooseFields(options.fields);
     const finder = new OrphanFinder(context);
-    const view = (job: Job) => jobView(context.home, job, finder.find(job));
     const many = async (): Promise<readonly Job[] | undefined> => {
       const { runKey, jobId, attempt, all, running } = options;
       const isNamed = runKey !== undefined || operands.length > 0;
@@ -52,8 +51,10 @@ export const status = defineCommand({
     };
     const jobs = await many();
     const one = jobs === undefined ? (await findJob(context, toSelector(options, operands))).job : undefined;
-    if (format === "json" && fields === undefined) output.json(jobs?.map(view) ?? view(one!));
-    else {
+    if (format === "json" && fields === undefined) {
+      const views = await viewsWithOutput(finder, jobs ?? [one!]);
+      output.json(one === undefined ? views : views[0]);
+    } else {
       const { printJobs } = await import("../output/job-lines.ts");
       printJobs(output, finder, jobs ?? [one!], { format, fields }, one !== undefined);
     }

@@ -1,3 +1,4 @@
+import type { LastOutput } from "../../state/last-output.ts";
 import type { Job } from "../../job/job.ts";
 import type { Settle } from "../../worker/adopt.ts";
 import { runWorker } from "../../worker/supervise.ts";
@@ -19,7 +20,7 @@ export const worker = defineCommand({
   },
   examples: [],
   async run({ options: { jobId, fileLimit, directory, notBefore, unit = null }, context }) {
-    const describe = (job: Job) => describeForHook(context, job);
+    const describe = (job: Job, last?: LastOutput) => describeForHook(context, job, last);
     // On demand: needed only if an older backup of the database was put back.
     const settle: Settle = async (...job) => (await import("../../jobs/reconcile.ts")).settle(...job, true);
     const retry = notBefore === undefined ? undefined : { notBefore, unit };

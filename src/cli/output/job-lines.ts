@@ -20,6 +20,7 @@ import {
   tableFor,
 } from "./table.ts";
 import { took } from "./took.ts";
+import { findLastOutput } from "../../state/last-output.ts";
 import { jobView } from "./views.ts";
 
 /** The field that only chosen fields may name: seconds, in a table as people say them. */
@@ -78,7 +79,8 @@ type View = Readonly<Record<string, unknown>>;
 
 function viewOf(finder: OrphanFinder, fields: readonly string[] | undefined): (job: Job) => View {
   const at = now();
-  const whole = (job: Job): View => jobView(finder.context.home, job, finder.find(job));
+  const whole = (job: Job): View =>
+    jobView(finder.context.home, job, finder.find(job), findLastOutput(finder.context.home, job));
   if (fields === undefined) return whole;
   return (job) => {
     const view: View = { ...whole(job), [TOOK]: took(job, at) };

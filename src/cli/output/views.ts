@@ -3,6 +3,7 @@ import type { Job } from "../../job/job.ts";
 import { stallCommand } from "../../job/limits.ts";
 import { OWN_STDIN } from "../../job/output.ts";
 import { retriesLeft } from "../../job/retry.ts";
+import type { LastOutput } from "../../state/last-output.ts";
 import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
@@ -10,8 +11,10 @@ import { type Home, homeAt, hookLog, logFiles, stdinFile } from "../../state/pat
 import type { JobView, StartView } from "../answers/job.ts";
 import { formatInstant } from "../options/time.ts";
 import { escapeForLocale, toJson } from "./json.ts";
+import { sanitize } from "./sanitize.ts";
 
-export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
+/** `last`: of a running job, if the answer is to tell it. */
+export function jobView(here: Home, job: Job, orphans: Orphans, last?: LastOutput): JobView {
   const { elsewhere } = job;
   const home = elsewhere === undefined ? here : homeAt(elsewhere.home);
   const logs = logFiles(home, job.jobId);
@@ -49,6 +52,8 @@ export function jobView(here: Home, job: Job, orphans: Orphans): JobView {
     on_stall: job.limits.onStall ?? null,
     on_stall_file: stallCommand(job.limits) === undefined ? null : hookLog(home, job.jobId, "stall"),
     stalled_since: job.stalledSince === null ? null : formatInstant(job.stalledSince),
+    quiet_seconds: last === undefined ? null : Math.round(last.quietMs) / 1000,
+    last_line: last?.lastLine == null ? null : sanitize(last.lastLine),
     grace_seconds: job.limits.graceMs === undefined ? null : job.limits.graceMs / 1000,
     output: job.output,
     stdin_file: stdinPath(home, job),
@@ -86,8 +91,8 @@ function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
 }
 
 /** The stdin of a hook: the job as `status` prints it. */
-export function describeForHook(context: Context, job: Job): string {
-  return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job))));
+export function describeForHook(context: Context, job: Job, last?: LastOutput): string {
+  return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job), last)));
 }
 
 function exitHookView(home: Home, { jobId, onExit }: Job) {
@@ -110,6 +115,19 @@ function failureHookView(home: Home, { jobId, onFailure }: Job) {
     on_failure_error: result?.error ?? null,
     on_failure_finished_at: result === null ? null : formatInstant(result.finishedAt),
   };
+}
+
+/** As jobView, for many jobs; of those that run, also what they have written last. */
+export async function viewsWithOutput(
+  finder: OrphanFinder,
+  jobs: readonly Job[],
+): Promise<readonly JobView[]> {
+  const { home } = finder.context;
+  const isNeeded = jobs.some(({ status }) => status === "RUNNING");
+  const { findLastOutput } = isNeeded ? await import("../../state/last-output.ts") : {};
+  const views: JobView[] = [];
+  for (const job of jobs) views.push(jobView(home, job, finder.find(job), findLastOutput?.(home, job)));
+  return views;
 }
 
 /** The answer of a start. It stays below 16 kB for any command, because clients read it from a pipe, and only after the exit. */
