@@ -35,6 +35,9 @@ const POSIX_SPAWN_SETSID = 0x80;
 const OPAQUE_BYTES = 512;
 const SIGSET_BYTES = 128;
 
+/** The words of the command, whose addresses the kernel gets: garbage collection must not free them before. */
+const kept = new Set<readonly Uint8Array[]>();
+
 /** Starts a child; returns its pid. Throws SystemError with the reason why the file could not be executed. */
 export function spawnProcess(request: SpawnRequest): number {
   const attributes = new Uint8Array(OPAQUE_BYTES);
@@ -53,6 +56,8 @@ export function spawnProcess(request: SpawnRequest): number {
   const argv: Uint8Array[] = [];
   const addresses: number[] = [];
   for (const word of request.argv) addresses.push(addressOf(argv[argv.push(cstring(word)) - 1]!));
+  kept.clear();
+  kept.add(argv);
   const pid = new Int32Array(1);
   const errno = withAttributes(request, () =>
     libc.posix_spawnp(
@@ -64,6 +69,7 @@ export function spawnProcess(request: SpawnRequest): number {
       request.environment?.pointers ?? environment(),
     ),
   );
+  kept.clear();
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;

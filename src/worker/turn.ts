@@ -1,12 +1,13 @@
 /** A worker between two attempts: it waits until its attempt may begin, and leaves the waiting when it is asked to. */
 import type { Job, Outcome } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { bootTimeMs } from "../linux/clock.ts";
+import { bootTimeMs, now } from "../linux/clock.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { RetryingStore } from "../state/retrying-store.ts";
+import type { JobStore } from "../store/store.ts";
 import { findOrAdopt, type Settle } from "./adopt.ts";
 import { UNKNOWN } from "./outcome.ts";
 import { lacksCopier } from "./output.ts";
@@ -38,7 +39,8 @@ export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
   const stopHearing = wakeUps.hear(() => wake());
   signals.onHeard = () => wake();
   const known = await look(retryingStore, jobId);
-  if (known !== undefined) await keepCopying(context, retryingStore, known);
+  const failed = known?.retry?.ofJobId == null ? undefined : await look(retryingStore, known.retry.ofJobId);
+  if (failed !== undefined) await keepCopying(context, failed);
   for (let current = known; ;) {
     const { promise: woken, resolve } = Promise.withResolvers<void>();
     wake = resolve;
@@ -53,10 +55,12 @@ export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
   }
   stopHearing();
   signals.onHeard = undefined;
-  // Somebody has put an older backup of the database there.
   if (known !== undefined)
     await retryingStore.write(async (store) => {
-      if ((await store.find(jobId)) === undefined) await findOrAdopt(context, store, known, settle);
+      if ((await store.find(jobId)) !== undefined) return;
+      debug?.note("the database does not know the attempt: puts it back");
+      if (failed === undefined || (await repeat(store, failed, known)) === undefined)
+        await findOrAdopt(context, store, known, settle);
     });
   const [signal] = signals.heard;
   if (signal === undefined) return undefined;
@@ -79,13 +83,27 @@ async function sleep(until: number, woken: Promise<void>): Promise<boolean> {
   }
 }
 
+/**
+ * Somebody has put an older backup of the database there, in which the failed attempt still runs: records its failure and this
+ * attempt once more. Undefined if it does not run there.
+ */
+async function repeat(store: JobStore, failed: Job, known: Job): Promise<Job | undefined> {
+  const { origin, worker, token } = known;
+  if (origin === null || worker === null || token === null) return undefined;
+  const { jobId, target, finishedAt, leftBehind, exitCode, signal, error, failure, usage } = failed;
+  const next = { ...known, origin, worker, token };
+  return store.retry(
+    jobId,
+    { exitCode, signal, error, failure, usage },
+    target,
+    finishedAt ?? now(),
+    leftBehind,
+    next,
+    now(),
+  );
+}
+
 /** Daemons that the failed attempt left behind may still write, and the process that copied their output became this one. */
-async function keepCopying(
-  context: Context,
-  retryingStore: RetryingStore,
-  { retry, output }: Job,
-): Promise<void> {
-  if (output !== "pipe" || retry?.ofJobId == null) return;
-  const failed = await look(retryingStore, retry.ofJobId);
-  if (failed !== undefined && lacksCopier(context.home, failed)) await catchUpOutput(context, [failed]);
+async function keepCopying(context: Context, failed: Job): Promise<void> {
+  if (failed.output === "pipe" && lacksCopier(context.home, failed)) await catchUpOutput(context, [failed]);
 }
