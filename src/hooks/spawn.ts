@@ -1,5 +1,6 @@
 /** Starts the shell that executes a hook, and the process that runs overdue hooks. */
 import type { HookKind, Job } from "../job/job.ts";
+import type { Limits } from "../job/limits.ts";
 import { callersLimits } from "../linux/caller.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { environmentForCommand, splitVariable } from "../linux/ffi/environment.ts";
@@ -18,7 +19,8 @@ import {
   RUN_KEY_VARIABLE,
   TOKEN_VARIABLE,
 } from "../processes/variables.ts";
-import { debugWords } from "../state/debug.ts";
+import { debug, debugWords } from "../state/debug.ts";
+import { readEnvFiles } from "../state/env-files.ts";
 import type { Home } from "../state/paths.ts";
 import { readCallerFileLimit } from "../systemd/caller-file-limit.ts";
 
@@ -81,13 +83,14 @@ export interface HookSettings {
  */
 export function spawnHook(
   home: Home,
-  { jobId, runKey, attemptNo, status, exitCode, env, token, fencingToken }: Job,
+  { jobId, runKey, attemptNo, status, exitCode, env, limits, token, fencingToken }: Job,
   kind: HookKind,
   command: string,
   { input, output }: { readonly input: number; readonly output: number },
   { fileLimit, directory }: HookSettings,
 ): number {
   const environment = environmentForCommand([
+    ...variablesOf(limits).map(splitVariable),
     ...env.map(splitVariable),
     [JOB_ID_VARIABLE, jobId],
     [RUN_KEY_VARIABLE, runKey],
@@ -119,6 +122,16 @@ export function spawnHook(
     throw error;
   } finally {
     if (place !== "/" && place !== directory) closeFile(place);
+  }
+}
+
+/** None if a file is gone or was changed into something else: the hook matters more. */
+function variablesOf({ envFiles }: Limits): readonly string[] {
+  try {
+    return readEnvFiles(envFiles);
+  } catch (error) {
+    debug?.note("the hook runs without the variables of --env-file", error);
+    return [];
   }
 }
 

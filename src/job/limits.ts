@@ -1,4 +1,4 @@
-/** What a job may do, beside its time limit. Each is absent where the caller did not ask for it. */
+/** What a job may do beside its time limit, and what its command gets. Each is absent where the caller did not ask for it. */
 export interface Limits {
   /** The job is stalled when neither stream has had output for this time, in ms. */
   readonly stallAfterMs?: number;
@@ -6,13 +6,15 @@ export interface Limits {
   readonly onStall?: string;
   /** Time between TERM and KILL when a limit ends the job, in ms. */
   readonly graceMs?: number;
+  /** Absolute paths of files of variables, which are read for each attempt. */
+  readonly envFiles?: readonly string[];
 }
 
 export const NO_LIMITS: Limits = {};
 
 export const CANCEL_ON_STALL = "cancel";
 
-const KINDS: Readonly<Record<keyof Limits, "number" | "string">> = {
+const KINDS: Readonly<Record<Exclude<keyof Limits, "envFiles">, "number" | "string">> = {
   stallAfterMs: "number",
   onStall: "string",
   graceMs: "number",
@@ -21,6 +23,8 @@ const KINDS: Readonly<Record<keyof Limits, "number" | "string">> = {
 /** Whether a value is what a store has kept. A newer version may have added to it. */
 export function isLimits(value: unknown): value is Limits {
   if (typeof value !== "object" || value === null) return false;
+  const { envFiles = [] } = value as Limits;
+  if (!Array.isArray(envFiles) || envFiles.some((path) => typeof path !== "string")) return false;
   return Object.entries(KINDS).every(([name, kind]) => {
     const limit = (value as Record<string, unknown>)[name];
     return limit === undefined || typeof limit === kind;

@@ -56,6 +56,9 @@ export async function acceptJob(
       onReady();
       continue;
     }
+    const { envFiles } = request.limits;
+    // The worker reads them; refuse now what it could not use.
+    if (envFiles !== undefined) (await import("../state/env-files.ts")).readEnvFiles(envFiles);
     const prepared = await prepare(context, request, found, input, supervised);
     const accepted = await claim(keys, prepared, found);
     const { unit, warnings } = await release(prepared);

@@ -1,4 +1,5 @@
 /** Launches a job's command, and explains to the user why it could not be launched. */
+import { OrchesjobError } from "../job/errors.ts";
 import type { Failure, Job, Outcome } from "../job/job.ts";
 import { shellWord } from "../job/shell-word.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -9,6 +10,7 @@ import { closeAll, describeShortage } from "../linux/spawn.ts";
 import type { FileStat } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { debug, firstWord } from "../state/debug.ts";
+import { readEnvFiles } from "../state/env-files.ts";
 import { logFiles } from "../state/paths.ts";
 import { launchHint } from "./launch-hint.ts";
 import type { PipedOutput } from "./output.ts";
@@ -43,7 +45,8 @@ export function launch(
   const outputs: number[] = [];
   try {
     outputs.push(...(piped?.open() ?? openLogs(context, job)));
-    const pid = spawnTarget(job, outputs, settings);
+    const env = [...readEnvFiles(job.limits.envFiles), ...job.env];
+    const pid = spawnTarget({ ...job, env }, outputs, settings);
     debug?.note(`launched target ${pid}: ${firstWord(job.command)}`);
     return pid;
   } catch (error) {
@@ -52,6 +55,7 @@ export function launch(
       debug?.note(`cannot launch ${firstWord(job.command)}: ${describeErrno(error.errno)}`);
     else debug?.note(`cannot launch ${firstWord(job.command)}`, error);
     piped?.drop();
+    if (error instanceof OrchesjobError) throw new LaunchError(error.message);
     throw error instanceof SystemError ? explain(job, settings, error) : error;
   } finally {
     closeAll(outputs);

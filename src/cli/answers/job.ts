@@ -82,6 +82,7 @@ const fields = object("A job: one execution under a run key", {
   last_line: orNull(
     text("In status and list, while it runs: the last line of its output, at most 200 characters"),
   ),
+  env_files: listOf(text("An absolute path"), "The files whose variables the command gets"),
   grace_seconds: orNull(decimal("Time between TERM and KILL when a limit ends it; null: 5")),
   output: oneOf(OUTPUT_MODES, "What the command writes to: the log itself, or a pipe"),
   stdin_file: orNull(text("Absolute path of what the command reads")),

@@ -2,8 +2,8 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand } from "../../job/hook.ts";
 import { CANCEL_ON_STALL, type Limits } from "../../job/limits.ts";
-import { optional } from "../command.ts";
-import { duration, wholeNumber } from "./values.ts";
+import { optional, repeated } from "../command.ts";
+import { anyText, duration, wholeNumber } from "./values.ts";
 
 export const limitOptions = {
   stallAfter: optional(
@@ -24,6 +24,12 @@ export const limitOptions = {
     "Seconds between TERM and KILL when --timeout or --on-stall ends the command (default: 5)",
     wholeNumber("--grace-seconds", 0),
   ),
+  envFile: repeated(
+    "--env-file",
+    "FILE",
+    "Set the variables of this file for the command: NAME=VALUE lines, # comments. Only the path is stored",
+    anyText("file"),
+  ),
 };
 
 /** Throws `usage`. */
@@ -32,6 +38,7 @@ export function toLimits(options: {
   readonly stallAfter: number | undefined;
   readonly onStall: string | undefined;
   readonly graceSeconds: number | undefined;
+  readonly envFile: readonly string[];
 }): Limits {
   const { timeout, stallAfter, onStall, graceSeconds } = options;
   if (onStall !== undefined && stallAfter === undefined)
@@ -47,5 +54,11 @@ export function toLimits(options: {
     ...(stallAfter !== undefined && { stallAfterMs: stallAfter }),
     ...(onStall !== undefined && { onStall }),
     ...(graceSeconds !== undefined && { graceMs: graceSeconds * 1000 }),
+    ...(options.envFile.length > 0 && { envFiles: options.envFile.map(toAbsolute) }),
   };
+}
+
+function toAbsolute(path: string): string {
+  if (path === "") throw new OrchesjobError("usage", "--env-file is empty", "name a file");
+  return path.startsWith("/") ? path : `${process.cwd()}/${path}`;
 }

@@ -54,6 +54,7 @@ export function jobView(here: Home, job: Job, orphans: Orphans, last?: LastOutpu
     stalled_since: job.stalledSince === null ? null : formatInstant(job.stalledSince),
     quiet_seconds: last === undefined ? null : Math.round(last.quietMs) / 1000,
     last_line: last?.lastLine == null ? null : sanitize(last.lastLine),
+    env_files: job.limits.envFiles ?? [],
     grace_seconds: job.limits.graceMs === undefined ? null : job.limits.graceMs / 1000,
     output: job.output,
     stdin_file: stdinPath(home, job),
