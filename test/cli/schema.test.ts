@@ -67,6 +67,13 @@ test("an answer that is not as declared fails the test that gets it", async () =
   expect(() => checkAnswer(BINARY, ["status"], JSON.stringify([job]))).not.toThrow();
   for (const answer of wrong)
     expect(() => checkAnswer(BINARY, ["status"], JSON.stringify(answer))).toThrow("not as declared");
+  // Lines of JSON, and chosen fields.
+  const lines = `${JSON.stringify(job)}\n${JSON.stringify({ ...job, pid: "12" })}\n`;
+  expect(() => checkAnswer(BINARY, ["list"], lines)).toThrow('"12" is no integer');
+  const chosen = [{ run_key: "k", took: null, exit_code: "0" }];
+  expect(() => checkAnswer(BINARY, ["list", "--fields", "…"], JSON.stringify(chosen, null, 2))).toThrow(
+    '"0" is no integer',
+  );
 });
 
 testWith(["python3-jsonschema"], "another validator accepts the schemas and the answers", async () => {

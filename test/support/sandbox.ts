@@ -67,7 +67,9 @@ export class Sandbox implements AsyncDisposable {
     const command = this.#children.get(child) ?? [];
     this.#children.delete(child);
     const program = command.indexOf(BINARY);
-    if (program >= 0) checkAnswer(BINARY, command.slice(program + 1), stdout);
+    // Not what a script has made of it.
+    if (program >= 0 && !command.slice(0, program).includes("-c"))
+      checkAnswer(BINARY, command.slice(program + 1), stdout);
     return {
       code: child.exitCode,
       signal: child.signalCode === null ? null : String(child.signalCode),
