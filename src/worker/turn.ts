@@ -1,6 +1,7 @@
 /** A worker between two attempts: it waits until its attempt may begin, and leaves the waiting when it is asked to. */
 import type { Job, Outcome } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
+import { reap } from "../linux/children.ts";
 import { bootTimeMs, now } from "../linux/clock.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
@@ -35,6 +36,9 @@ interface Turn {
  */
 export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
   const { context, retryingStore, jobId, notBefore, signals, wakeUps, settle } = turn;
+  // Background processes of the failed attempt are our children when their parents have ended.
+  process.on("SIGCHLD", reap);
+  reap();
   let wake = () => {};
   const stopHearing = wakeUps.hear(() => wake());
   signals.onHeard = () => wake();
@@ -54,6 +58,7 @@ export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
     if (await sleep(notBefore, woken)) debug?.note("woken while it waits");
   }
   stopHearing();
+  process.off("SIGCHLD", reap);
   signals.onHeard = undefined;
   if (known !== undefined)
     await retryingStore.write(async (store) => {

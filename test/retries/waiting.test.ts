@@ -1,6 +1,6 @@
 /** Between two attempts: the key is taken, the waiting can be ended, and whatever is killed, the key is free again. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AttemptAnswer, attemptsOf, failing } from "../support/attempts.ts";
 import { edit } from "../support/database.ts";
@@ -8,7 +8,7 @@ import { expectFailure } from "../support/expect.ts";
 import { Gate } from "../support/gate.ts";
 import { hookedJob, lineIn } from "../support/hooks.ts";
 import { finishedJob, jobThat, runningJob } from "../support/jobs.ts";
-import { findProcesses, killAndWait, statusOf } from "../support/processes.ts";
+import { findProcesses, killAndWait, stateOf, statusOf } from "../support/processes.ts";
 import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -226,5 +226,22 @@ test.concurrent(
     expect(await box.json(["cancel", "--run-key", "k", "--grace-seconds", "0"])).toMatchObject({
       status: "CANCELLED",
     });
+  },
+);
+
+test.concurrent(
+  "what a failed attempt left in the background is reaped while the next one waits",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const words = ["--run-key", "k", "--retries", "1", "--retry-delay", "1h", "--"];
+    await box.json(["start", ...words, "sh", "-c", `(${gate.wait}) & echo $!; exit 1`]);
+    await jobThat(box, "k", "waits for its second attempt", (job) => job.attempt_no === 2);
+    const [first] = await attemptsOf(box);
+    const daemon = Number(readFileSync(first!.stdout_file, "utf8"));
+    expect(stateOf(daemon)).toBeDefined();
+    gate.open();
+    await until("it is gone, and no zombie is left", () => stateOf(daemon) === undefined);
+    await box.json(["cancel", "--run-key", "k"]);
   },
 );
