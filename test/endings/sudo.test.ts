@@ -158,3 +158,17 @@ testWith(
     await until("the key is free", async () => (await user.run(...START)).code === 0);
   },
 );
+
+testWith(["sudo"], "a job that was ended because it stalled does, too", async () => {
+  await using box = new Sandbox();
+  await using user = await Sudoer.create(box);
+  const command = ["sh", "-c", SILENT.replaceAll("$SUDO_PAY", `sudo -n ${user.pay} A`)];
+  const stall = ["--stall-after", "1s", "--on-stall", "cancel"];
+  const ended = await user.run("run", "--run-key", "pay", ...stall, "--", ...command);
+  expect(ended.code).toBe(124);
+  expect(ended.stderr).toMatch(
+    /was ended \(stalled: no output for 1s\), but its command still runs: process.* sudo kill \d+/,
+  );
+  const why = /job \S+ was ended \(stalled: no output for 1s\), but its command still runs: process/;
+  await expectGuarded(user, why, { status: "FAILED", failure: "stalled", orphan_pids: user.payers() });
+});
