@@ -1,6 +1,6 @@
 /**
  * Asks the registry through the agent of the member, over a Unix socket in the state directory: the agent has a connection, and a
- * new one takes about 10 ms. If the agent does not answer, asks directly: every question is safe to repeat.
+ * new one takes about 10 ms. If the agent does not answer, asks directly: these questions are safe to repeat.
  *
  * A question is a line of JSON, {name, values}; so is its answer, {answer} or {error}.
  */
@@ -13,6 +13,9 @@ import type { Functions } from "./functions.ts";
 
 /** How long the agent may take to answer, in ms. */
 const ANSWER_MS = 1_500;
+
+/** Questions that may take longer, and whose answer counts what they have done: asked again, they would count less. */
+const NEVER_TWICE: ReadonlySet<string> = new Set(["clean"]);
 
 /** sun_path of unix(7), in bytes. */
 const LONGEST_SOCKET_PATH = 107;
@@ -43,7 +46,7 @@ export class Relay implements Functions {
   ) {}
 
   async call(name: string, values: readonly unknown[]): Promise<any> {
-    if (this.#direct === undefined) {
+    if (this.#direct === undefined && !NEVER_TWICE.has(name)) {
       const answer = this.#ask(JSON.stringify({ name, values }));
       if (answer !== undefined) return unwrap(answer);
       debug?.note("the agent does not answer: asks the registry directly");

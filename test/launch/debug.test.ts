@@ -195,7 +195,7 @@ test("the processes that handle a lost job, an overdue hook and output without a
   expectStory(lines, "status", [
     "recorded LOST (worker_killed)",
     `spawned hook runner ${pidOf("hook")} for jobs ${job.job_id}`,
-    `spawned copier ${pidOf("copy")} for jobs ${job.job_id}`,
+    `spawned copier and keeper ${pidOf("copy")} for jobs ${job.job_id}`,
   ]);
   expectStory(lines, "hook", [
     /^took the lock of the hook of job \S+$/,
@@ -242,7 +242,7 @@ testWith(["strace"], "an uncaught exception is noted", async () => {
   const job = await box.json(["start", "--run-key", "k", "--", ...gate.command], {
     env: { ORCHESJOB_DEBUG: file },
   });
-  const faults = await injectFaults(box, job.worker_pid!, "wait4:error=EIO");
+  const faults = await injectFaults(box, job.worker_pid!, "waitid:error=EIO");
   gate.open();
   const lines = await until("the worker has said it", () => {
     const all = readLines(file);
