@@ -76,6 +76,13 @@ export async function judge(scene: Scene): Promise<void> {
 /** The longest time, in ms, from a crash until its key had run again; only reported. */
 export let slowestRetry = 0;
 
+/** What a keeper may have recorded since a LOST job was answered; a record never changes. */
+function lateOrphanEnd(job: JobAnswer, told: JobAnswer | undefined): Partial<JobAnswer> {
+  if (job.status !== "LOST" || job.orphan_ended_at !== null || told === undefined) return {};
+  const { orphan_ended_at, orphan_exit_code, orphan_signal } = told;
+  return { orphan_ended_at, orphan_exit_code, orphan_signal };
+}
+
 /** Once a result was answered, it never changes. */
 export function checkNothingLost(before: readonly JobAnswer[], after: readonly JobAnswer[]): void {
   for (const job of before.filter((known) => known.finished_at !== null)) {
@@ -83,7 +90,7 @@ export function checkNothingLost(before: readonly JobAnswer[], after: readonly J
     // If a command outlives its job's end, its exit status is recorded when it ends.
     const late = job.status === "CANCELLED" && job.exit_code === null;
     const end = late ? { exit_code: told?.exit_code, signal: told?.signal } : {};
-    expect(told).toEqual({ ...job, ...end, orphan_pids: [] } as JobAnswer);
+    expect(told).toEqual({ ...job, ...end, ...lateOrphanEnd(job, told), orphan_pids: [] } as JobAnswer);
   }
 }
 

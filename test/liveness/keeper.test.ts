@@ -21,15 +21,9 @@ import { isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/
 
 setDefaultTimeout(TIMEOUT_MS);
 
-interface Lost extends JobAnswer {
-  readonly orphan_ended_at: string | null;
-  readonly orphan_exit_code: number | null;
-  readonly orphan_signal: string | null;
-}
-
 const UNKNOWN = { orphan_ended_at: null, orphan_exit_code: null, orphan_signal: null };
 
-const look = (box: Sandbox) => statusOf(box, "k") as Promise<Lost>;
+const look = (box: Sandbox) => statusOf(box, "k");
 const keepersOf = (box: Sandbox) => findProcesses(box, "_copy");
 const lockOf = (box: Sandbox, job: JobAnswer) => join(box.home, "locks", `${job.job_id}.keeper`);
 
@@ -56,7 +50,7 @@ async function keeperOf(box: Sandbox, job: JobAnswer): Promise<number> {
 }
 
 /** Waits for the record without a look at the job that could start anybody. */
-async function recorded(box: Sandbox): Promise<Lost> {
+async function recorded(box: Sandbox): Promise<JobAnswer> {
   await until("no keeper is left", () => keepersOf(box).length === 0);
   return look(box);
 }
@@ -74,7 +68,7 @@ test("the first look starts one keeper, which records how the command ended; the
   const started = await box.json(["start", "--run-key", "k", "--sync", "--", "true"]);
   expect(started).toMatchObject({ existing: false, attempt_no: 2, status: "SUCCEEDED" });
   await until("no keeper is left", () => keepersOf(box).length === 0);
-  const lost = await box.json<Lost>(["status", "--job-id", job.job_id]);
+  const lost = await box.json(["status", "--job-id", job.job_id]);
   expect(lost).toMatchObject({
     status: "LOST",
     exit_code: null,

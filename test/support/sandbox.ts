@@ -151,6 +151,9 @@ export interface JobAnswer {
   readonly error: string | null;
   readonly lost_reason: string | null;
   readonly orphan_pids: readonly number[];
+  readonly orphan_ended_at: string | null;
+  readonly orphan_exit_code: number | null;
+  readonly orphan_signal: string | null;
   readonly failure: string | null;
   readonly properties: readonly string[];
   readonly unit: string | null;

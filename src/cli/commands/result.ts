@@ -24,10 +24,11 @@ export const result = defineCommand({
   examples: ["orchesjob result --job-id ID", "orchesjob result nightly-backup --max-bytes 1000"],
   answer: async () => (await import("../answers/job.ts")).RESULT,
   async run({ options, operands, context, output }) {
+    const finder = new OrphanFinder(context);
     await withResult(context, toSelector(options, operands), options.maxBytes, ({ job, stdout, stderr }) =>
       output.jsonPieces(
         jsonPieces<ResultView>({
-          ...jobView(context.home, job, new OrphanFinder(context).find(job)),
+          ...jobView(context.home, job, finder.find(job)),
           stdout: new LongText(stdout.chunks),
           stdout_truncated: stdout.truncated,
           stderr: new LongText(stderr.chunks),
@@ -35,6 +36,7 @@ export const result = defineCommand({
         }),
       ),
     );
+    await finder.keep();
     return 0;
   },
 });
