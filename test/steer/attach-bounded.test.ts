@@ -2,6 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { appendFileSync, readFileSync, truncateSync } from "node:fs";
 import { encodeChunk } from "../../src/jobs/attach.ts";
+import { openDatabase } from "../support/database.ts";
 import { expectFailure } from "../support/expect.ts";
 import { startBeforeRun } from "../support/hand-over.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -165,6 +166,37 @@ describe("call by call, every byte arrives as it was written", () => {
     if (parts.length < 20) expect(received.length).toBe(content.length);
     expect(encodings.has("base64")).toBe(hasBinary);
   });
+});
+
+test.each(["file", "pipe"])(
+  "a loop of calls misses nothing of a job that writes meanwhile: --output %s",
+  async (mode) => {
+    await using box = new Sandbox();
+    const script = `for i in $(seq 300); do echo "größe $i"; echo "e$i" >&2; done; head -c 5000 /dev/urandom; sleep 0.05; echo end`;
+    const job = await box.json(["start", "--run-key", "k", "--output", mode, "--", "bash", "-c", script]);
+    const received: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
+    for (let from = { stdout: 0, stderr: 0 }; ;) {
+      const cursors = ["--stdout-from", String(from.stdout), "--stderr-from", String(from.stderr)];
+      const news = await ask(box, ...cursors, "--wait", "1h", "--max-bytes", "1K");
+      received.stdout.push(bytesOf(news));
+      received.stderr.push(Buffer.from(news.stderr));
+      from = { stdout: news.stdout_next, stderr: news.stderr_next };
+      if (news.complete) break;
+    }
+    expect(Buffer.concat(received.stdout).equals(readFileSync(job.stdout_file))).toBe(true);
+    expect(Buffer.concat(received.stderr).equals(readFileSync(job.stderr_file))).toBe(true);
+  },
+);
+
+test("a job that is deleted during the wait is no longer found", async () => {
+  await using box = new Sandbox();
+  const { job, worker } = await startBeforeRun(box, "k", ["true"]);
+  const waiting = box.spawn([BINARY, ...ATTACH, "--wait", "1h"]);
+  await until("it sleeps", () => sleepsLong(waiting.pid));
+  using database = openDatabase(box);
+  database.run("delete from job_records where job_id = ?", [job.job_id]);
+  process.kill(worker, "SIGCONT");
+  expectFailure(await box.finished(waiting), 3, job.job_id);
 });
 
 test("a character whose rest has not come yet is left for the next call", async () => {
