@@ -2,7 +2,8 @@
 import { formatDuration } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { commandLine } from "../job/shell-word.ts";
-import { type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
+import { DEFAULT_LEASE_MS } from "../job/fleet.ts";
+import { checkLease, type Membership, readMembership, writeMembership } from "../fleet/membership.ts";
 import { FleetMember } from "../fleet/member.ts";
 import { parseAddress } from "../fleet/postgres/address.ts";
 import { connectionOf } from "../fleet/postgres/connect.ts";
@@ -18,14 +19,19 @@ import { type Home, memberFiles } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { Publisher } from "./publisher.ts";
 
-export type JoinTerms = Omit<Membership, "memberId">;
+/** What the caller says about the member. What is left out stays as it is; a new member gets the default. */
+export type JoinTerms = Pick<Membership, "url" | "passwordFile"> & {
+  readonly [Term in "name" | "leaseMs" | "onPartition" | "publishesOutput"]: Membership[Term] | undefined;
+};
 
 /** Joins, and publishes all jobs that are there. Joining the same fleet again changes the terms. Throws OrchesjobError. */
-export async function joinFleet(context: Context, terms: JoinTerms, version: string): Promise<FleetMember> {
+export async function joinFleet(context: Context, given: JoinTerms, version: string): Promise<FleetMember> {
   const { home } = context;
+  checkLease(home);
   const store = context.createStore();
   const lock = takeJoiningLock(home);
   const former = statPath(home.fleet) === undefined ? undefined : readMembership(home);
+  const terms = completeTerms(given, former, context.origin.host);
   // Making the schema takes longer than any other question.
   const connection = connectionOf({ ...terms, leaseMs: Number.POSITIVE_INFINITY, memberId: "" });
   const { place } = connection.address;
@@ -37,6 +43,8 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
     );
   try {
     await migrate(connection);
+  } catch (error) {
+    throw former === undefined ? notJoined(error) : error;
   } finally {
     await connection.close();
   }
@@ -67,6 +75,34 @@ export async function joinFleet(context: Context, terms: JoinTerms, version: str
   }
   closeFile(lock);
   return member;
+}
+
+function completeTerms(
+  given: JoinTerms,
+  former: Membership | undefined,
+  host: string,
+): Omit<Membership, "memberId"> {
+  // A password in the URL replaces a file.
+  const passwordFile =
+    given.passwordFile ?? (parseAddress(given.url).password === undefined ? former?.passwordFile : undefined);
+  return {
+    url: given.url,
+    ...(passwordFile === undefined ? {} : { passwordFile }),
+    name: given.name ?? former?.name ?? host,
+    leaseMs: given.leaseMs ?? former?.leaseMs ?? DEFAULT_LEASE_MS,
+    onPartition: given.onPartition ?? former?.onPartition ?? "continue",
+    publishesOutput: given.publishesOutput ?? former?.publishesOutput ?? true,
+  };
+}
+
+/** Who is in no fleet yet cannot ask for its status. */
+function notJoined(error: unknown): unknown {
+  if (!(error instanceof OrchesjobError) || error.code !== "locked") return error;
+  return new OrchesjobError(
+    error.code,
+    `${error.what}; the state directory has not joined`,
+    "check the URL, and that PostgreSQL runs there and lets this host in; then join again",
+  );
 }
 
 /** A key that is active here and elsewhere would run twice at once. */

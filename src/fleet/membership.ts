@@ -1,6 +1,7 @@
 /** The membership of a state directory in a fleet: its file `fleet.json` (0600). */
 import { OrchesjobError } from "../job/errors.ts";
 import { LONGEST_LEASE_MS, ON_PARTITIONS, type OnPartition, SHORTEST_LEASE_MS } from "../job/fleet.ts";
+import { shellWord } from "../job/shell-word.ts";
 import { readTextIfAny } from "../linux/file.ts";
 import { replacePrivateFile } from "../linux/text-file.ts";
 import { isThere, statPath } from "../linux/stat.ts";
@@ -21,6 +22,17 @@ export interface Membership {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+/** Throws `conflict` if something else than a lease has its name. A job that must not outlast the lease would be ended at once. */
+export function checkLease(home: Home): void {
+  const { lease } = memberFiles(home);
+  if ((statPath(lease)?.kind ?? "file") === "file") return;
+  throw new OrchesjobError(
+    "conflict",
+    `${lease} is not a file, so the lease of this member cannot be written`,
+    `nothing was started or changed; move it away: mv ${shellWord(lease)} ${shellWord(`${lease}.old`)}`,
+  );
+}
+
 /** Throws `not-found` if the directory is in no fleet, `conflict` if the file is not as it should be. */
 export function readMembership(home: Home): Membership {
   const facts = statPath(home.fleet);
@@ -36,6 +48,7 @@ export function readMembership(home: Home): Membership {
       `the state directory ${home.path} is in no fleet`,
       "to join one: orchesjob fleet join URL",
     );
+  checkLease(home);
   if ((facts.mode & 0o077) !== 0)
     throw new OrchesjobError(
       "conflict",

@@ -7,6 +7,7 @@ export const ON_PARTITIONS = ["continue", "stop"] as const;
  */
 export type OnPartition = (typeof ON_PARTITIONS)[number];
 
+export const DEFAULT_LEASE_MS = 60_000;
 /** A shorter lease would end with each hiccup of a network. */
 export const SHORTEST_LEASE_MS = 1_000;
 export const LONGEST_LEASE_MS = 86_400_000;

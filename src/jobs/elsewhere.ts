@@ -44,7 +44,7 @@ export async function findElsewhere(
   context: Context,
   fleet: Fleet,
   selector: NamedJob,
-  { here, store }: { readonly here: Job | undefined; readonly store: JobStore },
+  { here, store, name }: { readonly here: Job | undefined; readonly store: JobStore; readonly name: string },
 ): Promise<Job | undefined> {
   await fleet.catchUp(store);
   try {
@@ -57,7 +57,9 @@ export async function findElsewhere(
     const isHeld = found.elsewhere?.holdsKey === true;
     return !isHeld && (here?.fencingToken ?? 0) > (found.fencingToken ?? 0) ? here : found;
   } catch (error) {
-    if (here === undefined || !(error instanceof OrchesjobError) || error.code !== "locked") throw error;
+    if (!(error instanceof OrchesjobError) || error.code !== "locked") throw error;
+    if (here === undefined)
+      throw new OrchesjobError(error.code, `this host has no ${name}, and ${error.what}`, error.hint);
     context.notify(
       `${error.what}; this is the newest job of this host, and another host may have a newer one`,
     );

@@ -5,6 +5,7 @@ import { isActive } from "../job/status.ts";
 import { isJobId, type JobSelector, meaningsOf, type NamedJob } from "../job/request.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
+import { isThere } from "../linux/stat.ts";
 import { restoreUnknownJobs } from "./restore-unknown-jobs.ts";
 import { reconcile, reconcileAll } from "./reconcile.ts";
 
@@ -45,7 +46,9 @@ async function findNamed(context: Context, store: JobStore, selector: NamedJob):
   const here = isAnswer || (await restoreUnknownJobs(context, store)) === 0 ? found : await look();
   const fleet = isAnswer ? undefined : context.openFleet();
   if (fleet === undefined) return here;
-  return (await import("./elsewhere.ts")).findElsewhere(context, await fleet, selector, { here, store });
+  return (await import("./elsewhere.ts")).findElsewhere(context, await fleet, selector, {
+    ...{ here, store, name: nameOf(selector) },
+  });
 }
 
 const isNumbered = (selector: NamedJob) => "runKey" in selector && selector.attemptNo !== undefined;
@@ -97,10 +100,15 @@ export async function findHistory(context: Context, runKey: string): Promise<rea
 }
 
 function notFound(context: Context, selector: JobSelector): OrchesjobError {
+  const { path, fleet } = context.home;
+  // Whoever gets here has asked the registry: it throws if it cannot be asked.
+  const isMember = isThere(fleet);
   return new OrchesjobError(
     "not-found",
-    `no ${nameOf(selector)} in ${context.home.path}`,
-    "was it started with the same ORCHESJOB_HOME?",
+    `no ${nameOf(selector)} in ${path}${isMember ? ", nor in the registry of its fleet" : ""}`,
+    isMember
+      ? "what the fleet knows: orchesjob list --fleet"
+      : "was it started with the same ORCHESJOB_HOME?",
   );
 }
 

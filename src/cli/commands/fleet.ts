@@ -2,7 +2,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { commandLine } from "../../job/shell-word.ts";
 import { LONGEST_LEASE_MS, SHORTEST_LEASE_MS } from "../../job/fleet.ts";
 import type { FleetMember } from "../../fleet/member.ts";
-import { defineCommand, flag, optional, withDefault } from "../command.ts";
+import { defineCommand, flag, optional } from "../command.ts";
 import type { ForgottenView, LeftView } from "../answers/fleet.ts";
 import { openMember } from "../options/open-member.ts";
 import { chooseFormat, formatOption } from "../options/format-option.ts";
@@ -20,12 +20,11 @@ export const fleet = defineCommand({
   isInterleaved: true,
   options: {
     name: optional("--name", "NAME", "join: the name of this member (default: the host's)", token("--name")),
-    lease: withDefault(
+    lease: optional(
       "--lease",
       "DURATION",
       "join: how long the others wait for a sign of this host (default: 60)",
       duration("--lease"),
-      60_000,
     ),
     ...partitionOption,
     passwordFile: optional(
@@ -54,7 +53,8 @@ export const fleet = defineCommand({
     const membership = await import("../../agent/membership.ts");
     if (action === "join") {
       if (operand === undefined) throw usage("fleet join needs the URL of the registry");
-      if (options.lease < SHORTEST_LEASE_MS || options.lease > LONGEST_LEASE_MS)
+      const { lease } = options;
+      if (lease !== undefined && (lease < SHORTEST_LEASE_MS || lease > LONGEST_LEASE_MS))
         throw new OrchesjobError(
           "usage",
           `--lease must be between ${SHORTEST_LEASE_MS / 1000} s and ${LONGEST_LEASE_MS / 3_600_000} h`,
@@ -63,10 +63,10 @@ export const fleet = defineCommand({
       const terms = {
         url: operand,
         ...(options.passwordFile === undefined ? {} : { passwordFile: toAbsolute(options.passwordFile) }),
-        name: options.name ?? context.origin.host,
-        leaseMs: options.lease,
-        onPartition: options.onPartition ?? "continue",
-        publishesOutput: !options.withoutOutput,
+        name: options.name,
+        leaseMs: lease,
+        onPartition: options.onPartition,
+        publishesOutput: options.withoutOutput ? false : undefined,
       };
       const member = await membership.joinFleet(context, terms, version);
       output.json(fleetView(await membership.readFleetStatus(context, member)));

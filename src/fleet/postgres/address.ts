@@ -1,5 +1,7 @@
 /** Where the registry is: the URL of PostgreSQL, checked, and the password for it. */
 import { OrchesjobError } from "../../job/errors.ts";
+import { libc } from "../../linux/ffi/libc.ts";
+import { homeDirectory } from "../../linux/ffi/users.ts";
 import { statPath } from "../../linux/stat.ts";
 import { readTextFile } from "../../linux/text-file.ts";
 
@@ -89,7 +91,8 @@ export function findPassword(address: Address, file: string | undefined): string
       );
     return text.split("\n", 1)[0]!;
   }
-  const path = `${process.env["HOME"] ?? ""}/.pgpass`;
+  // As libpq: units of systemd may have no HOME.
+  const path = `${process.env["HOME"] || homeDirectory(libc.geteuid()) || ""}/.pgpass`;
   const facts = statPath(path);
   // As libpq: a file that others may read is not used.
   if (facts === undefined || (facts.mode & 0o077) !== 0) return "";

@@ -1,4 +1,4 @@
-/** Users and groups by name, wherever the system keeps them (a file, a directory service): getpwuid(3), getgrgid(3). */
+/** Users and groups, wherever the system keeps them (a file, a directory service): getpwuid(3), getgrgid(3). */
 import { CString, type Pointer, read } from "bun:ffi";
 import { readTextIfAny } from "../file.ts";
 import { libc } from "./libc.ts";
@@ -8,6 +8,13 @@ export function userName(uid: number): string | undefined {
   const entry = libc.getpwuid(uid);
   // struct passwd begins with the name.
   return entry === null ? undefined : textAt(entry as Pointer, 0);
+}
+
+/** The home directory of a user; undefined if the number has none. */
+export function homeDirectory(uid: number): string | undefined {
+  const entry = libc.getpwuid(uid);
+  // struct passwd: char *name; char *password; uid_t uid; gid_t gid; char *gecos; char *dir.
+  return entry === null ? undefined : textAt(entry as Pointer, 32);
 }
 
 /**
