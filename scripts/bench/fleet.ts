@@ -273,7 +273,7 @@ async function measureSize(sql: SQL, history: number): Promise<Row[]> {
   let deleted = 0;
   for (let after: unknown = null, isOver = false; !isOver; isOver = after === null) {
     const [{ answer }] =
-      await sql`select orchesjob.clean(${Number.MAX_SAFE_INTEGER}::int8, 0, 1000, ${after}::jsonb) as answer`;
+      await sql`select orchesjob.clean(${Number.MAX_SAFE_INTEGER}::int8, 0, 1000, ${after}::jsonb, false) as answer`;
     deleted += answer.deleted;
     after = answer.next;
   }

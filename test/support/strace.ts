@@ -60,10 +60,12 @@ export async function strikeWorker(
   const launcher = box.spawn(["strace", "-qq", ...stopAtBirth, ...wrapper, BINARY, ...args]);
   const finished = box.finished(launcher);
   const pid = await until("a newborn worker", () => childrenOf(launcher.pid).find(isStopped));
-  // 0, which it is once strace has gone by itself, would be our own process group.
-  const first = tracerOf(pid);
-  if (first > 0) process.kill(first, "SIGKILL");
-  await until("the first strace is gone", () => tracerOf(pid) === 0 && tracerOf(launcher.pid) === 0);
+  await until("the first strace is gone", () => {
+    // Again with each look: a strace that is just attaching holds only one of them. 0 would be our own process group.
+    const tracers = new Set([tracerOf(pid), tracerOf(launcher.pid)].filter((tracer) => tracer > 0));
+    for (const tracer of tracers) killIfAlive(tracer);
+    return tracers.size === 0;
+  });
 
   const trace = join(box.directory, "worker.trace");
   const attach = () => box.spawn(["strace", ...tracing(fault, trace), "-p", String(pid)]);
@@ -118,5 +120,13 @@ function statusField(pid: number | string, name: string): string {
     return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "";
   } catch {
     return "";
+  }
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has gone by itself.
   }
 }
