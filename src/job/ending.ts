@@ -9,7 +9,7 @@ export function endedEarly({ status, failure }: Pick<Job, "status" | "failure">)
   return (
     status === "CANCELLED" ||
     status === "LOST" ||
-    (status === "FAILED" && EARLY_FAILURES.some((early) => early === failure))
+    (status === "FAILED" && (EARLY_FAILURES as readonly (Failure | null)[]).includes(failure))
   );
 }
 

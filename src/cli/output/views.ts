@@ -124,7 +124,8 @@ export async function viewsWithOutput(
   jobs: readonly Job[],
 ): Promise<readonly JobView[]> {
   const { home } = finder.context;
-  const isNeeded = jobs.some(({ status }) => status === "RUNNING");
+  let isNeeded = false;
+  for (const { status } of jobs) isNeeded ||= status === "RUNNING";
   const { findLastOutput } = isNeeded ? await import("../../state/last-output.ts") : {};
   const views: JobView[] = [];
   for (const job of jobs) views.push(jobView(home, job, finder.find(job), findLastOutput?.(home, job)));

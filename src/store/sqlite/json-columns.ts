@@ -70,19 +70,25 @@ interface Left {
 }
 
 export function isLeft(value: unknown): value is readonly Left[] {
-  const isNumbers = ({ pid, start, inode }: Partial<Left>) =>
-    [pid, start, inode].every((number) => Number.isSafeInteger(number));
-  return Array.isArray(value) && value.every((each) => each !== null && isNumbers(each as Partial<Left>));
+  if (!Array.isArray(value)) return false;
+  for (const each of value) {
+    const { pid, start, inode } = (each ?? {}) as Partial<Left>;
+    for (const number of [pid, start, inode]) if (!Number.isSafeInteger(number)) return false;
+  }
+  return true;
 }
 
 export function toProcesses(left: readonly Left[] | null): readonly ProcessIdentity[] | null {
-  return left && left.map(({ pid, start, inode }) => ({ pid, startTicks: start, inode }));
+  if (left === null) return null;
+  const processes: ProcessIdentity[] = [];
+  for (const { pid, start, inode } of left) processes.push({ pid, startTicks: start, inode });
+  return processes;
 }
 
 /** The value of column left_behind. */
 export function toLeft(processes: readonly ProcessIdentity[] | null): string | null {
   if (processes === null) return null;
-  return JSON.stringify(
-    processes.map(({ pid, startTicks, inode = 0 }): Left => ({ pid, start: startTicks, inode })),
-  );
+  const left: Left[] = [];
+  for (const { pid, startTicks, inode = 0 } of processes) left.push({ pid, start: startTicks, inode });
+  return JSON.stringify(left);
 }
