@@ -80,6 +80,7 @@ export async function execute({
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   const scope = job.unit === null ? undefined : new (await import("./usage.ts")).ScopeUsage(job.unit);
+  const Stall = job.limits.stallAfterMs === undefined ? undefined : (await import("./stall.ts")).Stall;
   let pid: number;
   try {
     pid = launch(context, job, settings, piped);
@@ -106,6 +107,21 @@ export async function execute({
   const { graceMs = DEFAULT_GRACE_MS } = job.limits;
   if (job.timeoutMs !== null) after(job.timeoutMs, () => stopper.stop("timeout", graceMs));
 
+  let isSettled = false;
+  const settle = () => {
+    isSettled = true;
+    retryingStore.disconnect();
+    releaseMemory();
+  };
+  // At once: somebody may rename the logs as soon as the job is said to run.
+  const stallStage = {
+    ...{ context, retryingStore, memory, settings, describe },
+    catchUp: () => piped?.drain() ?? true,
+    stop: () => stopper.stop("stall", graceMs),
+    settle: () => isSettled && end === undefined && settle(),
+  };
+  const stall = Stall && new Stall(stallStage, job.limits.stallAfterMs!);
+
   let partition = "";
   const fleet =
     job.onPartition === null
@@ -129,12 +145,6 @@ export async function execute({
       if (isKnown === true) debug?.note("recorded the target");
       if (end === undefined) announceRunning(WORKER_LOCK_FD);
     });
-  let isSettled = false;
-  const settle = () => {
-    isSettled = true;
-    retryingStore.disconnect();
-    releaseMemory();
-  };
   wakeUps.hear(async () => {
     debug?.note("woken by a write to the lock file: looks into the database");
     fleet?.lookForRevocation();
@@ -145,13 +155,6 @@ export async function execute({
     else if (isSettled && end === undefined) settle();
   });
 
-  const { stallAfterMs } = job.limits;
-  const stallStage = {
-    ...{ context, retryingStore, memory, settings, describe },
-    stop: () => stopper.stop("stall", graceMs),
-    settle: () => isSettled && end === undefined && settle(),
-  };
-  const stall = stallAfterMs && new (await import("./stall.ts")).Stall(stallStage, stallAfterMs);
   const settling = setTimeout(settle, SETTLED_MS);
   await Promise.race([ended, stopper.gaveUp]);
   clearTimeout(settling);
@@ -161,6 +164,7 @@ export async function execute({
   }
   const stopped = await stopper.finished();
   fleet?.end();
+  if (stall && stopped === undefined) await stall.finish();
   const stallHook = stall ? stall.end() : undefined;
   piped?.drain();
   // If the command still lives, the aftermath records how it ends.

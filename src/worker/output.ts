@@ -92,9 +92,9 @@ export class PipedOutput {
     return this.#copies.some((copy) => copy.isPausing);
   }
 
-  /** Copies what was written until now into the logs, as far as they can be written. */
-  drain(): void {
-    for (const copy of this.#copies) copy.drain();
+  /** Copies what was written until now into the logs. Returns false if a log cannot be written. */
+  drain(): boolean {
+    return this.#copies.map((copy) => copy.drain()).every(Boolean);
   }
 
   /** Removes the FIFOs of a command that was not started. */

@@ -13,10 +13,14 @@ import { type Home, LOG_STREAMS, logFiles } from "../state/paths.ts";
 
 /** The clock of file times may be this much behind, in ms: the kernel moves it with its ticks. */
 const TICK_MS = 20;
+/** A look that comes this much too late, in ms, shows that the worker was stopped, and maybe the command with it. */
+const LATE_MS = 500;
 /** Pause between two looks at a stalled job if inotify is used up, in ms. */
 const FALLBACK_PAUSE_MS = 30_000;
 
 export interface StallEvents {
+  /** Copies into the logs what the command has written. Returns false if they cannot be written: then the command may wait. */
+  catchUp(): boolean;
   /** `since`: when the last output came. */
   stalled(since: Instant): void;
   /** Output has come again. */
@@ -30,6 +34,8 @@ export class StallWatch {
   /** On the clock of performance.now(), as all times here: it does not jump. */
   #lastOutput = performance.now();
   #lookedAt = this.#lastOutput;
+  /** When the next look is due. */
+  #dueAt = Number.POSITIVE_INFINITY;
   #isStalled = false;
   #isOver = false;
   #watches: readonly { close(): void }[] = [];
@@ -46,18 +52,26 @@ export class StallWatch {
     this.#lookAfter(stallAfterMs);
   }
 
+  /** Looks for the last time. */
+  finish(): void {
+    if (this.#isStalled) this.#look();
+  }
+
   end(): void {
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#unwatch();
     for (const log of this.#logs) closeFile(log);
   }
 
   #lookAfter(ms: number): void {
+    this.#dueAt = performance.now() + ms + TICK_MS;
     after(ms + TICK_MS, () => this.#look());
   }
 
   #look(): void {
     if (this.#isOver) return;
+    const isWritable = this.events.catchUp();
     const time = performance.now();
     const { seen, writtenAt } = this.#read();
     if (seen !== this.#seen) {
@@ -74,6 +88,10 @@ export class StallWatch {
     }
     this.#lookedAt = time;
     if (this.#isStalled) return;
+    const lateMs = time - this.#dueAt;
+    if (!isWritable) this.#lastOutput = time;
+    // Nobody knows whether the command could write meanwhile.
+    else if (lateMs > LATE_MS) this.#lastOutput = Math.min(time, this.#lastOutput + lateMs);
     const silentMs = time - this.#lastOutput;
     if (silentMs < this.stallAfterMs) {
       this.#lookAfter(this.stallAfterMs - silentMs);
@@ -82,7 +100,7 @@ export class StallWatch {
     this.#isStalled = true;
     debug?.note(`stalled: no output for ${Math.round(silentMs)} ms`);
     this.events.stalled(now() - Math.round(silentMs * 1000));
-    this.#watch();
+    if (!this.#isOver) this.#watch();
   }
 
   #read(): { readonly seen: string; readonly writtenAt: number } {

@@ -19,6 +19,8 @@ export interface StallStage {
   readonly memory: { job: Job };
   readonly settings: TargetSettings;
   readonly describe: (job: Job, last?: LastOutput) => string;
+  /** See StallEvents. */
+  readonly catchUp: () => boolean;
   /** Ends the job. */
   readonly stop: () => void;
   /** Called after each access to the store. */
@@ -28,23 +30,34 @@ export interface StallStage {
 export class Stall {
   readonly #watch: StallWatch;
   #hook: Promise<void> | undefined;
+  #recorded: Promise<void> | undefined;
   #isOver = false;
 
   constructor(
     readonly stage: StallStage,
     stallAfterMs: number,
   ) {
-    const { context, memory, stop } = stage;
+    const { context, memory, catchUp, stop } = stage;
     this.#watch = new StallWatch(context.home, memory.job.jobId, stallAfterMs, {
+      catchUp,
       stalled: (since) => {
         const recorded = this.#record(since);
         const { limits } = memory.job;
         const command = stallCommand(limits);
-        if (limits.onStall === CANCEL_ON_STALL) stop();
-        else if (command !== undefined) void recorded.then(() => this.#run(command));
+        if (limits.onStall === CANCEL_ON_STALL) {
+          // What the command says about its end does not change why it was ended.
+          this.#watch.end();
+          stop();
+        } else if (command !== undefined) void recorded.then(() => this.#run(command));
       },
       resumed: () => void this.#record(null),
     });
+  }
+
+  /** Looks whether output has come since, once the command has ended by itself; resolves when that is recorded. */
+  async finish(): Promise<void> {
+    this.#watch.finish();
+    await this.#recorded;
   }
 
   /** Stops watching. Resolves when the command of --on-stall, if it runs, has ended. */
@@ -54,7 +67,11 @@ export class Stall {
     await this.#hook;
   }
 
-  async #record(since: Instant | null): Promise<void> {
+  #record(since: Instant | null): Promise<void> {
+    return (this.#recorded = this.#write(since));
+  }
+
+  async #write(since: Instant | null): Promise<void> {
     const { memory, retryingStore, settle } = this.stage;
     memory.job = { ...memory.job, stalledSince: since };
     // The latest, if several are on their way.

@@ -1,6 +1,6 @@
 /** `--stall-after` and `--on-stall`: a job without output is said to be stalled, is ended, or somebody is told. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Gate } from "../support/gate.ts";
 import { lineIn } from "../support/hooks.ts";
@@ -109,6 +109,59 @@ test("--on-stall cancel ends the job as a time limit does: FAILED, stalled, exit
   } as object);
   expect(job.stalled_since).not.toBeNull();
   expect(box.processes()).toEqual([]);
+});
+
+test.each(["file", "pipe"])(
+  "output that comes while the worker is stopped is no silence, by --output %s",
+  async (output) => {
+    await using box = new Sandbox();
+    const [ticks, over] = [join(box.directory, "ticks"), join(box.directory, "over")];
+    const script = `until [ -e ${over} ]; do printf x; printf . >>${ticks}; sleep 0.1; done`;
+    const limits = ["--stall-after", "1", "--on-stall", "cancel", "--output", output];
+    const job = await box.json(["start", "--run-key", "k", ...limits, "--", "sh", "-c", script]);
+    process.kill(job.worker_pid!, "SIGSTOP");
+    const written = () => (existsSync(ticks) ? readFileSync(ticks).length : 0);
+    // Two seconds, whatever the machine does.
+    await until("the command has written for longer than that", () => written() > 20);
+    process.kill(job.worker_pid!, "SIGCONT");
+    const then = written();
+    await until("the command goes on", () => written() > then + 3);
+    writeFileSync(over, "");
+    expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED", stalled_since: null } as object);
+  },
+);
+
+test.each(["file", "pipe"])(
+  "a command that ends with output is not stalled any more, by --output %s",
+  async (output) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const script = `${gate.wait}; echo at last`;
+    const limits = ["--stall-after", "1", "--output", output];
+    await box.json(["start", "--run-key", "k", ...limits, "--", "sh", "-c", script]);
+    await stalledJob(box, "k");
+    gate.open();
+    expect(await finishedJob(box, "k")).toMatchObject({ status: "SUCCEEDED", stalled_since: null } as object);
+  },
+);
+
+test("what a command says about being ended for a stall does not undo the stall", async () => {
+  await using box = new Sandbox();
+  const script = 'trap "echo bye; exit 0" TERM; sleep 600 & wait';
+  const limits = ["--stall-after", "1", "--on-stall", "cancel"];
+  const job = (await box.json([
+    "start",
+    "--sync",
+    "--run-key",
+    "k",
+    ...limits,
+    "--",
+    "sh",
+    "-c",
+    script,
+  ])) as StallingJob;
+  expect(job.failure).toBe("stalled");
+  expect(job.stalled_since).not.toBeNull();
 });
 
 test("a stalled job that ignores TERM is killed after its --grace-seconds, and so is one whose time is over", async () => {
