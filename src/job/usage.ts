@@ -22,3 +22,15 @@ export function larger(a: number | null, b: number | null): number | null {
   if (a === null || b === null) return a ?? b;
   return Math.max(a, b);
 }
+
+/** The kernel's count of memory may be this much behind, in bytes. */
+const COUNT_SLACK = 1024 * 1024;
+
+/**
+ * Leaves out a peak of memory that may be that of the process which started the command, `inherited` in bytes: the kernel keeps
+ * the count when a process executes another program.
+ */
+export function withoutInherited(usage: Usage, inherited: number): Usage {
+  const isOwn = usage.maxRssBytes !== null && usage.maxRssBytes > inherited + COUNT_SLACK;
+  return isOwn ? usage : { ...usage, maxRssBytes: null };
+}

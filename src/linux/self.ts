@@ -103,6 +103,11 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
+/** The most memory that this process has had at a time (resident set), in bytes: see getrusage(2). */
+export function peakMemory(): number {
+  return 1024 * process.resourceUsage().maxRSS;
+}
+
 /** Gives memory that a waiting process does not need back to the system, compiled code included. Takes 2 ms. */
 export function releaseMemory(): void {
   Bun.shrink();

@@ -2,12 +2,13 @@
 import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
+import { withoutInherited } from "../job/usage.ts";
 import { onExit } from "../linux/children.ts";
 import { after, now } from "../linux/clock.ts";
 import { readMemoryKills } from "../linux/control-group.ts";
 import { becomeLastToKill } from "../linux/oom-score.ts";
 import { identify } from "../linux/pidfd.ts";
-import { releaseMemory } from "../linux/self.ts";
+import { peakMemory, releaseMemory } from "../linux/self.ts";
 import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
@@ -88,6 +89,7 @@ export async function execute({
     const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
     return { event: "fail", outcome: failed.outcome, target: null, endedAt: now(), leftBehind: null };
   }
+  const inherited = peakMemory();
   signals.relayTo(pid);
   piped?.begin();
   // After the launch, because the command would inherit the score. The OOM killer must spare the worker, which records what
@@ -98,7 +100,8 @@ export async function execute({
   let end: { readonly outcome: Outcome; readonly endedAt: Instant } | undefined;
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   onExit(pid, (status, usage) => {
-    end = { outcome: toOutcome(status, scope?.complete(usage) ?? usage), endedAt: now() };
+    const own = withoutInherited(usage, inherited);
+    end = { outcome: toOutcome(status, scope?.complete(own) ?? own), endedAt: now() };
     debug?.note(`target ${describeEnd(end.outcome)}`);
     signals.end();
     resolve();

@@ -119,7 +119,11 @@ const fields = object("A job: one execution under a run key", {
   cpu_seconds: orNull(
     decimal("Time on processors that the finished command has used; null: active, or not known"),
   ),
-  max_rss_bytes: orNull(integer("The most memory that one of its processes had at a time")),
+  max_rss_bytes: orNull(
+    integer(
+      "The most memory that one of its processes had at a time; null if that was less than the worker has, about 40 MB",
+    ),
+  ),
   io_read_bytes: orNull(integer("Bytes read from storage, not from the page cache")),
   io_write_bytes: orNull(integer("Bytes written to files on storage, also if they have not reached it yet")),
 });
