@@ -130,8 +130,8 @@ begin
       on conflict (run_key, request_id) do update set job_id = excluded.job_id;
   end if;
   if (claim ->> 'strict')::bool then
-    insert into orchesjob.strict_keys values (key, made.job_id)
-      on conflict (run_key) do update set job_id = excluded.job_id;
+    -- The first one stays: a claim that is given back takes only its own mark with it.
+    insert into orchesjob.strict_keys values (key, made.job_id) on conflict do nothing;
   end if;
   return orchesjob.grant_answer(made, session);
 end $$;
@@ -140,6 +140,8 @@ end $$;
 -- database of the member has forgotten.
 -- Only a session speaks for its jobs, until it is over: the caller may be a copy of the directory that runs them.
 create function orchesjob.withdraw(caller jsonb, withdrawn text) returns void language plpgsql security definer as $$
+declare
+  known_change int8;
 begin
   perform orchesjob.commit_durably();
   if not exists (select from orchesjob.job_records j join orchesjob.sessions s using (session_id)
@@ -151,10 +153,14 @@ begin
     job = job || jsonb_build_object('status', 'LOST', 'lostReason', case change when 0 then 'start_interrupted' else 'unknown' end,
       'finishedAt', floor(extract(epoch from clock_timestamp()) * 1000000)::int8)
     where job_id = withdrawn and member_id = (caller ->> 'member_id')::uuid
-      and (holds_key or revoked_at is not null);
-  if found then
-    -- A job that never existed for its caller uses up no request id.
+      and (holds_key or revoked_at is not null)
+    returning change into known_change;
+  -- A job that never existed for its caller uses up no request id, and no strict key.
+  if known_change = 0 then
     delete from orchesjob.requests where job_id = withdrawn;
+    delete from orchesjob.strict_keys where job_id = withdrawn;
+  end if;
+  if known_change is not null then
     perform pg_notify('orchesjob_' || md5(withdrawn), '');
   end if;
 end $$;
