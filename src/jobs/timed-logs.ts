@@ -4,13 +4,13 @@ import type { Instant, Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { turn } from "../linux/clock.ts";
 import type { Interruption } from "../linux/signals.ts";
-import { isThere } from "../linux/stat.ts";
 import type { Context } from "../state/context.ts";
 import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
-import { OutputIndexReader } from "../state/output-index.ts";
+import { isIndex, type OutputIndexReader } from "../state/output-index.ts";
 import { lockFilePath, logFiles, type LogStream, outputIndexFile } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
+import { Arrivals, findCuts } from "./arrivals.ts";
 import { followAttempts } from "./follow-run.ts";
 import { type Line, LogLines } from "./log-lines.ts";
 import { describeCut, describeGone } from "./logs.ts";
@@ -118,7 +118,7 @@ async function followOne(
 
 function requireTimes(context: Context, job: Job): void {
   const path = outputIndexFile(context.home, job.jobId);
-  if (job.output === "pipe" && (job.target === null || isThere(path))) return;
+  if (job.output === "pipe" && (job.target === null || isIndex(path))) return;
   const why =
     job.output === "pipe"
       ? `${path} is gone, or could not be written`
@@ -159,7 +159,7 @@ class LastLines implements LineSink {
 
 /** The logs of some streams of a job, in the order of their index. */
 class TimedLogs implements Disposable {
-  readonly index: OutputIndexReader;
+  readonly #arrivals: Arrivals;
   readonly #lines: ReadonlyMap<LogStream, LogLines>;
   readonly #cuts: ReadonlyMap<LogStream, number>;
 
@@ -168,10 +168,14 @@ class TimedLogs implements Disposable {
     readonly job: Job,
     readonly order: TimedOrder,
   ) {
-    this.index = new OutputIndexReader(outputIndexFile(context.home, job.jobId));
+    this.#arrivals = new Arrivals(context, job);
     const logs = logFiles(context.home, job.jobId);
     this.#lines = new Map(order.streams.map((stream) => [stream, new LogLines(stream, logs[stream])]));
-    this.#cuts = findCuts(this.index.path);
+    this.#cuts = findCuts(context, job);
+  }
+
+  get index(): OutputIndexReader {
+    return this.#arrivals.index;
   }
 
   /** How far the logs go now. Throws `conflict` if one was deleted. */
@@ -190,7 +194,7 @@ class TimedLogs implements Disposable {
   /** Hands on the lines that the index knows by now, up to entry `limit`; returns how many entries there were. */
   advance(sink: LineSink, limit = Number.POSITIVE_INFINITY): number {
     const begin = this.index.position;
-    for (const { stream, time, end } of this.index.read(limit - begin)) {
+    for (const { stream, time, end } of this.#arrivals.read(limit)) {
       const lines = this.#lines.get(stream);
       // Before that, the log had other bytes.
       if (lines === undefined || this.index.position <= (this.#cuts.get(stream) ?? 0)) continue;
@@ -222,20 +226,4 @@ class TimedLogs implements Disposable {
     this.index.close();
     for (const lines of this.#lines.values()) lines.close();
   }
-}
-
-/** For each stream whose log was truncated, how many entries are of before that. */
-function findCuts(path: string): ReadonlyMap<LogStream, number> {
-  const cuts = new Map<LogStream, number>();
-  const ends = new Map<LogStream, number>();
-  const index = new OutputIndexReader(path);
-  try {
-    for (const { stream, end } of index.read()) {
-      if (end < (ends.get(stream) ?? 0)) cuts.set(stream, index.position - 1);
-      ends.set(stream, end);
-    }
-  } finally {
-    index.close();
-  }
-  return cuts;
 }

@@ -5,7 +5,7 @@
  */
 import type { Instant } from "../job/job.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
-import { closeFile, openFile, readInto, writeSome } from "../linux/file.ts";
+import { closeFile, openFile, readInto, seek, writeSome } from "../linux/file.ts";
 import { statFd } from "../linux/stat.ts";
 import { debug } from "./debug.ts";
 import { LOG_STREAMS, type LogStream } from "./paths.ts";
@@ -22,9 +22,10 @@ export class OutputIndex {
 
   constructor(path: string) {
     try {
-      this.#file = openFile(path, "append");
+      this.#file = openFile(path, "debug");
+      const facts = statFd(this.#file);
       // Entries after half of one could not be read.
-      if ((statFd(this.#file)?.size ?? 0) % ENTRY_BYTES !== 0) this.close();
+      if (facts?.kind !== "file" || facts.size % ENTRY_BYTES !== 0) this.close();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       debug?.note("cannot open the index of the output", error);
@@ -66,34 +67,42 @@ export class OutputIndexReader {
 
   constructor(readonly path: string) {}
 
-  /** Whether there is an index. */
-  get isThere(): boolean {
-    return this.#open() !== undefined;
-  }
-
   /** Number of entries that it has now. */
   get length(): number {
     const file = this.#open();
     return file === undefined ? 0 : Math.floor((statFd(file)?.size ?? 0) / ENTRY_BYTES);
   }
 
-  /** Yields the next entries, at most `limit`, until there are no more for now. */
-  *read(limit = Number.POSITIVE_INFINITY): Generator<Arrival> {
+  /**
+   * Yields the next entries, at most `limit`, until there are no more for now. If there are far more than `most`, only so many from
+   * the beginning and from the end.
+   */
+  *read(limit: number, most: number): Generator<Arrival> {
+    const rest = Math.min(limit, this.length - this.position);
+    if (rest <= 2 * most) return yield* this.#read(rest);
+    const end = this.position + rest;
+    yield* this.#read(most);
+    this.position = end - most;
+    yield* this.#read(most);
+  }
+
+  *#read(count: number): Generator<Arrival> {
     const file = this.#open();
     if (file === undefined) return;
-    for (let rest = Math.min(limit, this.length - this.position); rest > 0;) {
+    seek(file, this.position * ENTRY_BYTES);
+    for (let rest = count; rest > 0;) {
       const wanted = this.#buffer.subarray(0, Math.min(rest, READ_ENTRIES) * ENTRY_BYTES);
-      const count = readInto(file, wanted);
-      const view = new DataView(wanted.buffer, 0, count);
-      for (let offset = 0; offset + ENTRY_BYTES <= count; offset += ENTRY_BYTES) {
+      const length = readInto(file, wanted);
+      const view = new DataView(wanted.buffer, 0, length);
+      for (let offset = 0; offset + ENTRY_BYTES <= length; offset += ENTRY_BYTES) {
         this.position += 1;
         const first = Number(view.getBigUint64(offset, true));
         const end = Number(view.getBigUint64(offset + 8, true));
         // After a power cut, a file may end with zeros.
         if (first > 1) yield { stream: LOG_STREAMS[first % 2]!, time: Math.floor(first / 2) * 1_000, end };
       }
-      if (count < wanted.length) return;
-      rest -= count / ENTRY_BYTES;
+      if (length < wanted.length) return;
+      rest -= length / ENTRY_BYTES;
     }
   }
 
@@ -106,11 +115,28 @@ export class OutputIndexReader {
   }
 
   #open(): number | undefined {
-    try {
-      return (this.#file ??= openFile(this.path, "read"));
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
-      throw error;
-    }
+    return (this.#file ??= openIndex(this.path));
   }
 }
+
+/** Whether this is an index that can be read. */
+export function isIndex(path: string): boolean {
+  const file = openIndex(path);
+  if (file !== undefined) closeFile(file);
+  return file !== undefined;
+}
+
+/** Undefined if there is none, or something else in its place. */
+function openIndex(path: string): number | undefined {
+  try {
+    const file = openFile(path, "listen");
+    if (statFd(file)?.kind === "file") return file;
+    closeFile(file);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SystemError && NO_FILE.includes(error.errno)) return undefined;
+    throw error;
+  }
+}
+
+const NO_FILE: readonly number[] = [ERRNO.ENOENT, ERRNO.ENXIO, ERRNO.ELOOP];

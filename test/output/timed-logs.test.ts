@@ -3,9 +3,12 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
@@ -248,6 +251,98 @@ describe("an index that is not as it should be", () => {
     truncateSync(indexOf(job), 0);
     expect(await both(box)).toBe("1\n3\n5\n2\n4\n");
     expect(await both(box, "--since", "1h", "--timestamps")).toMatch(/^(\S+ (stdout|stderr) \d\n){5}$/);
+  });
+
+  /** An entry as the copier writes it: see state/output-index.ts. */
+  function entry(timeMs: number, stream: 0 | 1, end: number | bigint): Uint8Array {
+    return new Uint8Array(new BigUint64Array([BigInt(2 * timeMs + stream), BigInt(end)]).buffer);
+  }
+
+  test("an entry that cannot be true counts as missing", async () => {
+    await using box = new Sandbox();
+    const job = await runInSteps(box, "echo 1; WAIT; echo 2 >&2; WAIT; echo 3");
+    const entries = readFileSync(indexOf(job));
+    const now = Date.now();
+    const minutes = 60_000;
+    const started = Date.parse(job.started_at);
+    for (const wrong of [
+      entry(started - 2 * minutes, 1, 2),
+      entry(now + 60 * minutes, 1, 2),
+      entry(2 ** 60, 1, 2),
+      entry(now, 1, 3),
+      entry(now, 1, 2 ** 40),
+      entry(now, 1, 2n ** 64n - 1n),
+    ]) {
+      writeFileSync(indexOf(job), Buffer.concat([entries.subarray(0, 16), wrong, entries.subarray(32)]));
+      expect(await both(box)).toBe("1\n3\n2\n");
+      const timed = await both(box, "--timestamps", "--follow");
+      const times = timed
+        .trimEnd()
+        .split("\n")
+        .map((line) => Date.parse(line.split(" ")[0]!));
+      expect(times.length).toBe(3);
+      for (const time of times) {
+        expect(time).toBeGreaterThanOrEqual(started);
+        expect(time).toBeLessThanOrEqual(now);
+      }
+    }
+    // A length that goes backwards takes their place from the entries before it, but no output.
+    for (const end of [0, 1]) {
+      writeFileSync(indexOf(job), Buffer.concat([entries, entry(now, 0, end)]));
+      for (const words of [[], ["--follow"]])
+        expect((await both(box, ...words)).split("\n").sort()).toEqual(["", "1", "2", "3"]);
+    }
+    for (let round = 0; round < 5; round++) {
+      writeFileSync(indexOf(job), crypto.getRandomValues(new Uint8Array(4_096)));
+      for (const words of [[], ["--follow"], ["--since", "1h"], ["--tail", "3"]])
+        expect(await both(box, ...words)).toBe("1\n3\n2\n");
+    }
+  });
+
+  test("is only read as far as the logs explain it", async () => {
+    await using box = new Sandbox();
+    const job = await runInSteps(box, "echo 1; WAIT; echo 2 >&2; WAIT; echo 3");
+    truncateSync(indexOf(job), 2 ** 42);
+    expect(await both(box)).toBe("1\n2\n3\n");
+    expect(await both(box, "--follow", "--tail", "2", "--since", "1h")).toBe("2\n3\n");
+  });
+
+  test("what is no file in its place counts as no index", async () => {
+    await using box = new Sandbox();
+    const job = await runInSteps(box, "echo 1");
+    const index = indexOf(job);
+    const target = `${box.directory}/target`;
+    for (const make of [
+      () => mkdirSync(index),
+      () => Bun.spawnSync(["mkfifo", index]),
+      () => symlinkSync("/dev/zero", index),
+      () => symlinkSync(index, index),
+      () => (mkdirSync(target), symlinkSync(target, index)),
+    ]) {
+      rmSync(index, { recursive: true });
+      make();
+      for (const words of [BOTH, [...BOTH, "--follow"], ["logs", "k", "--timestamps"]])
+        expectFailure(
+          await box.run(words),
+          4,
+          /nobody knows when and in which order .*times is gone, or could not be written.* orchesjob attach --job-id/,
+        );
+    }
+  });
+
+  test("a FIFO in its place does not stop the successor of a killed worker", async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const job = await box.json(["start", ...PIPE, "--", "bash", "-c", `echo 1; ${gate.wait}; echo 2`]);
+    await until("the first line", () => statSync(indexOf(job)).size >= 16);
+    process.kill(job.worker_pid!, "SIGKILL");
+    await until("the worker is gone", () => !isAlive(job.worker_pid!));
+    unlinkSync(indexOf(job));
+    Bun.spawnSync(["mkfifo", indexOf(job)]);
+    await box.run(["status", "--run-key", "k"]);
+    gate.open();
+    await until("the second line", () => readFileSync(job.stdout_file, "utf8") === "1\n2\n");
+    await until("nobody is left", () => readdirSync(`${box.home}/pipes`).length === 0);
   });
 
   test("without it, or without a log, logs says so", async () => {
