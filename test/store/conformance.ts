@@ -592,6 +592,23 @@ export function testStore(name: string, openStore: OpenStore): void {
       }
     });
 
+    testWith("recordOrphanEnd: at the latest when the next job of the key began", async (store) => {
+      const lost = await jobIn(store, "LOST");
+      let previous = lost.jobId;
+      for (const [attemptNo, time] of [
+        [2, 70],
+        [3, 80],
+      ] as const) {
+        const next = newJob({ runKey: lost.runKey, attemptNo });
+        expect(await claim(store, next, previous, at(time))).toBeDefined();
+        previous = next.jobId;
+        await VERBS.run(store, next.jobId);
+        await VERBS.succeed(store, next.jobId);
+      }
+      await store.recordOrphanEnd(lost.jobId, { at: at(90), exitCode: 7, signal: null });
+      expect((await store.find(lost.jobId))!.orphanEnd).toEqual({ at: at(70), exitCode: 7, signal: null });
+    });
+
     testWith("recordTarget: the target of an active job, and of no other", async (store, open) => {
       const running = await jobIn(store, "RUNNING");
       await store.recordTarget(running.jobId, TARGET, at(30));

@@ -76,7 +76,10 @@ const others = () =>
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in (${quote(EARLY_FAILURES)})))`,
     recordStall: `update job_records set stalled_since = $since, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
-    recordOrphanEnd: `update job_records set orphan_ended_at = $at, orphan_exit_code = $exitCode, orphan_signal = $signal
+    // A keeper may learn of the end late, but it was before the next job of the key began.
+    recordOrphanEnd: `update job_records set orphan_ended_at = min($at, coalesce((select next.started_at from job_records as next
+      where next.run_key = job_records.run_key and next.attempt_no > job_records.attempt_no order by next.attempt_no limit 1), $at)),
+      orphan_exit_code = $exitCode, orphan_signal = $signal
     where job_id = $jobId and status = 'LOST' and orphan_ended_at is null`,
     // It looks each key up after the one before, so a long history costs no more than a short one.
     runKeys: `with recursive keys (run_key) as (
