@@ -1,4 +1,5 @@
 /** Waits for the processes that a job has left: those that hold its run key. */
+import { awaitsOrphans } from "../job/ending.ts";
 import type { Job } from "../job/job.ts";
 import { EndWatch } from "../linux/end-watch.ts";
 import { probeLock } from "../linux/file-lock.ts";
@@ -6,16 +7,20 @@ import type { Interruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
 import { keeperLock } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { outlastOrphans } from "../worker/keeper.ts";
+import { outlastOrphans, REAPED_MS } from "../worker/keeper.ts";
 import { isFinished } from "./start.ts";
-import { hasOrphans, OrphanFinder } from "./reconcile.ts";
+import { hasOrphans, keepOrphans, OrphanFinder } from "./reconcile.ts";
 
+/** How long to wait for the record of a keeper that lives, in ms. It may be stopped, and the key is free. */
+const RECORD_MS = REAPED_MS + 1_000;
+/** How long to wait for a keeper that does not live, or does not live yet, in ms. */
+const BEGIN_MS = 1_000;
 /** Pause between two looks for what the keeper records, in ms. */
 const RECORD_STEP_MS = 20;
 
 /**
  * Waits until no process of a finished job lives, at most `timeoutMs`, or until a signal comes. Returns the job as it is then: if
- * it is LOST, the keeper has recorded what became of them, unless it was killed.
+ * it is LOST, a keeper has recorded what became of them, unless it was killed or stopped at the end.
  */
 export async function waitForOrphans(
   context: Context,
@@ -33,13 +38,22 @@ export async function waitForOrphans(
   const endAt = performance.now() + timeoutMs;
   const restMs = () => endAt - performance.now();
   const isOver = () => interruption.signal !== undefined || restMs() <= 0;
-  if (hasOrphans(finder.find(job))) {
+  const hadOrphans = hasOrphans(finder.find(job));
+  if (hadOrphans) {
     await finder.keep();
     // It may take long, and somebody may replace the database meanwhile.
     store.disconnect();
-    await outlastOrphans(context, job, new EndWatch(() => false, isOver), isOver, restMs);
+    const watch = new EndWatch(() => false, isOver);
+    // A keeper that was killed is replaced.
+    await outlastOrphans(context, job, watch, isOver, restMs, () => keepOrphans(context, [job]));
   }
-  const isKept = () => probeLock(keeperLock(context.home, job.jobId)) === "held";
-  while (!isOver() && isKept()) await Bun.sleep(RECORD_STEP_MS);
-  return (await store.find(job.jobId)) ?? job;
+  const begin = performance.now();
+  for (;;) {
+    // Before reading: what was recorded before the keeper ended is seen.
+    const isKept = probeLock(keeperLock(context.home, job.jobId)) === "held";
+    const current = (await store.find(job.jobId)) ?? job;
+    const patienceMs = isKept ? RECORD_MS : hadOrphans ? BEGIN_MS : 0;
+    if (!awaitsOrphans(current) || isOver() || performance.now() - begin >= patienceMs) return current;
+    await Bun.sleep(RECORD_STEP_MS);
+  }
 }

@@ -140,7 +140,7 @@ async function keepLost(context: Context, jobs: readonly Job[]): Promise<void> {
 }
 
 /** Starts a keeper for lost jobs that have left processes, if they have none: see worker/keeper.ts. */
-async function keepOrphans(context: Context, jobs: readonly Job[]): Promise<void> {
+export async function keepOrphans(context: Context, jobs: readonly Job[]): Promise<void> {
   const awaiting: Job[] = [];
   for (const job of jobs) if (awaitsOrphans(job)) awaiting.push(job);
   if (awaiting.length === 0) return;

@@ -23,10 +23,12 @@ const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 5_000;
 /** The longest sleep, in ms: if an announcement fails to come, a look finds the end. */
 const SELDOM_MS = 120_000;
+/** Pause between two calls of `tend`, in ms. */
+const TEND_MS = 1_000;
 /** How many processes are watched at a time: each takes a descriptor. */
 const MOST_HANDLES = 500;
 /** How long to wait until the parent of the command has reaped it, in ms: only then some kernels say how it ended. */
-const REAPED_MS = 5_000;
+export const REAPED_MS = 5_000;
 const REAPED_STEP_MS = 100;
 
 export interface Keeping {
@@ -65,7 +67,7 @@ export async function keepOrphans({ context, retryingStore, watch }: Keeping, jo
 
 /**
  * Waits until no process of the job lives, or `isOver` says so after a signal or a timeout; undefined if none lived, or it is not
- * over. `restMs`: how long it may still take.
+ * over. `restMs`: how long it may still take. `tend` is called about every `TEND_MS` while a process lives.
  */
 export async function outlastOrphans(
   context: Context,
@@ -73,6 +75,7 @@ export async function outlastOrphans(
   watch: EndWatch,
   isOver: () => boolean = () => false,
   restMs: () => number = () => Number.POSITIVE_INFINITY,
+  tend?: () => Promise<void>,
 ): Promise<OrphanEnd | undefined> {
   const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
   const target = isHere && job.target !== null ? Handle.of(job.target) : undefined;
@@ -80,6 +83,7 @@ export async function outlastOrphans(
   let isSeen = target !== undefined && !target.hasEnded();
   let at: number | undefined;
   let pause = FIRST_PAUSE_MS;
+  const longest = tend === undefined ? SELDOM_MS : TEND_MS;
   try {
     for (;;) {
       const { seen, unseen } = findProcesses(context, job);
@@ -88,15 +92,17 @@ export async function outlastOrphans(
       const handles = seen.slice(0, MOST_HANDLES).flatMap((entry) => Handle.of(entry) ?? []);
       try {
         if (handles.length === 0) {
-          await watch.next([], Math.min(pause, restMs()));
+          await watch.next([], Math.min(pause, longest, restMs()));
+          await tend?.();
           pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
         } else pause = FIRST_PAUSE_MS;
         for (let living = handles; living.length > 0 && !isOver();) {
           await watch.next(
             living.map(({ fd }) => fd),
-            Math.min(SELDOM_MS, restMs()),
+            Math.min(longest, restMs()),
           );
           living = living.filter((handle) => !handle.hasEnded());
+          if (living.length > 0) await tend?.();
         }
       } finally {
         for (const handle of handles) handle.close();

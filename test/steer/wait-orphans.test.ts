@@ -3,7 +3,15 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
-import { findProcesses, killWorker, openFiles, statusOf, watchesProcesses } from "../support/processes.ts";
+import {
+  findProcesses,
+  killAndWait,
+  killWorker,
+  openFiles,
+  statusOf,
+  stop,
+  watchesProcesses,
+} from "../support/processes.ts";
 import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -37,6 +45,41 @@ test("begins while the job is active, and survives the loss of the worker", asyn
   await until("a keeper", () => findProcesses(box, "_copy").some(watchesProcesses));
   gate.open();
   expect(JSON.parse((await box.finished(waiting)).stdout)).toMatchObject({ orphan_exit_code: 7 });
+});
+
+test("replaces a keeper that dies meanwhile", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await killWorker(await startWaiting(box, "k", gate, "exit 7"));
+  const waiting = [box.spawn([BINARY, ...WAIT]), box.spawn([BINARY, "wait", "k", "k", "--orphans"])];
+  const keepers = () => findProcesses(box, "_copy").filter(watchesProcesses);
+  for (let round = 0; round < 3; round++) {
+    const keeper = await until("one keeper", () => keepers().length === 1 && keepers()[0]!);
+    for (const { pid } of waiting) await until("it waits", () => watchesProcesses(pid));
+    await killAndWait(keeper);
+  }
+  await until("another keeper", () => keepers().length > 0);
+  gate.open();
+  for (const each of waiting) {
+    const { code, stdout, stderr } = await box.finished(each);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect([JSON.parse(stdout)].flat()).toMatchObject([{ orphan_exit_code: 7 }]);
+  }
+});
+
+test("is not held up by a keeper that is stopped: the key is free", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await killWorker(await startWaiting(box, "k", gate, "exit 7"));
+  const waiting = box.spawn([BINARY, ...WAIT]);
+  const keeper = await until("a keeper", () => findProcesses(box, "_copy").find(watchesProcesses));
+  await until("it waits", () => watchesProcesses(waiting.pid));
+  await stop(keeper);
+  gate.open();
+  const { code, stdout } = await box.finished(waiting);
+  process.kill(keeper, "SIGCONT");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ orphan_pids: [], orphan_ended_at: null });
 });
 
 test("gives up after --timeout, and names the processes", async () => {
