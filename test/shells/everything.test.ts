@@ -97,7 +97,7 @@ testWith(
     expect(commands).toEqual(Object.keys(DECLARED).sort());
     const flags = (specifications: readonly string[]) =>
       specifications
-        .map((text) => /^(?:\*|\(- \*\))?(--[a-z-]+)=?\[/.exec(text)?.[1])
+        .map((text) => /^(?:\*|\([^)]*\))?(--[a-z-]+)=?\[/.exec(text)?.[1])
         .filter(Boolean)
         .sort();
     expect(Object.fromEntries(Object.entries(rest).map(([name, lines]) => [name, flags(lines)]))).toEqual(

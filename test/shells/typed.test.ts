@@ -29,6 +29,12 @@ const TYPED: readonly Line[] = [
   [`fleet status --form${TAB} tab${TAB}`, ["fleet", "status", "--format", "table"]],
   [`fleet forget web-3 --rea${TAB} burned`, ["fleet", "forget", "web-3", "--reason", "burned"]],
   [`fleet forget sta${TAB}`, ["fleet", "forget", "sta"]],
+  // Short options: some take a value, some do not, and the value may stand in the same word.
+  [`start -k k ech${TAB}`, ["start", "-k", "k", "echo"]],
+  [`run -k k -- ech${TAB}`, ["run", "-k", "k", "--", "echo"]],
+  [`run -kk ech${TAB}`, ["run", "-kk", "echo"]],
+  [`logs -f --stream std${TAB}out`, ["logs", "-f", "--stream", "stdout"]],
+  [`logs -n 20 --stream stde${TAB}`, ["logs", "-n", "20", "--stream", "stderr"]],
   // The options end here: a command with its own words follows.
   [`start --run-key k -- ech${TAB}`, ["start", "--run-key", "k", "--", "echo"]],
   [`run --run-key k slee${TAB} 5`, ["run", "--run-key", "k", "sleep", "5"]],
@@ -96,6 +102,10 @@ for (const name of SHELLS) {
       });
       await expectWords(shell, [
         ...lines,
+        [`status -k wee${TAB}`, ["status", "-k", "weekly report"]],
+        [`logs -f -k 'it${TAB}`, ["logs", "-f", "-k", keys.it]],
+        [`start -k say${TAB}`, ["start", "-k", keys.say]],
+        [`status -kwee${TAB}`, ["status", "-kweekly report"]],
         [`status --run-key weekly\\ r${TAB}`, ["status", "--run-key", "weekly report"]],
         [`status --run-key it\\'s\\ \\$\\(t${TAB}`, ["status", "--run-key", keys.it]],
         [`status --run-key "it's \\$(t${TAB}`, ["status", "--run-key", keys.it]],

@@ -104,9 +104,22 @@ _orchesjob_offer_command() {
   done < <(compgen -c -- "$current")
 }
 
+# Takes an option's word apart: sets flag to its long form, and attached to what stands before a value in the same word.
+_orchesjob_flag() {
+  flag=${1%%=*} attached=''
+  if [[ $1 == --* ]]; then
+    [[ $1 == *=* ]] && attached=$flag=
+  else
+    _orchesjob_long "$name" "${1:0:2}"
+    ((${#1} > 2)) && attached=${1:0:2}
+    [[ $1 == ??=* ]] && attached+='='
+  fi
+  return 0
+}
+
 _orchesjob() {
   local -a words=() starts=() flags=() repeatable=() operand_choices=() choices=()
-  local quote='' fixed='' current name='' kind='' word given=' '
+  local quote='' fixed='' current name='' kind='' word flag attached given=' '
   local -i i last operand=0 interleaved=0 operands=0
   COMPREPLY=()
   _orchesjob_read "${COMP_LINE:0:COMP_POINT}"
@@ -129,16 +142,19 @@ _orchesjob() {
       operand=i
       break
     fi
-    given+="${word%%=*} "
-    [[ $word != *=* ]] && _orchesjob_option "$name" "$word" || continue
+    _orchesjob_flag "$word"
+    given+="$flag "
+    [[ -z $attached ]] && _orchesjob_option "$name" "$flag" || continue
     i+=1
     ((i == last)) || continue
     _orchesjob_offer_values ''
     return
   done
   if ((operand == 0)); then
-    if [[ $current == --*=* ]]; then
-      _orchesjob_option "$name" "${current%%=*}" && _orchesjob_offer_values "${current%%=*}="
+    attached=''
+    [[ $current == -* ]] && _orchesjob_flag "$current"
+    if [[ -n $attached ]]; then
+      _orchesjob_option "$name" "$flag" && _orchesjob_offer_values "$attached"
       return 0
     elif [[ $current == -* || (-z $current && ${#operand_choices[@]} -eq 0) ]]; then
       for word in "${flags[@]}"; do

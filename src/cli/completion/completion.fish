@@ -65,7 +65,7 @@ end
 
 # Prints the typed part of a value, without quotes and escapes.
 function __orchesjob_typed
-    string unescape -- (string replace -r -- '^--[a-z-]+=' '' (commandline -ct))
+    string unescape -- (string replace -r -- '^(--[a-z-]+=|-[a-z]=?)' '' (commandline -ct))
 end
 
 function __orchesjob_live
@@ -73,7 +73,7 @@ function __orchesjob_live
 end
 
 function __orchesjob_directories
-    __fish_complete_directories (string replace -r -- '^--[a-z-]+=' '' (commandline -ct))
+    __fish_complete_directories (string replace -r -- '^(--[a-z-]+=|-[a-z]=?)' '' (commandline -ct))
 end
 
 # Completes the command line that begins inside this one.

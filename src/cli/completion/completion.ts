@@ -68,6 +68,11 @@ function bashScript(listed: readonly Listed[]): string {
         return `    '${command.name} ${flag}') kind=${kind} ;;`;
       }),
   );
+  const shortCases = listed.flatMap(({ command, options }) =>
+    options
+      .filter((option) => option.short !== undefined)
+      .map(({ flag, short }) => `    '${command.name} ${short}') flag=${flag} ;;`),
+  );
   return fill(bash, {
     TABLES: [
       `_orchesjob_commands=${words(listed.flatMap(({ names }) => names))}`,
@@ -87,6 +92,14 @@ function bashScript(listed: readonly Listed[]): string {
       "    *) return 1 ;;",
       "  esac",
       "}",
+      "",
+      "# Sets the long form of a command's short option.",
+      "_orchesjob_long() {",
+      '  case "$1 $2" in',
+      ...shortCases,
+      "    *) flag=$2 ;;",
+      "  esac",
+      "}",
     ],
   });
 }
@@ -100,9 +113,9 @@ const ZSH_ACTIONS = {
 
 function zshScript(listed: readonly Listed[], { help }: Wording): string {
   const escape = (text: string, special: RegExp) => text.replace(special, "\\$&");
-  const specification = (option: Option<unknown>) => {
-    const { flag, placeholder, repeatable, choices, completes } = option;
-    const explained = `${flag}${placeholder === undefined ? "" : "="}[${escape(help(option), /[\\\[\]]/g)}]`;
+  const specifications = (option: Option<unknown>) => {
+    const { flag, short, placeholder, repeatable, choices, completes } = option;
+    const explained = `[${escape(help(option), /[\\\[\]]/g)}]`;
     const action =
       choices === undefined
         ? completes === undefined
@@ -110,8 +123,10 @@ function zshScript(listed: readonly Listed[], { help }: Wording): string {
           : ZSH_ACTIONS[completes]
         : `(${choices.join(" ")})`;
     const value = placeholder === undefined ? "" : `:${escape(placeholder, /[\\:]/g)}:${action}`;
-    const alone = flag === "--help" ? "(- *)" : "";
-    return quote(`${repeatable ? "*" : alone}${explained}${value}`);
+    const excluded = flag === "--help" ? "(- *)" : short === undefined ? "" : `(${short} ${flag})`;
+    const form = (name: string) => quote(`${repeatable ? "*" : excluded}${name}${explained}${value}`);
+    const [afterLong, afterShort] = placeholder === undefined ? ["", ""] : ["=", "+"];
+    return [form(`${flag}${afterLong}`), ...(short === undefined ? [] : [form(`${short}${afterShort}`)])];
   };
   const operands = (command: Command) =>
     command.operandChoices === undefined
@@ -135,7 +150,9 @@ function zshScript(listed: readonly Listed[], { help }: Wording): string {
       ...listed.flatMap(({ command, names, options }) => [
         `    (${names.join("|")})`,
         `      _arguments -S ${command.isInterleaved === true ? "" : "-A '-*' "}\\`,
-        [...options.map(specification), ...operands(command)].map((text) => `        ${text}`).join(" \\\n"),
+        [...options.flatMap(specifications), ...operands(command)]
+          .map((text) => `        ${text}`)
+          .join(" \\\n"),
         "      ;;",
       ]),
       "    (*) return 1 ;;",
@@ -191,7 +208,10 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
       ...cases(
         listed.map(({ command, options }) => {
           const valued = options.filter((option) => option.placeholder !== undefined);
-          return [[command.name], `string split ' ' -- ${quoted(valued.map((each) => each.flag).join(" "))}`];
+          return [
+            [command.name],
+            `string split ' ' -- ${quoted(valued.flatMap(({ flag, short }) => (short === undefined ? [flag] : [flag, short])).join(" "))}`,
+          ];
         }),
       ),
       "    end",
@@ -202,7 +222,7 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
       ...options.map((option) =>
         line(
           `__orchesjob_at_options ${command.name}`,
-          `-l ${option.flag.slice(2)}${value(option)} -d ${quoted(help(option))}`,
+          `${option.short === undefined ? "" : `-s ${option.short.slice(1)} `}-l ${option.flag.slice(2)}${value(option)} -d ${quoted(help(option))}`,
         ),
       ),
       ...(takesCommand(command)
