@@ -135,8 +135,8 @@ export interface JobStore extends Keys {
   /** Jobs of all run keys. */
   list(filter: ListFilter): Promise<readonly Job[]>;
 
-  /** Run keys that begin with a prefix, in order. */
-  runKeys(prefix: string, limit: number): Promise<readonly string[]>;
+  /** The newest job of each run key that begins with a prefix, in order of the keys. */
+  newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]>;
   /** Jobs whose ids begin with a prefix, the newest ids first. */
   jobsById(prefix: string, limit: number): Promise<readonly Job[]>;
 

@@ -10,15 +10,22 @@ import { snapshot } from "../support/snapshot.ts";
 setDefaultTimeout(TIMEOUT_MS);
 
 const ask = (box: Sandbox, ...words: readonly string[]) => box.run(["_complete", ...words]);
+/** The lines, without how long ago a job was started. */
+const withoutAge = async (...asked: Parameters<typeof ask>) =>
+  (await ask(...asked)).stdout.replaceAll(/, started \d+s ago$/gm, ", started");
 const NOTHING = { stdout: "", stderr: "", code: 0 };
 
-test("run keys by their prefix, each once and in order", async () => {
+test("run keys by their prefix, each once and in order, with status and age of the newest job", async () => {
   await using box = new Sandbox();
   for (const key of ["b", "a%", "a%1", "a_", "a%", "日本"])
     await box.json(["start", "--run-key", key, "--sync", "true"]);
-  expect(await ask(box, "run-key")).toMatchObject({ stdout: "a%\na%1\na_\nb\n日本\n", stderr: "", code: 0 });
-  expect(await ask(box, "run-key", "a%")).toMatchObject({ stdout: "a%\na%1\n" });
-  expect(await ask(box, "run-key", "日")).toMatchObject({ stdout: "日本\n" });
+  await box.json(["start", "--run-key", "a%", "--sync", "false"]);
+  const line = (key: string, status = "SUCCEEDED") => `${key}\t${status}, started\n`;
+  expect(await withoutAge(box, "run-key")).toBe(
+    [line("a%", "FAILED"), ...["a%1", "a_", "b", "日本"].map((key) => line(key))].join(""),
+  );
+  expect(await withoutAge(box, "run-key", "a%")).toBe(line("a%", "FAILED") + line("a%1"));
+  expect(await withoutAge(box, "run-key", "日")).toBe(line("日本"));
   expect(await ask(box, "run-key", "zzz")).toMatchObject(NOTHING);
 });
 

@@ -3,10 +3,10 @@
  */
 import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { InteractiveShell, type ShellName, TAB } from "../support/interactive-shell.ts";
 import { BASH_COMPLETION, testWith } from "../support/needs.ts";
-import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -90,6 +90,9 @@ for (const name of SHELLS) {
         const quotable = typed !== "-d";
         return [
           ...(plain ? [[`status --run-key ${typed}${TAB}`, ["status", "--run-key", key]] as const] : []),
+          // As a word, one that begins with - would be an option.
+          ...(plain ? [[`cancel ${typed}${TAB}`, ["cancel", key]] as const] : []),
+          ...(quotable ? [[`result '${typed}${TAB}`, ["result", key]] as const] : []),
           ...(typed === "~"
             ? []
             : [[`wait --run-key=${typed}${TAB}`, ["wait", `--run-key=${key}`]] as const]),
@@ -106,6 +109,11 @@ for (const name of SHELLS) {
         [`logs -f -k 'it${TAB}`, ["logs", "-f", "-k", keys.it]],
         [`start -k say${TAB}`, ["start", "-k", keys.say]],
         [`status -kwee${TAB}`, ["status", "-kweekly report"]],
+        [`logs -f wee${TAB}--tail 3`, ["logs", "-f", "weekly report", "--tail", "3"]],
+        [`wait x --any wee${TAB}'it${TAB}`, ["wait", "x", "--any", "weekly report", keys.it]],
+        [`status x wee${TAB}`, ["status", "x", "wee"]],
+        [`attach weekly\\ r${TAB}`, ["attach", "weekly report"]],
+        [`unlock "it's \\$(t${TAB}`, ["unlock", keys.it]],
         [`status --run-key weekly\\ r${TAB}`, ["status", "--run-key", "weekly report"]],
         [`status --run-key it\\'s\\ \\$\\(t${TAB}`, ["status", "--run-key", keys.it]],
         [`status --run-key "it's \\$(t${TAB}`, ["status", "--run-key", keys.it]],
@@ -125,3 +133,33 @@ testWith(["bash", "bash-completion"], "bash uses the command's own completion if
     [`start --run-key "a b" ech${TAB}`, ["start", "--run-key", "a b", "echo"]],
   ]);
 });
+
+testWith(["zsh"], "zsh shows status and age of a run key", async () => {
+  await using box = new Sandbox();
+  for (const key of ["nightly-a", "nightly-b"])
+    await box.json(["start", "--run-key", key, "--sync", "false"]);
+  await using shell = await InteractiveShell.open(box, "zsh");
+  // The first Tab completes what the keys share, the second lists them.
+  await shell.show(`status nig${TAB}${TAB}`);
+  expect(Bun.stripANSI(shell.screen)).toMatch(/nightly-b +FAILED, started \d+s ago/);
+});
+
+testWith(
+  ["bash", "fish"],
+  "bash and fish offer run keys as words, but none that begins with -; fish with status and age",
+  async () => {
+    await using box = new Sandbox();
+    for (const key of ["-dash", "plain"]) await box.json(["start", `--run-key=${key}`, "--sync", "true"]);
+    const env = { PATH: `${dirname(BINARY)}:${process.env["PATH"]}`, LC_ALL: "C.UTF-8" };
+    const ask = async (shell: readonly string[], script: string) => {
+      const { stdout, stderr } = await box.execute([...shell, "-c", script], { env });
+      expect(stderr).toBe("");
+      return stdout;
+    };
+    const bash = `set -u; source <(orchesjob completion bash); COMP_LINE='orchesjob status ' COMP_POINT=17
+    _orchesjob; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    expect(await ask(["bash", "--norc", "--noprofile"], bash)).toBe("plain\n");
+    const fish = "orchesjob completion fish | source; complete -C 'orchesjob status '";
+    expect(await ask(["fish", "--no-config"], fish)).toMatch(/^plain\tSUCCEEDED, started \d+s ago\n$/);
+  },
+);

@@ -849,7 +849,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         runKeys: [],
         omittedRunKeys: 0,
       });
-      expect(await store.runKeys("", 10)).toEqual([]);
+      expect(await store.newestOfKeys("", 10)).toEqual([]);
       expect(await store.jobsById("", 10)).toEqual([]);
       expect((await store.size()).bytes).toBeGreaterThan(0);
     });
@@ -914,16 +914,18 @@ export function testStore(name: string, openStore: OpenStore): void {
     });
 
     testWith("keys and ids by their prefix", async (store) => {
+      const keys = async (prefix: string, limit: number) =>
+        (await store.newestOfKeys(prefix, limit)).map((job) => job.runKey);
       const ids = [];
       for (const runKey of ["b", "a", "a%", "a_", "ab", "\u{10fffe}"]) {
         const job = newJob({ runKey });
         ids.unshift(job.jobId);
         await claim(store, job, undefined, at(1));
       }
-      expect(await store.runKeys("", 10)).toEqual(["a", "a%", "a_", "ab", "b", "\u{10fffe}"]);
-      expect(await store.runKeys("a", 10)).toEqual(["a", "a%", "a_", "ab"]);
-      expect(await store.runKeys("a%", 10)).toEqual(["a%"]);
-      expect(await store.runKeys("a", 2)).toEqual(["a", "a%"]);
+      expect(await keys("", 10)).toEqual(["a", "a%", "a_", "ab", "b", "\u{10fffe}"]);
+      expect(await keys("a", 10)).toEqual(["a", "a%", "a_", "ab"]);
+      expect(await keys("a%", 10)).toEqual(["a%"]);
+      expect(await keys("a", 2)).toEqual(["a", "a%"]);
       expect((await store.jobsById("job-", 2)).map((job) => job.jobId)).toEqual(ids.slice(0, 2));
       expect((await store.jobsById(ids[3]!, 10)).map((job) => job.jobId)).toEqual([ids[3]!]);
     });

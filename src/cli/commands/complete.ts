@@ -5,7 +5,7 @@ import { sanitize } from "../output/sanitize.ts";
 /** Internal: the completion scripts run it while a person types. It reports no errors, which would garble the command line. */
 export const complete = defineCommand({
   name: "_complete",
-  summary: "Print possible values of an option, one per line",
+  summary: "Print possible values of an option, one per line, with a description",
   operands: "run-key|job-id [PREFIX]",
   options: {},
   examples: [],
@@ -13,13 +13,7 @@ export const complete = defineCommand({
   async run({ operands: [kind, prefix = ""], context, output }) {
     try {
       const found = kind === "run-key" || kind === "job-id" ? await suggest(context, kind, prefix) : [];
-      output.text(
-        found
-          .map(({ value, remark }) =>
-            remark === undefined ? `${value}\n` : `${value}\t${sanitize(remark)}\n`,
-          )
-          .join(""),
-      );
+      output.text(found.map(({ value, remark }) => `${value}\t${sanitize(remark)}\n`).join(""));
     } catch {
       // No message in the middle of typing: the command itself will report the error.
     }

@@ -69,16 +69,24 @@ _orchesjob_offer_values() {
   local -a values=()
   case $kind in
     choice) values=("${choices[@]}") ;;
-    run-key | job-id)
+    run-key | job-id | key-word)
       while IFS=$'\t' read -r value _; do
-        values+=("$value")
-      done < <(command orchesjob _complete "$kind" "${current:${#1}}" 2>/dev/null </dev/null)
+        # As a word, a key that begins with "-" would be an option.
+        [[ $kind == key-word && $value == -* ]] || values+=("$value")
+      done < <(command orchesjob _complete "${kind/key-word/run-key}" "${current:${#1}}" 2>/dev/null </dev/null)
       ;;
     directory) compopt -o dirnames ;;
     file) compopt -o default ;;
   esac
   for value in "${values[@]}"; do
     _orchesjob_offer "$1$value"
+  done
+}
+
+_orchesjob_offer_flags() {
+  local flag
+  for flag in "${flags[@]}"; do
+    [[ $given == *" $flag "* && " ${repeatable[*]} " != *" $flag "* ]] || _orchesjob_offer "$flag"
   done
 }
 
@@ -120,7 +128,7 @@ _orchesjob_flag() {
 _orchesjob() {
   local -a words=() starts=() flags=() repeatable=() operand_choices=() choices=()
   local quote='' fixed='' current name='' kind='' word flag attached given=' '
-  local -i i last operand=0 interleaved=0 operands=0
+  local -i i last operand=0 interleaved=0 operands=0 has_several=0
   COMPREPLY=()
   _orchesjob_read "${COMP_LINE:0:COMP_POINT}"
   last=${#words[@]}-1
@@ -156,10 +164,8 @@ _orchesjob() {
     if [[ -n $attached ]]; then
       _orchesjob_option "$name" "$flag" && _orchesjob_offer_values "$attached"
       return 0
-    elif [[ $current == -* || (-z $current && ${#operand_choices[@]} -eq 0) ]]; then
-      for word in "${flags[@]}"; do
-        [[ $given == *" $word "* && " ${repeatable[*]} " != *" $word "* ]] || _orchesjob_offer "$word"
-      done
+    elif [[ $current == -* || (-z $current && ${#operand_choices[@]} -eq 0 && $kind_of_operands != key-word) ]]; then
+      _orchesjob_offer_flags
       return
     fi
     operand=last
@@ -168,6 +174,10 @@ _orchesjob() {
     ((operand == last && operands == 0)) && _orchesjob_offer "${operand_choices[@]}"
   elif [[ $kind_of_operands == command ]]; then
     _orchesjob_offer_command "$operand"
+  elif [[ $kind_of_operands == key-word ]]; then
+    kind=key-word
+    ((has_several || (operand == last && operands == 0))) && _orchesjob_offer_values ''
+    [[ -z $current && ${#COMPREPLY[@]} -eq 0 && ${words[last - 1]} != -- ]] && _orchesjob_offer_flags
   fi
   return 0
 }

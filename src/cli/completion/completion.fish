@@ -72,6 +72,11 @@ function __orchesjob_live
     command orchesjob _complete $argv[1] (__orchesjob_typed)[1] 2>/dev/null </dev/null
 end
 
+# Prints run keys as words. One that begins with "-" would be an option.
+function __orchesjob_keys
+    __orchesjob_live run-key | string match -v -- '-*'
+end
+
 function __orchesjob_directories
     __fish_complete_directories (string replace -r -- '^(--[a-z-]+=|-[a-z]=?)' '' (commandline -ct))
 end

@@ -32,6 +32,9 @@ interface Listed {
   readonly options: readonly Option<unknown>[];
 }
 
+const takesKeys = ({ operandCompletes }: Command) => operandCompletes === "run-key";
+const takesSeveral = ({ operands }: Command) => operands?.endsWith("...]") === true;
+
 const takesCommand = ({ operands, operandChoices, operandCompletes }: Command) =>
   operands !== undefined && operandChoices === undefined && operandCompletes === undefined;
 
@@ -57,7 +60,8 @@ function bashScript(listed: readonly Listed[]): string {
     `      repeatable=${words(options.filter((option) => option.repeatable).map((option) => option.flag))}`,
     `      interleaved=${command.isInterleaved === true ? 1 : 0}`,
     `      operand_choices=${words(command.operandChoices ?? [])}`,
-    `      kind_of_operands=${takesCommand(command) ? "command" : "''"}`,
+    `      kind_of_operands=${takesCommand(command) ? "command" : takesKeys(command) ? "key-word" : "''"}`,
+    `      has_several=${takesSeveral(command) ? 1 : 0}`,
     "      ;;",
   ]);
   const optionCases = listed.flatMap(({ command, options }) =>
@@ -132,7 +136,9 @@ function zshScript(listed: readonly Listed[], { help }: Wording): string {
     command.operandChoices === undefined
       ? takesCommand(command)
         ? [quote("*::command: _normal")]
-        : []
+        : takesKeys(command)
+          ? [quote(`${takesSeveral(command) ? "*" : "1"}:run key:_orchesjob_key_words`)]
+          : []
       : [quote(`1:word:(${command.operandChoices.join(" ")})`)];
   return fill(zsh, {
     TABLES: [
@@ -177,6 +183,8 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
     const values = choices?.join(" ") ?? (completes === undefined ? undefined : FISH_ARGUMENTS[completes]);
     return values === undefined ? " -x" : ` -x -k -a ${quoted(values)}`;
   };
+  const keyPlace = (command: Command) =>
+    `__orchesjob_at_operand${takesSeveral(command) ? "s" : ""} ${command.name}`;
   const cases = (entries: readonly (readonly [names: readonly string[], line: string])[]) =>
     entries.flatMap(([names, text]) => [`        case ${names.join(" ")}`, `            ${text}`]);
   return fill(fish, {
@@ -228,6 +236,7 @@ function fishScript(listed: readonly Listed[], { help }: Wording): string {
       ...(takesCommand(command)
         ? [line(`__orchesjob_at_operands ${command.name}`, `-x -a '(__orchesjob_command_line)'`)]
         : []),
+      ...(takesKeys(command) ? [line(keyPlace(command), "-x -k -a '(__orchesjob_keys)'")] : []),
       ...(command.operandChoices === undefined
         ? []
         : [

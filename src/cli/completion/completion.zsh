@@ -9,21 +9,23 @@ _orchesjob_typed() {
   print -r -- "${(Q):-$quote$PREFIX$quote}"
 }
 
-_orchesjob_run_keys() {
+# Offers what orchesjob knows, with descriptions. $1: its kind; $2: a pattern of values to leave out.
+_orchesjob_live() {
   local expl
-  local -a keys
-  keys=(${(f)"$(command orchesjob _complete run-key "$(_orchesjob_typed)" 2>/dev/null </dev/null)"})
-  _wanted run-keys expl 'run key' compadd -a keys
+  local -a lines values shown
+  lines=(${(f)"$(command orchesjob _complete $1 "$(_orchesjob_typed)" 2>/dev/null </dev/null)"})
+  lines=("${(@)lines:#${~2}}")
+  values=("${(@)lines%%$'\t'*}")
+  shown=("${(@)lines/$'\t'/  }")
+  _wanted -V $1s expl ${1/-/ } compadd -l -d shown -a values
 }
 
-_orchesjob_job_ids() {
-  local expl
-  local -a lines ids shown
-  lines=(${(f)"$(command orchesjob _complete job-id "$(_orchesjob_typed)" 2>/dev/null </dev/null)"})
-  ids=("${(@)lines%%$'\t'*}")
-  shown=("${(@)lines/$'\t'/  }")
-  _wanted -V job-ids expl 'job id' compadd -l -d shown -a ids
-}
+_orchesjob_run_keys() { _orchesjob_live run-key '' }
+
+# As words. One that begins with "-" would be an option.
+_orchesjob_key_words() { _orchesjob_live run-key '-*' }
+
+_orchesjob_job_ids() { _orchesjob_live job-id '' }
 
 @TABLES@
 

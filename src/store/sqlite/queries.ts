@@ -82,12 +82,14 @@ const others = () =>
       orphan_exit_code = $exitCode, orphan_signal = $signal
     where job_id = $jobId and status = 'LOST' and orphan_ended_at is null`,
     // It looks each key up after the one before, so a long history costs no more than a short one.
-    runKeys: `with recursive keys (run_key) as (
+    newestOfKeys: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key >= $prefix and run_key < $prefixEnd
       union all
       select (select min(run_key) from job_records where run_key > keys.run_key and run_key < $prefixEnd) from keys
         where run_key is not null
-    ) select run_key from keys where run_key is not null limit $limit`,
+    ), wanted (run_key) as (select run_key from keys where run_key is not null limit $limit)
+    select jobs.* from wanted cross join job_records as jobs on jobs.run_key = wanted.run_key
+      and attempt_no = (select max(attempt_no) from job_records as others where others.run_key = wanted.run_key)`,
     jobIds: `select * from job_records where job_id >= $prefix and job_id < $prefixEnd order by job_id desc limit $limit`,
     recordExitHook: `update job_records set on_exit_code = $exitCode, on_exit_error = $error, on_exit_finished_at = $finishedAt
     where job_id = $jobId and ${IS_FINISHED} and on_exit_finished_at is null`,

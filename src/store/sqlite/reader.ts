@@ -84,8 +84,8 @@ export abstract class JobReader extends Session {
     return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
   }
 
-  async runKeys(prefix: string, limit: number): Promise<readonly string[]> {
-    return this.all("runKeys", { prefix, prefixEnd: endOf(prefix), limit }).map((row) => row.run_key);
+  async newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]> {
+    return toJobs(this.all("newestOfKeys", { prefix, prefixEnd: endOf(prefix), limit }));
   }
 
   async jobsById(prefix: string, limit: number): Promise<readonly Job[]> {
