@@ -33,7 +33,9 @@ export function serveRelay(home: Home, functions: Functions): { stop(): void } {
             const bytes = new TextEncoder().encode(text);
             // What the socket does not take now, it takes in `drain`.
             client.rest =
-              client.rest.length > 0 ? concatenate(client.rest, bytes) : bytes.subarray(socket.write(bytes));
+              client.rest.length > 0
+                ? Buffer.concat([client.rest, bytes])
+                : bytes.subarray(socket.write(bytes));
           });
         }
       },
@@ -52,13 +54,6 @@ export function serveRelay(home: Home, functions: Functions): { stop(): void } {
       removeFile(path);
     },
   };
-}
-
-function concatenate(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
-  return whole;
 }
 
 async function answer(functions: Functions, line: string): Promise<string> {

@@ -6,7 +6,7 @@ export const ON_TIMEOUT = "timeout";
 export const DEFAULT_DELAY_MS = 10_000;
 export const DEFAULT_BACKOFF = 1;
 /** A day. Without a limit, a factor would soon make a pause longer than anybody means. */
-export const LONGEST_DELAY_MS = 86_400_000;
+const LONGEST_DELAY_MS = 86_400_000;
 
 export function firstAttempt(order: RetryOrder): Retry {
   const { retries, delayMs, backoff, maxDelayMs, on } = order;

@@ -7,7 +7,7 @@ import type { LogStream } from "../state/paths.ts";
 
 const CHUNK_BYTES = 262_144;
 /** A longer line comes in pieces, so that it need not fit into memory. */
-export const LONGEST_LINE = 65_536;
+const LONGEST_LINE = 65_536;
 const NEWLINE = 10;
 
 export interface Line {
@@ -25,7 +25,7 @@ export class LogLines {
   /** The first byte that is not read yet. */
   #position = 0;
   /** A line that is not whole yet. */
-  #partial = new Uint8Array(0);
+  #partial: Uint8Array = new Uint8Array(0);
   #partialTime: Instant = 0;
   #isContinued = false;
   /** Lines were skipped: the one at the position may have begun earlier. */
@@ -94,12 +94,12 @@ export class LogLines {
     let begin = 0;
     for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, begin)) {
       const tail = bytes.subarray(begin, at + 1);
-      yield this.#line(this.#partial.length === 0 ? tail : concat(this.#partial, tail), time);
+      yield this.#line(this.#partial.length === 0 ? tail : Buffer.concat([this.#partial, tail]), time);
       this.#forget();
       begin = at + 1;
     }
     // Copied, because the buffer is used again.
-    this.#partial = concat(this.#partial, bytes.subarray(begin));
+    this.#partial = Buffer.concat([this.#partial, bytes.subarray(begin)]);
     if (this.#partial.length < LONGEST_LINE) return;
     yield this.#line(this.#partial, time);
     this.#partial = new Uint8Array(0);
@@ -135,11 +135,4 @@ export class LogLines {
       throw error;
     }
   }
-}
-
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(first.length + second.length);
-  all.set(first);
-  all.set(second, first.length);
-  return all;
 }

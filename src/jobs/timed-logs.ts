@@ -43,8 +43,7 @@ export function readTimed(context: Context, job: Job, order: TimedOrder, sink: L
   requireTimes(context, job);
   using logs = new TimedLogs(context, job, order);
   const extent = logs.measure();
-  const counted = order.tail === undefined ? 0 : countLines(context, job, order, extent, true);
-  const last = new LastLines(sink, order.tail === undefined ? 0 : counted - order.tail);
+  const last = lastLines(context, job, order, extent, sink);
   logs.advance(last, extent.entries);
   logs.finish(last, extent);
   last.flush();
@@ -77,10 +76,7 @@ async function followOne(
 ): Promise<Job> {
   requireTimes(context, job);
   using logs = new TimedLogs(context, job, order);
-  const extent = logs.measure();
-  const counted =
-    order.tail === undefined ? 0 : countLines(context, job, order, extent, !isActive(job.status));
-  const last = new LastLines(sink, order.tail === undefined ? 0 : counted - order.tail);
+  const last = lastLines(context, job, order, logs.measure(), sink, !isActive(job.status));
   const growth = new GrowthWatch([logs.index]);
   const owner = new LockWatch(lockFilePath(context.home, job.jobId));
   try {
@@ -138,6 +134,19 @@ function countLines(context: Context, job: Job, order: TimedOrder, extent: Exten
   logs.advance(counter, extent.entries);
   if (toEnd) logs.finish(counter, extent);
   return count;
+}
+
+/** Hands on the last lines that the order asks for; all, if it does not. `toEnd`: see countLines. */
+function lastLines(
+  context: Context,
+  job: Job,
+  order: TimedOrder,
+  extent: Extent,
+  sink: LineSink,
+  toEnd = true,
+): LastLines {
+  const { tail } = order;
+  return new LastLines(sink, tail === undefined ? 0 : countLines(context, job, order, extent, toEnd) - tail);
 }
 
 /** Passes over the first lines. */

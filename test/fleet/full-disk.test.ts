@@ -45,7 +45,9 @@ testWith(
     await using fleet = await Fleet.create(server);
     const [first, second] = await fleet.members(2);
     await using gate = new Gate(first!);
-    const running = await first!.json(["start", "--run-key", "running", "--", ...gate.command]);
+    // So much output that its publication needs room.
+    const script = `${gate.wait}; head -c ${BALLAST_BYTES} /dev/urandom`;
+    const running = await first!.json(["start", "--run-key", "running", "--", "sh", "-c", script]);
     const ballast = join(server.data, "ballast");
     spawnSync("dd", ["if=/dev/zero", `of=${ballast}`, "bs=64k"]);
     let taken = 0;
@@ -65,6 +67,7 @@ testWith(
       job_id: running.job_id,
       status: "SUCCEEDED",
     });
+    expect([...(await fleet.registered("running"))]).toMatchObject([{ status: "RUNNING", holds_key: true }]);
     rmSync(ballast);
     // The server may have given up when it could not write its log.
     await server.stop("immediate").catch(() => undefined);

@@ -1,7 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
-import { listJobs } from "../../jobs/list.ts";
+import { type JobList, openList } from "../../jobs/list.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
-import type { ListFilter } from "../../store/store.ts";
 import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, listFormatOption } from "../options/format-option.ts";
@@ -55,10 +54,11 @@ export const list = defineCommand({
     const until = await readInstant("--until", options.until);
     const filter = { runKeyPrefix, limit, since, until, statuses, labels };
     // On demand: a list of this host must not load the client of the registry.
-    const load = async (wanted: ListFilter) =>
-      fleet
-        ? (await import("../../jobs/list-fleet.ts")).listFleet(context, wanted)
-        : listJobs(context, wanted);
+    const open = async (): Promise<JobList> => {
+      if (!fleet) return openList(context);
+      const { listFleet } = await import("../../jobs/list-fleet.ts");
+      return (wanted) => listFleet(context, wanted);
+    };
     const isTerminal = output.columns() !== undefined;
     if (watch) {
       if (!isTerminal) throw new OrchesjobError("usage", "--watch needs a terminal");
@@ -72,14 +72,14 @@ export const list = defineCommand({
       const { watchScreen } = await import("../output/screen.ts");
       const { activeFirst } = await import("../../jobs/active-first.ts");
       await watchScreen(output, async () => {
-        const jobs = await activeFirst(filter, load);
+        const jobs = await activeFirst(filter, await open());
         return { jobs, isCut: jobs.length >= limit };
       });
       return 0;
     }
     const format = chooseFormat(options.format, isTerminal ? "table" : "json");
     const fields = await chooseFields(options.fields);
-    const jobs = await load(filter);
+    const jobs = await (await open())(filter);
     const finder = new OrphanFinder(context);
     if (format === "json" && fields === undefined) {
       output.json(await viewsWithOutput(finder, jobs));

@@ -1,6 +1,6 @@
 import { activeFirst } from "../../jobs/active-first.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
-import { listJobs } from "../../jobs/list.ts";
+import { openList } from "../../jobs/list.ts";
 import { defineCommand, optional, short } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, listFormatOption } from "../options/format-option.ts";
@@ -47,7 +47,7 @@ export const ps = defineCommand({
         until: undefined,
         order: "ended",
       },
-      (filter) => listJobs(context, filter),
+      await openList(context),
     );
     // What was asked for with a number is printed whole.
     if (format === "table" && fields === undefined && options.limit === undefined)

@@ -2,15 +2,15 @@
 import { type Option, optional } from "../command.ts";
 import { oneOf } from "./values.ts";
 
-export const FORMATS = ["json", "table"] as const;
+const FORMATS = ["json", "table"] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** Formats of jobs. */
-export const JOB_FORMATS = [...FORMATS, "jsonl", "csv"] as const;
+const JOB_FORMATS = [...FORMATS, "jsonl", "csv"] as const;
 export type JobFormat = (typeof JOB_FORMATS)[number];
 
 /** The format to use if a command line names none. */
-export const FORMAT_VARIABLE = "ORCHESJOB_FORMAT";
+const FORMAT_VARIABLE = "ORCHESJOB_FORMAT";
 const readVariable = oneOf(FORMAT_VARIABLE, FORMATS);
 
 function declare<T extends string>(formats: readonly T[], help: string): Option<T | undefined> {

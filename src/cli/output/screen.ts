@@ -17,7 +17,7 @@ export interface Picture {
 }
 
 /** A table of as many jobs as the terminal has room for, and how many more there are. The last row is left for the cursor. */
-export function drawScreen(output: Output, { jobs, isCut }: Picture): readonly string[] {
+function drawScreen(output: Output, { jobs, isCut }: Picture): readonly string[] {
   const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
   if (jobs.length + 1 <= height) return tableLines(output.columns(), jobs);
   const shown = Math.max(1, height - 2);

@@ -661,6 +661,7 @@ declare
   known int8 := (caller ->> 'session_id')::int8;
   is_forgotten bool := false;
   fresh jsonb;
+  extension_ms int4;
 begin
   perform orchesjob.commit_durably();
   if only_if_needed then
@@ -722,11 +723,10 @@ begin
       return orchesjob.renew_session(caller, only_if_needed);
     end if;
   else
-    return jsonb_build_object('session_id', mine.session_id, 'beat', mine.beat, 'lease_ms', 0, 'name', member.name,
-      'member_lease_ms', member.lease_ms);
+    extension_ms := 0;
   end if;
-  return jsonb_build_object('session_id', mine.session_id, 'beat', mine.beat, 'lease_ms', member.lease_ms, 'name', member.name,
-    'member_lease_ms', member.lease_ms);
+  return jsonb_build_object('session_id', mine.session_id, 'beat', mine.beat,
+    'lease_ms', coalesce(extension_ms, member.lease_ms), 'name', member.name, 'member_lease_ms', member.lease_ms);
 end $$;
 
 CREATE FUNCTION orchesjob.request_cancel(cancelled text, request jsonb) RETURNS jsonb
