@@ -14,8 +14,8 @@ import type { Functions } from "./functions.ts";
 /** How long the agent may take to answer, in ms. */
 const ANSWER_MS = 1_500;
 
-/** Questions that may take longer, and whose answer counts what they have done: asked again, they would count less. */
-const NEVER_TWICE: ReadonlySet<string> = new Set(["clean"]);
+/** Questions that may take longer, and whose answer counts what was done: asked again meanwhile, they would count less. */
+const ASKED_DIRECTLY: ReadonlySet<string> = new Set(["clean"]);
 
 /** sun_path of unix(7), in bytes. */
 const LONGEST_SOCKET_PATH = 107;
@@ -46,7 +46,7 @@ export class Relay implements Functions {
   ) {}
 
   async call(name: string, values: readonly unknown[]): Promise<any> {
-    if (this.#direct === undefined && !NEVER_TWICE.has(name)) {
+    if (this.#direct === undefined && !ASKED_DIRECTLY.has(name)) {
       const answer = this.#ask(JSON.stringify({ name, values }));
       if (answer !== undefined) return unwrap(answer);
       debug?.note("the agent does not answer: asks the registry directly");
