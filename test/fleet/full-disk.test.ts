@@ -19,21 +19,25 @@ const DISK = "size=160m,mode=700,uid=postgres,gid=postgres";
 const BALLAST_BYTES = 40_000;
 
 /** Puts the data of a server on a disk of its own; returns what takes it away again. */
-async function moveToSmallDisk(server: Server): Promise<Disposable> {
+async function moveToSmallDisk(server: Server): Promise<AsyncDisposable> {
   await server.stop();
   const before = join(server.directory, "before");
   renameSync(server.data, before);
   mkdirSync(server.data);
   expect(spawnSync("mount", ["-t", "tmpfs", "-o", DISK, "tmpfs", server.data]).status).toBe(0);
-  const unmount = () => void spawnSync("umount", ["--lazy", server.data]);
+  // The server first: on a disk that is gone it would not be found any more.
+  const unmount = async () => {
+    await server.kill();
+    spawnSync("umount", [server.data]);
+  };
   try {
     expect(spawnSync("cp", ["-a", `${before}/.`, server.data]).status).toBe(0);
     await server.start();
   } catch (error) {
-    unmount();
+    await unmount();
     throw error;
   }
-  return { [Symbol.dispose]: unmount };
+  return { [Symbol.asyncDispose]: unmount };
 }
 
 testWith(
@@ -41,7 +45,7 @@ testWith(
   "a full disk of the server loses nothing, and starts nothing twice",
   async () => {
     await using server = await Server.start();
-    using _disk = await moveToSmallDisk(server);
+    await using _disk = await moveToSmallDisk(server);
     await using fleet = await Fleet.create(server);
     const [first, second] = await fleet.members(2);
     await using gate = new Gate(first!);
