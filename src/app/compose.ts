@@ -44,11 +44,7 @@ export function composeContext({
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
   const open = (create: boolean, { database } = home) =>
-    openSqliteStore(
-      database,
-      { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress },
-      inspection?.statistics,
-    );
+    openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress }, inspection);
   let origin: Origin | undefined;
   let fleet: Promise<Fleet> | undefined;
   return {

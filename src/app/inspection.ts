@@ -1,7 +1,8 @@
-/** What only `doctor` and `metrics` need of the store. entrypoints/all.ts alone imports it: the other bundles do without. */
+/** What only some commands need of the store: `doctor`, `metrics` and those that show figures. entrypoints/all.ts alone imports it: the other bundles do without. */
 export const inspection = {
   examine: () => import("../store/sqlite/examine.ts"),
   statistics: () => import("../store/sqlite/statistics.ts"),
+  figures: () => import("../store/sqlite/figures.ts"),
 };
 
 export type Inspection = typeof inspection;

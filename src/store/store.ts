@@ -17,6 +17,7 @@ import type {
 } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
 import type { Usage } from "../job/usage.ts";
+import type { HasFigures } from "./figures.ts";
 import type { Keys } from "./keys.ts";
 import type { Publications } from "./publications.ts";
 
@@ -117,7 +118,7 @@ export interface Size {
   readonly pendingBytes: number;
 }
 
-export interface JobStore extends Keys {
+export interface JobStore extends Keys, HasFigures {
   /**
    * Puts a job back that its worker has but the store does not know, because somebody restored an older backup. Returns it as
    * the store then has it; undefined if it is active and another job of its key is, too. It keeps its `attemptNo` if that is

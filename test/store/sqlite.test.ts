@@ -13,7 +13,7 @@ const SILENT = { notify: () => {}, progress: () => {} };
 
 function open(place: string) {
   const options = { create: true, busyTimeoutMs: 10_000, acceptNewer: false, ...SILENT };
-  return openSqliteStore(join(place, "orchesjob.db"), options, inspection.statistics)!;
+  return openSqliteStore(join(place, "orchesjob.db"), options, inspection)!;
 }
 
 testStore("SQLite", open);

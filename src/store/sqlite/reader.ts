@@ -3,6 +3,7 @@ import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
 import type { Override, Strictness } from "../keys.ts";
+import type { Figures } from "../figures.ts";
 import type { Publications } from "../publications.ts";
 import type {
   CleanCandidate,
@@ -98,8 +99,13 @@ export abstract class JobReader extends Session {
   }
 
   async statistics(request: StatisticsRequest): Promise<Statistics> {
-    const { readStatistics } = await this.loadStatistics!();
+    const { readStatistics } = await this.more!.statistics();
     return this.attempt(() => readStatistics(this.database, request));
+  }
+
+  async figures(): Promise<Figures> {
+    const { SqliteFigures } = await this.more!.figures();
+    return new SqliteFigures((work) => this.attempt(() => work(this.database)));
   }
 
   async size(): Promise<Size> {

@@ -13,6 +13,7 @@ import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
 import retries from "./migrations/0011-retries.sql" with { type: "text" };
+import figures from "./migrations/0013-figures.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -35,6 +36,7 @@ const MIGRATIONS: readonly string[] = [
   limits,
   retries,
   orphans,
+  figures,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -11,10 +11,13 @@ import { type JobRow, toJob } from "./rows.ts";
 const HAS_MOVED = 20;
 
 /**
- * Loads the statements for `metrics`. Whoever opens the store gives it, so that a bundle without that command has none of
- * them. Without it, the verb `statistics` must not be called.
+ * Loads statements that few commands need. Whoever opens the store gives it, so that a bundle without those commands has none
+ * of them. Without it, the verbs `statistics` and `figures` must not be called.
  */
-export type LoadStatistics = () => Promise<typeof import("./statistics.ts")>;
+export interface MoreStatements {
+  statistics(): Promise<typeof import("./statistics.ts")>;
+  figures(): Promise<typeof import("./figures.ts")>;
+}
 
 export type Bindings = Record<string, string | number | null>;
 
@@ -24,20 +27,20 @@ export abstract class Session {
   protected readonly path: string;
   readonly #busyTimeoutMs: number;
   readonly #reopen: () => Database | undefined;
-  protected readonly loadStatistics: LoadStatistics | undefined;
+  protected readonly more: MoreStatements | undefined;
 
   constructor(
     connection: Database,
     path: string,
     busyTimeoutMs: number,
     reopen: () => Database | undefined,
-    loadStatistics: LoadStatistics | undefined,
+    more: MoreStatements | undefined,
   ) {
     this.#connection = connection;
     this.path = path;
     this.#busyTimeoutMs = busyTimeoutMs;
     this.#reopen = reopen;
-    this.loadStatistics = loadStatistics;
+    this.more = more;
   }
 
   close(): void {

@@ -22,7 +22,7 @@ import { type Reporter, upgradePython } from "./legacy/python-upgrade.ts";
 import { insertStatement, IS_TRACKING, textOf, withGrowingToken } from "./queries.ts";
 import { toLeft } from "./json-columns.ts";
 import { type JobRow, toColumns, toJob } from "./rows.ts";
-import type { Bindings, LoadStatistics } from "./session.ts";
+import type { Bindings, MoreStatements } from "./session.ts";
 import { toUsageColumns } from "./usage.ts";
 import { JobUpkeep } from "./upkeep.ts";
 
@@ -30,7 +30,7 @@ import { JobUpkeep } from "./upkeep.ts";
 export function openSqliteStore(
   path: string,
   options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
-  loadStatistics?: LoadStatistics,
+  more?: MoreStatements,
 ): JobStore | undefined {
   const { create, busyTimeoutMs, acceptNewer, upgrades = true } = options;
   const upgrade = (database: Database) => upgradePython(database, path, options);
@@ -38,7 +38,7 @@ export function openSqliteStore(
   if (database === undefined) return undefined;
   // A newer version may have migrated it meanwhile. A process that was there before accepts that.
   const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
-  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again), loadStatistics);
+  return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again), more);
 }
 
 /** What matters of a run key's jobs for one that is put among them. */
