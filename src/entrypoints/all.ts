@@ -5,6 +5,7 @@ import { cancel } from "../cli/commands/cancel.ts";
 import { attach } from "../cli/commands/attach.ts";
 import { agent } from "../cli/commands/agent.ts";
 import { fleet } from "../cli/commands/fleet.ts";
+import { guard } from "../cli/commands/guard.ts";
 import { doctor } from "../cli/commands/doctor.ts";
 import { complete } from "../cli/commands/complete.ts";
 import { completion } from "../cli/commands/completion.ts";
@@ -22,6 +23,7 @@ import { logs } from "../cli/commands/logs.ts";
 import { start } from "../cli/commands/start.ts";
 import { status } from "../cli/commands/status.ts";
 import { systemd } from "../cli/commands/systemd.ts";
+import { top } from "../cli/commands/top.ts";
 import { knownElsewhere } from "../cli/help/elsewhere.ts";
 import { commandHelp, programHelp } from "../cli/help/help.ts";
 import { nearest } from "../cli/help/nearest.ts";
@@ -39,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   list,
   ps,
+  top,
   wait,
   attach,
   logs,
@@ -57,7 +60,7 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** Internal commands: not in the help. */
-const HIDDEN: readonly Command[] = [complete, agent];
+const HIDDEN: readonly Command[] = [complete, agent, guard];
 
 export const main: EntryPoint = async (argv, streams) => {
   const [name] = argv;

@@ -45,11 +45,16 @@ const F_DUPFD_CLOEXEC = 1030;
 /** Descriptors for children are moved to this number and above, so that laying them out at 0, 1, … never overwrites one. */
 const FIRST_HIGH_DESCRIPTOR = 20;
 
-/** Moves a descriptor to a number that no layout of a child uses, and closes the old one. */
-export function moveUp(fd: number): number {
-  const high = retryCall("cannot duplicate a descriptor", () =>
+/** A second descriptor of the same open file, whose number no layout of a child uses. */
+export function duplicateUp(fd: number): number {
+  return retryCall("cannot duplicate a descriptor", () =>
     libc.fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH_DESCRIPTOR),
   );
+}
+
+/** Moves a descriptor to a number that no layout of a child uses, and closes the old one. */
+export function moveUp(fd: number): number {
+  const high = duplicateUp(fd);
   closeFile(fd);
   return high;
 }

@@ -138,3 +138,12 @@ export function onInterruption(callback: (signal: number) => void): void {
     libc.siginterrupt(number, 1);
   }
 }
+
+const SIGTSTP = 20;
+
+/** Stops our process group as Ctrl-Z does, and returns when it continues; at once if no shell could continue it. */
+export function stopGroup(): void {
+  // null is SIG_DFL: the kernel then stops nobody whom nobody could continue.
+  libc.signal(SIGTSTP, null);
+  libc.kill(0, SIGTSTP);
+}

@@ -15,7 +15,7 @@ test.each([
   [["fg"], "try: orchesjob attach --run-key KEY"],
   [["history"], "try: orchesjob status --run-key KEY --all"],
   [["delete"], "try: orchesjob clean"],
-  [["top"], "try: orchesjob list --watch"],
+  [["htop"], "try: orchesjob top"],
   [["ls"], "try: orchesjob list"],
   [["show"], "try: orchesjob status --run-key KEY"],
   [["exec"], "try: orchesjob start --run-key KEY -- COMMAND"],

@@ -16,6 +16,7 @@ const CHECKS = {
   machine: () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
   /** script(1), which gives a command a terminal. */
   script: () => Bun.which("script") !== null,
+  tmux: () => Bun.which("tmux") !== null,
   sqlite3: () => Bun.which("sqlite3") !== null,
   sshd: () => Bun.which("ssh") !== null && sshdPath() !== null,
   /** Debian's cron. */

@@ -5,7 +5,7 @@ const ELSEWHERE: readonly (readonly [names: string, words: string])[] = [
   ["kill stop terminate end quit", "cancel --run-key KEY"],
   ["jobs running active pgrep", "ps"],
   ["ls", "list"],
-  ["top watch monitor htop", "list --watch"],
+  ["watch monitor htop dashboard", "top"],
   ["show inspect describe info get query", "status --run-key KEY"],
   ["history past", "status --run-key KEY --all --format table"],
   ["fg", "attach --run-key KEY"],
