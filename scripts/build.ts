@@ -2,6 +2,7 @@
 import { dirname, relative, resolve } from "node:path";
 import { $, type BunPlugin } from "bun";
 import manifest from "../package.json";
+import { bundlePage, type Page } from "../src/serve/bundle-page.ts";
 
 export interface Executable {
   readonly source: string;
@@ -10,13 +11,21 @@ export interface Executable {
   /** Bun's name of the target; without: the machine that builds. */
   readonly target?: string;
   readonly define?: Readonly<Record<string, string>>;
+  /** The page of `serve`. */
+  readonly page?: Page;
 }
 
 /**
  * Compiles with our settings, also what is compared with orchesjob. docs/performance-log.md says what each setting brings.
  * Throws with Bun's message if it cannot, for example because it cannot get the target's base.
  */
-export async function compileExecutable({ source, outfile, target, define = {} }: Executable): Promise<void> {
+export async function compileExecutable({
+  source,
+  outfile,
+  target,
+  define = {},
+  page = {},
+}: Executable): Promise<void> {
   try {
     await Bun.build({
       entrypoints: [source],
@@ -26,7 +35,7 @@ export async function compileExecutable({ source, outfile, target, define = {} }
       bytecode: true,
       // Modules that are imported only when needed stay in files of their own.
       splitting: true,
-      plugins: [copyForEachEntryPoint(dirname(dirname(source)))],
+      plugins: [copyForEachEntryPoint(dirname(dirname(source)), page)],
       define,
       compile: {
         outfile,
@@ -49,9 +58,10 @@ export async function compileExecutable({ source, outfile, target, define = {} }
 /**
  * Gives each file of src/entrypoints/ its own copy of all modules that it imports. Bun would put a module that several entry
  * points share into a file that each of them loads, with all that any of them uses. So each entry point is in one piece, with
- * only what it needs. A process loads only one. What that saves is in docs/architecture.md.
+ * only what it needs. A process loads only one. What that saves is in docs/architecture.md. The page of `serve` becomes a
+ * constant: it was bundled before, because a bundler cannot wait for another.
  */
-const copyForEachEntryPoint = (checkout: string): BunPlugin => ({
+const copyForEachEntryPoint = (checkout: string, page: Page): BunPlugin => ({
   name: "copy-for-each-entry-point",
   setup(build) {
     // A module's path is followed by `?` and its entry point. It is relative, so that another checkout gives the same bytes.
@@ -63,6 +73,10 @@ const copyForEachEntryPoint = (checkout: string): BunPlugin => ({
         ? undefined
         : { path: `${relative(checkout, file)}?${entryPoint}`, namespace: "copy" };
     });
+    build.onLoad({ filter: /^src\/serve\/page\.ts\?/, namespace: "copy" }, () => ({
+      contents: `export const loadPage = async () => (${JSON.stringify(page)})`,
+      loader: "js",
+    }));
     const read = (path: string) => Bun.file(resolve(checkout, path.slice(0, path.lastIndexOf("?")))).text();
     build.onLoad({ filter: /\.ts\?/, namespace: "copy" }, async ({ path }) => ({
       contents: await read(path),
@@ -85,12 +99,13 @@ export interface Build {
 }
 
 /** Compiles orchesjob. Throws as compileExecutable. */
-export function compile({ root, commit, ...rest }: Build): Promise<void> {
+export async function compile({ root, commit, ...rest }: Build): Promise<void> {
   const define = {
     ORCHESJOB_VERSION: JSON.stringify(manifest.version),
     ORCHESJOB_COMMIT: JSON.stringify(commit),
   };
-  return compileExecutable({ ...rest, source: `${root}src/main.ts`, define });
+  const page = await bundlePage(`${root}src/page/index.html`);
+  await compileExecutable({ ...rest, source: `${root}src/main.ts`, define, page });
 }
 
 /** The commit of a checkout, as the executable prints it; `unknown` if there is no git. */

@@ -43,8 +43,12 @@ export function composeContext({
   const progress = (message: string) => {
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
-  const open = (create: boolean, { database } = home) =>
-    openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress }, inspection);
+  const open = (create: boolean, { database } = home, readOnly = false) =>
+    openSqliteStore(
+      database,
+      { create, busyTimeoutMs, acceptNewer, upgrades, readOnly, notify, progress },
+      inspection,
+    );
   let origin: Origin | undefined;
   let fleet: Promise<Fleet> | undefined;
   return {
@@ -68,6 +72,7 @@ export function composeContext({
       refuseLostDatabase(home);
       return open(true)!;
     },
+    openReadOnly: () => (checkHome(home) ? open(false, home, true) : undefined),
     openFleet() {
       return isThere(home.fleet) ? (fleet ??= openFleet(home, this.origin)) : undefined;
     },

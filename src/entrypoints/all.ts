@@ -22,6 +22,7 @@ import { wait } from "../cli/commands/wait.ts";
 import { logs } from "../cli/commands/logs.ts";
 import { start } from "../cli/commands/start.ts";
 import { status } from "../cli/commands/status.ts";
+import { serve } from "../cli/commands/serve.ts";
 import { systemd } from "../cli/commands/systemd.ts";
 import { top } from "../cli/commands/top.ts";
 import { knownElsewhere } from "../cli/help/elsewhere.ts";
@@ -52,6 +53,7 @@ export const COMMANDS: readonly Command[] = [
   clean,
   fleet,
   systemd,
+  serve,
   doctor,
   metrics,
   schema,

@@ -98,9 +98,22 @@ export async function settle(context: Context, store: JobStore, job: Job, mustRe
   } catch (error) {
     if (mustRecord || !(error instanceof OrchesjobError)) throw error;
     debug?.note(`cannot record that job ${job.jobId} is LOST`, error);
-    // No finishedAt until the loss is recorded: each call would return another time.
-    return { ...last, status: "LOST", lostReason: lostReason(last, context.origin), finishedAt: null };
+    return unrecordedLoss(context, last);
   }
+}
+
+/** As reconcile, for a process that must change nothing: says what is true, and leaves the record to others. */
+export async function judge(context: Context, store: JobStore, job: Job): Promise<Job> {
+  if (job.elsewhere !== undefined || !isActive(job.status)) return job;
+  if (!isOwnerGone(job, lockFilePath(context.home, job.jobId), context.origin)) return job;
+  // As in settle.
+  const last = (await store.find(job.jobId)) ?? job;
+  return isActive(last.status) ? unrecordedLoss(context, last) : last;
+}
+
+/** No finishedAt until the loss is recorded: each call would return another time. */
+function unrecordedLoss(context: Context, job: Job): Job {
+  return { ...job, status: "LOST", lostReason: lostReason(job, context.origin), finishedAt: null };
 }
 
 /** Reads a known job again. Throws `not-found` if it was deleted, so that nobody waits for it forever. */

@@ -30,6 +30,8 @@ const OPEN_FLAGS = {
   listen: O_NONBLOCK,
   /** A FIFO that a process has open for reading; throws if none has, or if the name is a symbolic link. */
   wake: O_WRONLY | O_NONBLOCK | O_NOFOLLOW,
+  /** A file that others may have put there: opening never blocks; throws if the name is a symbolic link. */
+  unfollowed: O_NONBLOCK | O_NOFOLLOW,
   /** A directory to return to; needs no permission to read it. */
   directory: O_PATH,
 } as const;

@@ -7,7 +7,7 @@ export interface FileStat {
   readonly gid: number;
   /** Permission bits, 0o7777. */
   readonly mode: number;
-  readonly kind: "file" | "directory" | "fifo" | "link" | "other";
+  readonly kind: "file" | "directory" | "fifo" | "link" | "socket" | "other";
   readonly size: number;
   readonly inode: number;
   /** Last write, in ms since 1970. */
@@ -27,6 +27,7 @@ const KINDS: Readonly<Record<number, FileStat["kind"]>> = {
   0o040000: "directory",
   0o010000: "fifo",
   0o120000: "link",
+  0o140000: "socket",
 };
 
 /** Facts about a path, symbolic links followed; undefined if nothing is there. */

@@ -1,5 +1,5 @@
 /** A connection to a Unix stream socket: unix(7). It blocks its caller, which may be a process of a few milliseconds. */
-import { addressOf, SystemError } from "./ffi/call.ts";
+import { addressOf, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { closeFile, readInto, writeSome } from "./file.ts";
 import { POLLIN, POLLOUT, pollFor } from "./poll.ts";
@@ -8,6 +8,26 @@ const [SYS_SOCKET, SYS_CONNECT] = process.arch === "arm64" ? [198n, 203n] : [41n
 const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = BigInt(1 | 0o4000 | 0o2000000);
 const BUFFER_BYTES = 65_536;
+
+/** A socket that tries to connect, and the number of the error if that fails; 0 if it has connected. `path`: at most 107 bytes. */
+function connect(path: string): { readonly descriptor: number; readonly errno: number } {
+  const descriptor = Number(libc.syscall(SYS_SOCKET, BigInt(AF_UNIX), SOCK_STREAM_NONBLOCK_CLOEXEC, 0n, 0n));
+  if (descriptor < 0) return { descriptor, errno: lastErrno() };
+  // struct sockaddr_un: a family of 16 bits, then the path and a NUL.
+  const address = new Uint8Array(110);
+  address[0] = AF_UNIX;
+  new TextEncoder().encodeInto(path, address.subarray(2));
+  const at = BigInt(addressOf(address));
+  const result = Number(libc.syscall(SYS_CONNECT, BigInt(descriptor), at, BigInt(address.length), 0n));
+  return { descriptor, errno: result === 0 ? 0 : lastErrno() };
+}
+
+/** Whether the process that listened on a socket is gone. */
+export function isDeadSocket(path: string): boolean {
+  const { descriptor, errno } = connect(path);
+  if (descriptor >= 0) closeFile(descriptor);
+  return errno === ERRNO.ECONNREFUSED;
+}
 
 export class UnixConnection {
   readonly #decoder = new TextDecoder();
@@ -18,17 +38,9 @@ export class UnixConnection {
 
   /** Undefined if nobody listens, or too many wait to be heard. `path`: at most 107 bytes. */
   static open(path: string): UnixConnection | undefined {
-    const descriptor = Number(
-      libc.syscall(SYS_SOCKET, BigInt(AF_UNIX), SOCK_STREAM_NONBLOCK_CLOEXEC, 0n, 0n),
-    );
+    const { descriptor, errno } = connect(path);
     if (descriptor < 0) return undefined;
-    // struct sockaddr_un: a family of 16 bits, then the path and a NUL.
-    const address = new Uint8Array(110);
-    address[0] = AF_UNIX;
-    new TextEncoder().encodeInto(path, address.subarray(2));
-    const at = BigInt(addressOf(address));
-    if (Number(libc.syscall(SYS_CONNECT, BigInt(descriptor), at, BigInt(address.length), 0n)) === 0)
-      return new UnixConnection(descriptor);
+    if (errno === 0) return new UnixConnection(descriptor);
     closeFile(descriptor);
     return undefined;
   }

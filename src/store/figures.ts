@@ -17,6 +17,14 @@ export interface RunsWanted {
   readonly limit: number;
 }
 
+/** A part of a list of jobs. */
+export interface Portion {
+  /** Only jobs of this key. */
+  readonly runKey?: string;
+  /** Only jobs that were accepted before the one at this position: see Figures.positionOf. */
+  readonly before?: number;
+}
+
 export interface Figures {
   /** What is usual for each of these keys. A key without a finished job is missing. */
   usual(runKeys: readonly string[]): Promise<ReadonlyMap<string, Usual>>;
@@ -27,6 +35,17 @@ export interface Figures {
   outcomes(bounds: readonly Instant[], runKey?: string): Promise<readonly Outcomes[]>;
   /** Jobs of all keys, or of one, the newest end first; active ones before them. */
   runs(wanted: RunsWanted): Promise<readonly Run[]>;
+  /** Where a job is in the order of acceptance; undefined if there is no such job. */
+  positionOf(jobId: string): Promise<number | undefined>;
+  /** Jobs that were accepted after the one at a position, in order of acceptance, and the position of the last one. */
+  acceptedAfter(
+    position: number,
+    limit: number,
+  ): Promise<{ readonly runs: readonly Run[]; readonly position: number }>;
+  /** The position of the job that was accepted last; 0 if there is none. */
+  lastPosition(): Promise<number>;
+  /** A number that changes whenever another process has changed the store. */
+  version(): Promise<number>;
   /** The newest job of each run key that sorts after a text, in order of the keys. */
   keysAfter(after: string, limit: number): Promise<readonly Job[]>;
 }

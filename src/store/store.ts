@@ -17,7 +17,7 @@ import type {
 } from "../job/job.ts";
 import type { JobStatus } from "../job/status.ts";
 import type { Usage } from "../job/usage.ts";
-import type { HasFigures } from "./figures.ts";
+import type { HasFigures, Portion } from "./figures.ts";
 import type { Keys } from "./keys.ts";
 import type { Publications } from "./publications.ts";
 
@@ -29,7 +29,7 @@ export interface JobFilter {
   readonly labels: ReadonlyMap<string, string>;
 }
 
-export interface ListFilter extends JobFilter {
+export interface ListFilter extends JobFilter, Portion {
   /** Only the newest job of each run key. */
   readonly newestOnly?: boolean;
   readonly runKeyPrefix: string;

@@ -17,6 +17,7 @@ const ANSWERING = [
   "clean",
   "fleet",
   "systemd",
+  "serve",
   "doctor",
   "schema",
 ] as const;

@@ -27,6 +27,7 @@ export enum ERRNO {
   EPIPE = 32,
   ENOSYS = 38,
   ELOOP = 40,
+  ECONNREFUSED = 111,
 }
 
 /** A call of the C library that failed. `message` is for the user: the action, the path, the system's own words. */

@@ -7,6 +7,7 @@ import {
   isPython,
   migrate,
   newerError,
+  olderError,
   readVersion,
   rebuilt,
   SCHEMA_VERSION,
@@ -20,6 +21,8 @@ export interface OpenOptions {
   readonly acceptNewer: boolean;
   /** False: treats a database of an older version as if there were none, and leaves it as it is. Default: true. */
   readonly upgrades?: boolean;
+  /** Reads only, and never changes the database. Throws `conflict` if an older version wrote it. Default: false. */
+  readonly readOnly?: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
@@ -27,7 +30,7 @@ export interface OpenOptions {
 /** Opens the database; undefined if there is none and `create` is false. Throws OrchesjobError. */
 export function openDatabase(path: string, options: OpenOptions): Database | undefined {
   return translateErrors(path, options.busyTimeoutMs, () => {
-    const database = openFile(path, options.create);
+    const database = openFile(path, options);
     if (database === undefined) return undefined;
     database.run(`pragma busy_timeout = ${options.busyTimeoutMs}`);
     if (!prepareSchema(database, path, options)) {
@@ -39,8 +42,9 @@ export function openDatabase(path: string, options: OpenOptions): Database | und
   });
 }
 
-function openFile(path: string, create: boolean): Database | undefined {
-  const open = () => new Database(path, { readwrite: true, create, strict: true });
+function openFile(path: string, { create, readOnly = false }: OpenOptions): Database | undefined {
+  const how = readOnly ? { readonly: true } : { readwrite: true, create };
+  const open = () => new Database(path, { ...how, strict: true });
   try {
     return open();
   } catch (error) {
@@ -56,6 +60,7 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   const { create, acceptNewer, upgrades = true, upgrade } = options;
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
+  if (version < SCHEMA_VERSION && options.readOnly === true) throw olderError(path);
   if (version < SCHEMA_VERSION && !upgrades) return false;
   if (version > SCHEMA_VERSION) {
     if (!isOurs(database)) throw notOurs(path);

@@ -32,6 +32,10 @@ export const FIGURES = {
     where ${IS_ACTIVE} and started_at < $to order by run_key limit $limit`,
   runsOfKey: `select job_id, run_key, status, started_at, iif(${IS_ACTIVE}, null, ${ENDED_AT}) as ended_at from job_records
     where run_key = +$runKey order by attempt_no desc`,
+  positionOf: "select seq from job_records where job_id = $jobId",
+  acceptedAfter: `select seq, job_id, run_key, status, started_at, iif(${IS_ACTIVE}, null, ${ENDED_AT}) as ended_at from job_records
+    where seq > $position order by seq limit $limit`,
+  lastPosition: "select coalesce(max(seq), 0) as seq from job_records",
   keysAfter: `with recursive keys (run_key) as (
       select min(run_key) from job_records where run_key > $after
       union all
@@ -111,6 +115,26 @@ export class SqliteFigures implements Figures {
       return runs.length < limit;
     });
     return runs;
+  }
+
+  async positionOf(jobId: string): Promise<number | undefined> {
+    return this.#all<{ seq: number }>(FIGURES.positionOf, { jobId })[0]?.seq;
+  }
+
+  async acceptedAfter(
+    position: number,
+    limit: number,
+  ): Promise<{ readonly runs: readonly Run[]; readonly position: number }> {
+    const rows = this.#all<RunRow & { seq: number }>(FIGURES.acceptedAfter, { position, limit });
+    return { runs: rows.map(toRun), position: rows.at(-1)?.seq ?? position };
+  }
+
+  async lastPosition(): Promise<number> {
+    return this.#all<{ seq: number }>(FIGURES.lastPosition, {})[0]!.seq;
+  }
+
+  async version(): Promise<number> {
+    return this.#all<{ data_version: number }>("pragma data_version", {})[0]!.data_version;
   }
 
   async keysAfter(after: string, limit: number): Promise<readonly Job[]> {

@@ -70,6 +70,8 @@ export abstract class JobReader extends Session {
       conditions.add(
         "attempt_no = (select max(attempt_no) from job_records as others where others.run_key = job_records.run_key)",
       );
+    if (filter.runKey !== undefined) conditions.add("run_key = +$runKey", { runKey: filter.runKey });
+    if (filter.before !== undefined) conditions.add("seq < $before", { before: filter.before });
     if (since !== undefined) conditions.add("started_at >= $since", { since });
     if (until !== undefined) conditions.add("started_at < $until", { until });
     // In the words of the index that has this order, or these few jobs.
@@ -79,7 +81,8 @@ export abstract class JobReader extends Session {
     const { texts } = conditions;
     const where = texts.length > 0 ? `where ${texts.join(" and ")}` : "";
     // The plus keeps SQLite from reading all jobs because they have this order.
-    const newest = order === "ended" ? `${ENDED_AT} desc, seq desc` : areActive ? "+seq desc" : "seq desc";
+    const accepted = filter.runKey !== undefined ? "attempt_no desc" : areActive ? "+seq desc" : "seq desc";
+    const newest = order === "ended" ? `${ENDED_AT} desc, seq desc` : accepted;
     const statement = `select * from job_records ${where} order by ${newest} limit $limit`;
     const bindings = { ...conditions.bindings, limit };
     return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));

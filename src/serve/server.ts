@@ -1,0 +1,207 @@
+/**
+ * The web server: limits, headers, errors, and how answers are written. It is Bun's node:http on a socket of its node:net:
+ * Bun.serve takes no socket that systemd has opened, and has no limit of connections. They are not imported but asked for: the
+ * bundler would put 2.4 MB into the executable.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server as Listening, Socket } from "node:net";
+import { OrchesjobError } from "../job/errors.ts";
+import { SystemError } from "../linux/ffi/call.ts";
+import { debug } from "../state/debug.ts";
+import { judgeRequest, type Rules } from "./gate.ts";
+import { type Answerer, errorReply, type Listener, type Reply } from "./reply.ts";
+
+export interface Limits {
+  readonly connections: number;
+  /** Streams of events at once. */
+  readonly streams: number;
+  /** How long a client may take to send its request, and to take the next part of an answer, in ms. */
+  readonly patienceMs: number;
+  /** How often a stream without events sends a sign of life, in ms. */
+  readonly heartbeatMs: number;
+}
+
+export const LIMITS: Limits = { connections: 128, streams: 32, patienceMs: 10_000, heartbeatMs: 15_000 };
+
+/** Of a request: its line and all its headers. */
+const MAX_HEADER_BYTES = 16_384;
+const PIECE = 65_536;
+/** A reader of events that has left so much is dropped. */
+const MAX_WAITING_EVENTS = 262_144;
+
+/** On every answer. The page has no inline script or style, and loads nothing from elsewhere. */
+const HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "X-Frame-Options": "DENY",
+} as const;
+
+const EVENTS = { "Content-Type": "text/event-stream", "Cache-Control": "no-store" } as const;
+
+const STATUS_OF = { usage: 400, "not-found": 404, conflict: 409, locked: 503, general: 500 } as const;
+
+export class WebServer {
+  readonly listener: Listening;
+  readonly #http: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #streams = new Set<() => void>();
+
+  constructor(
+    readonly rules: Rules,
+    readonly answer: Answerer,
+    readonly limits = LIMITS,
+  ) {
+    const { patienceMs } = limits;
+    const options = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: Math.min(1_000, patienceMs),
+    };
+    const { createServer } = process.getBuiltinModule("node:http");
+    this.#http = createServer(options, (request, response) => void this.#handle(request, response));
+    this.#http.headersTimeout = patienceMs;
+    this.#http.requestTimeout = patienceMs;
+    this.#http.keepAliveTimeout = patienceMs / 2;
+    this.listener = process.getBuiltinModule("node:net").createServer((socket) => this.#accept(socket));
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#sockets.size >= this.limits.connections) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.on("close", () => this.#sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    this.#http.emit("connection", socket);
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.listener.close();
+    for (const stop of this.#streams) stop();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on("error", () => response.destroy());
+    const { method = "", url = "", headers } = request;
+    const verdict = judgeRequest({ method, url, headers }, this.rules);
+    // Nobody reads a body, so what follows it on the connection cannot be told apart from it.
+    if (method !== "GET" && method !== "HEAD") response.setHeader("Connection", "close");
+    if (verdict.kind === "redirect") {
+      const to = { Location: verdict.to, "Set-Cookie": verdict.cookie, "Cache-Control": "no-store" };
+      return this.#write(request, response, { status: 303, headers: to, body: "" });
+    }
+    if (verdict.kind === "refuse") {
+      const { status, code, message } = verdict;
+      const reply = errorReply(status, code, message);
+      const more = { 401: { "WWW-Authenticate": "Bearer" }, 405: { Allow: "GET, HEAD" } }[status] ?? {};
+      return this.#write(request, response, { ...reply, headers: { ...reply.headers, ...more } });
+    }
+    const reply = await this.#find(verdict.path, verdict.query);
+    await this.#write(request, response, reply);
+  }
+
+  async #find(path: readonly string[], query: URLSearchParams): Promise<Reply> {
+    try {
+      return (
+        (await this.answer({ path, query })) ??
+        errorReply(404, "not-found", "there is nothing at this address")
+      );
+    } catch (error) {
+      debug?.note("an answer fails", error);
+      if (error instanceof OrchesjobError)
+        return errorReply(STATUS_OF[error.code], error.code, error.message);
+      const message = error instanceof SystemError ? error.message : "this answer failed";
+      return errorReply(500, "general", message);
+    }
+  }
+
+  async #write(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
+    const { status, body } = reply;
+    const isHead = request.method === "HEAD";
+    if (typeof body === "object" && "listen" in body) {
+      if (this.#streams.size >= this.limits.streams) {
+        const busy = errorReply(503, "busy", "too many pages follow at once: close some");
+        return this.#write(request, response, { ...busy, headers: { ...busy.headers, "Retry-After": "10" } });
+      }
+      response.writeHead(status, { ...HEADERS, ...reply.headers, ...EVENTS });
+      if (isHead) response.end();
+      else this.#listen(response, body.listen);
+      return;
+    }
+    const { length, chunks, close } = typeof body === "string" ? textBody(body) : body;
+    try {
+      response.writeHead(status, { ...HEADERS, ...reply.headers, "Content-Length": String(length) });
+      let written = 0;
+      if (!isHead)
+        for (const chunk of chunks) {
+          written += chunk.length;
+          // Copied: the chunk is used again, and the socket may keep it.
+          if (!response.write(chunk.slice()) && !(await this.#drained(response))) return;
+          if (response.destroyed) return;
+        }
+      // A log that was truncated meanwhile: it is not as long as the header says.
+      if (!isHead && written < length) response.destroy();
+      else response.end();
+    } finally {
+      close();
+    }
+  }
+
+  /** False if the client does not take what was written in time, or is gone. */
+  #drained(response: ServerResponse): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => {
+      response.destroy();
+      resolve(false);
+    }, this.limits.patienceMs);
+    const onDrain = () => resolve(true);
+    const onClose = () => resolve(false);
+    response.once("drain", onDrain);
+    response.once("close", onClose);
+    return promise.finally(() => {
+      clearTimeout(timer);
+      response.off("drain", onDrain);
+      response.off("close", onClose);
+    });
+  }
+
+  #listen(response: ServerResponse, listen: (listener: Listener) => () => void): void {
+    const state: { isOver: boolean; stop?: () => void } = { isOver: false };
+    const end = () => {
+      if (state.isOver) return;
+      state.isOver = true;
+      clearInterval(heartbeat);
+      this.#streams.delete(end);
+      state.stop?.();
+      response.end();
+    };
+    const write = (text: string) => {
+      if (response.writableLength > MAX_WAITING_EVENTS) response.destroy();
+      else response.write(text);
+    };
+    const heartbeat = setInterval(() => write(": alive\n\n"), this.limits.heartbeatMs);
+    response.on("close", end);
+    this.#streams.add(end);
+    write("retry: 2000\n\n");
+    state.stop = listen({
+      send: (event, data) => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`),
+      end,
+    });
+    if (state.isOver) state.stop();
+  }
+}
+
+function textBody(text: string): { length: number; chunks: Iterable<Uint8Array>; close(): void } {
+  const bytes = new TextEncoder().encode(text);
+  return { length: bytes.length, chunks: pieces(bytes), close() {} };
+}
+
+function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+}
