@@ -13,6 +13,7 @@ import { list } from "../cli/commands/list.ts";
 import { man } from "../cli/commands/man.ts";
 import { metrics } from "../cli/commands/metrics.ts";
 import { ps } from "../cli/commands/ps.ts";
+import { report as reportCommand } from "../cli/commands/report.ts";
 import { rerun } from "../cli/commands/rerun.ts";
 import { result } from "../cli/commands/result.ts";
 import { run } from "../cli/commands/run.ts";
@@ -56,6 +57,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   doctor,
   metrics,
+  reportCommand,
   schema,
   completion,
   man,

@@ -14,7 +14,7 @@ export function readTextFile(path: string): string | undefined {
 
 /** Writes a file that anybody may read, as a whole or not at all, and creates the directories above it. Throws `general`. */
 export function replaceFile(path: string, text: string): void {
-  replace(path, text, 0o644, true);
+  replace(path, text, 0o644, true, true);
 }
 
 /** As replaceFile, for the owner alone, in a directory that exists. `isDurable`: it is there after a power failure, too. */
@@ -22,11 +22,29 @@ export function replacePrivateFile(path: string, text: string, isDurable = true)
   replace(path, text, 0o600, isDurable);
 }
 
-function replace(path: string, text: string, mode: number, isDurable: boolean): void {
+/**
+ * As replacePrivateFile, for a file that a user names: one that is there keeps its mode, a symbolic link stays one, and what is no
+ * file (/dev/stdout, a FIFO) is written to. Throws `general`.
+ */
+export function replaceKept(path: string, text: string): void {
+  const fs = process.getBuiltinModule("node:fs");
+  let found: { readonly target: string; readonly mode: number; readonly isFile: boolean } | undefined;
+  try {
+    const facts = fs.statSync(path, { throwIfNoEntry: false });
+    found = facts && { target: fs.realpathSync(path), mode: facts.mode & 0o777, isFile: facts.isFile() };
+    if (facts?.isDirectory()) throw new OrchesjobError("general", `cannot write ${path}: it is a directory`);
+    if (found?.isFile === false) return fs.writeFileSync(path, text);
+  } catch (error) {
+    throw error instanceof OrchesjobError ? error : failure(`cannot write ${path}`, error);
+  }
+  replace(found?.target ?? path, text, found?.mode ?? 0o600, true);
+}
+
+function replace(path: string, text: string, mode: number, isDurable: boolean, makesDirectory = false): void {
   const fs = process.getBuiltinModule("node:fs");
   const draft = `${path}.${process.pid}.new`;
   try {
-    if (mode !== 0o600)
+    if (makesDirectory)
       fs.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true, mode: 0o755 });
     const fd = fs.openSync(draft, "wx", 0o600);
     try {

@@ -10,7 +10,7 @@ setDefaultTimeout(TIMEOUT_MS);
 
 const DIALECT = "https://json-schema.org/draft/2020-12/schema";
 /** Commands that print no JSON. */
-const WITHOUT = ["run", "logs", "metrics", "top", "completion", "man"];
+const WITHOUT = ["run", "logs", "metrics", "top", "report", "completion", "man"];
 
 const definitions = (schema: JsonSchema) => schema["$defs"] as Record<string, JsonSchema>;
 

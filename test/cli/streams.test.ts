@@ -14,6 +14,7 @@ const ANSWERS = [
   ["start", "start --run-key n --sync -- echo x"],
   ["ps", "ps"],
   ["list --format csv", "list --format csv"],
+  ["report", "report"],
   ["clean", "clean --before 2000-01-01"],
   ["--help", "--help"],
   ["--version", "--version"],

@@ -73,6 +73,12 @@ export function formatTook(seconds: number | null): string {
   return seconds === null ? "-" : formatDuration(Math.max(0, seconds) * 1000);
 }
 
+/** In µs; null: unknown. With a decimal below ten seconds, because most short jobs would take `0s`. */
+export function formatMicros(micros: number | null | undefined): string {
+  if (micros == null) return "-";
+  return micros < 9_950_000 ? `${(micros / 1_000_000).toFixed(1)}s` : formatDuration(micros / 1000);
+}
+
 /** In parentheses: how the command of a LOST job ended, which is not the job's result. */
 function exit({ exitCode, orphanEnd }: Job): string {
   if (exitCode !== null) return String(exitCode);

@@ -2,8 +2,9 @@
 import { isActive } from "../../job/status.ts";
 import type { Run } from "../../store/figures.ts";
 import { formatInstant } from "../options/time.ts";
+import { formatMicros } from "../output/table.ts";
 import { cell, type Line, rightCell, segment } from "./line.ts";
-import { formatMicros, styleOf } from "./list-page.ts";
+import { styleOf } from "./list-page.ts";
 import { bar, type Look } from "./look.ts";
 import { barLines, bodyHeight, current, type Page, type State } from "./model.ts";
 

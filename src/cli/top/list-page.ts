@@ -3,7 +3,7 @@ import { formatDuration } from "../../job/duration.ts";
 import type { Instant, Job } from "../../job/job.ts";
 import type { JobStatus } from "../../job/status.ts";
 import { isSlow } from "../../job/usual.ts";
-import { printableCommand } from "../output/table.ts";
+import { formatMicros, printableCommand } from "../output/table.ts";
 import { took } from "../output/took.ts";
 import { cell, type Line, rightCell, segment } from "./line.ts";
 import { type Look, showable, type Style } from "./look.ts";
@@ -64,12 +64,6 @@ export function styleOf(status: ReturnType<typeof stateOf>): Style {
     >),
   };
   return styles[status];
-}
-
-/** In µs. Seconds alone would make most short jobs take `0s`. */
-export function formatMicros(micros: number | null | undefined): string {
-  if (micros == null) return "-";
-  return micros < 9_950_000 ? `${(micros / 1_000_000).toFixed(1)}s` : formatDuration(micros / 1000);
 }
 
 /** Of a job that goes on in whole seconds. */
