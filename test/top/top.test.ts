@@ -62,10 +62,10 @@ testWith(
     expect(list[0]).toContain("2 active");
     expect(list[1]).toMatch(/^ {2}RUN KEY +STATUS +TOOK +USUAL +95 % +SILENT +LAST LINE$/);
     // The oldest first. A fast key makes it late soon.
-    expect(list[2]).toMatch(/^> nightly +RUNNING +\d+s( !)? +0\.\ds +0\.\ds +\d+s ready$/);
+    expect(list[2]).toMatch(/^> nightly +RUNNING +\d+s( !)? +<?0\.\ds +<?0\.\ds +\d+s ready$/);
     expect(list[3]).toMatch(/^ {2}hostile· key +RUNNING .* red ·x$/);
     expect(list[4]).toMatch(/^ {2}RUN KEY .* AGO RESULT AND COMMAND$/);
-    expect(list[5]).toMatch(/^ {2}broken +FAILED +0\.\ds +- +- +\d+s exit 3: sh -c/);
+    expect(list[5]).toMatch(/^ {2}broken +FAILED +<?0\.\ds +- +- +\d+s exit 3: sh -c/);
     expect(list[6]).toMatch(/^ {2}nightly +SUCCEEDED/);
     expect(list).toHaveLength(24);
 
@@ -77,7 +77,7 @@ testWith(
     await tmux.shows(/^ orchesjob top {2}/);
     await tmux.press("h");
     await tmux.shows(
-      /^ History of nightly: 5 of the last 5 succeeded, usual 0\.\ds, 95 % 0\.\ds\n ▁*█*\n[^]*> 20..-/,
+      /^ History of nightly: 5 of the last 5 succeeded, usual <?0\.\ds, 95 % <?0\.\ds\n ▁*█*\n[^]*> 20..-/,
     );
     await tmux.press("q");
 

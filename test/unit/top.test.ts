@@ -62,7 +62,16 @@ const ended = (runKey: string, more: Partial<Job> = {}): Row => ({
 });
 
 function data(active: readonly Row[], over: readonly Row[], more: Partial<Data> = {}): Data {
-  return { at: NOW, place: "/state", active, ended: over, members: undefined, problem: undefined, ...more };
+  return {
+    at: NOW,
+    revision: 1,
+    place: "/state",
+    active,
+    ended: over,
+    members: undefined,
+    problem: undefined,
+    ...more,
+  };
 }
 
 const start = (given: Data, columns = 80, rows = 24): State => initialState({ columns, rows }, given);

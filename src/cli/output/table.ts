@@ -76,6 +76,7 @@ export function formatTook(seconds: number | null): string {
 /** In µs; null: unknown. With a decimal below ten seconds, because most short jobs would take `0s`. */
 export function formatMicros(micros: number | null | undefined): string {
   if (micros == null) return "-";
+  if (micros < 50_000) return "<0.1s";
   return micros < 9_950_000 ? `${(micros / 1_000_000).toFixed(1)}s` : formatDuration(micros / 1000);
 }
 

@@ -78,10 +78,10 @@ export function keyTable({ keys }: Report): TextTable {
     headings: [
       "Run key",
       "Runs",
-      "Before",
+      "Runs before",
       "Not succeeded",
       "Median",
-      "Before",
+      "Median before",
       "95 %",
       "Longest",
       "Usual",

@@ -37,10 +37,10 @@ export function drawHistory(
     const style = isChosen ? "selected" : "plain";
     return [
       cell(look, isChosen ? "> " : "", 2, style),
-      cell(look, formatInstant(run.startedAt).slice(0, 19).replace("T", " "), 21, style),
+      cell(look, formatInstant(run.startedAt).slice(0, 19).replace("T", " "), 20, style),
       cell(look, run.status, 11, isChosen ? style : styleOf(run.status)),
       rightCell(look, formatMicros(durationOf(run, state)), 8, style),
-      segment(look, `   ${run.jobId}`, columns - 42, style),
+      segment(look, `   ${run.jobId}`, columns - 41, style),
     ];
   });
   const bars = barLines(state) > 0 ? drawBars(state, runs, look) : [];
@@ -54,7 +54,7 @@ export function drawHistory(
 function headings(look: Look): Line {
   return [
     cell(look, "", 2, "heading"),
-    cell(look, "STARTED", 21, "heading"),
+    cell(look, "STARTED", 20, "heading"),
     cell(look, "STATUS", 11, "heading"),
     rightCell(look, "TOOK", 8, "heading"),
     cell(look, "   JOB ID", 39, "heading"),

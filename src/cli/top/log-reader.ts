@@ -3,6 +3,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
 import { onlyThere } from "../../jobs/elsewhere.ts";
 import { logSize, readLog } from "../../jobs/logs.ts";
+import { SystemError } from "../../linux/ffi/call.ts";
 import type { Context } from "../../state/context.ts";
 import type { LogText } from "./model.ts";
 
@@ -22,6 +23,8 @@ export class LogReader {
   /** How many lines were dropped from the beginning. */
   #dropped = 0;
   #decoder = new TextDecoder();
+  /** Of a job of another member: what was found when it was as it is now. */
+  #found: { readonly job: Job; readonly text: LogText } | undefined;
 
   constructor(
     readonly context: Context,
@@ -35,12 +38,19 @@ export class LogReader {
 
   /** `job`: as it is now. */
   async read(job: Job): Promise<LogText> {
+    if (job.elsewhere === undefined) return this.#read(job);
+    // The registry is asked only when it has news of the job.
+    if (this.#found?.job !== job) this.#found = { job, text: await this.#read(job) };
+    return this.#found.text;
+  }
+
+  async #read(job: Job): Promise<LogText> {
     try {
       const sizes = job.elsewhere === undefined ? this.#readHere(job) : await this.#readElsewhere(job);
       const open = this.#open === "" ? [] : [readable(this.#open)];
       return { job, lines: [...this.#lines, ...open], isCut: this.#isCut, sizes, problem: undefined };
     } catch (error) {
-      if (!(error instanceof OrchesjobError)) throw error;
+      if (!(error instanceof OrchesjobError) && !(error instanceof SystemError)) throw error;
       return { job, lines: [], isCut: false, sizes: { stdout: 0, stderr: 0 }, problem: error.message };
     }
   }

@@ -5,6 +5,7 @@ import type { Usual } from "../../job/usual.ts";
 import type { TerminalSize } from "../../linux/terminal.ts";
 import type { LastOutput } from "../../state/last-output.ts";
 import type { Run } from "../../store/figures.ts";
+import { HELP } from "./help.ts";
 
 /** What must be known of a job to do something about it. */
 export type Target = Pick<Job, "jobId" | "runKey" | "status">;
@@ -29,6 +30,8 @@ export interface MemberRow {
 
 export interface Data {
   readonly at: Instant;
+  /** Grows when there is news in the database or in the registry. */
+  readonly revision: number;
   readonly place: string;
   /** Stalled ones first, then the others, oldest first. */
   readonly active: readonly Row[];
@@ -121,18 +124,27 @@ export function withCurrent(state: State, changes: Partial<Placed>): State {
   return { ...state, pages: [...state.pages.slice(0, -1), { ...current(state), ...changes }] };
 }
 
-/** The rows of the list that the filter lets through. */
-export function visible({ data, filter }: State): {
+interface Rows {
   readonly active: readonly Row[];
   readonly ended: readonly Row[];
-} {
+}
+
+/** What the last filter has let through: one picture asks several times. */
+const filtered = new WeakMap<Data, { readonly filter: string; readonly rows: Rows }>();
+
+/** The rows of the list that the filter lets through. */
+export function visible({ data, filter }: Pick<State, "data" | "filter">): Rows {
   if (filter === "") return data;
+  const known = filtered.get(data);
+  if (known?.filter === filter) return known.rows;
   const words = filter.toLowerCase().split(" ").filter(Boolean);
   const isMatch = ({ job }: Row) => {
     const text = searched(job);
     return words.every((word) => text.includes(word));
   };
-  return { active: data.active.filter(isMatch), ended: data.ended.filter(isMatch) };
+  const rows = { active: data.active.filter(isMatch), ended: data.ended.filter(isMatch) };
+  filtered.set(data, { filter, rows });
+  return rows;
 }
 
 function searched(job: Job): string {
@@ -224,24 +236,3 @@ export function settle(state: State): State {
   const settled = withCurrent(state, { chosen, first: Math.max(0, first) });
   return withCurrent(settled, { chosenId: page.kind === "jobs" ? chosenJob(settled)?.jobId : undefined });
 }
-
-export const HELP: readonly (readonly [keys: string, what: string])[] = [
-  ["Up Down  k j", "Move by a row"],
-  ["PgUp PgDn  Home End", "Move by a page, to the beginning, to the end"],
-  ["Enter", "Follow the output of the job; again or Esc: back"],
-  ["  Tab", "  the other stream: stdout or stderr"],
-  ["  Left Right", "  what is beside the screen"],
-  ["h", "History of the run key, with its durations"],
-  ["c", "Cancel the job, after asking"],
-  ["r", "Run the job's command again, after asking"],
-  ["/", "Filter: words of key, status, host, label, command"],
-  ["m", "Members of the fleet"],
-  ["Esc", "Back; in the list: drop the filter"],
-  ["Ctrl-L  Ctrl-Z", "Draw again; suspend (fg comes back)"],
-  ["q  Ctrl-C", "Leave; the jobs go on"],
-  ["", ""],
-  ["TOOK !", "It takes longer than 95 % of the runs of its key"],
-  ["USUAL", "Median of the runs of the key that have ended"],
-  ["95 %", "95 % of them took no longer"],
-  ["STALLED", "It has been silent longer than its --stall-after"],
-];

@@ -29,6 +29,8 @@ export class RegistryView {
   found: Found = { active: [], ended: [] };
   members: readonly MemberRow[] | undefined;
   problem: string | undefined;
+  /** Grows with each answer. */
+  revision = 0;
   #member: FleetMember | undefined;
   #isAsking = false;
   #askedAt = Number.NEGATIVE_INFINITY;
@@ -63,6 +65,7 @@ export class RegistryView {
       (await member.list({ ...EVERYTHING, ...filter })).filter((job) => !member.isOwn(job));
     const active = await list({ statuses: ACTIVE, limit: MOST_ACTIVE });
     const newest = await list({ statuses: [], limit });
+    this.revision += 1;
     this.found = { active, ended: newest.filter((job) => !isActive(job.status)) };
     this.members = (await member.registry.members()).map((each) => ({
       ...{ name: each.name, host: each.host ?? "-", leaseLeftMs: each.leaseLeftMs, active: each.active },

@@ -1,7 +1,8 @@
 /** Draws what the terminal shows: the title, the page, and a last line for questions and messages. Pure. */
-import { hostOf, bodyHeight, current, HELP, isStalled, stateOf, type State, visible } from "./model.ts";
+import { hostOf, bodyHeight, current, isStalled, stateOf, type State, visible } from "./model.ts";
 import { bytesText } from "../../job/bytes.ts";
 import { formatDuration } from "../../job/duration.ts";
+import { HELP } from "./help.ts";
 import { drawHistory } from "./history-page.ts";
 import { cell, fitLine, type Line, segment, widthOf } from "./line.ts";
 import { drawList } from "./list-page.ts";

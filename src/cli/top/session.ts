@@ -74,10 +74,11 @@ export class Session {
     });
   }
 
-  /** Draws what has changed; nothing if the terminal has not taken the last picture yet. */
-  draw(picture: Picture): void {
-    if (!this.#isInside || !this.#flush()) return;
+  /** Draws what has changed. False if the terminal has not taken the last picture yet, or is not ours now. */
+  draw(picture: Picture): boolean {
+    if (!this.#isInside || !this.#flush()) return false;
     this.#send(this.#painter.paint(picture));
+    return true;
   }
 
   /** The next picture is drawn whole. */

@@ -6,7 +6,8 @@ import type { Usual } from "../../job/usual.ts";
 import { reconcileAll } from "../../jobs/reconcile.ts";
 import { restoreUnknownJobs } from "../../jobs/restore-unknown-jobs.ts";
 import { now } from "../../linux/clock.ts";
-import { statPath } from "../../linux/stat.ts";
+import { SystemError } from "../../linux/ffi/call.ts";
+import { type FileStat, statPath } from "../../linux/stat.ts";
 import type { Context } from "../../state/context.ts";
 import { findLastOutput, type LastOutput } from "../../state/last-output.ts";
 import type { Run } from "../../store/figures.ts";
@@ -30,6 +31,7 @@ export class Source {
   #usual = new Map<string, { readonly newest: string | undefined; readonly usual: Usual | undefined }>();
   #lastOutputs = new Map<string, LastOutput>();
   #problem: string | undefined;
+  #revision = 0;
   readonly #registry: RegistryView;
 
   constructor(
@@ -48,7 +50,8 @@ export class Source {
 
   /** Whether the database was written since the last `read`. Two system calls. */
   hasChanged(): boolean {
-    return this.#stamp === "" || this.#readStamp() !== this.#stamp;
+    // What cannot be read now is tried with the next step.
+    return this.#problem === undefined && this.#stamp !== "" && this.#readStamp() !== this.#stamp;
   }
 
   /** `limit`: of the ended jobs. What cannot be read stays as it was, and the answer says so. */
@@ -57,7 +60,7 @@ export class Source {
       await this.#readHere(limit);
       this.#problem = undefined;
     } catch (error) {
-      if (!(error instanceof OrchesjobError)) throw error;
+      if (!(error instanceof OrchesjobError) && !(error instanceof SystemError)) throw error;
       this.#problem = error.message;
     }
     const there = this.#registry.found;
@@ -66,6 +69,7 @@ export class Source {
     const ended = there.ended.length === 0 ? this.#here.ended : newestEnds(this.#here.ended, there.ended);
     return {
       at: now(),
+      revision: this.#revision + this.#registry.revision,
       place: this.context.home.path,
       active: active.map((job) => this.#toRow(job)).sort(byUrgency),
       ended: ended.slice(0, limit).map((job) => this.#toRow(job)),
@@ -115,6 +119,7 @@ export class Source {
       await this.#readUsual(store, active, ended);
       this.#stamp = stamp;
       this.#limit = limit;
+      this.#revision += 1;
     }
     // Also if nothing was written: the worker of a job may have been killed.
     const seen = await reconcileAll(this.context, store, active);
@@ -150,13 +155,23 @@ export class Source {
 
   #readStamp(): string {
     const { database } = this.context.home;
-    const facts = [database, `${database}-wal`].map((path) => statPath(path));
+    const facts = [database, `${database}-wal`].map(statIfAny);
     const newest = Math.max(...facts.map((found) => found?.modifiedAt ?? 0));
     const isYoung = Math.abs(Date.now() - newest) < CLOCK_TICK_MS;
     return (
       facts.map((found) => `${found?.inode}:${found?.size}:${found?.modifiedAt}`).join() +
       (isYoung ? Date.now() : "")
     );
+  }
+}
+
+function statIfAny(path: string): FileStat | undefined {
+  try {
+    return statPath(path);
+  } catch (error) {
+    // Whoever reads the database says why.
+    if (error instanceof SystemError) return undefined;
+    throw error;
   }
 }
 

@@ -34,6 +34,10 @@ class Top {
   readonly #session: Session;
   readonly #context: Context;
   #state: State | undefined;
+  /** The state that is on the screen. */
+  #drawn: State | undefined;
+  /** Of the data that the history on the screen belongs to. */
+  #historyRevision = 0;
   #keys: Key[] = [];
   #signal: number | undefined;
   #failure: unknown;
@@ -92,7 +96,8 @@ class Top {
     if (this.#isOver) return;
     if (this.#isOutdated || this.#isDue()) await this.#read();
     await this.#readLog();
-    this.#session.draw(draw(this.#state!, this.#session.look));
+    if (this.#state !== this.#drawn && this.#session.draw(draw(this.#state!, this.#session.look)))
+      this.#drawn = this.#state;
     await this.#sleep();
   }
 
@@ -123,6 +128,8 @@ class Top {
     this.#state = settle({ ...this.#state!, data: { ...data, at: now() } });
     const { page } = current(this.#state);
     if (page.kind !== "history") return;
+    if (page.runs !== undefined && this.#historyRevision === data.revision) return;
+    this.#historyRevision = data.revision;
     const found = await this.#source.history(page.runKey);
     this.#state = settle(withCurrent(this.#state!, { page: { ...page, ...found } }));
   }
@@ -156,7 +163,7 @@ class Top {
       case "suspend":
         return this.#session.suspend();
       case "redraw":
-        return this.#session.forget();
+        return this.#forget();
       case "read":
         this.#isOutdated = true;
         return;
@@ -186,8 +193,13 @@ class Top {
     this.#wake();
   }
 
-  #resize(): void {
+  #forget(): void {
     this.#session.forget();
+    this.#drawn = undefined;
+  }
+
+  #resize(): void {
+    this.#forget();
     if (this.#state !== undefined) this.#state = settle({ ...this.#state, size: this.#session.size });
     this.#wake();
   }

@@ -1,0 +1,21 @@
+/** The keys of `top`, and what its signs mean: what `?` shows. */
+export const HELP: readonly (readonly [keys: string, what: string])[] = [
+  ["Up Down  k j", "Move by a row"],
+  ["PgUp PgDn  Home End", "Move by a page, to the beginning, to the end"],
+  ["Enter", "Follow the output of the job; again or Esc: back"],
+  ["  Tab", "  the other stream: stdout or stderr"],
+  ["  Left Right", "  what is beside the screen"],
+  ["h", "History of the run key, with its durations"],
+  ["c", "Cancel the job, after asking"],
+  ["r", "Run the job's command again, after asking"],
+  ["/", "Filter: words of key, status, host, label, command"],
+  ["m", "Members of the fleet"],
+  ["Esc", "Back; in the list: drop the filter"],
+  ["Ctrl-L  Ctrl-Z", "Draw again; suspend (fg comes back)"],
+  ["q  Ctrl-C", "Leave; the jobs go on"],
+  ["", ""],
+  ["TOOK !", "It takes longer than 95 % of the runs of its key"],
+  ["USUAL", "Median of the runs of the key that have ended"],
+  ["95 %", "95 % of them took no longer"],
+  ["STALLED", "It has been silent longer than its --stall-after"],
+];
