@@ -18,6 +18,7 @@ const PREPARATION: readonly [title: string, command: readonly string[]][] = [
   ["install from bun.lock", ["install", "--frozen-lockfile"]],
   ["formatting", ["fmt", "--no-script", "--check"]],
   ["types", ["check", "--no-script"]],
+  ["types of the page", ["check", "--no-script", "-p", "src/page"]],
   ["build", ["scripts/build.ts"]],
 ];
 

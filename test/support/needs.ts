@@ -1,6 +1,7 @@
 /** Skips tests that need something the machine does not have, and says what is missing. */
 import { test } from "bun:test";
 import { existsSync, readlinkSync } from "node:fs";
+import { chromiumPath } from "./browser.ts";
 import { postgresPrograms } from "./postgres.ts";
 
 /** Debian and others have sshd where no ordinary user's PATH leads. */
@@ -26,6 +27,7 @@ const CHECKS = {
     process.getuid?.() === 0 &&
     Bun.spawnSync(["losetup", "--find"]).exitCode === 0 &&
     ["/sbin/mkfs.ext4", "/sbin/fsfreeze"].every(existsSync),
+  chromium: () => chromiumPath() !== null,
   perl: () => Bun.which("perl") !== null,
   /** Also the right to mount a rule for an ordinary user in a mount namespace. */
   sudo: () =>

@@ -1,0 +1,24 @@
+/** Fills of bars: full, hatched, dotted, empty, so that outcomes differ without their colours, too. */
+import { svg } from "../dom.ts";
+
+/** The definitions that the classes fill-STATUS of charts.css refer to. Each chart has them, as ids are looked up in it first. */
+export function patterns(): SVGElement {
+  const pattern = (id: string, size: number, ...content: readonly SVGElement[]) =>
+    svg("pattern", { id, width: size, height: size, patternUnits: "userSpaceOnUse" }, ...content);
+  return svg(
+    "defs",
+    {},
+    pattern(
+      "hatched",
+      6,
+      svg("rect", { class: "ground-FAILED", width: 6, height: 6 }),
+      svg("path", { class: "lines", d: "M-1 7 7 -1M-1 1 1 -1M5 7 7 5" }),
+    ),
+    pattern(
+      "dotted",
+      5,
+      svg("rect", { class: "ground-LOST", width: 5, height: 5 }),
+      svg("circle", { class: "dots", cx: 2.5, cy: 2.5, r: 1.1 }),
+    ),
+  );
+}

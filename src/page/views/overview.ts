@@ -1,0 +1,174 @@
+/** The first look: is everything all right, what runs, what failed and since when, is it longer than usual. */
+import { hoursChart } from "../charts/hours.ts";
+import { drawSized } from "../charts/sized.ts";
+import { h, setText } from "../dom.ts";
+import { atMostEvery, everySecond, listen } from "../live.ts";
+import { mark, WORDS } from "../outcome.ts";
+import {
+  endedColumn,
+  keyColumn,
+  type Row,
+  startedColumn,
+  statusColumn,
+  timeOf,
+  tookColumn,
+  wordsColumn,
+} from "../parts/cells.ts";
+import { isSlow } from "../parts/against.ts";
+import { cardOf, tilesIn } from "../parts/cards.ts";
+import type { Column } from "../parts/table.ts";
+import { now, took } from "../parts/time.ts";
+import { address } from "../route.ts";
+import { announce } from "../shell.ts";
+import { ago, count, percent, visible } from "../text.ts";
+import type { Overview } from "../wire.ts";
+import { type Data, load, type Trouble } from "./overview-data.ts";
+
+const logColumn: Column<Row> = {
+  name: "Log",
+  text: ({ job }) => job.job_id,
+  make: ({ job }) => [
+    h(
+      "a",
+      {
+        href: address(["jobs", job.job_id], { log: job.status === "FAILED" ? "stderr" : "stdout" }),
+        "aria-label": `Log of ${visible(job.run_key)}`,
+      },
+      "Log",
+    ),
+  ],
+};
+
+const sinceColumn: Column<Trouble> = {
+  name: "Since",
+  kind: "nowrap",
+  labelled: true,
+  text: ({ since, inARow }) => `${ago(since, now())}${inARow}`,
+  make: ({ since, inARow }) => [
+    timeOf(new Date(since).toISOString(), ago(since, now())),
+    inARow > 1 && h("span", { class: "under" }, `${count(inARow)} in a row`),
+  ],
+};
+
+export async function showOverview(into: HTMLElement, _: unknown, signal: AbortSignal): Promise<string> {
+  let data = await load(signal);
+  const byId = ({ job }: Row) => job.job_id;
+  const trouble = cardOf<Trouble>(
+    "Failed, no success since",
+    [statusColumn, keyColumn, sinceColumn, wordsColumn, tookColumn, logColumn],
+    byId,
+  );
+  const active = cardOf(
+    "Running",
+    [keyColumn, { ...tookColumn, name: "For" }, wordsColumn, startedColumn, logColumn],
+    byId,
+  );
+  const recovered = cardOf(
+    "Failed in the last 24 hours, succeeded since",
+    [statusColumn, keyColumn, endedColumn, wordsColumn, logColumn],
+    byId,
+  );
+  const ended = cardOf("Ended last", [statusColumn, keyColumn, endedColumn, tookColumn, wordsColumn], byId);
+  trouble.card.classList.add("alarm");
+  const calm = h(
+    "section",
+    { class: "card calm" },
+    h("span", { class: "outcome-SUCCEEDED" }, mark("SUCCEEDED")),
+    h("p"),
+  );
+  const tiles = h("dl", { class: "tiles" });
+  const hours = h("div", { class: "body" });
+  into.append(
+    h("h1", { class: "only-heard" }, "Overview"),
+    calm,
+    trouble.card,
+    tiles,
+    active.card,
+    h(
+      "section",
+      { class: "card" },
+      h(
+        "header",
+        {},
+        h("h2", {}, "The last 24 hours"),
+        h("span", { class: "soft small" }, "jobs that ended, by the hour"),
+      ),
+      hours,
+    ),
+    recovered.card,
+    ended.card,
+  );
+  const tile = tilesIn(tiles);
+
+  /** What changes with the time alone. */
+  const tick = () => {
+    trouble.show(data.failing);
+    recovered.show(data.recovered);
+    active.show(data.active);
+    ended.show(data.ended);
+    trouble.card.hidden = data.failing.length === 0;
+    recovered.card.hidden = data.recovered.length === 0;
+    calm.hidden = data.failing.length > 0;
+    const { overview } = data;
+    const slow = data.active.filter(({ job, usual }) => isSlow(took(job), usual)).length;
+    const { last_24_hours: last, usual_24_hours: usual } = overview;
+    const bad = last.failed + last.lost;
+    setText(
+      calm.lastElementChild!,
+      "All is well: no run key has failed in the last 24 hours without a success since.",
+    );
+    tile(
+      "Running",
+      count(overview.active),
+      [
+        slow > 0 ? `${count(slow)} longer than usual` : "none longer than usual",
+        overview.stalled > 0 ? `${count(overview.stalled)} stalled` : "",
+      ]
+        .filter(Boolean)
+        .join(", "),
+      "",
+    );
+    tile(
+      "Failed in 24 hours",
+      count(bad),
+      compare(overview, `usually ${decimal(usual.failed + usual.lost)}`),
+      bad > 0 ? "bad" : "",
+    );
+    tile(
+      "Succeeded in 24 hours",
+      last.success_rate === null ? "–" : percent(last.success_rate),
+      compare(overview, usual.success_rate === null ? "" : `usually ${percent(usual.success_rate)}`),
+      "",
+    );
+    tile("Ended in 24 hours", count(last.ended), compare(overview, `usually ${decimal(usual.ended)}`), "");
+  };
+  const draw = drawSized(hours, signal, (width) => hours.replaceChildren(hoursChart(data.hours, width)));
+  everySecond(signal, tick);
+  const refresh = atMostEvery(2_000, signal, async () => {
+    try {
+      const before = data;
+      data = await load(signal);
+      tick();
+      draw();
+      tellNews(before, data);
+    } catch {
+      // The connection says that it is lost; the next event asks again.
+    }
+  });
+  listen("/api/events", ["started", "ended"], signal, refresh);
+  return "";
+}
+
+/** Says what failed since the last look. */
+function tellNews(before: Data, after: Data): void {
+  const known = new Set(before.failing.map(({ job }) => job.job_id));
+  const fresh = after.failing.filter(({ job }) => !known.has(job.job_id));
+  if (fresh.length > 0)
+    announce(
+      fresh.map(({ job }) => `${visible(job.run_key)}: ${WORDS[job.status].toLowerCase()}`).join(", "),
+    );
+}
+
+const compare = ({ usual_days }: Overview, words: string) => (usual_days === 0 ? "no history yet" : words);
+
+const decimal = (value: number) => (value < 10 && value % 1 !== 0 ? value.toFixed(1) : count(value));
