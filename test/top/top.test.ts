@@ -70,7 +70,7 @@ testWith(
     expect(list).toHaveLength(24);
 
     await tmux.press("Enter");
-    await tmux.shows(/^ nightly {2}RUNNING {2}\[stdout 6 B\] +stderr 0 B[^]*\nready\n/);
+    await tmux.shows(/^ nightly#6 {2}RUNNING {2}\[stdout 6 B\] +stderr 0 B[^]*\nready\n/);
     first.open();
     await tmux.shows(/\nready\nmore\n/);
     await tmux.press("Escape");
@@ -136,6 +136,33 @@ testWith(
     await expectRestored(tmux);
   },
 );
+
+testWith(["tmux"], "whoever follows a job sees its next attempt", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const script = `echo "attempt $ORCHESJOB_ATTEMPT"; ${gate.wait}; exit 1`;
+  await box.json([
+    "start",
+    "--run-key",
+    "k",
+    "--retries",
+    "1",
+    "--retry-delay",
+    "0",
+    "--",
+    "sh",
+    "-c",
+    script,
+  ]);
+  await using tmux = await Tmux.start(box, `${BINARY} top`);
+  await tmux.shows(/> k +RUNNING/);
+  await tmux.press("Enter");
+  await tmux.shows(/^ k#1 {2}RUNNING[^]*\nattempt 1\n/);
+  gate.open(1);
+  await tmux.shows(/^ k#2 {2}RUNNING[^]*\nattempt 2\n[^]*\n Attempt 1 has failed; this is the next one\.$/);
+  await tmux.press("C-c");
+  await tmux.shows(/Pane is dead/);
+});
 
 testWith(
   ["tmux"],

@@ -311,7 +311,11 @@ describe("pages", () => {
     expect(lines[3]).toContain("The highest: 1m20s");
     expect(lines[5]).toMatch(/^> 20\d\d-.* SUCCEEDED +1m20s   id-80$/);
     expect(screen(state, VT100)[1]).toBe(" _-#");
-    expect(chosenJob(pressAll(state, "down").state)).toMatchObject({ jobId: "id-40" });
+    const chosen = pressAll(state, "down").state;
+    expect(chosenJob(chosen)).toMatchObject({ jobId: "id-40" });
+    // A new run comes above it.
+    const later = { ...page, runs: [run(5, "RUNNING"), ...runs] };
+    expect(chosenJob(settle(withCurrent(chosen, { page: later })))).toMatchObject({ jobId: "id-40" });
     expect(current(pressAll(state, "q").state).page.kind).toBe("jobs");
   });
 

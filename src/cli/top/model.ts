@@ -75,6 +75,8 @@ export type Page =
       readonly follows: boolean;
     };
 
+export type LogPage = Extract<Page, { readonly kind: "log" }>;
+
 export interface Question {
   readonly action: "cancel" | "rerun";
   readonly target: Target;
@@ -98,7 +100,7 @@ export interface Placed {
   readonly page: Page;
   /** Index of the chosen row. */
   readonly chosen: number;
-  /** Of the list of jobs: the job that was chosen, whose row moves. */
+  /** Of jobs: the one that was chosen, whose row moves. */
   readonly chosenId: string | undefined;
   /** Index of the first line in sight. */
   readonly first: number;
@@ -221,12 +223,10 @@ export function settle(state: State): State {
   }
   if (page.kind === "help")
     return withCurrent(state, { first: Math.min(Math.max(0, wantedFirst), largest), chosen: 0 });
-  let chosen = wanted;
   const { active, ended } = page.kind === "jobs" ? visible(state) : { active: [], ended: [] };
-  if (page.kind === "jobs" && chosenId !== undefined) {
-    const place = [...active, ...ended].findIndex(({ job }) => job.jobId === chosenId);
-    if (place >= 0) chosen = place;
-  }
+  const targets = page.kind === "history" ? (page.runs ?? []) : [...active, ...ended].map(({ job }) => job);
+  const place = chosenId === undefined ? -1 : targets.findIndex(({ jobId }) => jobId === chosenId);
+  let chosen = place >= 0 ? place : wanted;
   chosen = Math.min(Math.max(0, chosen), Math.max(0, rows - 1));
   const line = chosen + (active.length > 0 && chosen >= active.length ? 1 : 0);
   let first = Math.min(Math.max(0, wantedFirst), largest);
@@ -234,5 +234,5 @@ export function settle(state: State): State {
   if (line < first) first = line - (line === active.length + 1 && active.length > 0 ? 1 : 0);
   if (line >= first + height) first = line - height + 1;
   const settled = withCurrent(state, { chosen, first: Math.max(0, first) });
-  return withCurrent(settled, { chosenId: page.kind === "jobs" ? chosenJob(settled)?.jobId : undefined });
+  return withCurrent(settled, { chosenId: chosenJob(settled)?.jobId });
 }

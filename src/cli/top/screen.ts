@@ -1,5 +1,14 @@
 /** Draws what the terminal shows: the title, the page, and a last line for questions and messages. Pure. */
-import { hostOf, bodyHeight, current, isStalled, stateOf, type State, visible } from "./model.ts";
+import {
+  hostOf,
+  bodyHeight,
+  current,
+  isStalled,
+  type LogPage,
+  stateOf,
+  type State,
+  visible,
+} from "./model.ts";
 import { bytesText } from "../../job/bytes.ts";
 import { formatDuration } from "../../job/duration.ts";
 import { HELP } from "./help.ts";
@@ -96,8 +105,6 @@ function lastLine(state: State, look: Look, keys: string): { readonly line: Line
   return { line: [segment(look, ` ${text ?? keys}`, columns, text === undefined ? "dim" : "warning")] };
 }
 
-type LogPage = Extract<ReturnType<typeof current>["page"], { kind: "log" }>;
-
 function drawLog(state: State, { target, stream, text, indent, follows }: LogPage, look: Look): Body {
   const { columns } = state.size;
   const job = text?.job;
@@ -107,13 +114,15 @@ function drawLog(state: State, { target, stream, text, indent, follows }: LogPag
     return each === stream ? `[${each}${size}]` : ` ${each}${size} `;
   });
   const lines = text?.lines.slice(current(state).first, current(state).first + bodyHeight(state)) ?? [];
-  const what = text?.problem ?? (text?.lines.length === 0 ? "Nothing was written yet." : "");
+  const what = text?.problem ?? (text?.lines.length === 0 ? nothingWritten(stream, text.sizes) : "");
+  const name = job === undefined ? target.runKey : `${target.runKey}#${job.attemptNo}`;
+  const option = stream === "stdout" ? "" : " --stream stderr";
   return {
-    title: `${target.runKey}  ${job === undefined ? target.status : stateOf(job)}${host}  ${sizes.join(" ")}`,
+    title: `${name}  ${job === undefined ? target.status : stateOf(job)}${host}  ${sizes.join(" ")}`,
     headings: [
       segment(
         look,
-        `${text?.isCut ? "The end of the output; all of it: " : ""}orchesjob logs --job-id ${target.jobId}`,
+        `${text?.isCut ? "The end of the output; all of it: " : ""}orchesjob logs --job-id ${target.jobId}${option}`,
         columns,
         "dim",
       ),
@@ -124,6 +133,14 @@ function drawLog(state: State, { target, stream, text, indent, follows }: LogPag
         : [[segment(look, what, columns, "dim")]],
     keys: `${follows ? "following" : "End follows"}  Tab other stream  c cancel  r rerun  Esc back`,
   };
+}
+
+function nothingWritten(
+  stream: "stdout" | "stderr",
+  sizes: { readonly stdout: number; readonly stderr: number },
+): string {
+  const other = stream === "stdout" ? "stderr" : "stdout";
+  return `Nothing was written to ${stream}${sizes[other] > 0 ? `. Tab shows ${other}` : " yet"}.`;
 }
 
 const MEMBER_WIDTHS = [14, 14, 12, 8, 13];

@@ -1,5 +1,8 @@
 /** The loop of `top`: waits for keys, for changes of the database and for the time, and draws. */
 import { SIGNAL_BASE } from "../../job/exit-status.ts";
+import type { Job } from "../../job/job.ts";
+import { isFollowed } from "../../job/retry.ts";
+import { isActive } from "../../job/status.ts";
 import { now } from "../../linux/clock.ts";
 import { onInterruption, SIGHUP } from "../../linux/signals.ts";
 import type { Context } from "../../state/context.ts";
@@ -8,7 +11,15 @@ import { cancelInBackground, rerun } from "./actions.ts";
 import type { Key } from "./keys.ts";
 import { LogReader } from "./log-reader.ts";
 import type { Look } from "./look.ts";
-import { current, type Effect, initialState, settle, type State, withCurrent } from "./model.ts";
+import {
+  current,
+  type Effect,
+  initialState,
+  type LogPage,
+  settle,
+  type State,
+  withCurrent,
+} from "./model.ts";
 import { press } from "./press.ts";
 import { draw } from "./screen.ts";
 import { Session } from "./session.ts";
@@ -150,9 +161,18 @@ class Top {
       job === undefined
         ? { job, lines: [], isCut: false, sizes: { stdout: 0, stderr: 0 }, problem: "The job was deleted." }
         : await this.#log.read(job);
+    // Whoever follows a job follows the run: its next attempt, too.
+    if (job !== undefined && isActive(target.status) && isFollowed(job) && page.follows)
+      return this.#followNext(page, job);
     // Lines that were dropped above must not move those in sight.
     const moved = first - (this.#log.dropped - dropped);
     this.#state = settle(withCurrent(this.#state!, { page: { ...page, text }, first: moved }));
+  }
+
+  #followNext(page: LogPage, { runKey, retry, attemptNo }: Job): void {
+    const target = { jobId: retry!.nextJobId!, runKey, status: "STARTING" } as const;
+    this.#state = settle(withCurrent(this.#state!, { page: { ...page, target, text: undefined } }));
+    this.#say(`Attempt ${attemptNo} has failed; this is the next one.`);
   }
 
   async #perform(effect: Effect): Promise<void> {
