@@ -35,7 +35,8 @@ export interface Period extends Totals {
 export interface KeyReport {
   readonly runKey: string;
   readonly period: Period;
-  readonly before: Period;
+  /** As of the report. */
+  readonly before: Period | undefined;
   /** Undefined: no job of the key has ended on this host. */
   readonly usual: Usual | undefined;
 }
@@ -61,7 +62,8 @@ export interface Report {
     readonly usual: Usual | undefined;
   }[];
   readonly period: Period;
-  readonly before: Period;
+  /** Undefined if there were too many jobs to read it whole. */
+  readonly before: Period | undefined;
   /** The last one first; of each key one. */
   readonly failures: readonly FailureReport[];
   /** How many keys with failures are not among them. */
@@ -70,7 +72,7 @@ export interface Report {
   readonly keys: readonly KeyReport[];
   /** Keys that ran at least twice in the period before, and not in this one. */
   readonly silent: readonly { readonly runKey: string; readonly before: number; readonly lastEnd: Instant }[];
-  /** The time from which on there are figures; undefined: from the beginning of the period before. */
+  /** The time from which on there are figures; undefined: all were read. */
   readonly cutAt: Instant | undefined;
 }
 
@@ -96,6 +98,8 @@ export async function makeReport(context: Context, since: Instant, fleet: boolea
     ({ endedAt }) => endedAt !== null && endedAt < at,
   );
   const active = [...here, ...there.active].sort((a, b) => a.startedAt - b.startedAt);
+  const isCut = own.length >= MOST_RUNS || there.isCut;
+  const before = (all: readonly Run[]) => (isCut ? undefined : toPeriod(all.filter((run) => !isNow(run))));
   const isNow = ({ endedAt }: Run) => endedAt! >= since;
   const groups = Map.groupBy(runs, ({ runKey }) => runKey);
   const usual = await figures.usual([...new Set([...groups.keys(), ...active.map(({ runKey }) => runKey)])]);
@@ -103,7 +107,7 @@ export async function makeReport(context: Context, since: Instant, fleet: boolea
     .map(([runKey, all]): KeyReport => ({
       runKey,
       period: toPeriod(all.filter(isNow)),
-      before: toPeriod(all.filter((run) => !isNow(run))),
+      before: before(all),
       usual: usual.get(runKey),
     }))
     .sort((a, b) => (a.runKey < b.runKey ? -1 : 1));
@@ -117,18 +121,16 @@ export async function makeReport(context: Context, since: Instant, fleet: boolea
       usual: usual.get(job.runKey),
     })),
     period: toPeriod(runs.filter(isNow)),
-    before: toPeriod(runs.filter((run) => !isNow(run))),
+    before: before(runs),
     failures: await describeFailures(context, store, failed.slice(0, MOST_FAILURES)),
     omittedFailures: Math.max(0, failed.length - MOST_FAILURES),
     keys: keys.filter(({ period }) => period.ended > 0),
-    silent: keys
-      .filter(({ runKey, period, before }) => period.ended === 0 && before.ended > 1 && !running.has(runKey))
-      .map(({ runKey, before }) => ({
-        runKey,
-        before: before.ended,
-        lastEnd: groups.get(runKey)!.reduce((last, { endedAt }) => Math.max(last, endedAt!), 0),
-      })),
-    cutAt: own.length >= MOST_RUNS || there.isCut ? oldestEnd(runs) : undefined,
+    silent: keys.flatMap(({ runKey, period, before: earlier }) => {
+      if (earlier === undefined || period.ended > 0 || earlier.ended < 2 || running.has(runKey)) return [];
+      const lastEnd = oldestFirst(groups.get(runKey)!).at(-1)!.endedAt!;
+      return [{ runKey, before: earlier.ended, lastEnd }];
+    }),
+    cutAt: isCut ? oldestFirst(runs)[0]?.endedAt! : undefined,
   };
 }
 
@@ -155,8 +157,8 @@ function toPeriod(runs: readonly Run[]): Period {
   };
 }
 
-function oldestEnd(runs: readonly Run[]): Instant {
-  return runs.reduce((oldest, { endedAt }) => Math.min(oldest, endedAt!), Number.MAX_SAFE_INTEGER);
+function oldestFirst(runs: readonly Run[]): readonly Run[] {
+  return runs.toSorted((a, b) => a.endedAt! - b.endedAt!);
 }
 
 interface Failed {
@@ -203,6 +205,6 @@ async function readFleet(
   return {
     active: there.filter((job) => isActive(job.status)),
     runs: ended.map((job) => ({ ...job, endedAt: job.finishedAt ?? job.startedAt, job })),
-    isCut: jobs.length >= MOST_FLEET_JOBS,
+    isCut: jobs.length >= MOST_FLEET_JOBS && jobs.at(-1)!.startedAt >= begin,
   };
 }

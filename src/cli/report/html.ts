@@ -7,6 +7,7 @@ import {
   describeFailure,
   keyTable,
   linesRemark,
+  noneSilent,
   overview,
   remarks,
   silentTable,
@@ -62,7 +63,7 @@ export function toHtml(report: Report): string {
     section(
       "Not seen",
       silentTable(report),
-      "Every run key that ran at least twice in the period before ran in this one, too.",
+      noneSilent(report),
       "These run keys ran at least twice in the period before, and not in this one.",
     ),
     "<h2>About these figures</h2>",

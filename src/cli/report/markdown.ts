@@ -7,6 +7,7 @@ import {
   describeFailure,
   keyTable,
   linesRemark,
+  noneSilent,
   overview,
   remarks,
   silentTable,
@@ -15,9 +16,9 @@ import {
   title,
 } from "./texts.ts";
 
-/** Any text, without a meaning of its own. An underscore within a word has none. */
+/** Any text, without a meaning of its own. An underscore within a word has none, nor has `<` before a digit. */
 function escapeMarkdown(text: string): string {
-  return sanitize(text).replace(/[\\`*[\]<>|~&#!]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\$&");
+  return sanitize(text).replace(/[\\`*[\]>|~&#!]|<(?!\d)|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\$&");
 }
 
 export function toMarkdown(report: Report): string {
@@ -33,7 +34,7 @@ export function toMarkdown(report: Report): string {
     orElse(keyTable(report), "No job has ended in this period."),
     "## Not seen",
     ...(report.silent.length === 0
-      ? ["Every run key that ran at least twice in the period before ran in this one, too."]
+      ? [noneSilent(report)]
       : [
           "These run keys ran at least twice in the period before, and not in this one.",
           table(silentTable(report)),

@@ -38,7 +38,11 @@ export const percent = (rate: number | null): string => {
 };
 
 export function overview({ period, before, active }: Report): TextTable {
-  const row = (what: string, value: (of: Period) => string) => [what, value(period), value(before)];
+  const row = (what: string, value: (of: Period) => string) => [
+    what,
+    value(period),
+    before === undefined ? NOTHING : value(before),
+  ];
   return {
     headings: ["", "This period", "The period before"],
     isNumber: [false, true, true],
@@ -89,13 +93,24 @@ export function keyTable({ keys }: Report): TextTable {
     ],
     isNumber: [false, true, true, false, true, true, true, true, true, true],
     rows: keys.map(({ runKey, period, before, usual }) => [
-      ...[runKey, String(period.ended), String(before.ended), notSucceeded(period)],
-      ...[formatMicros(period.durations.median), formatMicros(before.durations.median)],
+      ...[
+        runKey,
+        String(period.ended),
+        before === undefined ? NOTHING : String(before.ended),
+        notSucceeded(period),
+      ],
+      ...[formatMicros(period.durations.median), formatMicros(before?.durations.median)],
       ...[formatMicros(period.durations.p95), formatMicros(period.durations.longest)],
       ...[formatMicros(usual?.median), formatMicros(usual?.p95)],
     ]),
   };
 }
+
+/** What stands in place of the table if no key is silent. */
+export const noneSilent = ({ before }: Report): string =>
+  before === undefined
+    ? "The period before was not read."
+    : "Every run key that ran at least twice in the period before ran in this one, too.";
 
 export function silentTable({ silent }: Report): TextTable {
   return {
@@ -144,7 +159,9 @@ export function remarks({ isFleet, cutAt, omittedFailures }: Report): readonly s
     ...(isFleet ? ["What is usual comes from the history of the reporting host alone."] : []),
     ...(cutAt === undefined
       ? []
-      : [`There were too many jobs to read: figures begin at ${formatTime(cutAt)}.`]),
+      : [
+          `There were too many jobs to read: figures begin at ${formatTime(cutAt)}, and the period before is left out.`,
+        ]),
     ...(omittedFailures === 0 ? [] : [`${omittedFailures} more run keys had failures.`]),
   ];
 }
