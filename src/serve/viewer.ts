@@ -5,6 +5,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isJobId } from "../job/request.ts";
+import { merge } from "../jobs/elsewhere.ts";
 import { judge } from "../jobs/reconcile.ts";
 import type { Context } from "../state/context.ts";
 import type { Figures } from "../store/figures.ts";
@@ -33,6 +34,15 @@ export class Viewer {
     const jobs = await this.judge(await store.list(filter));
     const { statuses } = filter;
     return statuses.length === 0 ? jobs : jobs.filter((job) => statuses.includes(job.status));
+  }
+
+  /** Those of all members, newest first. Throws `not-found` if the state directory is in no fleet. */
+  async listFleet(filter: ListFilter): Promise<readonly Job[]> {
+    const fleet = await this.context.openFleet();
+    if (fleet === undefined)
+      throw new OrchesjobError("not-found", `the state directory ${this.context.home.path} is in no fleet`);
+    const there = await fleet.list(filter);
+    return merge(fleet, await this.list(filter), there).slice(0, filter.limit);
   }
 
   /** Oldest first. */

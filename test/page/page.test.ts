@@ -3,7 +3,9 @@ import { afterAll, expect, setDefaultTimeout } from "bun:test";
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Browser, type Page } from "../support/browser.ts";
+import { Fleet, serverOfFile } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
+import { edit } from "../support/database.ts";
 import { addHistory, type Past } from "../support/history.ts";
 import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { Server } from "../support/serve.ts";
@@ -14,6 +16,8 @@ setDefaultTimeout(TIMEOUT_MS);
 /** What the tests saw, for people; CI keeps it. */
 const PICTURES = join(ROOT, "dist/pictures");
 mkdirSync(PICTURES, { recursive: true });
+
+const postgres = serverOfFile();
 
 /** One browser for all tests, started by the first. */
 let browser: Promise<Browser> | undefined;
@@ -564,4 +568,106 @@ chromium("the page says when the server is gone, and goes on when it is back", a
   );
   await page.see("1 run key");
   await page.until("it is live", `document.querySelector(".connection").innerText === "Live"`);
+});
+
+testWith(
+  ["chromium", "postgresql"],
+  "the fleet's page shows members, their leases, and who runs what",
+  async () => {
+    await using fleet = await Fleet.create(await postgres());
+    const [here, there] = await fleet.members(2);
+    await using gate = new Gate(fleet);
+    await startWaiting(there!, "over-there", gate);
+    await startWaiting(here!, "right-here", gate);
+    await using server = await Server.start(here!);
+    await using page = await openPage(server, "#/fleet");
+    await page.see("m2");
+    expect(await page.text(".tiles")).toMatch(/Members\s+2\b[\s\S]*Without a lease\s+0\b/);
+    await page.see("over-there");
+    expect(await page.text(".card:last-child")).toMatch(/m2\s+over-there/);
+    expect(await page.text(".card:last-child")).toMatch(/\(this one\)\s+right-here/);
+    await page.picture(join(PICTURES, "fleet.png"));
+
+    // The log of a job of another host is there, and the page says where.
+    await page.evaluate(
+      `[...document.querySelectorAll("main a")].find((link) => link.innerText === "over-there").click()`,
+    );
+    await page.see("and its output is on host", "#log");
+    expect(page.complaints.filter((text) => !/status of 40[49]/.test(text))).toEqual([]);
+    gate.open();
+  },
+);
+
+/** Run keys of an imaginary host: hours between runs, seconds that one takes, and how many of a hundred fail. */
+const HOST: readonly (readonly [runKey: string, hours: number, seconds: number, bad: number])[] = [
+  ["backup-db1", 24, 1500, 3],
+  ["backup-db2", 24, 900, 2],
+  ["billing-export", 12, 1100, 2],
+  ["geo-refresh", 8, 700, 6],
+  ["import-orders", 1, 140, 4],
+  ["import-prices", 0.5, 35, 2],
+  ["index-search", 4, 2400, 3],
+  ["ledger-close", 24, 3000, 0],
+  ["mail-digest", 12, 80, 0],
+  ["renew-certs", 24, 9, 0],
+  ["report-daily", 24, 4200, 8],
+  ["rotate-logs", 6, 12, 0],
+  ["sync-warehouse", 2, 600, 3],
+  ["thumbnails", 3, 1900, 1],
+];
+
+function pastOfHost(): readonly Past[] {
+  // Always the same numbers, so that the pictures differ only where the page does.
+  let seed = 11;
+  const random = () => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+  return HOST.flatMap(([runKey, hours, seconds, bad]) => {
+    const runs: Past[] = [];
+    for (let ago = (0.25 + random() * 0.7) * hours * 3600; ago < 35 * 86_400; ago += hours * 3600) {
+      const chance = random() * 100;
+      const status =
+        (runKey === "sync-warehouse" && ago < 5 * 3600) || chance < bad
+          ? "FAILED"
+          : chance < bad + 0.5
+            ? "LOST"
+            : chance < bad + 1
+              ? "CANCELLED"
+              : "SUCCEEDED";
+      const took = seconds * (0.8 + random() * 0.4) * (status === "FAILED" ? 0.4 : 1);
+      if (took < ago) runs.push({ runKey, startedAgo: ago, took, status });
+    }
+    return runs;
+  });
+}
+
+chromium("the pictures of the README", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await run(box, "cache-warm", "true");
+  addHistory(box, pastOfHost());
+  await startWaiting(box, "thumbnails", gate);
+  const slow = `echo 'rendered page 812 of 900'; ${gate.wait}`;
+  await box.json(["start", "--run-key", "report-daily", "--label", "team=finance", "--", "sh", "-c", slow]);
+  edit(
+    box,
+    `update job_records set started_at = started_at - case run_key when 'thumbnails' then 540 else 7900 end * 1000000
+     where status = 'RUNNING'`,
+  );
+  await run(
+    box,
+    "sync-warehouse",
+    "echo 'ERROR cannot connect to warehouse-2: connection refused' >&2; exit 1",
+  );
+  await using server = await Server.start(box);
+  await using light = await openPage(server, "", { height: 900 });
+  await light.see("warehouse-2");
+  await light.see("rendered page 812 of 900");
+  await light.until("the hours are drawn", `document.querySelector(".hours")`);
+  await light.picture(join(PICTURES, "readme-overview.png"));
+  await using dark = await openPage(server, "#/timeline?span=day", { dark: true, height: 780 });
+  await dark.see("15 keys");
+  await dark.evaluate(`document.querySelector(".timeline").focus()`);
+  await dark.press("End");
+  await dark.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+  await dark.picture(join(PICTURES, "readme-timeline.png"));
+  gate.open();
 });

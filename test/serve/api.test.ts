@@ -73,6 +73,9 @@ test("jobs are those of list and status, with its filters, in portions", async (
   await refused(`/api/jobs/${failed.job_id}/stdout/search`, 400, "q must be a text of 1 to 256 bytes");
   await refused("/api/keys/none", 404, 'no job of run key "none"');
   await refused("/api/fleet", 404, "is in no fleet");
+  await refused("/api/jobs?fleet=1", 404, "is in no fleet");
+  await refused("/api/jobs?fleet=2", 400, 'fleet must be 1, not "2"');
+  await refused("/api/jobs?fleet=1&before=3", 400, "fleet and before cannot be combined");
   await refused("/api/timeline?from=2026-01-02&to=2026-01-01", 400, "from must be before to");
   for (const path of [
     "/api",

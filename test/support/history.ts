@@ -27,7 +27,7 @@ export function addHistory(box: Sandbox, jobs: readonly Past[]): void {
     attempts.set(runKey, attempt);
     const started = Math.floor(now - startedAgo * 1_000_000);
     insert.run({
-      $id: Bun.randomUUIDv7("hex", started / 1000),
+      $id: Bun.randomUUIDv7("hex", Math.floor(started / 1000)),
       $runKey: runKey,
       $attempt: attempt,
       $status: status,

@@ -10,7 +10,7 @@ import type { LogStream } from "../../state/paths.ts";
 import type { JobView } from "../answers/job.ts";
 import type { SearchView } from "../answers/serve.ts";
 import { viewsWithOutput } from "../output/views.ts";
-import { allowOnly, number, readFilter, single } from "./query.ts";
+import { allowOnly, flag, number, readFilter, single } from "./query.ts";
 
 /** Bytes of a log in one answer, unless `max` says otherwise. */
 const USUAL_BYTES = 1_048_576;
@@ -26,11 +26,12 @@ export async function viewOf(viewer: Viewer, job: Job): Promise<JobView> {
 /** The jobs, and in the header Link where the older ones are. */
 export async function list(viewer: Viewer, query: URLSearchParams): Promise<Reply> {
   const filter = await readFilter(query);
-  const jobs = await viewer.list(filter);
+  const isFleet = flag(query, "fleet");
+  const jobs = isFleet ? await viewer.listFleet(filter) : await viewer.list(filter);
   const views = await viewsWithOutput(new OrphanFinder(viewer.context), jobs);
   const oldest = jobs.at(-1);
   const before =
-    jobs.length < filter.limit || oldest === undefined
+    isFleet || jobs.length < filter.limit || oldest === undefined
       ? undefined
       : await (await viewer.figures())?.positionOf(oldest.jobId);
   if (before === undefined) return jsonReply(views);

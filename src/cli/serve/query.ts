@@ -43,18 +43,40 @@ export function number(
   return text === undefined ? otherwise : Math.min(largest, wholeNumber(name, smallest)(text));
 }
 
+/** Whether a parameter is given, which can only be 1. Throws `usage`. */
+export function flag(query: URLSearchParams, name: string): boolean {
+  const text = single(query, name);
+  if (text !== undefined && text !== "1")
+    throw new OrchesjobError("usage", `${name} must be 1, not ${JSON.stringify(text)}`, "or leave it out");
+  return text !== undefined;
+}
+
 export async function readFilter(query: URLSearchParams): Promise<ListFilter> {
-  allowOnly(query, ["key", "prefix", "label", "status", "active", "since", "until", "limit", "before"]);
+  allowOnly(query, [
+    "key",
+    "prefix",
+    "label",
+    "status",
+    "active",
+    "since",
+    "until",
+    "limit",
+    "before",
+    "fleet",
+  ]);
   const statuses = query.getAll("status").flatMap((text) => filterOptions.status.read([text]));
-  const active = single(query, "active");
-  if (active !== undefined && active !== "1")
-    throw new OrchesjobError("usage", `active must be 1, not ${JSON.stringify(active)}`, "or leave it out");
-  if (active !== undefined && statuses.length > 0)
+  const active = flag(query, "active");
+  if (active && statuses.length > 0)
     throw new OrchesjobError("usage", "active and status cannot be combined", "give one of them");
+  if (flag(query, "fleet") && query.has("before"))
+    throw new OrchesjobError(
+      "usage",
+      "fleet and before cannot be combined",
+      "narrow since and until instead",
+    );
   const [key, before] = [single(query, "key"), single(query, "before")];
   return {
-    statuses:
-      active === undefined ? statuses : STATUSES.filter((status) => ACTIVE.some((each) => each === status)),
+    statuses: !active ? statuses : STATUSES.filter((status) => ACTIVE.some((each) => each === status)),
     labels: filterOptions.label.read(query.getAll("label")),
     runKeyPrefix: single(query, "prefix") ?? "",
     ...(key === undefined ? {} : { runKey: checkRunKey(key) }),

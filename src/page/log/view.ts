@@ -87,6 +87,7 @@ export function logView(jobId: string, stream: Stream, signal: AbortSignal): Log
       } catch (error) {
         if (signal.aborted) return;
         trouble.hidden = false;
+        empty.hidden = true;
         setText(trouble, `Cannot read this log: ${error instanceof Error ? error.message : String(error)}`);
       }
     });

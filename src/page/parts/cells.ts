@@ -56,7 +56,12 @@ export const keyColumn: Column<Row> = {
   kind: "key",
   text: ({ job }) => `${job.run_key}\n${job.attempt_no}${labelsOf(job)}`,
   make: ({ job }) => [
-    h("a", { href: keyAddress(job.run_key) }, jobText(job.run_key)),
+    // The history of a job of another member is there.
+    h(
+      "a",
+      { href: job.member === null ? keyAddress(job.run_key) : jobAddress(job.job_id) },
+      jobText(job.run_key),
+    ),
     h(
       "span",
       { class: "under" },

@@ -23,7 +23,7 @@ export async function showJob(
   const id = path[1]!;
   const url = `/api/jobs/${encodeURIComponent(id)}`;
   let job = await get<Job>(url, signal);
-  const key = await getKey(job.run_key, signal).catch(() => undefined);
+  const key = job.member === null ? await getKey(job.run_key, signal).catch(() => undefined) : undefined;
   const usual = key?.usual ?? null;
 
   const status = h("span");
@@ -64,7 +64,9 @@ export async function showJob(
       h(
         "p",
         { class: "soft small" },
-        h("a", { href: keyAddress(job.run_key) }, "All runs of this key"),
+        job.member === null
+          ? h("a", { href: keyAddress(job.run_key) }, "All runs of this key")
+          : `On ${visible(job.host)}, member ${visible(job.member)}`,
         ...neighbours(job, key),
       ),
       h(

@@ -121,7 +121,11 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
       "Running",
       count(overview.active),
       [
-        slow > 0 ? `${count(slow)} longer than usual` : "none longer than usual",
+        slow > 0
+          ? `${count(slow)} longer than usual`
+          : overview.active > 0
+            ? "none longer than usual"
+            : "nothing to watch",
         overview.stalled > 0 ? `${count(overview.stalled)} stalled` : "",
       ]
         .filter(Boolean)
@@ -171,4 +175,4 @@ function tellNews(before: Data, after: Data): void {
 
 const compare = ({ usual_days }: Overview, words: string) => (usual_days === 0 ? "no history yet" : words);
 
-const decimal = (value: number) => (value < 10 && value % 1 !== 0 ? value.toFixed(1) : count(value));
+const decimal = (value: number) => (value < 10 ? String(Number(value.toFixed(1))) : count(value));
