@@ -64,6 +64,9 @@ export function keyed<T, E extends Element>(
   const before = new Map(
     [...parent.children].map((child) => [child.getAttribute("data-key") ?? "", child as E]),
   );
+  // First, because what is moved would lose the focus.
+  const wanted = new Set(items.map(keyOf));
+  for (const [key, element] of before) if (!wanted.has(key)) element.remove();
   let place: Element | null = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
@@ -72,10 +75,8 @@ export function keyed<T, E extends Element>(
       element = create(item);
       element.setAttribute("data-key", key);
     }
-    before.delete(key);
     update(element, item);
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
-  for (const gone of before.values()) gone.remove();
 }

@@ -86,7 +86,7 @@ export function buildShell(): Shell {
         themeChoice(),
         h(
           "button",
-          { type: "button", "aria-label": "Keys of the keyboard", onclick: () => help.showModal() },
+          { type: "button", "aria-label": "Keyboard shortcuts", onclick: () => help.showModal() },
           "?",
         ),
       ),
@@ -145,7 +145,7 @@ function helpDialog(): HTMLDialogElement {
   return h(
     "dialog",
     { class: "help", "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title" }, "Keys of the keyboard"),
+    h("h2", { id: "help-title" }, "Keyboard shortcuts"),
     h("dl", {}, ...keys.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
     h("form", { method: "dialog" }, h("button", {}, "Close")),
   );

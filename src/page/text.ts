@@ -61,8 +61,9 @@ export function commandLine(words: readonly string[]): string {
     .join(" ");
 }
 
-/** Two units at most: 0.4 s, 12 s, 3 m 04 s, 2 h 05 m, 3 d 4 h. */
-export function duration(seconds: number): string {
+/** Two units at most; null: it is not known. 0.4 s, 12 s, 3 m 04 s, 2 h 05 m, 3 d 4 h. */
+export function duration(seconds: number | null): string {
+  if (seconds === null) return "–";
   if (seconds < 0.0095) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
   if (seconds < 9.95) return `${seconds < 0.995 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);

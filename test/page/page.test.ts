@@ -6,6 +6,7 @@ import { Browser, type Page } from "../support/browser.ts";
 import { Fleet, serverOfFile } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { edit } from "../support/database.ts";
+import { killWorker } from "../support/processes.ts";
 import { addHistory, type Past } from "../support/history.ts";
 import { ROOT, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { Server } from "../support/serve.ts";
@@ -84,7 +85,7 @@ chromium(
     expect(alarm).toMatch(/sync[\s\S]*2 h ago|sync[\s\S]*3 h ago/);
     expect(alarm).toContain("2 in a row");
     expect(await page.text(".tiles")).toMatch(/Running\s+2\b[\s\S]*Failed in 24 hours\s+3\b/);
-    expect(await page.evaluate("document.title")).toBe("orchesjob");
+    expect(await page.evaluate("document.title")).toBe("2 failing · orchesjob");
 
     // Live: what ends leaves the list of what runs, without a reload.
     gate.open();
@@ -99,6 +100,34 @@ chromium(
     expectQuiet(page, server);
   },
 );
+
+chromium("a job whose worker was killed is lost on every view before any command has looked", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  const job = await startWaiting(box, "orphaned", gate);
+  await using server = await Server.start(box);
+  await using page = await openPage(server);
+  await page.see("orphaned");
+  await killWorker(job);
+  await page.see("Lost", ".alarm:not([hidden])");
+  await page.see(`its command still runs: ${job.target_pid}`, ".alarm");
+  await page.until(
+    "the figures agree",
+    `/Running\\s+0\\b[^]*Failed in 24 hours\\s+1\\b/.test(document.querySelector(".tiles").innerText)`,
+  );
+  expect(await page.evaluate("document.title")).toBe("1 failing · orchesjob");
+  for (const view of ["#/timeline", "#/keys", "#/jobs", `#/jobs/${job.job_id}`, "#/keys/orphaned"]) {
+    await page.go(view);
+    if (view === "#/timeline") {
+      await page.evaluate(`document.querySelector(".timeline").focus()`);
+      await page.press("End");
+    }
+    await page.see("Lost", view === "#/timeline" ? ".readout" : "main");
+    expect(await page.text()).not.toMatch(/Running for|Took 0|ended just now/);
+  }
+  gate.open();
+  expectQuiet(page, server);
+});
 
 chromium("the token leaves the address, and without it the page says where to get it", async () => {
   await using box = new Sandbox();
@@ -536,7 +565,7 @@ chromium("everything is reached with the keyboard alone, and shows where the foc
   await page.see("1 job\n");
   expect(await page.evaluate("document.activeElement.id")).toBe("main");
   await page.press("?");
-  await page.see("Keys of the keyboard", "dialog[open]");
+  await page.see("Keyboard shortcuts", "dialog[open]");
   await page.press("Escape");
   await page.until("the help is closed", `document.querySelector("dialog:not([open])")`);
   await page.press("/");

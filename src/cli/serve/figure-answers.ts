@@ -113,8 +113,12 @@ export async function timeline(viewer: Viewer, query: URLSearchParams): Promise<
   const limit = number(query, "limit", { smallest: 1, largest: MOST_RUNS, otherwise: 10_000 });
   const figures = await viewer.figures();
   const found = (await figures?.runs({ runKey, from, to, limit })) ?? [];
+  // Some may be lost, which nobody has recorded yet.
+  const isOpen = found.some(({ endedAt }) => endedAt === null);
+  const judged = new Map((isOpen ? await viewer.active() : []).map((job) => [job.jobId, job.status]));
   const places = new Map<string, number>();
-  const runs = found.map(({ jobId, runKey: name, status, startedAt, endedAt }) => {
+  const runs = found.map(({ jobId, runKey: name, status: recorded, startedAt, endedAt }) => {
+    const status = (endedAt === null ? judged.get(jobId) : undefined) ?? recorded;
     const key = places.get(name) ?? places.size;
     places.set(name, key);
     const finished = endedAt === null ? null : toMs(endedAt);

@@ -1,6 +1,7 @@
 /** How long the runs of a key took: a bar for each, with lines at the median and at the 95th percentile. */
 import { h, svg } from "../dom.ts";
 import { MARKS, WORDS } from "../outcome.ts";
+import { tookOf } from "../parts/time.ts";
 import { jobAddress } from "../route.ts";
 import { day, duration, full } from "../text.ts";
 import type { Run, Usual } from "../wire.ts";
@@ -11,15 +12,12 @@ const BELOW = 34;
 const LEFT = 56;
 const ABOVE = 8;
 
-export const tookOf = ({ started_ms, finished_ms }: Run, now: number) =>
-  Math.max(0, ((finished_ms ?? now) - started_ms) / 1000);
-
 /** `runs`: the newest first. `width`: in pixels. */
-export function durationsChart(runs: readonly Run[], usual: Usual, now: number, width: number): SVGElement {
+export function durationsChart(runs: readonly Run[], usual: Usual, width: number): SVGElement {
   const step = Math.max(7, Math.min(26, (width - LEFT) / Math.max(1, runs.length)));
   // What there is room for; the newest at the right.
   const shown = runs.slice(0, Math.floor((width - LEFT) / step)).toReversed();
-  const longest = Math.max(...shown.map((run) => tookOf(run, now)), usual.p95_seconds ?? 0, 0.01) * 1.05;
+  const longest = Math.max(...shown.map((run) => tookOf(run) ?? 0), usual.p95_seconds ?? 0, 0.01) * 1.05;
   const y = (seconds: number) => ABOVE + (1 - seconds / longest) * (HEIGHT - ABOVE);
   const chart = svg(
     "svg",
@@ -41,8 +39,8 @@ export function durationsChart(runs: readonly Run[], usual: Usual, now: number, 
   let lastDate = "";
   for (const [index, run] of shown.entries()) {
     const x = LEFT + index * step;
-    const seconds = tookOf(run, now);
-    const says = `${WORDS[run.status]}, ${duration(seconds)}, ${full(run.started_ms)}`;
+    const seconds = tookOf(run) ?? 0;
+    const says = `${WORDS[run.status]}, ${duration(tookOf(run))}, ${full(run.started_ms)}`;
     const top = Math.min(y(seconds), HEIGHT - 2);
     const size = Math.min(10, step);
     chart.append(

@@ -13,12 +13,13 @@ const MOST_CHARACTERS = 20_000;
  */
 export function showLines(parent: Element, lines: readonly Line[]): void {
   const before = new Map([...parent.children].map((child) => [child.getAttribute("data-at"), child]));
+  const wanted = new Set(lines.map(({ at }) => String(at)));
+  for (const [at, element] of before) if (at === null || !wanted.has(at)) element.remove();
   let place: Element | null = parent.firstElementChild;
   let style = PLAIN;
   for (const line of lines) {
     const at = String(line.at);
     const known = before.get(at);
-    before.delete(at);
     const isSame = known?.getAttribute("data-next") === String(line.next);
     const read = readAnsi(line.text, style);
     if (isSame && known !== undefined) {
@@ -35,7 +36,6 @@ export function showLines(parent: Element, lines: readonly Line[]): void {
     }
     style = read.end;
   }
-  for (const gone of before.values()) gone.remove();
 }
 
 function textOf(text: string, style: Style): readonly Node[] {

@@ -12,8 +12,14 @@ export interface Measure {
 /** Fewer successes than this say nothing about what is usual. */
 const ENOUGH = 5;
 
-export function isSlow(seconds: number, usual: Measure | null | undefined): boolean {
-  return !!usual && usual.succeeded >= ENOUGH && usual.p95_seconds !== null && seconds > usual.p95_seconds;
+export function isSlow(seconds: number | null, usual: Measure | null | undefined): boolean {
+  return (
+    seconds !== null &&
+    !!usual &&
+    usual.succeeded >= ENOUGH &&
+    usual.p95_seconds !== null &&
+    seconds > usual.p95_seconds
+  );
 }
 
 /** "usually 4 m 10 s", or nothing. */
@@ -22,7 +28,7 @@ export function usually(usual: Measure | null | undefined): string {
 }
 
 /** "longer than usual (4 m 10 s, 95 % within 5 m)". */
-export function slowness(seconds: number, usual: Measure | null | undefined): string {
+export function slowness(seconds: number | null, usual: Measure | null | undefined): string {
   if (!isSlow(seconds, usual)) return "";
   return `longer than usual: ${duration(usual!.median_seconds!)}, 95 % within ${duration(usual!.p95_seconds!)}`;
 }
@@ -30,8 +36,8 @@ export function slowness(seconds: number, usual: Measure | null | undefined): st
 const WIDTH = 128;
 
 /** A bar with a line at the median and one at the 95th percentile. The words beside it say the same. */
-export function againstBar(seconds: number, usual: Measure | null | undefined): SVGElement | null {
-  if (!usual || usual.median_seconds === null || usual.p95_seconds === null) return null;
+export function againstBar(seconds: number | null, usual: Measure | null | undefined): SVGElement | null {
+  if (seconds === null || !usual || usual.median_seconds === null || usual.p95_seconds === null) return null;
   const longest = Math.max(seconds, usual.p95_seconds * 1.25, usual.median_seconds * 1.5, 0.001);
   const x = (value: number) => Math.round((value / longest) * WIDTH * 10) / 10;
   const line = (value: number, kind: string) =>

@@ -1,9 +1,9 @@
 /** All fields of a job, in groups, with the names that they have in JSON and in the documentation. */
 import { type Child, h } from "../dom.ts";
 import { jobAddress, keyAddress } from "../route.ts";
-import { ago, bytes, commandLine, count, duration, full } from "../text.ts";
+import { bytes, commandLine, count, duration, full } from "../text.ts";
 import { jobText, timeOf } from "./cells.ts";
-import { at, now } from "./time.ts";
+import { at } from "./time.ts";
 
 const GROUPS: readonly (readonly [title: string, fields: RegExp])[] = [
   [
@@ -69,7 +69,7 @@ function show(name: string, value: unknown): readonly Child[] {
   }
   if (typeof value === "string") {
     if (/(_at|_since|_of)$/.test(name) && !Number.isNaN(Date.parse(value)))
-      return [timeOf(value, full(at(value))), h("span", { class: "soft" }, ` ${ago(at(value), now())}`)];
+      return [timeOf(value, full(at(value)))];
     if (name !== "job_id" && name.endsWith("job_id"))
       return [h("a", { href: jobAddress(value) }, jobText(value, "mono"))];
     if (name === "run_key") return [h("a", { href: keyAddress(value) }, jobText(value))];

@@ -94,7 +94,7 @@ export async function showJob(
     ),
   );
   render();
-  if (isActive(job.status)) everySecond(signal, tick);
+  everySecond(signal, tick);
   void logs.open();
 
   const take = (next: Job) => {
@@ -126,6 +126,8 @@ export function sentenceOf(job: Job): string {
     return job.retry_at === null
       ? "Accepted; its command does not run yet."
       : `Waits until ${full(at(job.retry_at))}.`;
+  if (job.finished_at === null && !isActive(job.status))
+    return `Lost since it began ${moment(at(job.started_at), now())}: its worker is gone.`;
   if (job.finished_at === null)
     return `Running for ${duration(seconds)}, since ${moment(at(job.started_at), now())}.`;
   const end = at(job.finished_at);

@@ -2,7 +2,7 @@
 import { get } from "../api.ts";
 import { h, setText } from "../dom.ts";
 import { atMostEvery, everySecond, listen } from "../live.ts";
-import { STATUSES, WORDS } from "../outcome.ts";
+import { isActive, STATUSES, WORDS } from "../outcome.ts";
 import {
   endedColumn,
   keyColumn,
@@ -17,6 +17,8 @@ import { address, type Route } from "../route.ts";
 import { plural } from "../text.ts";
 import type { Job } from "../wire.ts";
 
+/** How often running jobs are read without an event, in seconds. */
+const LOOK = 10;
 const STEP = 100;
 /** The server answers no more at once. */
 const MOST = 1_000;
@@ -124,7 +126,13 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
     h("p", {}, more),
   );
   await load();
-  everySecond(signal, show);
+  let seconds = 0;
+  everySecond(signal, () => {
+    seconds += 1;
+    // Last lines and silence change without an event.
+    if (seconds % LOOK === 0 && jobs.some(({ status }) => isActive(status))) void load();
+    else show();
+  });
   listen(
     "/api/events",
     ["started", "ended"],

@@ -1,7 +1,7 @@
 /** A run key: how long its runs take, how they end, and what is usual. */
 import { get, getKey } from "../api.ts";
 import { calendar } from "../charts/calendar.ts";
-import { durationsChart, durationsLegend, tookOf } from "../charts/durations.ts";
+import { durationsChart, durationsLegend } from "../charts/durations.ts";
 import { drawSized } from "../charts/sized.ts";
 import { h, setText } from "../dom.ts";
 import { atMostEvery, everySecond, listen } from "../live.ts";
@@ -16,7 +16,7 @@ import {
   wordsColumn,
 } from "../parts/cells.ts";
 import { tableOf } from "../parts/table.ts";
-import { now } from "../parts/time.ts";
+import { tookOf } from "../parts/time.ts";
 import { address, jobAddress, type Route } from "../route.ts";
 import { announce } from "../shell.ts";
 import { count, duration, full, percent, visible } from "../text.ts";
@@ -51,7 +51,7 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
         make: (run) => [h("a", { href: jobAddress(run.job_id) }, full(run.started_ms))],
       },
       { name: "Status", text: ({ status }) => status, make: ({ status }) => [statusOf(status)] },
-      { name: "Took", kind: "number", text: (run) => duration(tookOf(run, now())) },
+      { name: "Took", kind: "number", text: (run) => duration(tookOf(run)) },
     ],
     ({ job_id }) => job_id,
   );
@@ -118,7 +118,7 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
   const draw = drawSized(chart, signal, (width) => {
     // What has the focus keeps it.
     const focused = document.activeElement?.closest(".durations a")?.getAttribute("href");
-    chart.replaceChildren(durationsChart(data.key.runs, data.key.usual, now(), width));
+    chart.replaceChildren(durationsChart(data.key.runs, data.key.usual, width));
     if (focused) chart.querySelector<SVGAElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
   });
   const render = () => {

@@ -1,15 +1,15 @@
 /** What the overview shows, put together from several answers. */
-import { get, getKey, getPiece, getTimeline } from "../api.ts";
+import { get, getKey, getPiece, getTimeline, ServerError } from "../api.ts";
 import { countHours } from "../charts/hours.ts";
-import { isTrouble } from "../outcome.ts";
+import { isActive, isTrouble } from "../outcome.ts";
 import type { Row } from "../parts/cells.ts";
 import { now } from "../parts/time.ts";
-import type { Job, Key, Overview, Run } from "../wire.ts";
+import type { ActiveJob, Job, Key, Overview, Run, Timeline } from "../wire.ts";
 
 const DAY = 86_400_000;
-/** How many jobs that ended are shown, and of how many failing keys the history is read. */
+/** How many jobs that ended are shown, and how many of those that failed. */
 const ENDED = 12;
-const MOST_KEYS = 20;
+const MOST = 30;
 
 export interface Trouble extends Row {
   /** When its key first ended badly without a success since, in ms. */
@@ -20,53 +20,94 @@ export interface Trouble extends Row {
 export interface Data {
   readonly overview: Overview;
   readonly active: readonly Row[];
-  /** The newest job of each key that failed in 24 hours and has not succeeded since. */
+  /** How many keys failed in 24 hours and have not succeeded since, and the newest job of each, up to a number. */
+  readonly failingKeys: number;
+  /** Jobs that are lost and not recorded as such yet: the server's counts do not have them. */
+  readonly unrecorded: number;
   readonly failing: readonly Trouble[];
   /** The newest failure of each key that succeeded since. */
   readonly recovered: readonly Row[];
+  /** Those that ended last, in 24 hours. */
   readonly ended: readonly Row[];
   readonly hours: ReturnType<typeof countHours>;
 }
 
+type Ended = Timeline["runs"][number];
+
 export async function load(signal: AbortSignal): Promise<Data> {
   const time = now();
-  const list = (parameters: string) => get<readonly Job[]>(`/api/jobs?${parameters}`, signal);
-  const [overview, timeline, bad, newest] = await Promise.all([
+  const [overview, timeline] = await Promise.all([
     get<Overview>("/api/overview", signal),
     getTimeline(time - DAY, time + 60_000, signal),
-    list("status=FAILED&status=LOST&since=24h&limit=200"),
-    list(`status=SUCCEEDED&status=FAILED&status=LOST&status=CANCELLED&limit=${ENDED}`),
   ]);
-  const successes = new Map<string, number>();
-  for (const { key, status, started_ms } of timeline.runs)
-    if (status === "SUCCEEDED") {
-      const runKey = timeline.keys[key]!;
-      successes.set(runKey, Math.max(started_ms, successes.get(runKey) ?? 0));
-    }
-  const newestBad = new Map<string, Job>();
-  for (const job of bad) if (!newestBad.has(job.run_key)) newestBad.set(job.run_key, job);
-  const [recovered, failing] = [true, false].map((wanted) =>
-    [...newestBad.values()].filter(
-      (job) => (successes.get(job.run_key) ?? 0) > Date.parse(job.started_at) === wanted,
-    ),
-  ) as [Job[], Job[]];
+  // The newest end comes first.
+  const ended = timeline.runs.filter(
+    ({ status, finished_ms }) => !isActive(status) && (finished_ms ?? time) > time - DAY,
+  );
+  const newestBad = new Map<number, Ended>();
+  const succeeded = new Map<number, Ended>();
+  for (const run of ended) {
+    const found = isTrouble(run.status) ? newestBad : run.status === "SUCCEEDED" ? succeeded : undefined;
+    if (found !== undefined && !found.has(run.key)) found.set(run.key, run);
+  }
+  const isRecovered = ({ key, started_ms }: Ended) => (succeeded.get(key)?.started_ms ?? 0) > started_ms;
+  const failing = [...newestBad.values()].filter((run) => !isRecovered(run));
+  const recovered = [...newestBad.values()].filter(isRecovered);
+  const rows = async (runs: readonly Ended[], most: number) =>
+    (await Promise.all(runs.slice(0, most).map((run) => finishedJob(run.job_id, signal)))).filter(
+      (job) => job !== undefined,
+    );
+  const [bad, better, newest] = await Promise.all([
+    rows(failing, MOST),
+    rows(recovered, MOST),
+    rows(ended, ENDED),
+  ]);
   return {
-    overview,
-    active: overview.jobs.map((job) => ({ job, usual: { ...job, succeeded: job.is_slow ? Infinity : 0 } })),
-    failing: await Promise.all(failing.map((job, index) => withHistory(job, index < MOST_KEYS, signal))),
-    recovered: recovered.map((job) => ({ job })),
+    ...activeOf(overview),
+    failingKeys: failing.length,
+    unrecorded: ended.filter(({ finished_ms }) => finished_ms === null).length,
+    failing: await Promise.all(bad.map((job) => withHistory(job, signal))),
+    recovered: better.map((job) => ({ job })),
     ended: newest.map((job) => ({ job })),
     hours: countHours(timeline.runs, time),
   };
 }
 
-async function withHistory(job: Job, isWanted: boolean, signal: AbortSignal): Promise<Trouble> {
-  const [key, lastLine] = isWanted
-    ? await Promise.all([
-        getKey(job.run_key, signal).catch(() => undefined),
-        lastLineOf(job.job_id, signal).catch(() => undefined),
-      ])
-    : [];
+/** The part that changes without a job that starts or ends: last lines, silence, what has become slow. */
+export async function loadActive(signal: AbortSignal): Promise<Pick<Data, "overview" | "active">> {
+  return activeOf(await get<Overview>("/api/overview", signal));
+}
+
+function activeOf(overview: Overview): Pick<Data, "overview" | "active"> {
+  // The server has counted the successes: whether there are enough of them is in is_slow.
+  const usual = (job: ActiveJob) => ({ ...job, succeeded: job.is_slow ? Infinity : 0 });
+  return { overview, active: overview.jobs.map((job) => ({ job, usual: usual(job) })) };
+}
+
+/** Finished jobs do not change, except for the processes that some left behind. */
+const finished = new Map<string, Job>();
+const MOST_KNOWN = 500;
+
+/** Undefined: it was deleted meanwhile. */
+async function finishedJob(jobId: string, signal: AbortSignal): Promise<Job | undefined> {
+  const known = finished.get(jobId);
+  if (known !== undefined) return known;
+  try {
+    const job = await get<Job>(`/api/jobs/${encodeURIComponent(jobId)}`, signal);
+    if (finished.size >= MOST_KNOWN) finished.clear();
+    if (job.finished_at !== null && job.orphan_pids.length === 0) finished.set(jobId, job);
+    return job;
+  } catch (error) {
+    if (error instanceof ServerError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function withHistory(job: Job, signal: AbortSignal): Promise<Trouble> {
+  const [key, lastLine] = await Promise.all([
+    getKey(job.run_key, signal).catch(() => undefined),
+    lastLineOf(job.job_id, signal).catch(() => undefined),
+  ]);
   return { job, lastLine, usual: key?.usual, ...streakOf(key, job) };
 }
 
@@ -94,7 +135,7 @@ async function lastLineOf(jobId: string, signal: AbortSignal): Promise<string> {
 
 /** How long a key has been failing: its runs back to the last success. */
 function streakOf(key: Key | undefined, job: Job): { readonly since: number; readonly inARow: number } {
-  const ended = (key?.runs ?? []).filter(({ finished_ms }) => finished_ms !== null);
+  const ended = (key?.runs ?? []).filter(({ status }) => !isActive(status));
   const success = ended.findIndex(({ status }) => status === "SUCCEEDED");
   const bad = ended.slice(0, success < 0 ? ended.length : success).filter(({ status }) => isTrouble(status));
   const first: Run | undefined = bad.at(-1);

@@ -19,10 +19,14 @@ import { cardOf, tilesIn } from "../parts/cards.ts";
 import type { Column } from "../parts/table.ts";
 import { now, took } from "../parts/time.ts";
 import { address } from "../route.ts";
-import { announce } from "../shell.ts";
-import { ago, count, percent, visible } from "../text.ts";
+import { announce, titleOf } from "../shell.ts";
+import { ago, count, percent, plural, visible } from "../text.ts";
 import type { Overview } from "../wire.ts";
-import { type Data, load, type Trouble } from "./overview-data.ts";
+import { type Data, load, loadActive, type Trouble } from "./overview-data.ts";
+
+/** How often the running jobs and all of it are read without an event, in seconds. */
+const LOOK = 5;
+const AGING = 120;
 
 const logColumn: Column<Row> = {
   name: "Log",
@@ -70,6 +74,8 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
   );
   const ended = cardOf("Ended last", [statusColumn, keyColumn, endedColumn, tookColumn, wordsColumn], byId);
   trouble.card.classList.add("alarm");
+  const rest = h("a", { href: address(["jobs"], { status: ["FAILED", "LOST"], since: "24h" }) });
+  trouble.card.append(h("p", { class: "body" }, rest));
   const calm = h(
     "section",
     { class: "card calm" },
@@ -106,13 +112,17 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     recovered.show(data.recovered);
     active.show(data.active);
     ended.show(data.ended);
-    trouble.card.hidden = data.failing.length === 0;
+    trouble.card.hidden = data.failingKeys === 0;
+    const more = data.failingKeys - data.failing.length;
+    rest.hidden = more === 0;
+    setText(rest, `${plural(more, "more key")}: all failures of 24 hours`);
     recovered.card.hidden = data.recovered.length === 0;
-    calm.hidden = data.failing.length > 0;
+    calm.hidden = data.failingKeys > 0;
+    document.title = titleOf(data.failingKeys === 0 ? "" : `${count(data.failingKeys)} failing`);
     const { overview } = data;
     const slow = data.active.filter(({ job, usual }) => isSlow(took(job), usual)).length;
     const { last_24_hours: last, usual_24_hours: usual } = overview;
-    const bad = last.failed + last.lost;
+    const bad = last.failed + last.lost + data.unrecorded;
     setText(
       calm.lastElementChild!,
       "All is well: no run key has failed in the last 24 hours without a success since.",
@@ -160,7 +170,18 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     }
   });
   listen("/api/events", ["started", "ended"], signal, refresh);
-  return "";
+  let seconds = 0;
+  everySecond(signal, () => {
+    seconds += 1;
+    // What failed a day ago leaves the overview without an event.
+    if (seconds % AGING === 0) refresh();
+    else if (seconds % LOOK === 0 && data.active.length > 0)
+      void loadActive(signal).then(
+        (active) => (data = { ...data, ...active }),
+        () => undefined,
+      );
+  });
+  return data.failingKeys === 0 ? "" : `${count(data.failingKeys)} failing`;
 }
 
 /** Says what failed since the last look. */

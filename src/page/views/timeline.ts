@@ -62,13 +62,18 @@ export async function showTimeline(
       : onlyTrouble
         ? "No run failed in this period."
         : "No run in this period.";
+    // What is heard is not heard again with each event of the server.
+    const shown = bar === undefined ? hint : `${bar.jobId} ${bar.status}`;
+    if (readout.dataset["shown"] === shown) return;
+    readout.dataset["shown"] = shown;
     if (lane === undefined || bar === undefined) return setText(readout, hint);
-    const seconds = (Math.min(bar.to, now()) - bar.from) / 1000;
     readout.replaceChildren(
       statusOf(bar.status),
       h("a", { href: keyAddress(lane.runKey) }, jobText(lane.runKey)),
       h("span", { class: "nowrap" }, full(bar.from)),
-      h("span", { class: "nowrap" }, `${bar.to === Infinity ? "for " : ""}${duration(seconds)}`),
+      bar.to === Infinity
+        ? ""
+        : h("span", { class: "nowrap" }, `took ${duration((bar.to - bar.from) / 1000)}`),
       h("a", { href: jobAddress(bar.jobId) }, "Open the job and its log"),
     );
   };
