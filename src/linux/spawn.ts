@@ -102,10 +102,16 @@ function signalSet(signals: readonly number[]): Uint8Array {
   return set;
 }
 
+const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
 const SIG_SETMASK = 2;
 
-/** Unblocks signals that our parent has blocked for us; those that came meanwhile arrive now. */
+/** Keeps signals from being delivered to this thread until it unblocks them. */
+export function block(signals: readonly number[]): void {
+  libc.sigprocmask(SIG_BLOCK, signalSet(signals), null);
+}
+
+/** Unblocks signals that we, or our parent for us, have blocked; those that came meanwhile arrive now. */
 export function unblock(signals: readonly number[]): void {
   libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }

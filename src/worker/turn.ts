@@ -2,7 +2,7 @@
 import type { Job, Outcome } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { reap } from "../linux/children.ts";
-import { bootTimeMs, now } from "../linux/clock.ts";
+import { bootTimeMs, now, turn } from "../linux/clock.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
@@ -34,14 +34,23 @@ interface Turn {
  * Returns when the job may be claimed: its time has come, or its end is requested, or it is over. After a signal, returns the
  * outcome of an attempt that is not launched any more.
  */
-export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
-  const { context, retryingStore, jobId, notBefore, signals, wakeUps, settle } = turn;
+export async function awaitTurn({
+  context,
+  retryingStore,
+  jobId,
+  notBefore,
+  signals,
+  wakeUps,
+  settle,
+}: Turn): Promise<Outcome | undefined> {
   // Background processes of the failed attempt are our children when their parents have ended.
   process.on("SIGCHLD", reap);
   reap();
   let wake = () => {};
   const stopHearing = wakeUps.hear(() => wake());
   signals.onHeard = () => wake();
+  // Signals that came while this process became another program reach their listeners.
+  await turn();
   const known = await look(retryingStore, jobId);
   const failed = known?.retry?.ofJobId == null ? undefined : await look(retryingStore, known.retry.ofJobId);
   if (failed !== undefined) await keepCopying(context, failed);
