@@ -8,6 +8,18 @@ export async function findNextAttempt(store: JobStore, job: Job): Promise<Job | 
   return nextJobId === null ? undefined : store.find(nextJobId);
 }
 
+/** The attempts of the run before this one, the first one first, as far back as `clean` has not deleted one. */
+export async function findEarlierAttempts(store: JobStore, job: Job): Promise<readonly Job[]> {
+  const earlier: Job[] = [];
+  for (let id = job.retry?.ofJobId ?? null; id !== null;) {
+    const found = await store.find(id);
+    if (found === undefined) break;
+    earlier.unshift(found);
+    id = found.retry?.ofJobId ?? null;
+  }
+  return earlier;
+}
+
 /** The last attempt of the run that a job belongs to, as far as it is known: the job itself if none follows it. */
 export async function findLastAttempt(store: JobStore, job: Job): Promise<Job> {
   let last = job;

@@ -14,7 +14,7 @@ import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
 import { lockFilePath, logFiles, type LogStream } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { describeCut, describeGone, wasOpened } from "./logs.ts";
+import { describeCut, describeGone, describeLoss, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 
@@ -35,14 +35,14 @@ export interface FollowControl {
   isLeaving(job: Job): Promise<boolean>;
   /** In how many ms isLeaving must be called again, even if nothing happens. */
   restMs(): number;
-  /** Called at the end if a log is gone that existed. */
-  onGone(message: string): void;
+  /** Called at the end for a log that was deleted before it was opened, or truncated before all of it was copied. */
+  onMissing(message: string): void;
 }
 
 export const NO_CONTROL: FollowControl = {
   isLeaving: () => Promise.resolve(false),
   restMs: () => Number.POSITIVE_INFINITY,
-  onGone: (message) => {
+  onMissing: (message) => {
     throw new OrchesjobError("conflict", message);
   },
 };
@@ -73,9 +73,9 @@ export async function followJob(
       let copied = 0;
       for (const copier of copiers) copied += copier.copy();
       if (!isActive(current.status) && copied === 0) {
-        for (const copier of copiers)
-          if (!copier.isOpen && wasOpened(current))
-            control.onGone(describeGone(context, current, copier.route.stream));
+        for (const { isOpen, hasLost, route } of copiers)
+          if (!isOpen && wasOpened(current)) control.onMissing(describeGone(context, current, route.stream));
+          else if (hasLost) control.onMissing(describeLoss(current, route.stream));
         return current;
       }
       if (copied > 0) {
@@ -114,6 +114,10 @@ class LogCopier {
   #transfer: Transfer | undefined;
   /** The last bytes before the current position. */
   #known = new Uint8Array(0);
+  /** The size of the file at the last look. */
+  #size = 0;
+  /** Whether it was truncated when it had bytes that were not copied yet. */
+  hasLost = false;
 
   constructor(
     readonly path: string,
@@ -158,8 +162,11 @@ class LogCopier {
   #findCut(transfer: Transfer): number {
     const size = statFd(transfer.input)?.size ?? 0;
     const { position } = transfer;
+    const formerSize = this.#size;
+    this.#size = size;
     if (size === position) return size;
     if (size > position && isEqual(this.#known, readAt(transfer, position, this.#known.length))) return size;
+    this.hasLost ||= formerSize > position;
     this.onCut(this.route.stream, position);
     seek(transfer.input, 0);
     transfer.position = 0;

@@ -137,6 +137,11 @@ export function describeCut({ jobId }: Job, stream: LogStream, bytes: number): s
   return `the ${stream} of job ${jobId} was truncated (after ${bytes} ${bytes === 1 ? "byte" : "bytes"}); its new content follows, from the beginning`;
 }
 
+/** The message for a log that was truncated when it had bytes that were not shown yet. */
+export function describeLoss({ jobId }: Job, stream: LogStream): string {
+  return `the ${stream} of job ${jobId} was truncated before all of it was shown`;
+}
+
 /** Opens a log for `use`. Returns undefined if the job has not created it; throws `conflict` if it was deleted. */
 function withLog<T>(
   context: Context,
