@@ -4,7 +4,7 @@ import { attemptsOf } from "../support/attempts.ts";
 import { Gate } from "../support/gate.ts";
 import { jobThat } from "../support/jobs.ts";
 import { Reading } from "../support/reading.ts";
-import { BINARY, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -39,4 +39,21 @@ test("run shows all attempts from the first byte, joined late, asked again, or a
   expect(cut.stderr).toMatch(
     /orchesjob: job \S+ has failed, and attempt \S+ followed it, which clean has deleted: how/,
   );
+});
+
+test("clean keeps the attempts of a run that goes on, so each of their ids still means the run", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "-k", "k", "--sync", "--", "true"]);
+  await box.json(["start", "-k", "k", "--retries", "1", "--retry-delay", "1h", "--", "false"]);
+  await jobThat(box, "k", "waits for its next attempt", (job) => job.attempt_no === 3);
+  const [old, first] = await attemptsOf(box);
+  for (const words of [["--all"], ["--job-id", first!.job_id], ["k", "--status", "failed"]]) {
+    const { stdout, stderr } = await box.run(["clean", ...words]);
+    expect(JSON.parse(stdout)).toMatchObject({ deleted: words.includes("--all") ? 1 : 0, errors: 0 });
+    expect(stderr).toContain("orchesjob: 1 job is kept: it is an attempt of a run that goes on\n");
+  }
+  expect(await box.run(["status", "--job-id", old!.job_id])).toMatchObject({ code: 3 });
+  const cancelled = await box.json<JobAnswer>(["cancel", "--job-id", first!.job_id]);
+  expect(cancelled).toMatchObject({ status: "CANCELLED", attempt_no: 3 });
+  expect(await box.json<object>(["clean", "--all"])).toMatchObject({ deleted: 2 });
 });
