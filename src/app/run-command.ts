@@ -23,9 +23,9 @@ const NON_BLOCKING_BUSY_TIMEOUT_MS = 100;
 export interface Streams {
   readonly stdout: number;
   readonly stderr: number;
-  /** Columns of the terminal; undefined if stdout is none. */
+  /** Columns of the terminal, 0 if it does not know them; undefined if stdout is none. */
   columns(): number | undefined;
-  /** Rows of the terminal; undefined if stdout is none. */
+  /** Rows of the terminal, 0 if it does not know them; undefined if stdout is none. */
   rows(): number | undefined;
   /** Loads what writes the debug file, a bundle of its own that all entry points share; undefined if the file cannot be opened. */
   openDebug(order: DebugOrder): Promise<DebugFile | undefined>;

@@ -1,14 +1,14 @@
 /** The run keys and job ids that shell completion offers, at most a fixed number. */
-import { hasControlCharacter } from "../job/control-characters.ts";
 import { formatDuration } from "../job/duration.ts";
 import type { Job } from "../job/job.ts";
 import { isJobId } from "../job/request.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
 
+/** Neither is sanitized. */
 export interface Suggestion {
   readonly value: string;
-  /** For people: status and age of a run key, or what a job id is. Not sanitized. */
+  /** For people: status and age of a run key, or what a job id is. */
   readonly remark: string;
 }
 
@@ -28,10 +28,7 @@ export async function suggest(
     const jobs = await store.newestOfKeys(prefix, MAX_RUN_KEYS);
     const at = now();
     const age = (job: Job) => formatDuration(Math.max(0, at - job.startedAt) / 1000);
-    // Suggestions are lines. Older versions allowed run keys with control characters.
-    return jobs
-      .filter((job) => !hasControlCharacter(job.runKey))
-      .map((job) => ({ value: job.runKey, remark: `${job.status}, started ${age(job)} ago` }));
+    return jobs.map((job) => ({ value: job.runKey, remark: `${job.status}, started ${age(job)} ago` }));
   }
   const jobs = await store.jobsById(prefix, MAX_JOB_IDS);
   return jobs

@@ -132,8 +132,9 @@ export interface JobStore extends Keys {
   numbered(runKey: string, attemptNo: number): Promise<Job | undefined>;
   /** All active jobs, oldest first. */
   active(): Promise<readonly Job[]>;
-  /** Jobs of all run keys. */
+  /** Jobs of all run keys. `pages`: in order of acceptance, in pages of `size`, so that any number of jobs fits in memory. */
   list(filter: ListFilter): Promise<readonly Job[]>;
+  pages(filter: ListFilter, size: number): AsyncIterable<readonly Job[]>;
 
   /** The newest job of each run key that begins with a prefix, in order of the keys. */
   newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]>;

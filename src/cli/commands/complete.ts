@@ -13,7 +13,9 @@ export const complete = defineCommand({
   async run({ operands: [kind, prefix = ""], context, output }) {
     try {
       const found = kind === "run-key" || kind === "job-id" ? await suggest(context, kind, prefix) : [];
-      output.text(found.map(({ value, remark }) => `${value}\t${sanitize(remark)}\n`).join(""));
+      // A value must be exact. One that a terminal cannot show as it is, and that no person types, is not offered.
+      const safe = found.filter(({ value }) => sanitize(value) === value);
+      output.text(safe.map(({ value, remark }) => `${value}\t${sanitize(remark)}\n`).join(""));
     } catch {
       // No message in the middle of typing: the command itself will report the error.
     }

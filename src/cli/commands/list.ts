@@ -1,5 +1,5 @@
 import { OrchesjobError } from "../../job/errors.ts";
-import { type JobList, openList } from "../../jobs/list.ts";
+import { type JobList, listPages, openList } from "../../jobs/list.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
@@ -79,13 +79,14 @@ export const list = defineCommand({
     }
     const format = chooseFormat(options.format, isTerminal ? "table" : "json");
     const fields = await chooseFields(options.fields);
-    const jobs = await (await open())(filter);
     const finder = new OrphanFinder(context);
     if (format === "json" && fields === undefined) {
-      output.json(await viewsWithOutput(finder, jobs));
+      output.json(await viewsWithOutput(finder, await (await open())(filter)));
     } else {
-      const { printJobs } = await import("../output/job-lines.ts");
-      printJobs(output, finder, jobs, { format, fields });
+      const { isLines, printJobs, printLines } = await import("../output/job-lines.ts");
+      if (isLines(format) && !fleet)
+        await printLines(output, finder, listPages(context, filter), { format, fields });
+      else await printJobs(output, finder, await (await open())(filter), { format, fields });
     }
     await finder.keep();
     return 0;

@@ -54,7 +54,7 @@ export const ps = defineCommand({
       printScreen(output, { jobs, isCut: false });
     else {
       const finder = new OrphanFinder(context);
-      printJobs(output, finder, jobs, { format, fields });
+      await printJobs(output, finder, jobs, { format, fields });
       await finder.keep();
     }
     return 0;

@@ -10,6 +10,9 @@ const CLEAR_TO_LINE_END = "\u001b[K";
 /** Time between two refreshes, in ms. */
 const WATCH_STEP_MS = 1_000;
 
+/** For a terminal that does not know its height. */
+const USUAL_ROWS = 24;
+
 export interface Picture {
   readonly jobs: readonly Job[];
   /** There may be more: they were read up to a limit. */
@@ -18,7 +21,7 @@ export interface Picture {
 
 /** A table of as many jobs as the terminal has room for, and how many more there are. The last row is left for the cursor. */
 function drawScreen(output: Output, { jobs, isCut }: Picture): readonly string[] {
-  const height = Math.max(2, (output.rows() || Number.POSITIVE_INFINITY) - 1);
+  const height = Math.max(2, (output.rows() || Number(process.env["LINES"]) || USUAL_ROWS) - 1);
   if (jobs.length + 1 <= height) return tableLines(output.columns(), jobs);
   const shown = Math.max(1, height - 2);
   const more = `… ${jobs.length - shown} more${isCut ? ", and older ones" : ""}`;
@@ -29,14 +32,17 @@ export function printScreen(output: Output, picture: Picture): void {
   output.text(asText(drawScreen(output, picture)));
 }
 
-/** Draws each picture over the previous one until Ctrl-C, and clears line by line, so that nothing flickers. */
+/**
+ * Draws each picture over the previous one until Ctrl-C, and clears line by line, so that nothing flickers. Each is cleared before
+ * it is drawn: behind a line as wide as the terminal, the cursor is still on its last character.
+ */
 export async function watchScreen(output: Output, load: () => Promise<Picture>): Promise<void> {
   let stopped = false;
   process.on("SIGINT", () => (stopped = true));
   output.text(CURSOR_HOME + CLEAR_BELOW);
   while (!stopped) {
     const lines = drawScreen(output, await load());
-    output.text(CURSOR_HOME + lines.map((line) => `${line}${CLEAR_TO_LINE_END}\n`).join("") + CLEAR_BELOW);
+    output.text(CURSOR_HOME + lines.map((line) => `${CLEAR_TO_LINE_END}${line}\n`).join("") + CLEAR_BELOW);
     await Bun.sleep(WATCH_STEP_MS);
   }
 }

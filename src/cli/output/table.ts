@@ -37,7 +37,13 @@ export function gridFor(
   dispensable: readonly string[],
 ): readonly string[] {
   const color = width !== undefined && !process.env["NO_COLOR"];
-  return layOut(columns, { width: width || Number.POSITIVE_INFINITY, color, dispensable });
+  return layOut(columns, { width: widthOf(width), color, dispensable });
+}
+
+/** A terminal that does not know its width (0) may have told it to the shell. As for ls, 80 is the last guess. */
+function widthOf(width: number | undefined): number {
+  if (width === undefined) return Number.POSITIVE_INFINITY;
+  return width || Number(process.env["COLUMNS"]) || 80;
 }
 
 export function asText(lines: readonly string[]): string {
@@ -51,9 +57,9 @@ function columnsFor(jobs: readonly Job[]): readonly Column[] {
     cells: jobs.map(cell),
     ...more,
   });
-  const hosts = jobs.map((job) => sanitize(job.elsewhere?.host ?? job.origin?.host ?? "-"));
+  const hosts = jobs.map((job) => job.elsewhere?.host ?? job.origin?.host ?? "-");
   return [
-    column("RUN KEY", (job) => sanitize(job.runKey), { least: SMALLEST_FLEXIBLE }),
+    column("RUN KEY", (job) => job.runKey, { least: SMALLEST_FLEXIBLE }),
     // Only if the jobs are of more than one.
     ...(new Set(hosts).size > 1 ? [{ heading: "HOST", cells: hosts }] : []),
     column("ATTEMPT", (job) => String(job.attemptNo)),

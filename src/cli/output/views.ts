@@ -10,7 +10,7 @@ import type { Context } from "../../state/context.ts";
 import { type Home, homeAt, hookLog, logFiles, stdinFile } from "../../state/paths.ts";
 import type { JobView, StartView } from "../answers/job.ts";
 import { formatInstant } from "../options/time.ts";
-import { escapeForLocale, toJson } from "./json.ts";
+import { escapeJson, toJson } from "./json.ts";
 import { sanitize } from "./sanitize.ts";
 
 /** `last`: of a running job, if the answer is to tell it. */
@@ -93,7 +93,7 @@ function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
 
 /** The stdin of a hook: the job as `status` prints it. */
 export function describeForHook(context: Context, job: Job, last?: LastOutput): string {
-  return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job), last)));
+  return escapeJson(toJson(jobView(context.home, job, new OrphanFinder(context).find(job), last)));
 }
 
 function exitHookView(home: Home, { jobId, onExit }: Job) {

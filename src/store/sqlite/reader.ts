@@ -60,7 +60,23 @@ export abstract class JobReader extends Session {
   }
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    const { runKeyPrefix: prefix, since, until, limit, order } = filter;
+    return toJobs(this.#rows(filter, filter.limit));
+  }
+
+  async *pages(filter: ListFilter, size: number): AsyncIterable<readonly Job[]> {
+    let before: number | undefined;
+    for (let left = filter.limit; left > 0;) {
+      const rows = this.#rows(filter, Math.min(size, left), before);
+      if (rows.length === 0) return;
+      yield toJobs(rows);
+      left -= rows.length;
+      before = rows.at(-1)!.seq;
+    }
+  }
+
+  /** `before`: only jobs that were accepted before this one. */
+  #rows(filter: ListFilter, limit: number, before?: number): readonly JobRow[] {
+    const { runKeyPrefix: prefix, since, until, order } = filter;
     const conditions = new Conditions();
     conditions.require(filter);
     if (prefix !== "")
@@ -71,6 +87,7 @@ export abstract class JobReader extends Session {
       );
     if (since !== undefined) conditions.add("started_at >= $since", { since });
     if (until !== undefined) conditions.add("started_at < $until", { until });
+    if (before !== undefined) conditions.add("seq < $before", { before });
     // In the words of the index that has this order, or these few jobs.
     const areActive = filter.statuses.length > 0 && filter.statuses.every(isActive);
     if (order === "ended") conditions.add(IS_FINISHED);
@@ -81,7 +98,7 @@ export abstract class JobReader extends Session {
     const newest = order === "ended" ? `${ENDED_AT} desc, seq desc` : areActive ? "+seq desc" : "seq desc";
     const statement = `select * from job_records ${where} order by ${newest} limit $limit`;
     const bindings = { ...conditions.bindings, limit };
-    return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
+    return this.attempt(() => this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings));
   }
 
   async newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]> {
