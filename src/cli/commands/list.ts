@@ -71,7 +71,7 @@ export const list = defineCommand({
         );
       const { watchScreen } = await import("../output/screen.ts");
       const { activeFirst } = await import("../../jobs/active-first.ts");
-      await watchScreen(output, async () => {
+      await watchScreen(output, context.home, async () => {
         const jobs = await activeFirst(filter, await open());
         return { jobs, isCut: jobs.length >= limit };
       });

@@ -8,6 +8,7 @@ import { filterOptions } from "../options/several-jobs.ts";
 import { wholeNumber } from "../options/values.ts";
 import { printJobs } from "../output/job-lines.ts";
 import { printScreen } from "../output/screen.ts";
+import { asText, tellingLines } from "../output/table.ts";
 
 /** How many jobs are shown if nothing says how many there is room for. */
 const USUAL_LIMIT = 20;
@@ -49,10 +50,11 @@ export const ps = defineCommand({
       },
       await openList(context),
     );
-    // What was asked for with a number is printed whole.
-    if (format === "table" && fields === undefined && options.limit === undefined)
-      printScreen(output, { jobs, isCut: false });
-    else {
+    if (format === "table" && fields === undefined) {
+      // What was asked for with a number is printed whole.
+      if (options.limit === undefined) printScreen(output, context.home, { jobs, isCut: false });
+      else output.text(asText(tellingLines(output.columns(), jobs, context.home)));
+    } else {
       const finder = new OrphanFinder(context);
       await printJobs(output, finder, jobs, { format, fields });
       await finder.keep();

@@ -23,8 +23,11 @@ import { took } from "./took.ts";
 import { findLastOutput } from "../../state/last-output.ts";
 import { jobView } from "./views.ts";
 
-/** The field that only chosen fields may name: seconds, in a table as people say them. */
+/** The field that only chosen fields may name, in seconds. */
 const TOOK = "took";
+
+/** Fields in seconds that a table shows as people say them. */
+const DURATIONS = [TOOK, "quiet_seconds", "silent_seconds"];
 
 /** Throws `usage` for a name that is not one of a field, or is there twice. */
 export function readFields(text: string): readonly string[] {
@@ -133,7 +136,7 @@ function columnsFor(
     if (field === "command")
       return { heading, cells: jobs.map((job) => printableCommand(job.command)), least: SMALLEST_FLEXIBLE };
     const cells = views.map((view) =>
-      field === TOOK ? formatTook(view[field] as number | null) : forPeople(view[field]),
+      DURATIONS.includes(field) ? formatTook(view[field] as number | null) : forPeople(view[field]),
     );
     const isText = views.some((view) => typeof view[field] === "string") && !field.endsWith("_at");
     return { heading, cells, ...(isText ? { least: SMALLEST_FLEXIBLE } : {}) };
