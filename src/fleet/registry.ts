@@ -59,10 +59,16 @@ export interface Announcement {
   readonly requestIds: readonly string[];
   readonly strict: boolean;
   readonly output: PublishedOutput | null;
+  /** The next attempt of a job that has failed, which takes over its key in the same moment; null: there is none. */
+  readonly successor: Announcement | null;
 }
 
 /** `revoked`: its key was given away, so its member must end it. `later`: another session may still speak for it. */
-export type PublishResult = "published" | "revoked" | "later";
+export interface PublishResult {
+  readonly result: "published" | "revoked" | "later";
+  /** The fencing token of the successor; null: there is none, or its key was given away. */
+  readonly grantedToken: number | null;
+}
 
 export interface Renewal {
   readonly refused?: undefined;

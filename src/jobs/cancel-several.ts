@@ -35,7 +35,7 @@ export async function cancelJobs(
   order: CancelOrder,
 ): Promise<readonly CancelOutcome[]> {
   // Whoever cancels a failed attempt means the attempt that follows it.
-  const jobs = eachOnce(await Promise.all(named.map((job) => findActiveAttempt(store, job))));
+  const jobs = eachOnce(await Promise.all(named.map((job) => findActiveAttempt(context, store, job))));
   const asked = new Map<Job, EndRequest>();
   const failed = new Map<Job, OrchesjobError>();
   for (const job of jobs) {

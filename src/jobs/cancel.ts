@@ -46,7 +46,7 @@ export async function cancelJob(
 ): Promise<CancelResult> {
   const { store, job: found } = await findJob(context, selector);
   // Whoever cancels a failed attempt means the attempt that follows it.
-  const job = await findActiveAttempt(store, found);
+  const job = await findActiveAttempt(context, store, found);
   if (job.elsewhere !== undefined) {
     const { cancelElsewhere } = await import("./elsewhere.ts");
     return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
@@ -93,9 +93,9 @@ export async function concludeCancel(
 }
 
 /** The attempt that follows a failed one, if it is active; the job itself if not. */
-export async function findActiveAttempt(store: JobStore, job: Job): Promise<Job> {
+export async function findActiveAttempt(context: Context, store: JobStore, job: Job): Promise<Job> {
   if (!isFollowed(job)) return job;
-  const last = await findLastAttempt(store, job);
+  const last = await findLastAttempt(context, store, job);
   return isActive(last.status) ? last : job;
 }
 
@@ -139,7 +139,7 @@ export async function requestEnd(
   }
   if (requested === undefined) {
     const ended = (await store.find(job.jobId)) ?? job;
-    const attempt = await findActiveAttempt(store, ended);
+    const attempt = await findActiveAttempt(context, store, ended);
     if (attempt === ended) throw notActive(ended);
     return requestEnd(context, store, attempt, order);
   }

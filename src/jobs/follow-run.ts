@@ -44,7 +44,7 @@ export async function followAttempts(
   const known = attempts.values();
   for (let attempt = known.next().value!; ;) {
     const ended = await follow(attempt);
-    const next = known.next().value ?? (await findNextAttempt(store, ended));
+    const next = known.next().value ?? (await findNextAttempt(context, store, ended));
     if (next === undefined && !isFollowed(ended)) return ended;
     if (await isLeaving(ended)) return ended;
     if (next === undefined) throw unknownEnd(ended);

@@ -9,6 +9,7 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { Keys, Override } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
+import { findLastAttempt } from "./attempts.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
@@ -84,7 +85,8 @@ async function findKnown(
       "use a new --request-id for a new command",
     );
   }
-  return reconcile(context, store, known);
+  // It may have failed since the id was recorded for it: the id names the run.
+  return reconcile(context, store, await findLastAttempt(context, store, known));
 }
 
 /** The newest job of the key, and whether the key is strict. Throws `conflict`. */

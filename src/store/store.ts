@@ -167,9 +167,9 @@ export interface JobStore extends Keys {
     leftBehind?: readonly ProcessIdentity[] | null,
   ): Promise<Job | undefined>;
   /**
-   * Records that an attempt has failed, and accepts the next one, STARTING, in the same transaction: the key is not free for an
-   * instant. Its request ids, its hook, and the mark of a strict key pass to the next one. Durable when it returns. Undefined
-   * if the attempt has ended otherwise, its end is requested, or the directory has joined a fleet.
+   * Records that an attempt has failed, and accepts the next one, STARTING, in one durable transaction: the key is not free for
+   * an instant. Request ids, hook and the mark of a strict key pass on. In a fleet, the registry gives the token later. Undefined
+   * if the attempt has ended otherwise, its end is requested, or the directory has joined a fleet since.
    */
   retry(
     jobId: string,
@@ -177,7 +177,7 @@ export interface JobStore extends Keys {
     target: ProcessIdentity | null,
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null,
-    next: NewJob,
+    next: NewJob & Partial<Pick<Job, "fencingToken">>,
     acceptedAt: Instant,
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;

@@ -349,7 +349,33 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.active()).toHaveLength(1);
     });
 
-    testWith("a directory that has joined a fleet accepts no next attempt", async (store) => {
+    testWith(
+      "in a fleet the next attempt is published with the failure, and gets its token then",
+      async (store) => {
+        const publications = await store.publications();
+        await publications.track("member");
+        const job = first({ onPartition: "stop" });
+        const terms = { expected: undefined, strict: false, useOverride: false, fencingToken: 7 };
+        await store.claim(job, terms, at(1));
+        await VERBS.run(store, job.jobId);
+        const next = await retry(store, job, after(job));
+        expect(next).toMatchObject({ status: "STARTING", fencingToken: null, onPartition: "stop" });
+        // Not by itself: the registry must not hear of two active jobs, or of none.
+        const pending = await publications.next(9);
+        expect(pending.map((each) => [each.job.jobId, each.successor?.job.jobId])).toEqual([
+          [job.jobId, next!.jobId],
+        ]);
+        await publications.markPublished(pending.map((each) => ({ ...each, grantedToken: 8 })));
+        expect(await store.find(next!.jobId)).toMatchObject({ fencingToken: 8 });
+        // Its token is news.
+        const [news, ...more] = await publications.next(9);
+        expect([news!.job.jobId, news!.successor, more]).toEqual([next!.jobId, null, []]);
+        await publications.repeat(job.jobId);
+        expect((await publications.pending(job.jobId))!.successor).toBeNull();
+      },
+    );
+
+    testWith("a directory that has joined a fleet during a run accepts no next attempt", async (store) => {
       const job = first();
       await claim(store, job, undefined, at(1));
       await VERBS.run(store, job.jobId);

@@ -94,7 +94,10 @@ export class PostgresRegistry implements Registry {
   async publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal> {
     const answer = await this.#callAsMember("publish", jobs.map(toEntry));
     if (answer.refused !== undefined) return toRefusal(answer);
-    return answer.results.map(({ result }: { result: PublishResult }) => result);
+    return answer.results.map(({ result, token = null }: Row): PublishResult => ({
+      result,
+      grantedToken: token,
+    }));
   }
 
   async renew(unpublished: number): Promise<Renewal | Refusal> {

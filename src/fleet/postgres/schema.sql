@@ -26,8 +26,16 @@ CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text) RETUR
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
+declare
+  next text := bound;
 begin
   perform orchesjob.commit_durably();
+  -- The job may have failed since the caller saw it: then the id stands for the attempt that follows.
+  while next is not null loop
+    bound := next;
+    select n.job_id into next from orchesjob.job_records j join orchesjob.job_records n
+      on n.job_id = j.job #>> '{retry,nextJobId}' where j.job_id = bound;
+  end loop;
   insert into orchesjob.requests values (key, request, bound)
     on conflict (run_key, request_id) do update set job_id = excluded.job_id
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
@@ -317,7 +325,7 @@ CREATE FUNCTION orchesjob.history(wanted text) RETURNS jsonb
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]')
   from orchesjob.job_records j where run_key = wanted
 $$;
 
@@ -399,7 +407,7 @@ CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
     select * from orchesjob.job_records
     where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
       and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
@@ -499,11 +507,68 @@ begin
     return session;
   end if;
   for entry in select value from jsonb_array_elements(entries) loop
-    results := results || jsonb_build_object('job_id', entry ->> 'job_id',
-      'result', orchesjob.publish_job((caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, entry));
+    results := results || (jsonb_build_object('job_id', entry ->> 'job_id')
+      || orchesjob.publish_entry((caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, entry));
   end loop;
   return jsonb_build_object('results', results, 'session',
     session || jsonb_build_object('epoch', (select epoch from orchesjob.registry)));
+end $$;
+
+CREATE FUNCTION orchesjob.publish_entry(speaker uuid, speaking bigint, entry jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+declare
+  next jsonb := entry -> 'successor';
+  failed orchesjob.job_records;
+  made orchesjob.job_records;
+  result text;
+  is_waiting bool := next ->> 'status' in ('STARTING', 'RUNNING');
+  is_held bool;
+begin
+  if jsonb_typeof(next) is distinct from 'object' then
+    return jsonb_build_object('result', orchesjob.publish_job(speaker, speaking, entry));
+  end if;
+  select * into failed from orchesjob.job_records where job_id = entry ->> 'job_id' for update;
+  select * into made from orchesjob.job_records where job_id = next ->> 'job_id';
+  if made.job_id is null and is_waiting then
+    if failed.holds_key and failed.change > (entry ->> 'change')::int8 then
+      -- The member has an older database back. It hears of the change with its next renewal.
+      return jsonb_build_object('result', 'later');
+    end if;
+    if not exists (select from orchesjob.job_records
+        where run_key = next ->> 'run_key' and holds_key and job_id <> entry ->> 'job_id') then
+      -- As if the member had said a moment ago that the attempt runs: a restored registry may not know it.
+      result := orchesjob.publish_job(speaker, speaking, entry || '{"status": "RUNNING", "holds_key": true}');
+      if result = 'later' then
+        return jsonb_build_object('result', 'later');
+      end if;
+      select * into failed from orchesjob.job_records where job_id = entry ->> 'job_id';
+    end if;
+  end if;
+  is_held := coalesce(failed.member_id = speaker and failed.holds_key and failed.revoked_at is null, false);
+  result := orchesjob.publish_job(speaker, speaking, entry || '{"holds_key": false}');
+  if result <> 'published' then
+    return jsonb_build_object('result', result);
+  end if;
+  if made.job_id is null then
+    -- What was asked of the failed attempt is asked of the next one. One that never gets the key is no newer than the failed one:
+    -- another job may have had the key since.
+    insert into orchesjob.job_records (job_id, run_key, fencing_token, attempt_no, status, holds_key, member_id, session_id,
+        on_partition, change, job, cancel_request, revoked_at)
+      values (next ->> 'job_id', next ->> 'run_key', case when is_held then nextval('orchesjob.fencing_tokens')
+          else (entry ->> 'fencing_token')::int8 end, (next ->> 'attempt_no')::int8,
+        next ->> 'status', is_waiting and is_held, speaker, speaking, next ->> 'on_partition', (next ->> 'change')::int8, next -> 'job',
+        failed.cancel_request, case when is_waiting and not is_held then clock_timestamp() end)
+      on conflict (job_id) do nothing;
+    select * into strict made from orchesjob.job_records where job_id = next ->> 'job_id';
+    update orchesjob.requests set job_id = made.job_id where run_key = made.run_key and job_id = entry ->> 'job_id';
+    update orchesjob.strict_keys set job_id = made.job_id where run_key = made.run_key and job_id = entry ->> 'job_id';
+    perform orchesjob.publish_job(speaker, speaking, next);
+    if is_held and made.cancel_request is not null then
+      perform pg_notify('orchesjob_' || md5(speaker::text), '');
+    end if;
+  end if;
+  return jsonb_build_object('result', 'published', 'token', case when made.holds_key or not is_waiting then made.fencing_token end);
 end $$;
 
 CREATE FUNCTION orchesjob.publish_job(speaker uuid, speaking bigint, entry jsonb) RETURNS text
@@ -547,6 +612,9 @@ begin
         -- The older token keeps the key.
         if not is_active then
           holds := false;
+        elsif holder.member_id = speaker then
+          -- A member has one active job of a key at most, so this one has ended there, and the member must say how.
+          update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp() where job_id = holder.job_id;
         else
           perform orchesjob.put_job(speaker, speaking, entry, false);
           update orchesjob.job_records set revoked_at = clock_timestamp() where job_id = entry ->> 'job_id';
@@ -894,7 +962,8 @@ CREATE VIEW orchesjob.jobs AS
             WHEN (j.status = ANY (ARRAY['STARTING'::text, 'RUNNING'::text])) THEN GREATEST(j.published_at, s.renewed_at)
             ELSE j.published_at
         END AS as_of,
-    (j.late ->> 'status'::text) AS late_status
+    (j.late ->> 'status'::text) AS late_status,
+    (j.job #>> '{retry,ofJobId}'::text[]) AS retry_of_job_id
    FROM ((orchesjob.job_records j
      JOIN orchesjob.member_records m USING (member_id))
      JOIN orchesjob.sessions s USING (session_id));

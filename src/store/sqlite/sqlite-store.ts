@@ -144,21 +144,20 @@ class SqliteStore extends JobUpkeep implements JobStore {
     target: ProcessIdentity | null,
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null,
-    next: NewJob,
+    next: NewJob & Partial<Pick<Job, "fencingToken">>,
     acceptedAt: Instant,
   ): Promise<Job | undefined> {
     return this.transact(() => {
-      if (this.database.query(IS_TRACKING).get() !== null) return undefined;
+      const isInFleet = next.onPartition !== null;
+      // The directory has joined a fleet since the run began.
+      if (!isInFleet && this.database.query(IS_TRACKING).get() !== null) return undefined;
       const end = { jobId, at, next: next.jobId, ...toEnd(outcome, target, leftBehind) };
       const failed = this.row("failAndRetry", end);
       if (failed === undefined) return undefined;
       const { run_key: runKey, attempt_no: attemptNo } = failed;
-      const job = acceptedJob(
-        { ...next, attemptNo: attemptNo + 1, onPartition: null },
-        acceptedAt,
-        leastToken(acceptedAt),
-      );
-      const accepted = this.#insert(job, true);
+      const token = isInFleet ? (next.fencingToken ?? null) : leastToken(acceptedAt);
+      const job = acceptedJob({ ...next, attemptNo: attemptNo + 1 }, acceptedAt, token);
+      const accepted = this.#insert(job, !isInFleet);
       const moved = { runKey, jobId, next: next.jobId };
       this.execute("moveRequests", moved);
       this.execute("moveStrict", moved);

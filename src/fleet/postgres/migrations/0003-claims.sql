@@ -167,8 +167,16 @@ end $$;
 
 create function orchesjob.bind_request(key text, request text, bound text) returns void
 language plpgsql security definer as $$
+declare
+  next text := bound;
 begin
   perform orchesjob.commit_durably();
+  -- The job may have failed since the caller saw it: then the id stands for the attempt that follows.
+  while next is not null loop
+    bound := next;
+    select n.job_id into next from orchesjob.job_records j join orchesjob.job_records n
+      on n.job_id = j.job #>> '{retry,nextJobId}' where j.job_id = bound;
+  end loop;
   insert into orchesjob.requests values (key, request, bound)
     on conflict (run_key, request_id) do update set job_id = excluded.job_id
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);

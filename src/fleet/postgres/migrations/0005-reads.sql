@@ -18,13 +18,13 @@ create function orchesjob.expect_news(wanted text) returns void language sql sec
 $$;
 
 create function orchesjob.history(wanted text) returns jsonb language sql stable security definer as $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]')
   from orchesjob.job_records j where run_key = wanted
 $$;
 
 -- `filter`: statuses, labels (an object), prefix, since, until (microseconds, or null), most.
 create function orchesjob.list_jobs(filter jsonb) returns jsonb language sql stable security definer as $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
     select * from orchesjob.job_records
     where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
       and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
