@@ -4,7 +4,7 @@ import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";
 import { createOutput } from "../cli/output/output.ts";
 import { report, printDiagnostic } from "../cli/output/report.ts";
-import { DiskFullError, OrchesjobError } from "../job/errors.ts";
+import { DiskFullError, OrchesjobError, StorageError } from "../job/errors.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { endProcess, findInvalidArgument } from "../linux/self.ts";
@@ -79,8 +79,12 @@ export async function runCommand(
     });
     debug?.note(`ends with exit code ${code}`);
     return code;
-  } catch (error) {
-    debug?.note("fails", error);
+  } catch (thrown) {
+    debug?.note("fails", thrown);
+    const error =
+      thrown instanceof StorageError
+        ? (await import("../state/storage-trouble.ts")).explainStorage(thrown)
+        : thrown;
     const code = report(error, diagnostics.descriptor);
     if (isDiskFull(error)) await reportLargestLog(diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;
