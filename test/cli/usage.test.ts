@@ -22,6 +22,14 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["a switch with a value", ["start", "--run-key", "k", "--sync=yes", "true"], "--sync takes no value"],
   ["an option given twice", ["start", "--run-key", "a", "--run-key", "b", "--", "true"], "2 times"],
   ["no run key", ["start", "--", "true"], "--run-key KEY is required: orchesjob start --run-key KEY -- true"],
+  ["nothing at all", ["start"], "is required: orchesjob start --run-key KEY -- COMMAND\n"],
+  [
+    "the run key as a word",
+    ["start", "--sync", "x", "--", "echo", "$(true)"],
+    "is required: orchesjob start --sync --run-key x -- echo '$(true)'\n",
+  ],
+  ["the end of an option's name", ["start", "--key", "k", "--", "true"], "did you mean --run-key?"],
+  ["no run key and no --", ["start", "nightly", "echo"], "orchesjob start --run-key KEY nightly echo\n"],
   [
     "no run key: the line has all that was typed, quoted",
     ["start", "--sync", "--", "sh", "-c", "echo it's"],
@@ -195,8 +203,10 @@ describe("help and version", () => {
     await using box = new Sandbox();
     const result = await box.run(["--help"]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
-    for (const word of ["start", "status", "logs", "clean", "--version", "ORCHESJOB_HOME", "5 lock error"])
+    for (const word of ["start", "status", "logs", "clean", "--version", "ORCHESJOB_HOME", "5  lock error"])
       expect(result.stdout).toContain(word);
+    for (const topic of ["help", "--help"])
+      expect(await box.run(["help", topic])).toMatchObject({ code: 0, stdout: result.stdout });
     expect(result.stdout).not.toContain("_worker");
     expect(existsSync(box.home)).toBe(false);
   });
@@ -214,6 +224,17 @@ describe("help and version", () => {
     for (const word of [...words, `Usage: orchesjob ${command}`]) expect(result.stdout).toContain(word);
     expect(result.stdout).toMatch(new RegExp(`Examples:\n  orchesjob ${command} `));
     expect(existsSync(box.home)).toBe(false);
+  });
+
+  test("no line is longer than 80 characters, but for examples, which people copy", async () => {
+    await using box = new Sandbox();
+    const { stdout: help } = await box.run(["--help"]);
+    const commands = [...help.matchAll(/^  ([a-z]+)  +[A-Z]/gm)].map((match) => match[1]!);
+    expect(commands).toContain("completion");
+    const texts = await Promise.all(
+      commands.map(async (name) => (await box.run([name, "--help"])).stdout.replace(/\nExamples:[^]*/, "")),
+    );
+    for (const line of [help, ...texts].join("\n").split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
 
   test("--version names version, commit and Bun's version", async () => {
