@@ -10,7 +10,7 @@ import { isActive } from "../job/status.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
-import type { ClaimTerms, Keys, Strictness } from "../store/keys.ts";
+import type { ClaimTerms, Keys, RequestedJob, Strictness } from "../store/keys.ts";
 import type { Publications } from "../store/publications.ts";
 import type { JobStore } from "../store/store.ts";
 import type { OwnMember } from "./own-member.ts";
@@ -32,11 +32,11 @@ export class FleetKeys implements Keys {
     readonly local: JobStore,
   ) {}
 
-  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
+  async findRequest(runKey: string, requestId: string): Promise<RequestedJob | undefined> {
     const here = await this.local.findRequest(runKey, requestId);
     if (here !== undefined) return here;
     const { requested } = await this.#lookUp(runKey, requestId);
-    return requested === undefined ? undefined : this.#own(requested);
+    return requested && { ...requested, job: await this.#own(requested.job) };
   }
 
   async latest(runKey: string): Promise<Job | undefined> {
@@ -77,9 +77,15 @@ export class FleetKeys implements Keys {
     return { strictJobId, override };
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    await nothingStarted(this.fleet.registry.bindRequest(runKey, requestId, jobId));
-    if ((await this.local.find(jobId)) !== undefined) await this.local.bindRequest(runKey, requestId, jobId);
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    await nothingStarted(this.fleet.registry.bindRequest(runKey, requestId, jobId, command));
+    if ((await this.local.find(jobId)) !== undefined)
+      await this.local.bindRequest(runKey, requestId, jobId, command);
   }
 
   async unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void> {

@@ -6,7 +6,7 @@
 import type { OnPartition } from "../job/fleet.ts";
 import type { CancelRequest, Instant, Job } from "../job/job.ts";
 import type { PublishedOutput } from "../store/fleet.ts";
-import type { Override } from "../store/keys.ts";
+import type { Override, RequestedJob } from "../store/keys.ts";
 import type { CleanedJob, ListFilter } from "../store/store.ts";
 
 /** Why the registry does not do what a member asks for. */
@@ -43,7 +43,7 @@ export interface ClaimOrder {
 export interface KeyState {
   readonly newest: Job | undefined;
   /** The job of the caller's request id. */
-  readonly requested: Job | undefined;
+  readonly requested: RequestedJob | undefined;
   readonly strictJobId: string | undefined;
   readonly override: Override | undefined;
 }
@@ -146,7 +146,7 @@ export interface Registry {
   claim(order: ClaimOrder): Promise<Grant | Refusal>;
   /** Gives a claim back of which nothing became. */
   withdraw(jobId: string): Promise<void>;
-  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
+  bindRequest(runKey: string, requestId: string, jobId: string, command: readonly string[]): Promise<void>;
   unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void>;
 
   publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal>;

@@ -232,7 +232,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       await VERBS.succeed(store, first.jobId);
       const again = newJob({ requestId: "r", attemptNo: 2 });
       expect(await claim(store, again, first.jobId, at(2))).toBeUndefined();
-      expect(await store.findRequest("k", "r")).toMatchObject({ jobId: first.jobId });
+      expect(await store.findRequest("k", "r")).toMatchObject({ job: { jobId: first.jobId }, command: null });
       expect(await claim(store, { ...again, requestId: "s" }, first.jobId, at(3))).toMatchObject({
         requestId: "s",
       });
@@ -304,7 +304,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       async (store, open) => {
         const job = first();
         await store.claim(job, { expected: undefined, strict: true, useOverride: false }, at(1));
-        await store.bindRequest("k", "other", job.jobId);
+        await store.bindRequest("k", "other", job.jobId, ["x"]);
         await VERBS.run(store, job.jobId);
         const next = await retry(store, job, after(job));
         expect(next).toMatchObject({ status: "STARTING", attemptNo: 2, startedAt: at(61), requestId: "r" });
@@ -315,7 +315,8 @@ export function testStore(name: string, openStore: OpenStore): void {
           ...{ status: "FAILED", exitCode: 3, target: TARGET, finishedAt: at(60), leftBehind: [] },
           ...{ retry: { ...job.retry!, nextJobId: next!.jobId }, onExit: null },
         });
-        for (const id of ["r", "other"]) expect((await other.findRequest("k", id))!.jobId).toBe(next!.jobId);
+        for (const id of ["r", "other"])
+          expect((await other.findRequest("k", id))!.job.jobId).toBe(next!.jobId);
         expect((await other.strictness("k", at(62))).strictJobId).toBe(next!.jobId);
         expect(next!.fencingToken!).toBeGreaterThan((await store.find(job.jobId))!.fencingToken!);
       },
@@ -410,7 +411,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const known = await elsewhere({ attemptNo: 4, requestId: "r" });
       expect(await store.adopt(known)).toEqual(known);
       expect(await open().find(known.jobId)).toEqual(known);
-      expect(await store.findRequest("k", "r")).toEqual(known);
+      expect((await store.findRequest("k", "r"))!.job).toEqual(known);
       expect(await store.adopt({ ...known, status: "FAILED" })).toEqual(known);
       expect(await claim(store, newJob({ attemptNo: 5 }), undefined, at(60))).toBeUndefined();
       expect(await finish(store, known.jobId, SUCCESS, TARGET, at(70))).toMatchObject({

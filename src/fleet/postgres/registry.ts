@@ -54,9 +54,10 @@ export class PostgresRegistry implements Registry {
 
   async lookUp(runKey: string, requestId: string | null): Promise<KeyState> {
     const found = await this.#ask("look_up", runKey, requestId);
+    const requested = toJobIfAny(found.requested);
     return {
       newest: toJobIfAny(found.newest),
-      requested: toJobIfAny(found.requested),
+      requested: requested && { job: requested, command: found.requested_command ?? null },
       strictJobId: found.strict_job_id ?? undefined,
       override: found.override ? { reason: found.override_reason ?? null } : undefined,
     };
@@ -83,8 +84,13 @@ export class PostgresRegistry implements Registry {
     await this.#call("withdraw", this.session.describe(), jobId);
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    await this.#call("bind_request", runKey, requestId, jobId);
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    await this.#call("bind_request", runKey, requestId, jobId, command);
   }
 
   async unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void> {

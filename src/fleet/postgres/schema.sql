@@ -20,7 +20,7 @@ begin
   perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
 end $$;
 
-CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text) RETURNS void
+CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text, asked jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     SET enable_seqscan TO 'off'
@@ -36,8 +36,8 @@ begin
     select n.job_id into next from orchesjob.job_records j join orchesjob.job_records n
       on n.job_id = j.job #>> '{retry,nextJobId}' where j.job_id = bound;
   end loop;
-  insert into orchesjob.requests values (key, request, bound)
-    on conflict (run_key, request_id) do update set job_id = excluded.job_id
+  insert into orchesjob.requests values (key, request, bound, asked)
+    on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = excluded.command
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
 end $$;
 
@@ -129,7 +129,7 @@ begin
   end if;
   if request is not null then
     insert into orchesjob.requests values (key, request, made.job_id)
-      on conflict (run_key, request_id) do update set job_id = excluded.job_id;
+      on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = null;
   end if;
   if (claim ->> 'strict')::bool then
     -- The first one stays: a claim that is given back takes only its own mark with it.
@@ -454,6 +454,7 @@ begin
     'newest', case when holder.job_id is not null then orchesjob.to_json(holder) end,
     'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
       where r.run_key = wanted and r.request_id = request),
+    'requested_command', (select command from orchesjob.requests where run_key = wanted and request_id = request),
     'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
     'override', orchesjob.may_run_again(wanted),
     'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
@@ -1014,7 +1015,8 @@ CREATE TABLE orchesjob.outputs (
 CREATE TABLE orchesjob.requests (
     run_key text NOT NULL COLLATE pg_catalog."C",
     request_id text NOT NULL,
-    job_id text NOT NULL COLLATE pg_catalog."C"
+    job_id text NOT NULL COLLATE pg_catalog."C",
+    command jsonb
 );
 
 ALTER TABLE orchesjob.sessions ALTER COLUMN session_id ADD GENERATED ALWAYS AS IDENTITY (

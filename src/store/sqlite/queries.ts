@@ -54,12 +54,12 @@ const others = () =>
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
-    findRequest: `select job_records.* from requests join job_records using (job_id)
+    findRequest: `select job_records.*, requests.command as requested_command from requests join job_records using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
     bindNewRequest:
       "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
-    bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
-    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from job_records)`,
+    bindRequest: `insert into requests (run_key, request_id, job_id, command) values ($runKey, $requestId, $jobId, $command)
+    on conflict do update set job_id = excluded.job_id, command = excluded.command where job_id not in (select job_id from job_records)`,
     dropRequests: "delete from requests where job_id not in (select job_id from job_records)",
     rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,

@@ -2,7 +2,7 @@
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
-import type { Override, Strictness } from "../keys.ts";
+import type { Override, RequestedJob, Strictness } from "../keys.ts";
 import type { Publications } from "../publications.ts";
 import type {
   CleanCandidate,
@@ -14,7 +14,7 @@ import type {
 } from "../store.ts";
 import { Conditions } from "./conditions.ts";
 import { ENDED_AT, IN_ORDER_OF_END, IS_ACTIVE, IS_FINISHED, textOf } from "./queries.ts";
-import { type CandidateRow, type JobRow, toJobs } from "./rows.ts";
+import { type CandidateRow, type JobRow, toJob, toJobs } from "./rows.ts";
 import { Session } from "./session.ts";
 
 /** Returns a text that sorts after every text with the prefix. */
@@ -23,8 +23,12 @@ function endOf(prefix: string): string {
 }
 
 export abstract class JobReader extends Session {
-  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
-    return this.one("findRequest", { runKey, requestId });
+  async findRequest(runKey: string, requestId: string): Promise<RequestedJob | undefined> {
+    const row = this.attempt(() => this.row("findRequest", { runKey, requestId })) as
+      (JobRow & { readonly requested_command: string | null }) | undefined;
+    if (row === undefined) return undefined;
+    const { requested_command: command } = row;
+    return { job: toJob(row), command: command === null ? null : (JSON.parse(command) as string[]) };
   }
 
   async strictness(runKey: string, at: Instant): Promise<Strictness> {

@@ -9,6 +9,7 @@ import output from "./migrations/0005-output.sql" with { type: "text" };
 import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
 import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import orphans from "./migrations/0012-orphans.sql" with { type: "text" };
+import requests from "./migrations/0013-requests.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
@@ -35,6 +36,7 @@ const MIGRATIONS: readonly string[] = [
   limits,
   retries,
   orphans,
+  requests,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

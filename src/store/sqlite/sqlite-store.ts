@@ -87,7 +87,8 @@ class SqliteStore extends JobUpkeep implements JobStore {
           ? next
           : job.attemptNo;
       const row = this.#insert({ ...job, attemptNo });
-      if (job.requestId !== null) this.execute("bindRequest", { runKey, requestId: job.requestId, jobId });
+      const { requestId } = job;
+      if (requestId !== null) this.execute("bindRequest", { runKey, requestId, jobId, command: null });
       return toJob(row);
     });
   }
@@ -101,8 +102,14 @@ class SqliteStore extends JobUpkeep implements JobStore {
     return this.database.query<JobRow, SQLQueryBindings>(made).get(columns)!;
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    this.attempt(() => this.execute("bindRequest", { runKey, requestId, jobId }));
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    const bindings = { runKey, requestId, jobId, command: JSON.stringify(command) };
+    this.attempt(() => this.execute("bindRequest", bindings));
   }
 
   async unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void> {

@@ -85,6 +85,7 @@ create table orchesjob.requests (
   run_key text collate "C" not null,
   request_id text not null,
   job_id text collate "C" not null,
+  command jsonb,                      -- what was asked for with it, if the job was there already
   primary key (run_key, request_id)
 );
 create index request_jobs on orchesjob.requests (job_id);
