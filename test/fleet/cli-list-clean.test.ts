@@ -5,6 +5,7 @@ import { expectFailure } from "../support/expect.ts";
 import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
+import { Proxy } from "../support/proxy.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -131,6 +132,19 @@ testWith(WITH_SERVER, "clean --fleet deletes from the registry what its limits a
   expect(await m1!.json<JobAnswer[]>(["list"])).toHaveLength(5);
   gate.open();
   await m1!.run(["wait", "--run-key", "a"]);
+});
+
+testWith(WITH_SERVER, "clean --fleet counts what it has deleted, though the answer is lost", async () => {
+  await using fleet = await Fleet.create(await server());
+  using proxy = new Proxy(fleet);
+  const member = fleet.candidate("m1");
+  await member.join([], proxy.url);
+  for (const key of ["a", "a", "b"]) await finish(member, key);
+  await member.untilPublished();
+  proxy.arm("after", 1, "orchesjob.clean(");
+  expect<unknown>(await member.json(["clean", "--fleet", "--keep", "0"])).toMatchObject({ deleted: 3 });
+  expect(proxy.hit).toContain("orchesjob.clean(");
+  expect(await fleet.registered("a")).toEqual([]);
 });
 
 testWith(WITH_SERVER, "clean --fleet deletes many jobs in several batches", async () => {

@@ -127,6 +127,8 @@ testWith(
     expect(await m2.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
       ...{ existing: true, job_id: waiting.job_id },
     });
+    await m1.untilPublished();
+    expect<unknown>(await m2.json(["clean", "--fleet", "--keep", "0"])).toMatchObject({ deleted: 0 });
     // By the id of an attempt that has failed.
     const words = ["cancel", "--job-id", first.job_id, "--reason", "enough"];
     expect(await m2.json(words)).toMatchObject({

@@ -202,7 +202,8 @@ export class PostgresRegistry implements Registry {
   async clean(
     ...[before, keep, limit, after, dry]: Parameters<Registry["clean"]>
   ): ReturnType<Registry["clean"]> {
-    return this.#ask("clean", before, keep, limit, after, dry);
+    // Asked again after a lost connection, it gets the same answer.
+    return this.#ask("clean", crypto.randomUUID(), before, keep, limit, after, dry);
   }
 
   async describe(): Promise<RegistryFacts> {

@@ -95,6 +95,13 @@ create table orchesjob.strict_keys (
   job_id text not null
 );
 
+-- What a call of clean() has answered, for its caller who asks again because the answer was lost.
+create table orchesjob.cleanings (
+  question uuid primary key,
+  answer jsonb not null,
+  answered_at timestamptz not null default clock_timestamp()
+);
+
 create table orchesjob.unlocks (
   run_key text collate "C" primary key,
   allowed_at timestamptz not null,

@@ -76,15 +76,21 @@ $$;
 
 -- Looks at the next `most` finished jobs that ended before a time (microseconds), and deletes all but the newest `keep` of each
 -- key. Each call is short, however many jobs are kept. Returns {"deleted", "next"}; `next`: the next call's `after`; null: the end.
--- With `dry` it deletes nothing, and also returns what it would delete: "jobs".
-create function orchesjob.clean(before int8, keep int4, most int4, after jsonb, dry bool) returns jsonb
+-- With `dry` it deletes nothing, and also returns what it would delete: "jobs". The same question (`asked`) again gets the same answer.
+-- Keeps the attempts of a run that goes on: their ids stand for the run.
+create function orchesjob.clean(asked uuid, before int8, keep int4, most int4, after jsonb, dry bool) returns jsonb
 language plpgsql security definer as $$
 declare
-  answer jsonb;
+  answer jsonb := (select c.answer from orchesjob.cleanings c where question = asked);
 begin
+  if answer is not null then
+    return answer;
+  end if;
   with candidates as (
     select job_id, run_key, status, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
+      and (job #>> '{retry,nextJobId}' is null or not exists (select from orchesjob.job_records h
+        where h.run_key = job_records.run_key and h.holds_key and h.job #>> '{retry,ofJobId}' is not null))
       and (after is null or (job ->> 'finishedAt')::int8 >= (after ->> 'ended')::int8
         and ((job ->> 'finishedAt')::int8, job_id) > ((after ->> 'ended')::int8, after ->> 'job_id'))
     order by (job ->> 'finishedAt')::int8, job_id limit most),
@@ -103,5 +109,11 @@ begin
     'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
+  if not dry then
+    delete from orchesjob.cleanings where answered_at < clock_timestamp() - interval '1 day';
+    -- The question may be under way twice, if the connection was lost meanwhile.
+    insert into orchesjob.cleanings values (asked, answer) on conflict do nothing;
+    select c.answer into answer from orchesjob.cleanings c where question = asked;
+  end if;
   return answer;
 end $$;
