@@ -7,6 +7,7 @@ import { FAILURES, LOST_REASONS } from "../../job/job.ts";
 import { ENCODINGS, OUTPUT_MODES } from "../../job/output.ts";
 import { STATUSES } from "../../job/status.ts";
 import {
+  type Keywords,
   anyOf,
   both,
   decimal,
@@ -130,7 +131,13 @@ const fields = object("A job: one execution under a run key", {
 export type JobView = Value<typeof fields>;
 
 export const JOB = named("job", fields);
-export const JOB_FIELDS: readonly string[] = Object.keys(fields.keywords["properties"] as object);
+const properties = fields.keywords["properties"] as Readonly<Record<string, Keywords>>;
+export const JOB_FIELDS: readonly string[] = Object.keys(properties);
+
+/** What a field means; undefined if a job has none of that name. */
+export function describeField(name: string): string | undefined {
+  return properties[name]?.["description"] as string | undefined;
+}
 
 /** `list`. */
 export const JOBS = listOf(JOB, "Jobs");

@@ -165,6 +165,7 @@ export const startOptions = {
     placeholder: "NAME=VALUE",
     help: "Attach a label to the job",
     repeatable: true,
+    completes: "label",
     read: labels,
   } satisfies Option<ReadonlyMap<string, string>>,
   scope: withDefault(

@@ -92,10 +92,10 @@ const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.\/-]*$/;
 
 /** The name of a label, without a value. */
 export function labelName(option: string): ValueReader<string> {
-  return (text) => {
+  return completing("label-name", (text) => {
     if (LABEL_NAME.test(text)) return text;
     throw usage(`${option} must be the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
-  };
+  });
 }
 
 /** Labels by name. If a name is given more than once, the last value counts. */

@@ -26,16 +26,18 @@ import { jobView } from "./views.ts";
 /** The field that only chosen fields may name, in seconds. */
 const TOOK = "took";
 
+/** All that `--fields` may name. */
+export const FIELD_NAMES: readonly string[] = [...JOB_FIELDS, TOOK];
+
 /** Fields in seconds that a table shows as people say them. */
 const DURATIONS = [TOOK, "quiet_seconds", "silent_seconds"];
 
 /** Throws `usage` for a name that is not one of a field, or is there twice. */
 export function readFields(text: string): readonly string[] {
-  const known = [...JOB_FIELDS, TOOK];
   const names = text.split(",");
   for (const [position, name] of names.entries()) {
-    if (!known.includes(name)) {
-      const meant = nearest(name, known);
+    if (!FIELD_NAMES.includes(name)) {
+      const meant = nearest(name, FIELD_NAMES);
       throw new OrchesjobError(
         "usage",
         `--fields: there is no field ${JSON.stringify(name)}`,
