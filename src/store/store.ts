@@ -151,11 +151,13 @@ export interface JobStore extends Keys {
 
   // Events of the state machine. Each is guarded by the table in job/status.ts. Returns the job after the event, or undefined
   // if the guard refused it: then another process has decided.
+  /** `startedAt`: when a retry begins, unless it is to be cancelled; null: it does not. Default: `at`. */
   run(
     jobId: string,
     worker: ProcessIdentity,
     place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
+    startedAt?: Instant | null,
   ): Promise<Job | undefined>;
   /** `leftBehind`: the survivors of a job that was ended early. Durable when it returns. */
   finish(

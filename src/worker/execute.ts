@@ -77,7 +77,8 @@ export async function execute({
   const { job } = memory;
   if (job.cancelRequest !== null) {
     debug?.note("launches nothing: the job is cancelled already");
-    return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
+    const outcome = { ...UNKNOWN, error: "it was cancelled before its command was launched" };
+    return { event: "cancel", outcome, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   const scope = job.unit === null ? undefined : new (await import("./usage.ts")).ScopeUsage(job.unit);

@@ -69,7 +69,14 @@ export async function runWorker(
     attempts += 1;
     // If writing fails, it may have failed for the launcher, too: without a job there is nothing to wait for.
     if (attempts > 1 && (await store.find(jobId)) === undefined) return undefined;
-    return store.run(jobId, worker, { origin: context.origin, unit }, now());
+    const at = now();
+    return store.run(
+      jobId,
+      worker,
+      { origin: context.origin, unit },
+      at,
+      unlaunched === undefined ? at : null,
+    );
   }, CLAIM_TIMEOUT_MS);
   if (job !== undefined) markClaimed(WORKER_LOCK_FD);
   debug?.note(

@@ -330,6 +330,25 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.run(next!.jobId, WORKER, PLACE, at(200))).toMatchObject({ startedAt: at(200) });
     });
 
+    testWith("a retry that does not begin keeps the time at which it was accepted", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      const next = await retry(store, job, after(job));
+      const { startedAt } = next!;
+      expect(await store.run(next!.jobId, WORKER, PLACE, at(200), null)).toMatchObject({ startedAt });
+    });
+
+    testWith("nor does one that is to be cancelled", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      const next = await retry(store, job, after(job));
+      const { startedAt } = next!;
+      await store.requestCancel(next!.jobId, { at: at(190), reason: null, graceMs: 0, pid: 0 });
+      expect(await store.run(next!.jobId, WORKER, PLACE, at(200))).toMatchObject({ startedAt });
+    });
+
     testWith("a job that is not active, or is to be cancelled, is not tried again", async (store) => {
       for (const verb of ["succeed", "fail", "cancel", "lose"] as const) {
         const job = first({ runKey: verb, requestId: null });

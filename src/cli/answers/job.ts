@@ -101,7 +101,7 @@ const fields = object("A job: one execution under a run key", {
     ),
   ),
   retries: integer("How many attempts may follow the first one, as --retries said; 0 without"),
-  retries_left: integer("How many attempts may follow this one"),
+  retries_left: integer("How many attempts may follow this one; 0 once the run has ended"),
   retry_of_job_id: orNull(text("The attempt before this one")),
   retry_at: orNull(time("When this attempt may launch its command; null: it is the first")),
   retried_by_job_id: orNull(text("The attempt after this one, which has failed")),

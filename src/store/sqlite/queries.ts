@@ -97,9 +97,9 @@ const others = () =>
     where job_id = $jobId and ${IS_FINISHED} and on_failure_result is null`,
     run: onEvent(
       "run",
-      // A retry was accepted long before: its time must not count as running.
+      // A retry was accepted long before: its time must not count as running. One that never runs keeps that time.
       `worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit,
-      started_at = iif(retry ->> 'at' is null, started_at, $at)`,
+      started_at = iif(retry ->> 'at' is null or cancel_requested_at is not null, started_at, coalesce($startedAt, started_at))`,
     ),
     succeed: onEvent("succeed", OUTCOME),
     fail: onEvent("fail", OUTCOME),

@@ -121,10 +121,19 @@ class SqliteStore extends JobUpkeep implements JobStore {
     worker: ProcessIdentity,
     { origin, unit }: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
+    startedAt: Instant | null = at,
   ): Promise<Job | undefined> {
     // Not synced: if the power fails now, the job is lost in any case, and its acceptance was synced before.
     return this.unsynced(() =>
-      this.change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, unit, at }),
+      this.change("run", {
+        jobId,
+        pid: worker.pid,
+        start: worker.startTicks,
+        ...origin,
+        unit,
+        at,
+        startedAt,
+      }),
     );
   }
 
