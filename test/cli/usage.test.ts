@@ -56,10 +56,24 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     'the value "-x" of --run-key begins with "-" like an option; write it after =: orchesjob start --run-key=-x -- true',
   ],
   ["a lone - as a run key", ["start", "--run-key", "-", "--", "true"], "orchesjob start --run-key=- -- true"],
+  // A hint to write it after = would only lead to this message.
+  ["a negative number", ["list", "--limit", "-1"], '--limit must be a whole number of at least 1, not "-1"'],
+  ["a negative number of a short option", ["logs", "k", "-n", "-1"], "--tail must be a whole number of at"],
   [
-    "a value that begins with -, of an optional option",
-    ["list", "--limit", "-1"],
-    "orchesjob list --limit=-1",
+    "negative retries",
+    ["start", "--run-key", "k", "--retries", "-1", "true"],
+    "from 0 to 1000, e.g. --retries 3",
+  ],
+  [
+    "a negative duration",
+    ["start", "--run-key", "k", "--start-timeout", "-1", "true"],
+    'e.g. 90, 90s, 30m, 2h, 1d or 1h30m, not "-1"',
+  ],
+  ["a negative --keep", ["clean", "--keep", "-1"], '--keep must be a whole number of at least 0, not "-1"'],
+  [
+    "an option in place of a number",
+    ["start", "--run-key", "k", "--retries", "--sync", "--", "true"],
+    "orchesjob start --run-key k --retries N --sync -- true\n",
   ],
   ["an empty run key", ["start", "--run-key", "", "--", "true"], "run key is empty"],
   ["an empty run key after =", ["start", "--run-key=", "--", "true"], "run key is empty"],

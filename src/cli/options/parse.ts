@@ -74,13 +74,29 @@ function detachedValue(
   if (value === undefined) throw new OrchesjobError("usage", `${flag} needs a value: ${flag} ${placeholder}`);
   if (!value.startsWith("-") || (value === "-" && option.takesDash === true)) return value;
   const [before, behind] = [words.slice(0, position), words.slice(position)];
-  const isOption = value === "--" || readOption(command, value).option !== undefined;
+  const refusal = refusalOf(option, value);
+  if (value === "--" || readOption(command, value).option !== undefined) {
+    const meant = refusal === undefined ? `, or ${shellWord(`${flag}=${value}`)} if you mean that value` : "";
+    throw new OrchesjobError(
+      "usage",
+      `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}${meant}`,
+    );
+  }
+  if (refusal !== undefined) throw refusal;
   throw new OrchesjobError(
     "usage",
-    isOption
-      ? `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}, or ${shellWord(`${flag}=${value}`)} if you mean that value`
-      : `the value ${JSON.stringify(value)} of ${flag} begins with "-" like an option; write it after =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
+    `the value ${JSON.stringify(value)} of ${flag} begins with "-" like an option; write it after =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
   );
+}
+
+/** The error with which the option would refuse a value; undefined if it would take it. */
+function refusalOf(option: Option<unknown>, value: string): unknown {
+  try {
+    option.read([value]);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** Shows the line as it was typed, with what is missing added. `end`: where its options end. */
