@@ -1,7 +1,6 @@
 /**
- * The interface of the store of jobs, as verbs. No row, statement or transaction crosses it, and time is a parameter. Every
- * verb is async outside, though a store may work synchronously inside, so that a store on a server fits as well. Processes
- * communicate through the store alone.
+ * The interface of the store of jobs, as verbs. No row, statement or transaction crosses it, and time is a parameter. Each is
+ * async, so that a store on a server fits as well. Processes communicate through the store alone.
  */
 import type { EndHook } from "../job/hook.ts";
 import type {
@@ -151,12 +150,12 @@ export interface JobStore extends Keys {
 
   // Events of the state machine. Each is guarded by the table in job/status.ts. Returns the job after the event, or undefined
   // if the guard refused it: then another process has decided.
-  /** `startedAt`: when a retry begins, unless it is to be cancelled; null: it does not. Default: `at`. */
   run(
     jobId: string,
     worker: ProcessIdentity,
     place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
+    /** When a retry begins, unless it is to be cancelled (default: `at`); null: it does not. */
     startedAt?: Instant | null,
   ): Promise<Job | undefined>;
   /** `leftBehind`: the survivors of a job that was ended early. Durable when it returns. */
@@ -222,10 +221,7 @@ export interface JobStore extends Keys {
     after?: CleanCandidate,
     filter?: FinishedFilter,
   ): Promise<readonly CleanCandidate[]>;
-  /**
-   * For each run key that has at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of its `keep` newest
-   * finished ones.
-   */
+  /** For each run key with at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of the `keep` newest. */
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
   /** Returns the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;
