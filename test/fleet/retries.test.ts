@@ -142,6 +142,32 @@ testWith(
 
 testWith(
   WITH_SERVER,
+  "starts on all hosts at any moment of a run get the run, and none begins another",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1, ...others] = (await fleet.members(3)) as [Member, ...Member[]];
+    const words = ["--retries", "6", "--retry-delay", "0"];
+    const script = 'test "$ORCHESJOB_ATTEMPT" -gt 6 || exit 7';
+    const run = m1.json(["start", "--run-key", "k", "--sync", ...words, "--", ...witness(script)]);
+    await until("it has begun", () => readExecutions(fleet, "k").started.length > 0);
+    const last = await Promise.all(
+      others.map((member) =>
+        until("a start begins another job", async () => {
+          const job = await member.json(["start", "--run-key", "k", "--sync", "--", ...witness(":")]);
+          return !job.existing && job;
+        }),
+      ),
+    );
+    expect(await run).toMatchObject({ status: "SUCCEEDED", attempt_no: 7 });
+    expect(last.map((job) => job.attempt_no).toSorted()).toEqual([8, 9]);
+    const { started, overlapping } = readExecutions(fleet, "k");
+    expect(overlapping).toEqual([]);
+    expect(started).toEqual((await fleet.registered("k")).map(({ job_id }) => job_id).reverse());
+  },
+);
+
+testWith(
+  WITH_SERVER,
   "while the registry is away, the next attempt waits for it, and runs once",
   async () => {
     await using scene = await Scene.create();
