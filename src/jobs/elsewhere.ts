@@ -201,12 +201,17 @@ export function onlyThere(job: Job, words: readonly string[]): OrchesjobError {
 
 /** The error for a key that is held by processes of a job that has ended. */
 export function heldElsewhere(job: Job): OrchesjobError {
+  const { what, hint } = describeHolder(job);
+  return new OrchesjobError("conflict", `cannot start ${JSON.stringify(job.runKey)}: ${what}`, hint);
+}
+
+/** Which processes hold the key of a job that has ended, and how to end them. */
+export function describeHolder(job: Job): { readonly what: string; readonly hint: string } {
   const { host, member } = job.elsewhere!;
-  return new OrchesjobError(
-    "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: job ${job.jobId} of member ${JSON.stringify(member)} has ended (${job.status}), but processes of it still live on host ${host}`,
-    `end them there: ${commandOn(job.elsewhere!, ["cancel", "--job-id", job.jobId])}`,
-  );
+  return {
+    what: `job ${job.jobId} of member ${JSON.stringify(member)} has ended (${job.status}), but processes of it still live on host ${host}`,
+    hint: `end them there: ${commandOn(job.elsewhere!, ["cancel", "--job-id", job.jobId])}`,
+  };
 }
 
 /** Says where the output of a job is that `run` waits for. */

@@ -10,6 +10,7 @@ import type { JobStore } from "../store/store.ts";
 import { findLastAttempt, findNextAttempt } from "./attempts.ts";
 import { refresh } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
+import { waitForJob } from "./wait.ts";
 
 /** How many lock files are open at once. Of more jobs, the next are watched when others have ended. */
 const WATCHED = 1_000;
@@ -37,6 +38,8 @@ export async function waitForJobs(
   timeoutMs: number,
   interruption?: Interruption,
 ): Promise<readonly Job[]> {
+  if (jobs.length === 1)
+    return [await waitForJob(context, store, jobs[0]!, isFinished, timeoutMs, interruption)];
   const deadline = performance.now() + timeoutMs;
   const awaited: readonly Awaited[] = jobs.map((job) => ({ job, watch: undefined, lookAt: 0 }));
   const signals = interruption === undefined ? [] : [findEventLoop()];

@@ -614,7 +614,9 @@ begin
       holds_key = known.holds_key and holds, published_at = clock_timestamp(),
       late = case when known.status = 'LOST' and known.job ->> 'lostReason' = 'host_unreachable' then entry -> 'job' end,
       status = case when known.status in ('STARTING', 'RUNNING') then entry ->> 'status' else known.status end,
-      job = case when known.status = 'LOST' then known.job else entry -> 'job' end
+      -- Of a loss that its member has found itself it may tell more: what became of the processes.
+      job = case when known.status = 'LOST' and (entry ->> 'status' <> 'LOST' or known.job ->> 'lostReason' = 'host_unreachable')
+        then known.job else entry -> 'job' end
       where job_id = known.job_id;
   else
     if holds then
