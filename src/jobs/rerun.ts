@@ -37,6 +37,12 @@ export async function rerunJob(
       `cannot rerun job ${job.jobId}: its row in the database has no command`,
     );
   }
+  if (output === "file" && job.limits.maxLogBytes !== undefined) {
+    throw new OrchesjobError(
+      "usage",
+      `cannot rerun job ${job.jobId} with --output file: its logs have a limit (--max-log-bytes), which needs --output pipe`,
+    );
+  }
   if (job.elsewhere !== undefined && job.stdin === OWN_STDIN) {
     const { commandOn } = await import("./elsewhere.ts");
     throw new OrchesjobError(

@@ -6,6 +6,7 @@
 import { addressOf, cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { environment, type Environment, pointerVector } from "./ffi/environment.ts";
 import { libc } from "./ffi/libc.ts";
+import type { SpawnCall } from "./ffi/priority-thread.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 
@@ -24,6 +25,8 @@ export interface SpawnRequest {
   readonly blocked: readonly number[];
   /** Undefined: our environment. */
   readonly environment?: Environment;
+  /** Calls posix_spawnp with these addresses in another thread, whose priority the child inherits. */
+  readonly spawn?: SpawnCall | undefined;
   /** The child's working directory: a descriptor, or the root. Afterwards our own is the root. */
   readonly directory: number | "/";
 }
@@ -59,16 +62,15 @@ export function spawnProcess(request: SpawnRequest): number {
   kept.clear();
   kept.add(argv);
   const pid = new Int32Array(1);
-  const errno = withAttributes(request, () =>
-    libc.posix_spawnp(
-      pid,
-      cstring(request.file),
-      actions,
-      attributes,
-      pointerVector(addresses),
-      request.environment?.pointers ?? environment(),
-    ),
-  );
+  const file = cstring(request.file);
+  const words = pointerVector(addresses);
+  const variables = request.environment?.pointers ?? environment();
+  const errno = withAttributes(request, () => {
+    if (request.spawn === undefined)
+      return libc.posix_spawnp(pid, file, actions, attributes, words, variables);
+    const memory = [pid, file, actions, attributes, words].map(addressOf);
+    return request.spawn([...memory, typeof variables === "number" ? variables : addressOf(variables)]);
+  });
   kept.clear();
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");

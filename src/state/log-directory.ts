@@ -61,7 +61,7 @@ function decodeNames(entries: Uint8Array): string[] {
 
 const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|times|hook|failure-hook|stall-hook|stdin)$`);
-const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
+const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)(?:\\.tail(?:\\.before|\\.next)?)?$`);
 const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook|\\.keeper)?$`);
 
 /** The job whose log has this name; undefined unless the name has exactly the form that we, and the Python orchesjob, give. */
@@ -69,7 +69,7 @@ export function jobOfLog(name: string): string | undefined {
   return LOG_NAME.exec(name)?.[1];
 }
 
-/** The job whose output FIFO has this name; undefined for a name that we do not give. */
+/** The job whose output FIFO, or the end of whose output, has this name; undefined for a name that we do not give. */
 export function jobOfPipe(name: string): string | undefined {
   return PIPE_NAME.exec(name)?.[1];
 }

@@ -183,10 +183,7 @@ export interface JobStore extends Keys {
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
-  /**
-   * Requests the end of an active job. The first request stands, with the shortest grace period of all; undefined if the job
-   * is not active.
-   */
+  /** Requests the end of an active job, or undefined. The first request stands, with the shortest grace period of all. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
   /**
@@ -204,6 +201,9 @@ export interface JobStore extends Keys {
 
   /** Records since when an active job is stalled; null: it is not any more. */
   recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void>;
+
+  /** Records that a log of an active job has reached its limit (first time), and how many bytes are in no log (last number). */
+  recordLogLimit(jobId: string, bytes: number | null, at: Instant): Promise<void>;
 
   /** Records what became of the processes of a LOST job. The first record stands. */
   recordOrphanEnd(jobId: string, end: OrphanEnd): Promise<void>;

@@ -1,4 +1,4 @@
-/** Ends a job early: on cancel, timeout, stall or partition of the fleet. */
+/** Ends a job early: on cancel, timeout, stall, too much output or partition of the fleet. */
 import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Job, ProcessIdentity } from "../job/job.ts";
 import { identify, lives } from "../linux/pidfd.ts";
@@ -7,11 +7,10 @@ import { Deadline, endAll } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { WorkerHunt } from "./aftermath.ts";
-
-type Reason = "cancel" | "timeout" | "stall" | "partition";
+import type { StopReason } from "./stop-reason.ts";
 
 interface Stopped {
-  readonly reason: Reason;
+  readonly reason: StopReason;
   readonly leftBehind: readonly ProcessIdentity[];
   readonly hunt: WorkerHunt;
   readonly killAt: number;
@@ -43,7 +42,7 @@ export class Stopper {
    * Starts to end the processes; a later call can only shorten `graceMs`. `isOver`: another process has ended the target for
    * this reason already.
    */
-  stop(reason: Reason, graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
+  stop(reason: StopReason, graceMs: number, excludedPids?: ReadonlySet<number>, isOver = false): void {
     this.#deadline?.shorten(graceMs);
     const { target } = this.job;
     if (this.#done !== undefined || target === null) return;
@@ -54,7 +53,7 @@ export class Stopper {
   }
 
   async #end(
-    reason: Reason,
+    reason: StopReason,
     deadline: Deadline,
     excludedPids: ReadonlySet<number> = new Set(),
   ): Promise<Stopped> {

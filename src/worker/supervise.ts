@@ -89,7 +89,9 @@ export async function runWorker(
   let aftermath: Aftermath | undefined;
   let stallHook: Promise<void> | undefined;
   const piped =
-    job?.output === "pipe" ? new (await import("./output.ts")).PipedOutput(context.home, jobId) : undefined;
+    job?.output === "pipe"
+      ? new (await import("./output.ts")).PipedOutput(context.home, jobId, job.limits.maxLogBytes)
+      : undefined;
   if (job !== undefined) {
     const memory = { job };
     let ending: Ending =

@@ -197,7 +197,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         properties: ["MemoryMax=64M", 'Description=a "b"'],
         onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
         onFailure: { command: "page", timeoutMs: 4_321 },
-        limits: { stallAfterMs: 5_000, onStall: "page", graceMs: 0 },
+        limits: { stallAfterMs: 5_000, onStall: "page", graceMs: 0, maxLogBytes: 5_000, nice: -5 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
@@ -205,6 +205,8 @@ export function testStore(name: string, openStore: OpenStore): void {
         onExit: { ...job.onExit!, result: null },
         onFailure: { ...job.onFailure!, result: null },
         stalledSince: null,
+        logLimitAt: null,
+        logDroppedBytes: null,
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,
@@ -511,6 +513,19 @@ export function testStore(name: string, openStore: OpenStore): void {
       await store.recordStall(jobId, null, at(70));
       expect(await store.find(jobId)).toMatchObject({ stalledSince: at(58) });
     });
+
+    testWith(
+      "the first time of a log's limit stands, the last count of bytes, while active",
+      async (store) => {
+        const { jobId } = await jobIn(store, "RUNNING");
+        await store.recordLogLimit(jobId, null, at(55));
+        expect(await store.find(jobId)).toMatchObject({ logLimitAt: at(55), logDroppedBytes: null });
+        await store.recordLogLimit(jobId, 7, at(57));
+        await VERBS.fail(store, jobId);
+        await store.recordLogLimit(jobId, 8, at(70));
+        expect(await store.find(jobId)).toMatchObject({ logLimitAt: at(55), logDroppedBytes: 7 });
+      },
+    );
 
     testWith("recordTarget returns whether the job is active", async (store) => {
       expect(await store.recordTarget((await jobIn(store, "RUNNING")).jobId, TARGET, at(1))).toBe(true);

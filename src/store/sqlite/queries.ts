@@ -75,6 +75,7 @@ const others = () =>
     recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in (${quote(EARLY_FAILURES)})))`,
+    recordLogLimit: `update job_records set log_limit_at = coalesce(log_limit_at, $at), log_dropped_bytes = $bytes, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     recordStall: `update job_records set stalled_since = $since, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     // A keeper may learn of the end late, but it was before the next job of the key began.
     recordOrphanEnd: `update job_records set orphan_ended_at = min($at, coalesce((select next.started_at from job_records as next

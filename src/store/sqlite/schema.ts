@@ -14,6 +14,7 @@ import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
 import retries from "./migrations/0011-retries.sql" with { type: "text" };
+import logLimits from "./migrations/0014-log-limits.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -37,6 +38,7 @@ const MIGRATIONS: readonly string[] = [
   retries,
   orphans,
   requests,
+  logLimits,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 

@@ -219,6 +219,10 @@ class SqliteStore extends JobUpkeep implements JobStore {
     this.attempt(() => this.execute("recordStall", { jobId, since, at }));
   }
 
+  async recordLogLimit(jobId: string, bytes: number | null, at: Instant): Promise<void> {
+    this.attempt(() => this.execute("recordLogLimit", { jobId, bytes, at }));
+  }
+
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {
     return this.change("requestCancel", { jobId, at, reason, graceMs, pid });
   }
