@@ -54,11 +54,8 @@ export const list = defineCommand({
     const until = await readInstant("--until", options.until);
     const filter = { runKeyPrefix, limit, since, until, statuses, labels };
     // On demand: a list of this host must not load the client of the registry.
-    const open = async (): Promise<JobList> => {
-      if (!fleet) return openList(context);
-      const { listFleet } = await import("../../jobs/list-fleet.ts");
-      return (wanted) => listFleet(context, wanted);
-    };
+    const open = async (): Promise<JobList> =>
+      fleet ? (await import("../../jobs/list-fleet.ts")).openFleetList(context) : openList(context);
     const isTerminal = output.columns() !== undefined;
     if (watch) {
       if (!isTerminal) throw new OrchesjobError("usage", "--watch needs a terminal");

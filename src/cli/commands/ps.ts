@@ -1,7 +1,7 @@
 import { activeFirst } from "../../jobs/active-first.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { openList } from "../../jobs/list.ts";
-import { defineCommand, optional, short } from "../command.ts";
+import { defineCommand, flag, optional, short } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, listFormatOption } from "../options/format-option.ts";
 import { filterOptions } from "../options/several-jobs.ts";
@@ -27,10 +27,18 @@ export const ps = defineCommand({
         wholeNumber("--limit", 1),
       ),
     ),
+    fleet: flag(
+      "--fleet",
+      "Jobs of all members of the fleet; without it, only those of this state directory",
+    ),
     format: listFormatOption,
     fields: fieldsOption,
   },
-  examples: ["orchesjob ps", "orchesjob ps --label team=billing --fields run_key,status,took,command"],
+  examples: [
+    "orchesjob ps",
+    "orchesjob ps --label team=billing --fields run_key,status,took,command",
+    "orchesjob ps --fleet",
+  ],
   answer: async () => (await import("../answers/job.ts")).JOBS,
   async run({ options, context, output }) {
     const rows = output.rows();
@@ -48,7 +56,9 @@ export const ps = defineCommand({
         until: undefined,
         order: "ended",
       },
-      await openList(context),
+      options.fleet
+        ? await (await import("../../jobs/list-fleet.ts")).openFleetList(context)
+        : await openList(context),
     );
     if (format === "table" && fields === undefined) {
       // What was asked for with a number is printed whole.

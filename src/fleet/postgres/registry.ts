@@ -135,9 +135,11 @@ export class PostgresRegistry implements Registry {
     since,
     until,
     limit: most,
+    order,
   }: ListFilter): Promise<readonly Job[]> {
     const filter = { statuses, labels: Object.fromEntries(labels), prefix, most };
-    return toJobs(await this.#ask("list_jobs", { ...filter, since: since ?? null, until: until ?? null }));
+    const verb = order === "ended" ? "list_ended" : "list_jobs";
+    return toJobs(await this.#ask(verb, { ...filter, since: since ?? null, until: until ?? null }));
   }
 
   async output(jobId: string): Promise<PublishedOutput | undefined> {

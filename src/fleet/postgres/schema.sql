@@ -346,6 +346,16 @@ CREATE FUNCTION orchesjob.is_encrypted() RETURNS boolean
   select coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
 $$;
 
+CREATE FUNCTION orchesjob.is_listed(found orchesjob.job_records, filter jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? found.status)
+    and (filter -> 'labels' = '{}' or found.job -> 'labels' @> (filter -> 'labels'))
+    and starts_with(found.run_key, filter ->> 'prefix')
+    and (filter ->> 'since' is null or (found.job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+    and (filter ->> 'until' is null or (found.job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+$$;
+
 CREATE FUNCTION orchesjob.is_over(lease_until timestamp with time zone, lease_ms integer) RETURNS boolean
     LANGUAGE sql
     AS $$
@@ -412,6 +422,24 @@ begin
   return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
 end $$;
 
+CREATE FUNCTION orchesjob.list_ended(filter jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET enable_sort TO 'off'
+    SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by (j.job ->> 'finishedAt')::int8 desc, j.job_id desc), '[]') from (
+    select * from (
+      (select r.* from orchesjob.job_records r
+        where not holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)
+        order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8)
+      union all
+      select r.* from orchesjob.job_records r
+        where holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)) ended
+    order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8) j
+$$;
+
 CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
@@ -419,12 +447,7 @@ CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
     SET jit TO 'off'
     AS $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
-    select * from orchesjob.job_records
-    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
-      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
-      and starts_with(run_key, filter ->> 'prefix')
-      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
-      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+    select * from orchesjob.job_records r where orchesjob.is_listed(r, filter)
     order by fencing_token desc limit (filter ->> 'most')::int8) j
 $$;
 

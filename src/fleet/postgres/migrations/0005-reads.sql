@@ -23,15 +23,33 @@ create function orchesjob.history(wanted text) returns jsonb language sql stable
 $$;
 
 -- `filter`: statuses, labels (an object), prefix, since, until (microseconds, or null), most.
+create function orchesjob.is_listed(found orchesjob.job_records, filter jsonb) returns boolean language sql stable as $$
+  select (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? found.status)
+    and (filter -> 'labels' = '{}' or found.job -> 'labels' @> (filter -> 'labels'))
+    and starts_with(found.run_key, filter ->> 'prefix')
+    and (filter ->> 'since' is null or (found.job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+    and (filter ->> 'until' is null or (found.job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+$$;
+
 create function orchesjob.list_jobs(filter jsonb) returns jsonb language sql stable security definer as $$
   select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
-    select * from orchesjob.job_records
-    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
-      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
-      and starts_with(run_key, filter ->> 'prefix')
-      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
-      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+    select * from orchesjob.job_records r where orchesjob.is_listed(r, filter)
     order by fencing_token desc limit (filter ->> 'most')::int8) j
+$$;
+
+-- As list_jobs, without the active jobs, and those that ended last first. Few that have ended hold their key. Without
+-- enable_sort = off, the planner reads all jobs and sorts them, instead of the last ones of the index finished_jobs.
+create function orchesjob.list_ended(filter jsonb) returns jsonb language sql stable security definer
+    set enable_sort = off as $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by (j.job ->> 'finishedAt')::int8 desc, j.job_id desc), '[]') from (
+    select * from (
+      (select r.* from orchesjob.job_records r
+        where not holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)
+        order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8)
+      union all
+      select r.* from orchesjob.job_records r
+        where holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)) ended
+    order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8) j
 $$;
 
 create function orchesjob.output(wanted text) returns jsonb language sql stable security definer as $$
