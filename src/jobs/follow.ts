@@ -3,9 +3,8 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isAwaitingRetry } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { turn } from "../linux/clock.ts";
-import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { closeFile, openIfThere, readInto, seek } from "../linux/file.ts";
 import { findEventLoop } from "../linux/signals.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
@@ -180,14 +179,10 @@ class LogCopier {
 
   /** Undefined until the worker has created the log. */
   #open(): Transfer | undefined {
-    try {
-      const fd = openFile(this.path, "read");
-      seek(fd, this.route.from);
-      return new Transfer(fd, this.route.descriptor, this.route.from);
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
-      throw error;
-    }
+    const fd = openIfThere(this.path);
+    if (fd === undefined) return undefined;
+    seek(fd, this.route.from);
+    return new Transfer(fd, this.route.descriptor, this.route.from);
   }
 }
 

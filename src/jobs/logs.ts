@@ -2,8 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/call.ts";
-import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { closeFile, openIfThere, readInto, seek } from "../linux/file.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
@@ -150,14 +149,9 @@ function withLog<T>(
   use: (log: number, size: number) => T,
 ): T | undefined {
   const path = logFiles(context.home, job.jobId)[stream];
-  let log: number;
-  try {
-    log = openFile(path, "read");
-  } catch (error) {
-    if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
-    if (job.target === null) return undefined;
-    throw new OrchesjobError("conflict", describeGone(context, job, stream));
-  }
+  const log = openIfThere(path);
+  if (log === undefined && job.target === null) return undefined;
+  if (log === undefined) throw new OrchesjobError("conflict", describeGone(context, job, stream));
   try {
     return use(log, statFd(log)?.size ?? 0);
   } finally {

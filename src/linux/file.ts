@@ -40,6 +40,16 @@ export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
   return retryCall(`cannot open ${path}`, () => libc.open(name, OPEN_FLAGS[how] | O_CLOEXEC, 0o600));
 }
 
+/** Opens a file to read it; undefined if it does not exist. */
+export function openIfThere(path: string): number | undefined {
+  try {
+    return openFile(path, "read");
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
+    throw error;
+  }
+}
+
 const F_DUPFD_CLOEXEC = 1030;
 
 /** Descriptors for children are moved to this number and above, so that laying them out at 0, 1, … never overwrites one. */

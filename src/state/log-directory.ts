@@ -2,7 +2,7 @@
 import { type FileStat, statName } from "../linux/stat.ts";
 import { addressOf, ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { closeFile, openFile } from "../linux/file.ts";
+import { closeFile, openIfThere } from "../linux/file.ts";
 
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
@@ -19,13 +19,8 @@ const RECORD_NAME = 19;
  * names in memory at once. Throws SystemError.
  */
 export function* readNames(path: string): Generator<readonly string[]> {
-  let fd: number;
-  try {
-    fd = openFile(path, "read");
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return;
-    throw error;
-  }
+  const fd = openIfThere(path);
+  if (fd === undefined) return;
   const buffer = new Uint8Array(BUFFER_BYTES);
   try {
     for (;;) {
