@@ -19,7 +19,7 @@ interface Stopped {
 /** Ends the job's processes, for the first reason that comes, unless the target has ended by itself. */
 export class Stopper {
   #deadline: Deadline | undefined;
-  #done: Promise<Stopped> | undefined;
+  #done: Promise<Stopped | undefined> | undefined;
   readonly #surrender = Promise.withResolvers<void>();
 
   constructor(
@@ -49,17 +49,22 @@ export class Stopper {
     if (!isOver && (this.hasEnded() || !lives(target))) return;
     debug?.note(`ends all processes of the job (${reason}), with ${formatExactly(graceMs)} for TERM`);
     this.#deadline = new Deadline(graceMs);
-    this.#done = this.#end(reason, this.#deadline, excludedPids);
+    this.#done = this.#end(reason, this.#deadline, isOver, excludedPids);
   }
 
   async #end(
     reason: StopReason,
     deadline: Deadline,
+    isOver: boolean,
     excludedPids: ReadonlySet<number> = new Set(),
-  ): Promise<Stopped> {
+  ): Promise<Stopped | undefined> {
     const { WorkerHunt } = await import("./aftermath.ts");
-    const hunt = new WorkerHunt(this.context, this.job, excludedPids);
+    const hunt = new WorkerHunt(this.context, this.job, excludedPids, isOver);
     const left = await endAll(hunt, deadline);
+    if (hunt.endedByItself) {
+      debug?.note("the command has just ended by itself: nothing was signalled");
+      return undefined;
+    }
     if (left.length > 0) {
       debug?.note(`cannot end these processes: ${left.map(({ pid }) => pid).join(", ")}`);
       this.#surrender.resolve();
