@@ -131,6 +131,11 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     'there is no field "stauts"; did you mean status?',
   ],
   ["a field unlike any other", ["ps", "--fields", "zzzzzzzzzzz"], "write names with commas between them"],
+  [
+    "several values in one",
+    ["list", "--status", "failed,lost"],
+    'or CANCELLED, not "failed,lost"; one of them; where several are allowed, repeat the option\n',
+  ],
   ["no field", ["status", "k", "--fields", ""], 'there is no field ""'],
   ["a field twice", ["list", "--fields", "status,status"], 'names "status" twice'],
   ["a blank between fields", ["list", "--fields", "run_key, status"], "did you mean status?"],

@@ -123,7 +123,13 @@ export function oneOf<T extends string>(
     const spelled = spell(text);
     const found = words.find((word) => word === spelled);
     if (found !== undefined) return found;
-    throw usage(`${option} must be ${orList(words)}, not ${JSON.stringify(text)}`);
+    const parts = text.split(",").map(spell);
+    const isList = parts.length > 1 && parts.every((part) => words.some((word) => word === part));
+    throw new OrchesjobError(
+      "usage",
+      `${option} must be ${orList(words)}, not ${JSON.stringify(text)}`,
+      isList ? "one of them; where several are allowed, repeat the option" : undefined,
+    );
   };
   return Object.assign(read, { choices: words });
 }
