@@ -4,15 +4,18 @@ import { OrchesjobError } from "./errors.ts";
 export const LOWEST_NICE = -20;
 export const HIGHEST_NICE = 19;
 
-/** The classes of ioprio_set(2) by the names of ionice(1), with their numbers. */
-const IO_CLASSES: Readonly<Record<string, number>> = { realtime: 1, "best-effort": 2, idle: 3 };
-export const IO_CLASS_FORM = /^(idle|(?:best-effort|realtime)(?::[0-7])?)$/;
 const DEFAULT_LEVEL = 4;
 const CLASS_SHIFT = 13;
 
-/** The value for ioprio_set(2). Throws `usage` for a text that is not of IO_CLASS_FORM, which only a store could have. */
+/** Whether a text names a class of I/O, as ionice(1) names them: `idle`, `best-effort`, `realtime:7`. */
+export function isIoClass(text: string): boolean {
+  return /^(idle|(?:best-effort|realtime)(?::[0-7])?)$/.test(text);
+}
+
+/** The value for ioprio_set(2). Throws `usage` for a text that is no class, which only a store could have. */
 export function toIoPriority(text: string): number {
-  if (!IO_CLASS_FORM.test(text)) throw new OrchesjobError("usage", `the I/O class ${text} is not known`);
-  const [name = "", level = name === "idle" ? 0 : DEFAULT_LEVEL] = text.split(":");
-  return (IO_CLASSES[name]! << CLASS_SHIFT) | Number(level);
+  if (!isIoClass(text)) throw new OrchesjobError("usage", `the I/O class ${text} is not known`);
+  const [name, level = DEFAULT_LEVEL] = text.split(":");
+  if (name === "idle") return 3 << CLASS_SHIFT;
+  return ((name === "realtime" ? 1 : 2) << CLASS_SHIFT) | Number(level);
 }

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { checkHookCommand } from "../../job/hook.ts";
 import { CANCEL_ON_STALL, type Limits, ON_LOG_LIMITS, type OnLogLimit } from "../../job/limits.ts";
-import { HIGHEST_NICE, IO_CLASS_FORM, LOWEST_NICE } from "../../job/priority.ts";
+import { HIGHEST_NICE, isIoClass, LOWEST_NICE } from "../../job/priority.ts";
 import type { OutputMode } from "../../job/output.ts";
 import { optional, repeated } from "../command.ts";
 import { anyText, byteSize, duration, oneOf, wholeNumber } from "./values.ts";
@@ -26,7 +26,7 @@ function readNice(text: string): number {
 }
 
 function readIoClass(text: string): string {
-  if (IO_CLASS_FORM.test(text)) return text;
+  if (isIoClass(text)) return text;
   throw new OrchesjobError(
     "usage",
     `--io-class must be idle, best-effort or realtime, the last two with a level from :0 to :7 if you like, e.g. --io-class best-effort:7, not ${JSON.stringify(text)}`,
