@@ -1,6 +1,6 @@
 /** `--max-log-bytes`: what readers see while it is exceeded and afterwards, whoever copies the output. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { injectFaults } from "../support/faults.ts";
 import { Gate } from "../support/gate.ts";
@@ -166,4 +166,16 @@ test.each([
   const refused = await box.run(["start", "--run-key", "k", ...options, "--", "true"]);
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toStartWith(`orchesjob: ${message}`);
+});
+
+test("clean deletes what a killed copier has left, of jobs and of none", async () => {
+  await using box = new Sandbox();
+  const { job_id } = await box.json(["start", "--run-key", "k", "--sync", ...LIMIT, "--", "true"]);
+  await until("the pipes are gone", () => pipes(box).length === 0);
+  for (const jobId of [job_id, crypto.randomUUID()])
+    for (const end of ["stdout.tail", "stdout.tail.before", "stderr.tail.next"])
+      writeFileSync(join(box.home, "pipes", `${jobId}.${end}`), "");
+  expect(pipes(box)).toHaveLength(6);
+  await box.json(["clean", "--keep", "0"]);
+  expect(pipes(box)).toEqual([]);
 });
