@@ -63,9 +63,14 @@ const copyForEachEntryPoint = (checkout: string): BunPlugin => ({
         ? undefined
         : { path: `${relative(checkout, file)}?${entryPoint}`, namespace: "copy" };
     });
+    const entryFrom = (path: string) => {
+      const [file = "", entryPoint] = path.split("?");
+      const from = relative(dirname(file), `src/entrypoints/${entryPoint}.ts`);
+      return from.startsWith(".") ? from : `./${from}`;
+    };
     const read = (path: string) => Bun.file(resolve(checkout, path.slice(0, path.lastIndexOf("?")))).text();
     build.onLoad({ filter: /\.ts\?/, namespace: "copy" }, async ({ path }) => ({
-      contents: await read(path),
+      contents: `${await read(path)}\nimport ${JSON.stringify(entryFrom(path))};`,
       loader: "ts",
     }));
     // Imported text. Bun would make a file of its own of it, which costs 0.5 M instructions to load.

@@ -2,7 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { openIfAny, isFree } from "../linux/file-lock.ts";
 import { closeFile, readTextIfAny } from "../linux/file.ts";
-import { Readiness } from "../linux/signals.ts";
+import { Readiness } from "../linux/readiness.ts";
 import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import { debug } from "../state/debug.ts";
 import { type Home, memberFiles } from "../state/paths.ts";

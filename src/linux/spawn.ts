@@ -39,7 +39,7 @@ const OPAQUE_BYTES = 512;
 const SIGSET_BYTES = 128;
 
 /** The words of the command, whose addresses the kernel gets: garbage collection must not free them before. */
-const kept = new Set<readonly Uint8Array[]>();
+const kept: (readonly Uint8Array[])[] = [];
 
 /** Starts a child; returns its pid. Throws SystemError with the reason why the file could not be executed. */
 export function spawnProcess(request: SpawnRequest): number {
@@ -59,8 +59,7 @@ export function spawnProcess(request: SpawnRequest): number {
   const argv: Uint8Array[] = [];
   const addresses: number[] = [];
   for (const word of request.argv) addresses.push(addressOf(argv[argv.push(cstring(word)) - 1]!));
-  kept.clear();
-  kept.add(argv);
+  kept[0] = argv;
   const pid = new Int32Array(1);
   const file = cstring(request.file);
   const words = pointerVector(addresses);
@@ -71,7 +70,7 @@ export function spawnProcess(request: SpawnRequest): number {
     const memory = [pid, file, actions, attributes, words].map(addressOf);
     return request.spawn([...memory, typeof variables === "number" ? variables : addressOf(variables)]);
   });
-  kept.clear();
+  kept.length = 0;
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;

@@ -19,7 +19,7 @@ import {
   seekToEnd,
   writeSome,
 } from "../linux/file.ts";
-import { Readiness } from "../linux/signals.ts";
+import { Readiness } from "../linux/readiness.ts";
 import { debug } from "../state/debug.ts";
 import type { LogSink } from "./log-sink.ts";
 

@@ -97,7 +97,9 @@ class SqliteStore extends JobUpkeep implements JobStore {
   #insert(job: Job, raisesToken = false): JobRow {
     const columns: Bindings = toColumns(job);
     // A short statement is prepared sooner, and null is what the others get.
-    const statement = insertStatement(Object.keys(columns).filter((name) => columns[name] !== null));
+    const given: string[] = [];
+    for (const name in columns) if (columns[name] !== null) given.push(name);
+    const statement = insertStatement(given);
     const made = raisesToken ? withGrowingToken(statement) : statement;
     return this.database.query<JobRow, SQLQueryBindings>(made).get(columns)!;
   }
