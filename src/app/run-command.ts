@@ -1,6 +1,5 @@
 /** Runs one command: parses its words, builds its context, reports its errors. Workers are run by entrypoints/worker.ts instead. */
 import type { Command } from "../cli/command.ts";
-import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";
 import { createOutput } from "../cli/output/output.ts";
 import { report, printDiagnostic } from "../cli/output/report.ts";
@@ -59,6 +58,7 @@ export async function runCommand(
     refuseInvalidArguments(argv);
     const parsed = parseWords(command, words);
     if (parsed === undefined) {
+      const { commandHelp } = await import("../cli/help/help.ts");
       output.text(commandHelp(command));
       return 0;
     }
