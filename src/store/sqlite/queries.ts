@@ -139,8 +139,10 @@ function onEvent(event: JobEvent, columns: string, condition = ""): string {
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) ${condition} returning *`;
 }
 
-/** Returns the statement that inserts a row with a value for each of these columns. */
-export function insertStatement(columns: readonly string[]): string {
+/** Returns the statement that inserts a row. A short one is prepared sooner, and null is what the columns left out get. */
+export function insertStatement(values: Readonly<Record<string, unknown>>): string {
+  const columns: string[] = [];
+  for (const name in values) if (values[name] !== null) columns.push(name);
   return `insert into job_records (${columns.join(", ")}) values ($${columns.join(", $")}) returning *`;
 }
 

@@ -96,10 +96,7 @@ class SqliteStore extends JobUpkeep implements JobStore {
   /** Call it inside a transaction. */
   #insert(job: Job, raisesToken = false): JobRow {
     const columns: Bindings = toColumns(job);
-    // A short statement is prepared sooner, and null is what the others get.
-    const given: string[] = [];
-    for (const name in columns) if (columns[name] !== null) given.push(name);
-    const statement = insertStatement(given);
+    const statement = insertStatement(columns);
     const made = raisesToken ? withGrowingToken(statement) : statement;
     return this.database.query<JobRow, SQLQueryBindings>(made).get(columns)!;
   }
