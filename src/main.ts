@@ -31,7 +31,7 @@ const { main } = await load(argv[0]);
 await main(argv, {
   stdout: 1,
   stderr: 2,
-  columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
-  rows: () => (process.stdout.isTTY ? process.stdout.rows : undefined),
+  columns: () => (process.stdout.isTTY ? (process.stdout.columns ?? 0) : undefined),
+  rows: () => (process.stdout.isTTY ? (process.stdout.rows ?? 0) : undefined),
   openDebug: async (order) => (await import("./entrypoints/debug.ts")).openDebugFile(order),
 });

@@ -52,11 +52,13 @@ class Orchesjob:
         return ["attach", "--job-id", job_id, *cursors, "--wait", "50s", "--format", "json"]
 
     def follow(self, job_id):
-        """Yields the job with its new output, until it has ended; the last one has "complete"."""
-        job = {"stdout_next": 0, "stderr_next": 0, "complete": False}
-        while not job["complete"]:
-            job = self.call(*self.attach_words(job_id, job["stdout_next"], job["stderr_next"]))
-            yield job
+        """Yields the job with its new output, until it has ended. With --retries, goes on with the attempt after a failed one."""
+        while job_id is not None:
+            job = {"stdout_next": 0, "stderr_next": 0, "complete": False}
+            while not job["complete"]:
+                job = self.call(*self.attach_words(job_id, job["stdout_next"], job["stderr_next"]))
+                yield job
+            job_id = job["retried_by_job_id"]
 
 
 def output_of(job, stream):

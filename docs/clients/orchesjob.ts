@@ -8,6 +8,7 @@ export interface Job {
   readonly status: "STARTING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "LOST" | "CANCELLED";
   readonly exit_code: number | null;
   readonly error: string | null;
+  readonly retried_by_job_id: string | null;
 }
 
 /** A job, and what is new of its output. */
@@ -37,12 +38,15 @@ export function start(runKey: string, command: readonly string[], requestId = ra
   return call("start", `--run-key=${runKey}`, `--request-id=${requestId}`, "--", ...command);
 }
 
-/** Yields the job with its new output until it has ended. Each call is bounded: 50 seconds, 64 KiB of each stream. */
-export async function* follow(jobId: string): AsyncGenerator<Part> {
-  let [stdout, stderr, complete] = [0, 0, false];
-  while (!complete) {
+/**
+ * Yields the job with its new output until it has ended. With --retries, goes on with the attempt after a failed one. Each call is
+ * bounded: 50 seconds, 64 KiB of each stream.
+ */
+export async function* follow(firstJobId: string): AsyncGenerator<Part> {
+  let [jobId, stdout, stderr]: [string | null, number, number] = [firstJobId, 0, 0];
+  while (jobId !== null) {
     const cursors = [`--stdout-from=${stdout}`, `--stderr-from=${stderr}`];
-    const part = await call<Part>(
+    const part: Part = await call(
       "attach",
       "--job-id",
       jobId,
@@ -52,7 +56,8 @@ export async function* follow(jobId: string): AsyncGenerator<Part> {
       "--format",
       "json",
     );
-    [stdout, stderr, complete] = [part.stdout_next, part.stderr_next, part.complete];
+    [stdout, stderr] = [part.stdout_next, part.stderr_next];
     yield part;
+    if (part.complete) [jobId, stdout, stderr] = [part.retried_by_job_id, 0, 0];
   }
 }

@@ -11,7 +11,9 @@ import { now } from "../linux/clock.ts";
 import { maySignal } from "../linux/pidfd.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
-import type { Publication } from "../store/publications.ts";
+import { wakeOwner } from "../state/job-lock.ts";
+import { lockFilePath } from "../state/paths.ts";
+import type { Heard, Publication } from "../store/publications.ts";
 import type { JobStore } from "../store/store.ts";
 
 /** The most jobs in one question. Each may bring 128 KiB of output. */
@@ -23,6 +25,9 @@ const DOUBTFUL_PAUSE_MS = 20;
 
 /** A start takes some ms, and the registry knows of it by the claim. So its steps are not published one by one. */
 const START_MICROS = 1_000_000;
+
+/** Of the time of an attempt: its worker may wait for us already. */
+const SOON_MICROS = 100_000;
 
 function isStarting({ status, target, startedAt }: Job): boolean {
   return isActive(status) && target === null && now() - startedAt < START_MICROS;
@@ -53,13 +58,25 @@ export class Publisher {
       if (batch.length === 0) return pending.length;
       const finder = new OrphanFinder(this.context);
       const results = await this.#sendAll(batch.map((each) => this.#announce(each, finder)));
-      const done = batch.filter(({ job }, index) => {
-        if (results[index] === "later") this.#later.add(job.jobId);
-        if (results[index] === "revoked") this.revoked.add(job.jobId);
-        return results[index] !== "later";
+      const heard = batch.flatMap(({ job, change, successor }, index) => {
+        const { result, grantedToken } = results[index]!;
+        if (result === "later") this.#later.add(job.jobId);
+        if (result === "revoked") this.revoked.add(job.jobId);
+        return result === "later" ? [] : [{ job, change, successor, grantedToken }];
       });
-      await publications.markPublished(done);
-      debug?.note(`published ${done.length} jobs`);
+      await publications.markPublished(heard);
+      this.#tellSuccessors(heard);
+      debug?.note(`published ${heard.length} jobs`);
+    }
+  }
+
+  /** Tells attempts that the registry has accepted them. Those whose time has not come look by themselves when it comes. */
+  #tellSuccessors(heard: readonly Heard[]): void {
+    for (const { successor, grantedToken } of heard) {
+      if (successor === null) continue;
+      const { jobId, status, retry } = successor.job;
+      if (grantedToken === null && isActive(status)) this.revoked.add(jobId);
+      else if ((retry?.at ?? 0) <= now() + SOON_MICROS) wakeOwner(lockFilePath(this.context.home, jobId));
     }
   }
 
@@ -75,7 +92,7 @@ export class Publisher {
     } catch (error) {
       if (!(error instanceof OrchesjobError) || error.code !== "general") throw error;
       debug?.note("the registry refuses a publication", error);
-      if (announcements.length === 1) return ["later"];
+      if (announcements.length === 1) return [{ result: "later", grantedToken: null }];
     }
     const results: PublishResult[] = [];
     for (const each of announcements) results.push(...(await this.#sendAll([each])));
@@ -90,7 +107,8 @@ export class Publisher {
       await this.member.rejoin(await (await this.store.publications()).lastToken());
       return this.#send(announcements);
     }
-    if (refusal.refused === "changed") return announcements.map(() => "later");
+    if (refusal.refused === "changed")
+      return announcements.map(() => ({ result: "later", grantedToken: null }));
     throw refusalError(refusal, this.member.membership);
   }
 

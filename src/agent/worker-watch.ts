@@ -2,7 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { openIfAny } from "../linux/file-lock.ts";
 import { closeFile } from "../linux/file.ts";
-import { Readiness } from "../linux/signals.ts";
+import { Readiness } from "../linux/readiness.ts";
 import { type Home, lockFilePath } from "../state/paths.ts";
 
 export class WorkerWatch {

@@ -1,10 +1,9 @@
 /** Runs one command: parses its words, builds its context, reports its errors. Workers are run by entrypoints/worker.ts instead. */
 import type { Command } from "../cli/command.ts";
-import { commandHelp } from "../cli/help/help.ts";
 import { parseWords } from "../cli/options/parse.ts";
 import { createOutput } from "../cli/output/output.ts";
 import { report, printDiagnostic } from "../cli/output/report.ts";
-import { DiskFullError, OrchesjobError } from "../job/errors.ts";
+import { DiskFullError, OrchesjobError, StorageError } from "../job/errors.ts";
 import { OWN_FAILURE } from "../job/exit-status.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { endProcess, findInvalidArgument } from "../linux/self.ts";
@@ -23,9 +22,9 @@ const NON_BLOCKING_BUSY_TIMEOUT_MS = 100;
 export interface Streams {
   readonly stdout: number;
   readonly stderr: number;
-  /** Columns of the terminal; undefined if stdout is none. */
+  /** Columns of the terminal, 0 if it does not know them; undefined if stdout is none. */
   columns(): number | undefined;
-  /** Rows of the terminal; undefined if stdout is none. */
+  /** Rows of the terminal, 0 if it does not know them; undefined if stdout is none. */
   rows(): number | undefined;
   /** Loads what writes the debug file, a bundle of its own that all entry points share; undefined if the file cannot be opened. */
   openDebug(order: DebugOrder): Promise<DebugFile | undefined>;
@@ -59,6 +58,7 @@ export async function runCommand(
     refuseInvalidArguments(argv);
     const parsed = parseWords(command, words);
     if (parsed === undefined) {
+      const { commandHelp } = await import("../cli/help/help.ts");
       output.text(commandHelp(command));
       return 0;
     }
@@ -79,8 +79,12 @@ export async function runCommand(
     });
     debug?.note(`ends with exit code ${code}`);
     return code;
-  } catch (error) {
-    debug?.note("fails", error);
+  } catch (thrown) {
+    debug?.note("fails", thrown);
+    const error =
+      thrown instanceof StorageError
+        ? (await import("../state/storage-trouble.ts")).explainStorage(thrown)
+        : thrown;
     const code = report(error, diagnostics.descriptor);
     if (isDiskFull(error)) await reportLargestLog(diagnostics.descriptor);
     return passesExitCode ? OWN_FAILURE : code;

@@ -5,7 +5,7 @@ import type { Schema } from "./answers/schema.ts";
 import type { Output } from "./output/output.ts";
 
 /** What a shell can look up to complete a value. */
-export type Completes = "run-key" | "job-id" | "directory" | "file";
+export type Completes = "run-key" | "job-id" | "label" | "label-name" | "field" | "directory" | "file";
 
 /** Parses the text of a value, and says what a shell may offer for it. Throws OrchesjobError `usage` on a bad value. */
 export interface ValueReader<T> {

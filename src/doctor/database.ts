@@ -34,7 +34,7 @@ export async function checkDatabase(checkContext: CheckContext): Promise<Finding
   }
   if (error !== undefined && kind === "rebuilt")
     return { ...fromError(error), fix: () => repairRebuilt(checkContext) };
-  if (error !== undefined) return fromError(error);
+  if (error !== undefined) throw error;
   if (damage.length > 0) return problem(`${database} is damaged: ${damage.join("; ")}`, DAMAGED);
   const checked = thorough ? "every index agrees with its table" : "its pages are sound (quick_check)";
   return ok(`${bytesText(bytes)}; ${checked}`);

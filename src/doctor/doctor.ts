@@ -1,6 +1,7 @@
 /** `doctor`: runs the checks of everything that orchesjob depends on, and fixes what can be fixed safely. */
 import { isThere } from "../linux/stat.ts";
 import { memberFiles } from "../state/paths.ts";
+import { explainStorage } from "../state/storage-trouble.ts";
 import type { Context } from "../state/context.ts";
 import { checkDatabase, checkPythonCopy, checkSchema, checkWriteAheadLog } from "./database.ts";
 import { checkDirectory, checkFileSystem, checkFolders, checkFreeSpace, checkPermissions } from "./files.ts";
@@ -73,6 +74,6 @@ async function run(check: Check, checkContext: CheckContext): Promise<Finding> {
   try {
     return await check(checkContext);
   } catch (error) {
-    return fromError(error);
+    return fromError(explainStorage(error));
   }
 }

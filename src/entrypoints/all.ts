@@ -84,7 +84,7 @@ function answerWithoutCommand([name, ...words]: readonly string[], { stdout, std
   const isAskedFor = name === "--help" || name === "-h" || name === "help";
   try {
     if (name !== undefined && !isAskedFor) throw misplaced(name, words) ?? unknownCommand(name);
-    const topic = name === "help" ? words[0] : undefined;
+    const topic = name === "help" && words[0] !== "help" ? words[0] : undefined;
     const command = findCommand(COMMANDS, topic);
     if (topic !== undefined && !topic.startsWith("-") && command === undefined) throw unknownCommand(topic);
     createOutput(isAskedFor ? stdout : stderr, () => undefined).text(

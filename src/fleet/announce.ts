@@ -15,11 +15,20 @@ const PUBLISHED_BYTES = 65_536;
 
 export function announce(
   fleet: OwnMember,
-  { job, change, requestIds, strict }: Publication,
+  { job, change, requestIds, strict, successor }: Publication,
   facts: Pick<Announcement, "holdsKey" | "isUnstoppable">,
 ): Announcement {
   const output = isActive(job.status) || !fleet.membership.publishesOutput ? null : readOutput(fleet, job);
-  return { job, change, requestIds, strict, ...facts, output };
+  return {
+    ...{ job, change, requestIds, strict, ...facts, output },
+    successor: successor && announceWaiting(fleet, successor),
+  };
+}
+
+/** An attempt that was never launched. */
+function announceWaiting(fleet: OwnMember, publication: Publication): Announcement {
+  const holdsKey = isActive(publication.job.status);
+  return announce(fleet, publication, { holdsKey, isUnstoppable: false });
 }
 
 function readOutput({ home }: OwnMember, { jobId }: Job): PublishedOutput | null {

@@ -10,7 +10,7 @@ import { isActive } from "../job/status.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
-import type { ClaimTerms, Keys, Strictness } from "../store/keys.ts";
+import type { ClaimTerms, Keys, RequestedJob, Strictness } from "../store/keys.ts";
 import type { Publications } from "../store/publications.ts";
 import type { JobStore } from "../store/store.ts";
 import type { OwnMember } from "./own-member.ts";
@@ -32,11 +32,11 @@ export class FleetKeys implements Keys {
     readonly local: JobStore,
   ) {}
 
-  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
+  async findRequest(runKey: string, requestId: string): Promise<RequestedJob | undefined> {
     const here = await this.local.findRequest(runKey, requestId);
     if (here !== undefined) return here;
     const { requested } = await this.#lookUp(runKey, requestId);
-    return requested === undefined ? undefined : this.#own(requested);
+    return requested && { ...requested, job: await this.#own(requested.job) };
   }
 
   async latest(runKey: string): Promise<Job | undefined> {
@@ -45,6 +45,8 @@ export class FleetKeys implements Keys {
     const { newest } = this.#isFresh ? this.#state! : await this.#lookUp(runKey, null);
     this.#isFresh = false;
     if (newest === undefined) return here;
+    // The registry has yet to hear that this one follows.
+    if (here !== undefined && here.retry?.ofJobId === newest.jobId) return here;
     // After a recovery the job that holds the key may have the older token.
     const isHeld = newest.elsewhere?.holdsKey === true && !this.fleet.isOwn(newest);
     if (here !== undefined && !isHeld && (here.fencingToken ?? 0) >= (newest.fencingToken ?? 0)) return here;
@@ -75,9 +77,15 @@ export class FleetKeys implements Keys {
     return { strictJobId, override };
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    await nothingStarted(this.fleet.registry.bindRequest(runKey, requestId, jobId));
-    if ((await this.local.find(jobId)) !== undefined) await this.local.bindRequest(runKey, requestId, jobId);
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    await nothingStarted(this.fleet.registry.bindRequest(runKey, requestId, jobId, command));
+    if ((await this.local.find(jobId)) !== undefined)
+      await this.local.bindRequest(runKey, requestId, jobId, command);
   }
 
   async unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void> {
@@ -142,19 +150,27 @@ export class FleetKeys implements Keys {
   }
 
   /** The registry may not have heard yet that the key's last job of this member has ended. */
-  async #publishEnd(publications: Publications, job: Job): Promise<void> {
-    const publication = await publications.pending(job.jobId);
+  async #publishEnd(publications: Publications, { jobId, retry, fencingToken }: Job): Promise<void> {
+    // An attempt that the registry has not accepted yet is published together with the one before.
+    if (retry?.ofJobId != null && fencingToken === null) await this.#publish(publications, retry.ofJobId);
+    await this.#publish(publications, jobId);
+  }
+
+  async #publish(publications: Publications, jobId: string): Promise<void> {
+    const publication = await publications.pending(jobId);
     if (publication === undefined) return;
+    const { job, change, successor } = publication;
     const announcement = announce(this.fleet, publication, { holdsKey: false, isUnstoppable: false });
     const answer = await nothingStarted(this.fleet.registry.publish([announcement]));
     if (!isResults(answer)) return;
-    if (answer[0] === "later")
+    const { result, grantedToken } = answer[0]!;
+    if (result === "later")
       throw new OrchesjobError(
         "locked",
         `the registry of the fleet still has the session that this host had before it was started anew, and job ${job.jobId} belongs to it; nothing was started`,
         `it ends at most ${formatDuration(2 * this.fleet.membership.leaseMs)} after its last renewal: try again then`,
       );
-    if (answer[0] === "published") await publications.markPublished([publication]);
+    if (result === "published") await publications.markPublished([{ job, change, successor, grantedToken }]);
   }
 }
 

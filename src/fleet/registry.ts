@@ -6,7 +6,7 @@
 import type { OnPartition } from "../job/fleet.ts";
 import type { CancelRequest, Instant, Job } from "../job/job.ts";
 import type { PublishedOutput } from "../store/fleet.ts";
-import type { Override } from "../store/keys.ts";
+import type { Override, RequestedJob } from "../store/keys.ts";
 import type { CleanedJob, ListFilter } from "../store/store.ts";
 
 /** Why the registry does not do what a member asks for. */
@@ -43,7 +43,7 @@ export interface ClaimOrder {
 export interface KeyState {
   readonly newest: Job | undefined;
   /** The job of the caller's request id. */
-  readonly requested: Job | undefined;
+  readonly requested: RequestedJob | undefined;
   readonly strictJobId: string | undefined;
   readonly override: Override | undefined;
 }
@@ -59,10 +59,16 @@ export interface Announcement {
   readonly requestIds: readonly string[];
   readonly strict: boolean;
   readonly output: PublishedOutput | null;
+  /** The next attempt of a job that has failed, which takes over its key in the same moment; null: there is none. */
+  readonly successor: Announcement | null;
 }
 
 /** `revoked`: its key was given away, so its member must end it. `later`: another session may still speak for it. */
-export type PublishResult = "published" | "revoked" | "later";
+export interface PublishResult {
+  readonly result: "published" | "revoked" | "later";
+  /** The fencing token of the successor; null: there is none, or its key was given away. */
+  readonly grantedToken: number | null;
+}
 
 export interface Renewal {
   readonly refused?: undefined;
@@ -140,7 +146,7 @@ export interface Registry {
   claim(order: ClaimOrder): Promise<Grant | Refusal>;
   /** Gives a claim back of which nothing became. */
   withdraw(jobId: string): Promise<void>;
-  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
+  bindRequest(runKey: string, requestId: string, jobId: string, command: readonly string[]): Promise<void>;
   unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void>;
 
   publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal>;

@@ -14,7 +14,7 @@ import type { Functions } from "./functions.ts";
 /** How long the agent may take to answer, in ms. */
 const ANSWER_MS = 1_500;
 
-/** Questions that may take longer, and whose answer counts what was done: asked again meanwhile, they would count less. */
+/** Questions that may take longer. */
 const ASKED_DIRECTLY: ReadonlySet<string> = new Set(["clean"]);
 
 /** sun_path of unix(7), in bytes. */

@@ -2,7 +2,7 @@
 import type { Job } from "../job/job.ts";
 import { openIfAny, isFree } from "../linux/file-lock.ts";
 import { closeFile, readTextIfAny } from "../linux/file.ts";
-import { Readiness } from "../linux/signals.ts";
+import { Readiness } from "../linux/readiness.ts";
 import { DEFAULT_GRACE_MS } from "../processes/terminate.ts";
 import { debug } from "../state/debug.ts";
 import { type Home, memberFiles } from "../state/paths.ts";
@@ -48,6 +48,12 @@ export class FleetWatch {
       this.stop(REVOKED, DEFAULT_GRACE_MS);
   }
 
+  /** Looks at once at all that may end the job: timers do not count the time that the machine is suspended. */
+  look(): void {
+    this.lookForRevocation();
+    if (this.job.onPartition === "stop") this.#checkLease();
+  }
+
   /** Sleeps until the agent dies, and starts another one. */
   #watchAgent(): void {
     this.#forgetAgent();
@@ -77,10 +83,17 @@ export class FleetWatch {
 
   /** A timer of the runtime does not count the time that the machine is suspended, so it only says when to look at the clock. */
   #watchLease(): void {
+    const leaseMs = this.#checkLease();
+    if (leaseMs !== undefined) this.#later(partitionTerms(leaseMs).tickMs, () => this.#watchLease());
+  }
+
+  /** The length of the lease in ms; undefined: it is nearly over, and the job must end. */
+  #checkLease(): number | undefined {
     const lease = readLease(this.home, this.job.origin?.bootId ?? "");
     const leaseMs = lease?.leaseMs ?? 0;
-    if (isDue(lease, leaseMs)) return this.stop(CUT_OFF, partitionTerms(leaseMs).graceMs);
-    this.#later(partitionTerms(leaseMs).tickMs, () => this.#watchLease());
+    if (!isDue(lease, leaseMs)) return leaseMs;
+    this.stop(CUT_OFF, partitionTerms(leaseMs).graceMs);
+    return undefined;
   }
 
   #later(ms: number, callback: () => void): void {

@@ -2,7 +2,12 @@
 import type { Failure, Job } from "./job.ts";
 
 /** The failures of jobs that were ended, and did not end by themselves. */
-export const EARLY_FAILURES = ["timed_out", "stalled", "partitioned"] as const satisfies readonly Failure[];
+export const EARLY_FAILURES = [
+  "timed_out",
+  "stalled",
+  "log_limit",
+  "partitioned",
+] as const satisfies readonly Failure[];
 
 /** Whether the job ended other than by the end of its command. Its key is then blocked while a process of the job lives. */
 export function endedEarly({ status, failure }: Pick<Job, "status" | "failure">): boolean {

@@ -1,9 +1,9 @@
 /** The text of a file of variables (`--env-file`). Messages name lines, and never show what is in them: it may be a password. */
 import { OrchesjobError } from "./errors.ts";
 
-/** A comment or nothing; else a name, `=`, and the value, in quotes or not. */
+/** A comment or nothing; else a name, `=`, and the value, in quotes or not. A name is what `--env` takes, without blanks. */
 const IGNORED = /^[ \t]*(?:[#;].*)?$/;
-const BEGINNING = /^[ \t]*([A-Za-z_][A-Za-z0-9_]*)=[ \t]*/;
+const BEGINNING = /^[ \t]*([^=\s]+)=[ \t]*/;
 
 /**
  * Returns NAME=VALUE for each variable. A value in quotes may have several lines; in double quotes, a backslash stands before
@@ -18,7 +18,7 @@ export function parseEnvFile(path: string, text: string): readonly string[] {
     const refuse = (why: string) =>
       new OrchesjobError("usage", `cannot read --env-file ${path}: line ${index + 1} ${why}`);
     const [beginning, name] = BEGINNING.exec(line) ?? [];
-    if (beginning === undefined) throw refuse("is not NAME=VALUE");
+    if (beginning === undefined) throw refuse(explain(line));
     let rest = line.slice(beginning.length);
     const quote = rest[0];
     if (quote !== "'" && quote !== '"') {
@@ -38,4 +38,12 @@ export function parseEnvFile(path: string, text: string): readonly string[] {
     variables.push(`${name}=${quote === "'" ? value : value.replace(/\\(["\\$`])/g, "$1")}`);
   }
   return variables;
+}
+
+/** Why a line sets no variable. */
+function explain(line: string): string {
+  if (!line.includes("=")) return "is not NAME=VALUE";
+  if (/^\s*export\s/.test(line)) return "begins with export, which is a word of the shell: remove it";
+  if (/^\s*=/.test(line)) return "has no name before the =";
+  return "has a blank before the =: remove it, or set a variable with such a name by --env";
 }

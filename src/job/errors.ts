@@ -42,3 +42,18 @@ export class DiskFullError extends OrchesjobError {
     super("general", what, hint);
   }
 }
+
+/**
+ * The database cannot be used where it is: `general`. SQLite does not say why, so whoever reports the error asks the system:
+ * state/storage-trouble.ts.
+ */
+export class StorageError extends OrchesjobError {
+  constructor(
+    what: string,
+    hint: string,
+    /** The database. */
+    readonly path: string,
+  ) {
+    super("general", what, hint);
+  }
+}

@@ -9,7 +9,8 @@ export const SIGNAL_BASE = 128;
 
 /** The exit code of a caller that passes on how a finished job ended. */
 export function passedOnExitCode(job: Job): number {
-  if (job.failure === "timed_out" || job.failure === "stalled") return TIMED_OUT;
+  if (job.failure === "timed_out" || job.failure === "stalled" || job.failure === "log_limit")
+    return TIMED_OUT;
   if (job.failure === "not_found") return NOT_FOUND;
   if (job.failure === "not_executable") return NOT_EXECUTABLE;
   if (

@@ -35,5 +35,7 @@ const TOKENS_PER_MICROSECOND = 2 ** 24 / 60_000_000;
  * was restored. The registry has the same rule (token_floor).
  */
 export function leastToken(at: number): number {
-  return Math.floor(at * TOKENS_PER_MICROSECOND);
+  const tokens = at * TOKENS_PER_MICROSECOND;
+  // Without Math, whose first use takes 110,000 instructions.
+  return tokens - (tokens % 1);
 }

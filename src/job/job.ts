@@ -53,6 +53,7 @@ export function isSameProcess(
 export const FAILURES = [
   "timed_out",
   "stalled",
+  "log_limit",
   "partitioned",
   "out_of_memory",
   "not_found",
@@ -178,6 +179,10 @@ export interface Job {
   readonly limits: Limits;
   /** When its last output came, if it is stalled, or ended while it was. */
   readonly stalledSince: Instant | null;
+  /** When a log reached its --max-log-bytes and the first byte was dropped, as far as the worker saw it. */
+  readonly logLimitAt: Instant | null;
+  /** Bytes of both streams that are in no log, when the command had ended; null: none, or nobody has counted. */
+  readonly logDroppedBytes: number | null;
   readonly output: OutputMode;
   /** Absolute path of the file that is the command's stdin, or OWN_STDIN; null: it has none. */
   readonly stdin: string | null;
@@ -216,6 +221,8 @@ const UNDECIDED = {
   target: null,
   leftBehind: null,
   stalledSince: null,
+  logLimitAt: null,
+  logDroppedBytes: null,
   orphanEnd: null,
   fencingToken: null,
 } as const satisfies Partial<Job>;

@@ -8,7 +8,19 @@ export interface Limits {
   readonly graceMs?: number;
   /** Absolute paths of files of variables, which are read for each attempt. */
   readonly envFiles?: readonly string[];
+  /** The most bytes that the log of each stream gets. */
+  readonly maxLogBytes?: number;
+  /** Absent: drop. */
+  readonly onLogLimit?: OnLogLimit;
+  /** The niceness of the command, from -20 to 19. */
+  readonly nice?: number;
+  /** As the caller wrote it: see priority.ts. */
+  readonly ioClass?: string;
 }
+
+/** What happens when a stream exceeds its --max-log-bytes: it loses its middle, or the job is ended as well. */
+export const ON_LOG_LIMITS = ["drop", "end"] as const;
+export type OnLogLimit = (typeof ON_LOG_LIMITS)[number];
 
 export const NO_LIMITS: Limits = {};
 
@@ -18,6 +30,10 @@ const KINDS: Readonly<Record<Exclude<keyof Limits, "envFiles">, "number" | "stri
   stallAfterMs: "number",
   onStall: "string",
   graceMs: "number",
+  maxLogBytes: "number",
+  onLogLimit: "string",
+  nice: "number",
+  ioClass: "string",
 };
 
 /** Whether a value is what a store has kept. A newer version may have added to it. */

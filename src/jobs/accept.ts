@@ -1,5 +1,4 @@
 /** Accepts a job in four steps: resolve, prepare, claim, release. */
-import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { now } from "../linux/clock.ts";
 import type { Context } from "../state/context.ts";
@@ -35,7 +34,6 @@ export async function acceptJob(
   onReady: () => void,
 ): Promise<Acceptance> {
   const { store, keys } = stores;
-  if (request.retry !== null && stores.keys !== stores.store) throw noRetriesInFleet();
   let input: Input | undefined;
   if (request.stdin === null) onReady();
   await restoreUnknownJobs(context, store);
@@ -102,14 +100,6 @@ async function release({ worker, placement }: PreparedJob): Promise<Placement> {
   worker.release();
   debug?.note("released the worker");
   return placed;
-}
-
-function noRetriesInFleet(): OrchesjobError {
-  return new OrchesjobError(
-    "usage",
-    "--retries does not work in a fleet yet",
-    "leave it out, and let what starts the job try again",
-  );
 }
 
 /** Opens the stdin of the command before anything is accepted. Throws OrchesjobError. */

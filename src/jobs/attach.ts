@@ -10,7 +10,7 @@ import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
 import { lockFilePath, logFiles, LOG_STREAMS, type LogStream } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { followRun } from "./follow-run.ts";
+import { followRun, notWhole } from "./follow-run.ts";
 import { logSize, readLog } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
@@ -20,7 +20,8 @@ export type Cursors = Readonly<Record<LogStream, number>>;
 
 /**
  * Copies both streams from the cursors on until the job has ended, or a signal comes; returns the job as it is then. Throws
- * `conflict` for a cursor beyond the end, SystemError EPIPE if a reader has gone.
+ * `conflict` for a cursor beyond the end, and at the end if a log was deleted or truncated before it was copied; SystemError EPIPE
+ * if a reader has gone.
  */
 export async function attachToJob(
   context: Context,
@@ -32,12 +33,18 @@ export async function attachToJob(
   for (const stream of LOG_STREAMS)
     if (from[stream] > 0) checkCursor(job, stream, from[stream], logSize(context, job, stream));
   const routes = LOG_STREAMS.map((stream) => ({ stream, descriptor: output[stream], from: from[stream] }));
-  return followRun(context, store, job, routes, {
+  let isWhole = true;
+  const ended = await followRun(context, store, [job], routes, {
     isLeaving: () => Promise.resolve(interruption.signal !== undefined),
     restMs: () => Number.POSITIVE_INFINITY,
-    // No error: the result is known, and the caller needs the exit code.
-    onGone: (message) => context.notify(message),
+    // The error comes at the end: until then there may be more to show.
+    onMissing(message) {
+      context.notify(message);
+      isWhole = false;
+    },
   });
+  if (!isWhole && !isActive(ended.status)) throw notWhole(ended);
+  return ended;
 }
 
 export interface NewsRequest {

@@ -1,178 +1,110 @@
-/** `cancel`: ends a job and all its processes, and reports those that it could not end. */
-import { mayHoldKey } from "../job/ending.ts";
-import { formatExactly } from "../job/duration.ts";
+/** `cancel`: ends jobs and all their processes. All workers are asked first, so that their grace periods pass at the same time. */
 import { OrchesjobError } from "../job/errors.ts";
-import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
-import { isFollowed } from "../job/retry.ts";
-import { isActive } from "../job/status.ts";
-import { now } from "../linux/clock.ts";
-import type { ProcessStat } from "../linux/self.ts";
-import { callerProcesses } from "../processes/proc.ts";
-import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
-import type { Context } from "../state/context.ts";
-import { debug } from "../state/debug.ts";
-import { wakeOwner } from "../state/job-lock.ts";
-import { lockFilePath } from "../state/paths.ts";
-import type { JobStore } from "../store/store.ts";
 import type { JobSelector } from "../job/request.ts";
-import { findLastAttempt } from "./attempts.ts";
-import { cancelInstead } from "./cancel-instead.ts";
+import { isActive } from "../job/status.ts";
+import type { Context } from "../state/context.ts";
+import type { JobStore } from "../store/store.ts";
+import {
+  type CancelOrder,
+  type CancelResult,
+  concludeCancel,
+  type EndRequest,
+  findActiveAttempt,
+  requestEnd,
+} from "./cancel-steps.ts";
+import { hasOrphans, NO_ORPHANS, OrphanFinder } from "./reconcile.ts";
+import { eachOnce } from "./find-several.ts";
 import { findJob } from "./find.ts";
-import { findOrphans, hasOrphans, NO_ORPHANS, OrphanFinder, type Orphans } from "./reconcile.ts";
-import { isFinished } from "./start.ts";
-import { waitForJob } from "./wait.ts";
+import { waitForJobs } from "./wait-several.ts";
 
-export interface CancelOrder {
-  readonly reason: string | null;
-  readonly graceMs: number;
+export interface CancelOutcome extends CancelResult {
+  /** Why the job was not cancelled; undefined: it was, or its survivors say why not. */
+  readonly error: OrchesjobError | undefined;
 }
 
-export interface CancelResult {
-  /** Still active if its worker cannot be reached from here (another PID namespace), or cannot record the end. */
-  readonly job: Job;
-  /** Processes of the job that are still alive. */
-  readonly survivors: Orphans;
+/** Whether there is anything of the job that a cancel would end. */
+export function canBeCancelled(context: Context, job: Job): boolean {
+  if (isActive(job.status)) return true;
+  return job.elsewhere?.holdsKey ?? hasOrphans(new OrphanFinder(context).find(job));
 }
 
-/** How long after the grace period a healthy worker may take to answer, in ms. After that, `cancel` does its work. */
-const WORKER_TIMEOUT_MS = 10_000;
-
-/** Throws `not-found`, and `conflict` if the job is not active and has no process left. */
+/** Cancels one job. Throws `not-found`, and `conflict` if the job is not active and has no process left. */
 export async function cancelJob(
   context: Context,
   selector: JobSelector,
   order: CancelOrder,
 ): Promise<CancelResult> {
-  const { store, job: found } = await findJob(context, selector);
-  // Whoever cancels a failed attempt means the attempt that follows it.
-  const job = await findActiveAttempt(store, found);
-  if (job.elsewhere !== undefined) {
-    const { cancelElsewhere } = await import("./elsewhere.ts");
-    return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
-  }
-  if (!isActive(job.status)) return concludeCancel(context, store, job, order, undefined);
-  const asked = await requestEnd(context, store, job, order);
-  const seen = await waitForJob(context, store, asked.job, isFinished, asked.timeoutMs);
-  return concludeCancel(context, store, job, order, { ...asked, job: seen });
+  const { store, job } = await findJob(context, selector);
+  const [outcome] = await cancelJobs(context, store, [job], order);
+  if (outcome!.error !== undefined) throw outcome!.error;
+  return outcome!;
 }
 
-/** What the worker of an active job was asked. */
-export interface EndRequest {
-  readonly job: Job;
-  /** Whether somebody reads its lock file. */
-  readonly isReached: boolean;
-  /** How long to wait for the worker, in ms. */
-  readonly timeoutMs: number;
-}
-
-/**
- * Ends what is left of a job; `asked`: the request to its worker, with the job as it is after the wait; undefined: the job had
- * ended before. Throws `conflict` if there is nothing to end.
- */
-export async function concludeCancel(
+/** Cancels each of the jobs; what becomes of one does not keep the others from it. Their order stays. */
+export async function cancelJobs(
   context: Context,
   store: JobStore,
-  job: Job,
+  named: readonly Job[],
   order: CancelOrder,
-  asked: EndRequest | undefined,
-): Promise<CancelResult> {
-  const seen = asked?.job ?? job;
-  const ended = isFinished(seen)
-    ? seen
-    : await cancelInstead(context, store, seen, order.graceMs, asked!.isReached);
-  // The job had ended before, or its worker died during the request: end the remaining processes from here.
-  if (ended === job || ended.status === "LOST") {
-    if (hasOrphans(new OrphanFinder(context).find(ended))) await endOrphans(context, ended, order);
-    else if (ended === job && !isActive(job.status)) throw notActive(job);
-  }
-  // If the worker did not end the job, it will not run the hook either.
-  if (isHookDue(ended)) await (await import("../hooks/catch-up.ts")).catchUpHooks(context, [ended]);
-  const last = (await store.find(ended.jobId)) ?? ended;
-  return { job: last, survivors: await findSurvivors(context, store, last) };
-}
-
-/** The attempt that follows a failed one, if it is active; the job itself if not. */
-export async function findActiveAttempt(store: JobStore, job: Job): Promise<Job> {
-  if (!isFollowed(job)) return job;
-  const last = await findLastAttempt(store, job);
-  return isActive(last.status) ? last : job;
-}
-
-function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promise<readonly ProcessStat[]> {
-  return endAll(new JobHunt(context, job, callerProcesses(process.pid)), new Deadline(graceMs));
-}
-
-async function findSurvivors(context: Context, store: JobStore, job: Job): Promise<Orphans> {
-  const excludedPids = callerProcesses(process.pid);
-  const survivors = isActive(job.status)
-    ? new OrphanFinder(context, excludedPids).ofActive(job)
-    : await findOrphans(context, store, job, excludedPids);
-  if (!hasOrphans(survivors) && !isActive(job.status) && job.status !== "LOST" && mayHoldKey(job)) {
+): Promise<readonly CancelOutcome[]> {
+  // Whoever cancels a failed attempt means the attempt that follows it.
+  const jobs = eachOnce(await Promise.all(named.map((job) => findActiveAttempt(context, store, job))));
+  const asked = new Map<Job, EndRequest>();
+  const failed = new Map<Job, OrchesjobError>();
+  for (const job of jobs) {
+    if (job.elsewhere !== undefined || !isActive(job.status)) continue;
     try {
-      await store.recordLeft(job.jobId, [], null);
+      asked.set(job, await requestEnd(context, store, job, order));
     } catch (error) {
-      // Not essential: the next command that asks will look again.
-      if (!(error instanceof OrchesjobError)) throw error;
-      debug?.note("cannot record that no process is left", error);
+      failed.set(job, expected(error));
     }
   }
-  return survivors;
+  const outcomes = new Map<Job, CancelOutcome>();
+  const concludeEach = async (some: readonly Job[]) => {
+    const each = async (job: Job): Promise<CancelOutcome> => {
+      try {
+        const error = failed.get(job);
+        if (error !== undefined) throw error;
+        return { ...(await conclude(context, store, job, order, asked.get(job))), error: undefined };
+      } catch (error) {
+        return unchanged(store, job, expected(error));
+      }
+    };
+    const concluded = await Promise.all(some.map(each));
+    for (const [index, job] of some.entries()) outcomes.set(job, concluded[index]!);
+  };
+  const isReached = (job: Job) => asked.get(job)?.isReached === true;
+  // The processes that no worker ends, while the workers do their work.
+  await concludeEach(jobs.filter((job) => !isReached(job)));
+  const reached = jobs.filter(isReached);
+  const requests = reached.map((job) => asked.get(job)!);
+  const timeoutMs = Math.max(0, ...requests.map((request) => request.timeoutMs));
+  const requested = requests.map(({ job }) => job);
+  const seen = await waitForJobs(context, store, requested, "all", timeoutMs);
+  for (const [index, job] of reached.entries()) asked.set(job, { ...requests[index]!, job: seen[index]! });
+  await concludeEach(reached);
+  return jobs.map((job) => outcomes.get(job)!);
 }
 
-/** Asks the worker of an active job to end it. Throws `conflict` if the job is not active any more. */
-export async function requestEnd(
+async function conclude(
   context: Context,
   store: JobStore,
   job: Job,
   order: CancelOrder,
-): Promise<EndRequest> {
-  // A pid is valid in its own PID namespace only.
-  const isHere = job.origin?.pidNamespace === context.origin.pidNamespace;
-  let requested: Job | undefined;
-  try {
-    requested = await store.requestCancel(job.jobId, { at: now(), ...order, pid: isHere ? process.pid : 0 });
-  } catch (error) {
-    const isUnwritable = error instanceof OrchesjobError && error.code === "general";
-    if (!isUnwritable || !isHere || job.target === null) throw error;
-    throw await endUnrecorded(context, job, order, error);
-  }
-  if (requested === undefined) {
-    const ended = (await store.find(job.jobId)) ?? job;
-    const attempt = await findActiveAttempt(store, ended);
-    if (attempt === ended) throw notActive(ended);
-    return requestEnd(context, store, attempt, order);
-  }
-  const isReached = wakeOwner(lockFilePath(context.home, job.jobId));
-  debug?.about(job.jobId);
-  debug?.note(
-    isReached
-      ? `asked the worker to cancel, with ${formatExactly(order.graceMs)} for TERM`
-      : "recorded the cancel request; nobody reads the lock file",
-  );
-  return { job: requested, isReached, timeoutMs: isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0 };
+  request: EndRequest | undefined,
+): Promise<CancelResult> {
+  if (job.elsewhere === undefined) return concludeCancel(context, store, job, order, request);
+  const { cancelElsewhere } = await import("./elsewhere.ts");
+  return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
 }
 
-/** Ends the processes although nothing can be written (full disk). Returns the error to throw. */
-async function endUnrecorded(
-  context: Context,
-  job: Job,
-  order: CancelOrder,
-  error: OrchesjobError,
-): Promise<OrchesjobError> {
-  const left = await endOrphans(context, job, order);
-  const pids = left.map(({ pid }) => pid).join(", ");
-  const done =
-    left.length === 0
-      ? "its processes were ended all the same"
-      : `of its processes these still live: ${pids}`;
-  return new OrchesjobError(
-    "general",
-    `cannot record that job ${job.jobId} is cancelled: ${error.message}`,
-    `${done}, and its worker will record how the command ended as soon as it can`,
-  );
+async function unchanged(store: JobStore, job: Job, error: OrchesjobError): Promise<CancelOutcome> {
+  const last = job.elsewhere === undefined ? await store.find(job.jobId) : undefined;
+  return { job: last ?? job, survivors: NO_ORPHANS, error };
 }
 
-function notActive(job: Job): OrchesjobError {
-  return new OrchesjobError("conflict", `cannot cancel job ${job.jobId}: it is already ${job.status}`);
+function expected(error: unknown): OrchesjobError {
+  if (error instanceof OrchesjobError) return error;
+  throw error;
 }

@@ -6,12 +6,14 @@ import { isOutOfSight } from "../processes/liveness.ts";
 import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
+import { findEarlierAttempts } from "./attempts.ts";
 import { hasOrphans, OrphanFinder } from "./reconcile.ts";
 
 export class KeptJobs {
   readonly #orphans: OrphanFinder;
   #overdue: Job[] = [];
   #unpublished = 0;
+  #attempts = 0;
 
   constructor(
     readonly context: Context,
@@ -41,6 +43,30 @@ export class KeptJobs {
         `${what} kept: the registry of the fleet has yet to hear of ${count === 1 ? "it" : "them"}`,
       );
     return count;
+  }
+
+  /**
+   * Whether a job is an attempt of a run that goes on (`--retries`): then its id stands for the run. To be called after the
+   * candidates were read; a run that ends meanwhile keeps its attempts until the next clean.
+   */
+  async findAttempts(): Promise<(jobId: string) => boolean> {
+    const kept = new Set<string>();
+    for (const job of await this.store.active())
+      for (const { jobId } of await findEarlierAttempts(this.store, job)) kept.add(jobId);
+    return (jobId) => {
+      if (!kept.has(jobId)) return false;
+      this.#attempts += 1;
+      return true;
+    };
+  }
+
+  /** Says how many jobs are kept because of that. */
+  reportAttempts(): void {
+    const count = this.#attempts;
+    if (count > 0)
+      this.context.notify(
+        `${count === 1 ? "1 job is kept: it is an attempt" : `${count} jobs are kept: they are attempts`} of a run that goes on`,
+      );
   }
 
   /**

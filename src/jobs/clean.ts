@@ -80,6 +80,7 @@ export async function cleanJobs(
     await cleaner.reportAll(dryRun);
   }
   const { orphanedFiles, errors } = first ?? (isNarrow ? NOTHING_SWEPT : await sweep());
+  cleaner.kept.reportAttempts();
   const keptUnpublished = cleaner.kept.reportUnpublished();
   const { deleted, items, logBytes } = cleaner;
   return { deleted, items, logBytes, errors: cleaner.errors + errors, orphanedFiles, keptUnpublished };
@@ -156,11 +157,13 @@ class Cleaner {
       if (cursor === undefined) return;
       const doomed: CleanCandidate[] = [];
       const isUnpublished = await this.kept.findUnpublished();
+      const isAttempt = await this.kept.findAttempts();
       for (const candidate of await this.#withoutKept(candidates)) {
         if (this.#fits()) break;
         const bytes = this.limits.maxLogBytes === undefined ? 0 : this.#files.sizeOf(candidate);
         // Empty logs: deleting the job frees no space. But delete one without log files, which a killed clean has left.
         if (this.limits.maxLogBytes !== undefined && bytes === 0 && this.#files.hasLogs(candidate)) continue;
+        if (isAttempt(candidate.jobId)) continue;
         // Before its files: the store would keep its row all the same.
         if (await isUnpublished?.(candidate.jobId)) continue;
         if (await this.kept.isKept(candidate)) continue;

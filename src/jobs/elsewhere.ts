@@ -39,6 +39,14 @@ export async function refreshElsewhere(context: Context, job: Job): Promise<Job>
   );
 }
 
+/** The attempt that follows one of another member; undefined if there is none, or `clean --fleet` has deleted it. */
+export async function findNextElsewhere(context: Context, { retry }: Job): Promise<Job | undefined> {
+  const { nextJobId = null } = retry ?? {};
+  if (nextJobId === null) return undefined;
+  const [found] = await (await fleetOf(context)).find(nextJobId, 1);
+  return found?.jobId === nextJobId ? found : undefined;
+}
+
 /** The job that a selector means in the whole fleet; undefined if there is none. Of our own jobs it knows no more than we do. */
 export async function findElsewhere(
   context: Context,
@@ -100,7 +108,7 @@ const SELDOM_MS = 2_000;
 /** How often to look for a signal, in ms. */
 const SIGNAL_MS = 100;
 
-/** As waitForJob, for a job of another member. */
+/** As waitForJob, for a job of another member; also goes on to the attempt that follows it. */
 export async function waitElsewhere(
   context: Context,
   job: Job,
@@ -114,8 +122,13 @@ export async function waitElsewhere(
   let hasWarned = false;
   for (;;) {
     try {
-      await fleet.awaitNews(job.jobId, 0);
+      await fleet.awaitNews(current.jobId, 0);
       current = await refreshElsewhere(context, current);
+      const next = await findNextElsewhere(context, current);
+      if (next !== undefined) {
+        current = next;
+        continue;
+      }
       hasWarned = false;
     } catch (error) {
       // The job goes on, whatever becomes of the registry.
@@ -127,7 +140,7 @@ export async function waitElsewhere(
     const lookAt = Math.min(deadline, performance.now() + SELDOM_MS);
     if (wanted(current) || performance.now() >= deadline) return current;
     const news = { isThere: false };
-    const waiting = fleet.awaitNews(job.jobId, Math.max(1, lookAt - performance.now())).then(
+    const waiting = fleet.awaitNews(current.jobId, Math.max(1, lookAt - performance.now())).then(
       () => (news.isThere = true),
       () => undefined,
     );
@@ -151,6 +164,9 @@ export async function cancelElsewhere(
   const fleet = await fleetOf(context);
   // A pid of ours means nothing on its host.
   const asked = await fleet.requestCancel(job.jobId, { at: now(), ...order, pid: 0 });
+  const next = asked && (await findNextElsewhere(context, asked));
+  // It has failed meanwhile, and is tried again.
+  if (next !== undefined) return cancelElsewhere(context, next, order);
   const { elsewhere } = asked ?? job;
   if (asked === undefined || elsewhere === undefined || !elsewhere.holdsKey)
     throw new OrchesjobError(
@@ -162,8 +178,8 @@ export async function cancelElsewhere(
   if (isOver(ended)) return ended;
   throw new OrchesjobError(
     "conflict",
-    `host ${elsewhere.host} has not ended job ${job.jobId} yet${silence(ended.elsewhere)}; the request stays`,
-    `see it there: ${commandOn(elsewhere, ["cancel", "--job-id", job.jobId])}`,
+    `host ${elsewhere.host} has not ended job ${ended.jobId} yet${silence(ended.elsewhere)}; the request stays`,
+    `see it there: ${commandOn(elsewhere, ["cancel", "--job-id", ended.jobId])}`,
   );
 }
 
@@ -185,12 +201,17 @@ export function onlyThere(job: Job, words: readonly string[]): OrchesjobError {
 
 /** The error for a key that is held by processes of a job that has ended. */
 export function heldElsewhere(job: Job): OrchesjobError {
+  const { what, hint } = describeHolder(job);
+  return new OrchesjobError("conflict", `cannot start ${JSON.stringify(job.runKey)}: ${what}`, hint);
+}
+
+/** Which processes hold the key of a job that has ended, and how to end them. */
+export function describeHolder(job: Job): { readonly what: string; readonly hint: string } {
   const { host, member } = job.elsewhere!;
-  return new OrchesjobError(
-    "conflict",
-    `cannot start ${JSON.stringify(job.runKey)}: job ${job.jobId} of member ${JSON.stringify(member)} has ended (${job.status}), but processes of it still live on host ${host}`,
-    `end them there: ${commandOn(job.elsewhere!, ["cancel", "--job-id", job.jobId])}`,
-  );
+  return {
+    what: `job ${job.jobId} of member ${JSON.stringify(member)} has ended (${job.status}), but processes of it still live on host ${host}`,
+    hint: `end them there: ${commandOn(job.elsewhere!, ["cancel", "--job-id", job.jobId])}`,
+  };
 }
 
 /** Says where the output of a job is that `run` waits for. */
@@ -202,7 +223,11 @@ export function describeOutput(job: Job): string {
 /** Our own jobs, and those of other members, newest first. Of our own, our record is newer than the registry's. */
 export function merge(fleet: Fleet, here: readonly Job[], there: readonly Job[]): readonly Job[] {
   const foreign = there.filter((job) => !fleet.isOwn(job));
-  return [...here, ...foreign].sort((a, b) => (b.fencingToken ?? 0) - (a.fencingToken ?? 0));
+  const tokens = new Map(here.map(({ jobId, fencingToken }) => [jobId, fencingToken ?? 0]));
+  // An attempt that the registry has not accepted has no token; it follows directly after the one before.
+  const place = ({ fencingToken, retry }: Job) =>
+    fencingToken ?? (tokens.get(retry?.ofJobId ?? "") ?? 0) + 0.5;
+  return [...here, ...foreign].sort((a, b) => place(b) - place(a));
 }
 
 /** The end of the output that the member of a job has published. Throws `conflict` if it has published none. */

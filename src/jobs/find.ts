@@ -3,6 +3,7 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { isJobId, type JobSelector, meaningsOf, type NamedJob } from "../job/request.ts";
+import { commandLine, optionWords } from "../job/shell-word.ts";
 import type { JobStore } from "../store/store.ts";
 import type { Context } from "../state/context.ts";
 import { isThere } from "../linux/stat.ts";
@@ -30,7 +31,19 @@ export async function findIn(context: Context, store: JobStore, selector: JobSel
       const job = await findNamed(context, store, meaning);
       if (job !== undefined) return job;
     }
-  throw notFound(context, selector);
+  throw notFound(context, selector, await hintAtNumbers(store, selector));
+}
+
+/** If it is the number that is wrong: the numbers that there are. */
+async function hintAtNumbers(store: JobStore, selector: JobSelector): Promise<string | undefined> {
+  for (const meaning of "word" in selector ? meaningsOf(selector.word) : [selector]) {
+    if (!("runKey" in meaning) || meaning.attemptNo === undefined) continue;
+    const newest = await store.latest(meaning.runKey);
+    if (newest === undefined) continue;
+    const all = commandLine(["status", ...optionWords("--run-key", newest.runKey), "--all"]);
+    return `the newest job of ${JSON.stringify(newest.runKey)} is number ${newest.attemptNo}; all of them: ${all}`;
+  }
+  return undefined;
 }
 
 async function findNamed(context: Context, store: JobStore, selector: NamedJob): Promise<Job | undefined> {
@@ -99,7 +112,7 @@ export async function findHistory(context: Context, runKey: string): Promise<rea
   return reconcileAll(context, store, jobs);
 }
 
-function notFound(context: Context, selector: JobSelector): OrchesjobError {
+function notFound(context: Context, selector: JobSelector, hint?: string): OrchesjobError {
   const { path, fleet } = context.home;
   // Whoever gets here has asked the registry: it throws if it cannot be asked.
   const isMember = isThere(fleet);
@@ -108,7 +121,7 @@ function notFound(context: Context, selector: JobSelector): OrchesjobError {
     `no ${nameOf(selector)} in ${path}${isMember ? ", nor in the registry of its fleet" : ""}`,
     isMember
       ? "what the fleet knows: orchesjob list --fleet"
-      : "was it started with the same ORCHESJOB_HOME?",
+      : (hint ?? "was it started with the same ORCHESJOB_HOME?"),
   );
 }
 

@@ -3,9 +3,8 @@ import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isAwaitingRetry } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { turn } from "../linux/clock.ts";
-import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { closeFile, openIfThere, readInto, seek } from "../linux/file.ts";
 import { findEventLoop } from "../linux/signals.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
@@ -14,7 +13,7 @@ import { LockWatch } from "../state/job-lock.ts";
 import { GrowthWatch } from "../state/log-growth.ts";
 import { lockFilePath, logFiles, type LogStream } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { describeCut, describeGone, wasOpened } from "./logs.ts";
+import { describeCut, describeGone, describeLoss, wasOpened } from "./logs.ts";
 import { refresh } from "./reconcile.ts";
 import { LONG_MS } from "./wait.ts";
 
@@ -35,14 +34,14 @@ export interface FollowControl {
   isLeaving(job: Job): Promise<boolean>;
   /** In how many ms isLeaving must be called again, even if nothing happens. */
   restMs(): number;
-  /** Called at the end if a log is gone that existed. */
-  onGone(message: string): void;
+  /** Called at the end for a log that was deleted before it was opened, or truncated before all of it was copied. */
+  onMissing(message: string): void;
 }
 
 export const NO_CONTROL: FollowControl = {
   isLeaving: () => Promise.resolve(false),
   restMs: () => Number.POSITIVE_INFINITY,
-  onGone: (message) => {
+  onMissing: (message) => {
     throw new OrchesjobError("conflict", message);
   },
 };
@@ -73,9 +72,9 @@ export async function followJob(
       let copied = 0;
       for (const copier of copiers) copied += copier.copy();
       if (!isActive(current.status) && copied === 0) {
-        for (const copier of copiers)
-          if (!copier.isOpen && wasOpened(current))
-            control.onGone(describeGone(context, current, copier.route.stream));
+        for (const { isOpen, hasLost, route } of copiers)
+          if (!isOpen && wasOpened(current)) control.onMissing(describeGone(context, current, route.stream));
+          else if (hasLost) control.onMissing(describeLoss(current, route.stream));
         return current;
       }
       if (copied > 0) {
@@ -114,6 +113,10 @@ class LogCopier {
   #transfer: Transfer | undefined;
   /** The last bytes before the current position. */
   #known = new Uint8Array(0);
+  /** The size of the file at the last look. */
+  #size = 0;
+  /** Whether it was truncated when it had bytes that were not copied yet. */
+  hasLost = false;
 
   constructor(
     readonly path: string,
@@ -158,8 +161,11 @@ class LogCopier {
   #findCut(transfer: Transfer): number {
     const size = statFd(transfer.input)?.size ?? 0;
     const { position } = transfer;
+    const formerSize = this.#size;
+    this.#size = size;
     if (size === position) return size;
     if (size > position && isEqual(this.#known, readAt(transfer, position, this.#known.length))) return size;
+    this.hasLost ||= formerSize > position;
     this.onCut(this.route.stream, position);
     seek(transfer.input, 0);
     transfer.position = 0;
@@ -173,14 +179,10 @@ class LogCopier {
 
   /** Undefined until the worker has created the log. */
   #open(): Transfer | undefined {
-    try {
-      const fd = openFile(this.path, "read");
-      seek(fd, this.route.from);
-      return new Transfer(fd, this.route.descriptor, this.route.from);
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
-      throw error;
-    }
+    const fd = openIfThere(this.path);
+    if (fd === undefined) return undefined;
+    seek(fd, this.route.from);
+    return new Transfer(fd, this.route.descriptor, this.route.from);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   lockFilePath,
   logFiles,
   outputIndexFile,
-  pipeFiles,
+  pipeAndTailFiles,
   stdinFile,
 } from "../state/paths.ts";
 import type { CleanCandidate } from "../store/store.ts";
@@ -46,7 +46,7 @@ export class JobFiles {
   remove(candidate: CleanCandidate): void {
     for (const path of this.#presentLogs(candidate)) removeFile(path);
     if (candidate.hasPipes)
-      for (const path of Object.values(pipeFiles(this.context.home, candidate.jobId))) removeFile(path);
+      for (const path of pipeAndTailFiles(this.context.home, candidate.jobId)) removeFile(path);
     if (this.#isListed(candidate) && candidate.hook === "none" && !this.#locks.has(candidate.jobId)) return;
     removeFile(lockFilePath(this.context.home, candidate.jobId));
     if (candidate.hook !== "none") removeFile(hookLock(this.context.home, candidate.jobId));

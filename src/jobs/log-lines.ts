@@ -1,7 +1,6 @@
 /** Reads the log of a stream line by line, as far as its index says that bytes have come. */
 import type { Instant } from "../job/job.ts";
-import { ERRNO, SystemError } from "../linux/ffi/call.ts";
-import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { closeFile, openIfThere, readInto, seek } from "../linux/file.ts";
 import { type FileStat, statFd } from "../linux/stat.ts";
 import type { LogStream } from "../state/paths.ts";
 
@@ -42,13 +41,13 @@ export class LogLines {
 
   /** Facts about the log; undefined if it is not there. */
   get facts(): FileStat | undefined {
-    const file = this.#open();
+    const file = (this.#file ??= openIfThere(this.path));
     return file === undefined ? undefined : statFd(file);
   }
 
   /** Yields the lines that are whole with the bytes up to the offset `end`, which came at `time`. */
   *take(end: number, time: Instant): Generator<Line> {
-    const file = this.#open();
+    const file = (this.#file ??= openIfThere(this.path));
     if (file === undefined) return;
     if (this.#hasSkipped) this.#findBeginning(file);
     // Another position may have been set by the search.
@@ -125,14 +124,5 @@ export class LogLines {
     // The log was truncated.
     if (count < before.length) return;
     this.#position = begin + before.lastIndexOf(NEWLINE) + 1;
-  }
-
-  #open(): number | undefined {
-    try {
-      return (this.#file ??= openFile(this.path, "read"));
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
-      throw error;
-    }
   }
 }

@@ -2,8 +2,7 @@
 import { OrchesjobError } from "../job/errors.ts";
 import type { Job } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
-import { ERRNO, SystemError } from "../linux/ffi/call.ts";
-import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
+import { closeFile, openIfThere, readInto, seek } from "../linux/file.ts";
 import { statFd } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";
@@ -137,6 +136,11 @@ export function describeCut({ jobId }: Job, stream: LogStream, bytes: number): s
   return `the ${stream} of job ${jobId} was truncated (after ${bytes} ${bytes === 1 ? "byte" : "bytes"}); its new content follows, from the beginning`;
 }
 
+/** The message for a log that was truncated when it had bytes that were not shown yet. */
+export function describeLoss({ jobId }: Job, stream: LogStream): string {
+  return `the ${stream} of job ${jobId} was truncated before all of it was shown`;
+}
+
 /** Opens a log for `use`. Returns undefined if the job has not created it; throws `conflict` if it was deleted. */
 function withLog<T>(
   context: Context,
@@ -145,14 +149,9 @@ function withLog<T>(
   use: (log: number, size: number) => T,
 ): T | undefined {
   const path = logFiles(context.home, job.jobId)[stream];
-  let log: number;
-  try {
-    log = openFile(path, "read");
-  } catch (error) {
-    if (!(error instanceof SystemError) || error.errno !== ERRNO.ENOENT) throw error;
-    if (job.target === null) return undefined;
-    throw new OrchesjobError("conflict", describeGone(context, job, stream));
-  }
+  const log = openIfThere(path);
+  if (log === undefined && job.target === null) return undefined;
+  if (log === undefined) throw new OrchesjobError("conflict", describeGone(context, job, stream));
   try {
     return use(log, statFd(log)?.size ?? 0);
   } finally {

@@ -88,8 +88,7 @@ async function findOrphanedPipes(context: Context, store: JobStore): Promise<rea
       const jobId = jobOfPipe(name);
       if (jobId === undefined || (await store.find(jobId)) !== undefined) continue;
       const path = `${context.home.pipes}/${name}`;
-      if (probeLock(path) === "free" && probeLock(lockFilePath(context.home, jobId)) !== "held")
-        orphaned.push(path);
+      if (isUnused(context, jobId, path)) orphaned.push(path);
     }
   }
   return orphaned;

@@ -29,14 +29,18 @@ export async function waitForOrphans(
   timeoutMs: number,
   interruption: Interruption,
 ): Promise<Job> {
+  const endAt = performance.now() + timeoutMs;
+  const restMs = () => endAt - performance.now();
   if (job.elsewhere !== undefined) {
     const { waitElsewhere } = await import("./elsewhere.ts");
     const isFree = (seen: Job) => isFinished(seen) && seen.elsewhere?.holdsKey !== true;
-    return waitElsewhere(context, job, isFree, timeoutMs, interruption);
+    if (isFree(job)) return job;
+    const freed = await waitElsewhere(context, job, isFree, timeoutMs, interruption);
+    // Its member may publish what became of them a moment later.
+    const isTold = (seen: Job) => !isFree(seen) || !awaitsOrphans(seen);
+    return waitElsewhere(context, freed, isTold, Math.min(restMs(), RECORD_MS), interruption);
   }
   const finder = new OrphanFinder(context);
-  const endAt = performance.now() + timeoutMs;
-  const restMs = () => endAt - performance.now();
   const isOver = () => interruption.signal !== undefined || restMs() <= 0;
   const hadOrphans = hasOrphans(finder.find(job));
   if (hadOrphans) {

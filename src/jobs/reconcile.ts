@@ -233,6 +233,10 @@ export async function findOrphans(
 
 /** Says on stderr that processes of a finished job still live and block its key. */
 export async function reportOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
+  if (job.elsewhere?.holdsKey === true && !isActive(job.status)) {
+    const { what, hint } = (await import("./elsewhere.ts")).describeHolder(job);
+    context.notify(`${what}; its run key stays blocked: ${hint}`);
+  }
   if (!hasOrphans(orphans)) return;
   await keepOrphans(context, [job]);
   const { describeSurvivors } = await import("./survivors.ts");

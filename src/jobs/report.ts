@@ -194,8 +194,9 @@ async function readFleet(
   context: Context,
   begin: Instant,
 ): Promise<{ readonly active: readonly Job[]; readonly runs: readonly AnyRun[]; readonly isCut: boolean }> {
-  const { listFleet } = await import("./list-fleet.ts");
-  const jobs = await listFleet(context, {
+  const { openFleetList } = await import("./list-fleet.ts");
+  const list = await openFleetList(context);
+  const jobs = await list({
     ...{ statuses: [], labels: new Map(), runKeyPrefix: "", until: undefined, limit: MOST_FLEET_JOBS },
     // A job that ended in the period may have begun before.
     since: undefined,

@@ -37,6 +37,12 @@ export async function rerunJob(
       `cannot rerun job ${job.jobId}: its row in the database has no command`,
     );
   }
+  if (output === "file" && job.limits.maxLogBytes !== undefined) {
+    throw new OrchesjobError(
+      "usage",
+      `cannot rerun job ${job.jobId} with --output file: its logs have a limit (--max-log-bytes), which needs --output pipe`,
+    );
+  }
   if (job.elsewhere !== undefined && job.stdin === OWN_STDIN) {
     const { commandOn } = await import("./elsewhere.ts");
     throw new OrchesjobError(
@@ -53,8 +59,7 @@ export async function rerunJob(
     );
   }
   // The hook has passed on to the last attempt.
-  const last = await findLastAttempt(store, job);
-  const isInFleet = context.openFleet() !== undefined;
+  const last = await findLastAttempt(context, store, job);
   const { runKey, command, env, labels, timeoutMs, jobId } = job;
   const scope =
     placement.scope ?? (placement.properties.length > 0 && job.scope === "never" ? "auto" : job.scope);
@@ -69,8 +74,7 @@ export async function rerunJob(
       rerunReason: reason,
       onExit: hooks.onExit ?? last.onExit,
       onFailure: hooks.onFailure ?? last.onFailure,
-      // In a fleet there are none; the job may be from before the join.
-      retry: job.retry === null || isInFleet ? null : firstAttempt(job.retry),
+      retry: job.retry && firstAttempt(job.retry),
       output: output ?? job.output,
       stdin: job.stdin,
       limits: job.limits,

@@ -9,6 +9,7 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import type { Keys, Override } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
+import { findLastAttempt } from "./attempts.ts";
 import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
@@ -59,9 +60,10 @@ export async function resolve(
     if (request.rerunOfJobId !== null)
       throw isActive(latest.status) ? alreadyActive(latest) : alreadyRun(latest);
     // Record it: the same id must return this job also after it is finished.
-    if (request.requestId !== null)
-      await stores.keys.bindRequest(request.runKey, request.requestId, latest.jobId);
-    return { existing: latest };
+    if (request.requestId === null) return { existing: latest };
+    await stores.keys.bindRequest(request.runKey, request.requestId, latest.jobId, request.command);
+    // Another call with the id may have been faster.
+    return { existing: (await findKnown(context, stores, request)) ?? latest };
   }
   await refuseOrphans(context, stores.store, latest);
   return key;
@@ -76,15 +78,18 @@ async function findKnown(
   if (request.requestId === null) return undefined;
   const known = await keys.findRequest(request.runKey, request.requestId);
   if (known === undefined) return undefined;
-  // Only if the job was started with this id. One that was returned for it may have another command: command_matches says so.
-  if (known.requestId === request.requestId && !isSameCommand(known, request)) {
+  const { job } = known;
+  // A job that was returned for the id may have another command than the one first asked for: command_matches says so.
+  const first = known.command ?? (job.requestId === request.requestId ? job.command : undefined);
+  if (first !== undefined && !isSameCommand({ command: first }, request)) {
     throw new OrchesjobError(
       "conflict",
-      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} belongs to job ${known.jobId}, which has another command`,
+      `the request id ${JSON.stringify(request.requestId)} of run key ${JSON.stringify(request.runKey)} belongs to job ${job.jobId}, which ${known.command === null ? "has another command" : "it was given for with another command"}`,
       "use a new --request-id for a new command",
     );
   }
-  return reconcile(context, store, known);
+  // It may have failed since the id was recorded for it: the id names the run.
+  return reconcile(context, store, await findLastAttempt(context, store, job));
 }
 
 /** The newest job of the key, and whether the key is strict. Throws `conflict`. */

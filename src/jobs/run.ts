@@ -6,8 +6,10 @@ import { getVariable } from "../linux/ffi/environment.ts";
 import { isContainersCommand } from "../linux/self.ts";
 import { onInterruption } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
+import type { JobStore } from "../store/store.ts";
 import { acceptJob } from "./accept.ts";
 import { describeAfterLeaving } from "./after-leaving.ts";
+import { findEarlierAttempts } from "./attempts.ts";
 import { followRun } from "./follow-run.ts";
 import type { RunSignals } from "./run-in-unit.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
@@ -19,6 +21,8 @@ export interface RunResult {
   readonly detachedBy: number | undefined;
   /** Whether `run` has ended the job, because its unit was being stopped and the command did not end. */
   readonly hasKilled: boolean;
+  /** Whether a log of a job that was there already was deleted or truncated before it was copied. */
+  readonly isIncomplete: boolean;
 }
 
 /** Starts a job or attaches to one, and follows it. Throws OrchesjobError; SystemError EPIPE if a reader has gone. */
@@ -52,6 +56,7 @@ export async function runJob(
   ] as const;
   let detachedBy: number | undefined;
   let signals: RunSignals | undefined;
+  let isIncomplete = false;
   const control = {
     async isLeaving(current: Job) {
       if (heard.size > 0)
@@ -64,8 +69,11 @@ export async function runJob(
       return detachedBy !== undefined;
     },
     restMs: () => signals?.restMs ?? Number.POSITIVE_INFINITY,
-    // No error: the result is known, and a scheduler needs the exit code.
-    onGone: (message: string) => context.notify(message),
+    onMissing(message: string) {
+      context.notify(message);
+      // Of a job of our own we have the result, and a scheduler needs it.
+      isIncomplete ||= existing;
+    },
   };
   if (job.elsewhere !== undefined) {
     const interruption = {
@@ -76,9 +84,15 @@ export async function runJob(
     const { describeOutput, waitElsewhere } = await import("./elsewhere.ts");
     context.notify(describeOutput(job));
     const seen = await waitElsewhere(context, job, isFinished, Number.POSITIVE_INFINITY, interruption);
-    return { job: seen, detachedBy: isFinished(seen) ? undefined : detachedBy, hasKilled: false };
+    return {
+      job: seen,
+      detachedBy: isFinished(seen) ? undefined : detachedBy,
+      hasKilled: false,
+      isIncomplete,
+    };
   }
-  const ended = await followRun(context, store, job, routes, control, (attempt, error) =>
+  const attempts = existing ? await wholeRun(context, store, job) : [job];
+  const ended = await followRun(context, store, attempts, routes, control, (attempt, error) =>
     notShown(context, attempt, error),
   );
   // Again: the writer to stdin may have been slower than the command.
@@ -89,7 +103,19 @@ export async function runJob(
     const shouldStop = () => heard.size > 0 || signals?.isTimeOver === true;
     await (await import("./worker-exit.ts")).awaitWorkerExit(context, ended, endsContainer, shouldStop);
   }
-  return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true };
+  return { job: ended, detachedBy, hasKilled: signals?.hasKilled === true, isIncomplete };
+}
+
+/** All attempts of a run up to a job, because the output of the run begins with the first; says how many are missing. */
+async function wholeRun(context: Context, store: JobStore, job: Job): Promise<readonly Job[]> {
+  if (job.retry === null) return [job];
+  const attempts = [...(await findEarlierAttempts(store, job)), job];
+  const missing = attempts[0]!.retry!.number;
+  if (missing > 0)
+    context.notify(
+      `the output of the first ${missing === 1 ? "attempt" : `${missing} attempts`} is missing: clean has deleted ${missing === 1 ? "it" : "them"}`,
+    );
+  return attempts;
 }
 
 /** Turns an error of writing run's own output (e.g. a full disk) into one that says what becomes of the job. */

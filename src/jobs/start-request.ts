@@ -11,6 +11,6 @@ export interface StartRequest extends Omit<
   readonly directory: string | undefined;
 }
 
-export function isSameCommand(job: Job, request: StartRequest): boolean {
+export function isSameCommand(job: Pick<Job, "command">, request: StartRequest): boolean {
   return JSON.stringify(job.command) === JSON.stringify(request.command);
 }

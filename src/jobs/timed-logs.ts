@@ -64,7 +64,7 @@ export function followTimed(
     const wanted = attempt === job ? order : { ...order, tail: undefined };
     return followOne(context, { store, job: attempt }, wanted, sink, interruption);
   };
-  return followAttempts(context, store, job, follow, async () => interruption.signal !== undefined);
+  return followAttempts(context, store, [job], follow, async () => interruption.signal !== undefined);
 }
 
 async function followOne(

@@ -18,11 +18,14 @@ export function findTruncations(
   { command, output, onExit, onFailure }: Pick<NewJob, "command" | "output" | "onExit" | "onFailure">,
   directory: string,
 ): readonly string[] {
-  const found = [
-    output === "file" ? findTruncation(command, directory) : undefined,
-    ...[onExit, onFailure].map((hook) => hook && findHookTruncation(hook.command, directory)),
-  ];
-  return found.filter((truncation) => truncation != null);
+  const warnings: string[] = [];
+  const warn = (warning: string | undefined) => {
+    if (warning !== undefined) warnings.push(warning);
+  };
+  if (output === "file") warn(findTruncation(command, directory));
+  if (onExit !== null) warn(findHookTruncation(onExit.command, directory));
+  if (onFailure !== null) warn(findHookTruncation(onFailure.command, directory));
+  return warnings;
 }
 
 /** The warning for a command whose output is a file; undefined if there is none. */

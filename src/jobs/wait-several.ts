@@ -7,9 +7,10 @@ import type { Context } from "../state/context.ts";
 import { LockWatch } from "../state/job-lock.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { findNextAttempt } from "./attempts.ts";
+import { findLastAttempt, findNextAttempt } from "./attempts.ts";
 import { refresh } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
+import { waitForJob } from "./wait.ts";
 
 /** How many lock files are open at once. Of more jobs, the next are watched when others have ended. */
 const WATCHED = 1_000;
@@ -37,6 +38,8 @@ export async function waitForJobs(
   timeoutMs: number,
   interruption?: Interruption,
 ): Promise<readonly Job[]> {
+  if (jobs.length === 1)
+    return [await waitForJob(context, store, jobs[0]!, isFinished, timeoutMs, interruption)];
   const deadline = performance.now() + timeoutMs;
   const awaited: readonly Awaited[] = jobs.map((job) => ({ job, watch: undefined, lookAt: 0 }));
   const signals = interruption === undefined ? [] : [findEventLoop()];
@@ -84,7 +87,7 @@ class Look {
       // Before the look: then no change is missed.
       if (mayWatch) each.watch ??= new LockWatch(lockFilePath(context.home, each.job.jobId));
       each.job = await refresh(context, store, each.job);
-      const next = await findNextAttempt(store, each.job);
+      const next = await findNextAttempt(context, store, each.job);
       if (next === undefined) break;
       each.job = next;
       each.watch?.close();
@@ -95,13 +98,14 @@ class Look {
   }
 
   async #elsewhere(each: Awaited): Promise<void> {
+    const { context, store } = this;
     try {
-      each.job = await refresh(this.context, this.store, each.job);
+      each.job = await findLastAttempt(context, store, await refresh(context, store, each.job));
       this.#hasWarned = false;
     } catch (error) {
       // The job goes on, whatever becomes of the registry.
       if (!(error instanceof OrchesjobError) || error.code !== "locked") throw error;
-      if (!this.#hasWarned) this.context.notify(`${error.what}; still waiting`);
+      if (!this.#hasWarned) context.notify(`${error.what}; still waiting`);
       this.#hasWarned = true;
     }
     each.lookAt = performance.now() + ELSEWHERE_MS;

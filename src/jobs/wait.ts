@@ -34,7 +34,7 @@ export async function waitForJob(
   const deadline = performance.now() + timeoutMs;
   for (let current = job; ;) {
     current = await waitForAttempt(context, store, current, wanted, deadline, interruption);
-    const next = isFollowed(current) ? await findNextAttempt(store, current) : undefined;
+    const next = isFollowed(current) ? await findNextAttempt(context, store, current) : undefined;
     if (next === undefined) return current;
     current = next;
   }

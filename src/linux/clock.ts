@@ -25,10 +25,12 @@ const GMT_OFFSET_IN_STRUCT_TM = 10;
  * zone tables first, which takes 3 ms.
  */
 export function localOffset(instant: Instant): number {
-  const seconds = Math.floor(instant / 1_000_000);
+  // Without Math, whose first use takes 110,000 instructions.
+  const seconds = (instant - (instant % 1_000_000)) / 1_000_000;
+  const low = seconds >>> 0;
   const broken = new Int32Array(16);
   // A time_t in halves, the low one first.
-  libc.localtime_r(new Int32Array([seconds, Math.floor(seconds / 2 ** 32)]), broken);
+  libc.localtime_r(new Int32Array([low, (seconds - low) / 2 ** 32]), broken);
   return broken[GMT_OFFSET_IN_STRUCT_TM]!;
 }
 

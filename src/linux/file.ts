@@ -42,6 +42,16 @@ export function openFile(path: string, how: keyof typeof OPEN_FLAGS): number {
   return retryCall(`cannot open ${path}`, () => libc.open(name, OPEN_FLAGS[how] | O_CLOEXEC, 0o600));
 }
 
+/** Opens a file to read it; undefined if it does not exist. */
+export function openIfThere(path: string): number | undefined {
+  try {
+    return openFile(path, "read");
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return undefined;
+    throw error;
+  }
+}
+
 const F_DUPFD_CLOEXEC = 1030;
 
 /** Descriptors for children are moved to this number and above, so that laying them out at 0, 1, … never overwrites one. */
@@ -68,6 +78,17 @@ export function closeFile(fd: number): void {
 /** Reads at most `buffer.length` bytes; 0 means the end. */
 export function readInto(fd: number, buffer: Uint8Array): number {
   return retryCall("cannot read", () => Number(libc.read(fd, buffer, buffer.length)));
+}
+
+/** Reads until the buffer is full, or the file ends; returns the number of bytes. */
+export function readAll(fd: number, buffer: Uint8Array): number {
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readInto(fd, buffer.subarray(length));
+    if (count === 0) break;
+    length += count;
+  }
+  return length;
 }
 
 /** Sets the position of a file, in bytes from its beginning. */
@@ -194,6 +215,19 @@ export function removeFile(path: string): boolean {
   const errno = lastErrno();
   if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) return false;
   throw new SystemError(`cannot delete ${path}`, errno);
+}
+
+/** Gives a file another name, in place of a file that has it. Returns false if there is none to rename. */
+export function renameFile(path: string, name: string): boolean {
+  if (libc.rename(cstring(path), cstring(name)) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO.ENOENT) return false;
+  throw new SystemError(`cannot rename ${path}`, errno);
+}
+
+/** Sets the time of a file's last change to now, if we may. */
+export function touch(fd: number): void {
+  libc.futimens(fd, null);
 }
 
 /** Makes what was written to an open file durable. */

@@ -5,7 +5,7 @@ import { addressOf, cstring, lastErrno, SystemError } from "./ffi/call.ts";
 import { environmentOf, pointerVector, type Variables } from "./ffi/environment.ts";
 import { libc } from "./ffi/libc.ts";
 import { FORWARDED_SIGNALS } from "./signals.ts";
-import { withBlocked, withLimits } from "./spawn.ts";
+import { block, unblock, withLimits } from "./spawn.ts";
 
 const SYS_EXECVE = process.arch === "arm64" ? 221n : 59n;
 const SYS_CLOSE_RANGE = 436n;
@@ -39,20 +39,24 @@ export async function replaceProcess({
   variables,
   signals,
 }: Replacement): Promise<SystemError> {
-  // Signals that came until now reach their listeners.
-  await turn();
   const argv = [...ownCommand(), ...words].map(cstring);
   const file = cstring("/proc/self/exe");
   const environment = environmentOf(variables);
   const pointers = pointerVector(argv.map(addressOf));
   kept.add([argv, file, environment, pointers]);
-  libc.syscall(SYS_CLOSE_RANGE, FIRST_OWN_DESCRIPTOR, LAST_DESCRIPTOR, CLOSE_RANGE_CLOEXEC, 0n);
-  for (const [fd, number] of descriptors) {
-    if (fd === number) libc.fcntl(fd, F_SETFD, 0);
-    else libc.dup2(fd, number);
-  }
-  const errno = withLimits({ ...callersLimits(), fileLimit: undefined }, () =>
-    withBlocked(Object.values(FORWARDED_SIGNALS), () => {
+  const limits = { ...callersLimits(), fileLimit: undefined };
+  const forwarded = Object.values(FORWARDED_SIGNALS);
+  // The runtime forgets a signal that it has caught and not told us. One that is blocked stays pending for the new program.
+  block(forwarded);
+  try {
+    // What it has caught before reaches its listeners.
+    await turn();
+    libc.syscall(SYS_CLOSE_RANGE, FIRST_OWN_DESCRIPTOR, LAST_DESCRIPTOR, CLOSE_RANGE_CLOEXEC, 0n);
+    for (const [fd, number] of descriptors) {
+      if (fd === number) libc.fcntl(fd, F_SETFD, 0);
+      else libc.dup2(fd, number);
+    }
+    const errno = withLimits(limits, () => {
       // A write to the former lock may have sent us one, and by default it would end the new program.
       const listener = libc.signal(SIGIO, SIG_IGN as never);
       for (const number of signals()) libc.kill(process.pid, number);
@@ -66,9 +70,11 @@ export async function replaceProcess({
       const failed = lastErrno();
       libc.signal(SIGIO, listener);
       return failed;
-    }),
-  );
-  for (const [, number] of descriptors) libc.fcntl(number, F_SETFD, FD_CLOEXEC);
-  kept.clear();
-  return new SystemError("cannot execute orchesjob anew", errno, "execute");
+    });
+    for (const [, number] of descriptors) libc.fcntl(number, F_SETFD, FD_CLOEXEC);
+    return new SystemError("cannot execute orchesjob anew", errno, "execute");
+  } finally {
+    unblock(forwarded);
+    kept.clear();
+  }
 }

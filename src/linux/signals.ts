@@ -1,8 +1,7 @@
-/** Signals: their names, sending them to a group (to one process: see pidfd.ts), receiving them, and being woken by a FIFO. */
+/** Signals: their names, sending them to a group (to one process: see pidfd.ts), and receiving them. */
 import { ERRNO, lastErrno } from "./ffi/call.ts";
 import { libc } from "./ffi/libc.ts";
 import { readLink, readTextIfAny } from "./file.ts";
-import { pollFor, POLLIN } from "./poll.ts";
 
 export const SIGHUP = 1;
 export const SIGINT = 2;
@@ -26,66 +25,10 @@ export function signalGroup(processGroup: number, signal: number): boolean {
   return libc.kill(-processGroup, signal) === 0;
 }
 
-const F_SETOWN = 8;
-const F_SETFL = 4;
-const O_RDWR = 0o2;
-const O_ASYNC = 0o20000;
-
 /** Who is in a process group: `foreign` if we may signal none of them. Zombies count. */
 export function probeGroup(processGroup: number): "ours" | "foreign" | "empty" {
   if (libc.kill(-processGroup, 0) === 0) return "ours";
   return lastErrno() === ERRNO.EPERM ? "foreign" : "empty";
-}
-
-/** Calls back whenever a process writes to a FIFO that we have open. The kernel signals us (SIGIO), so nothing is polled. */
-export function onWritten(fifo: number, callback: () => void): void {
-  process.on("SIGIO", callback);
-  libc.fcntl(fifo, F_SETOWN, process.pid);
-  libc.fcntl(fifo, F_SETFL, O_RDWR | O_ASYNC);
-}
-
-const F_SETSIG = 10;
-const O_NONBLOCK = 0o4000;
-/** Ignored without a handler, and nobody else sends it. */
-const SIGURG = 23;
-
-const readers = new Set<() => void>();
-
-function notifyReaders(): void {
-  for (const notify of readers) notify();
-}
-
-/** Calls back when a FIFO, opened for reading without blocking, can be read: by a signal of its own, while it is asked for. */
-export class Readiness {
-  #isAsking = false;
-
-  constructor(
-    readonly fifo: number,
-    readonly callback: () => void,
-  ) {
-    if (readers.size === 0) process.on("SIGURG", notifyReaders);
-    readers.add(callback);
-    libc.fcntl(fifo, F_SETOWN, process.pid);
-    libc.fcntl(fifo, F_SETSIG, SIGURG);
-  }
-
-  /** Asks for the signal. True if the FIFO can be read, or is at its end, already. */
-  ask(): boolean {
-    if (!this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK | O_ASYNC);
-    this.#isAsking = true;
-    return pollFor([[this.fifo, POLLIN]], 0)[0] !== 0;
-  }
-
-  /** Stops asking for the signal. */
-  rest(): void {
-    if (this.#isAsking) libc.fcntl(this.fifo, F_SETFL, O_NONBLOCK);
-    this.#isAsking = false;
-  }
-
-  close(): void {
-    readers.delete(this.callback);
-    if (readers.size === 0) process.off("SIGURG", notifyReaders);
-  }
 }
 
 /** Signals that ask a process to end. A worker passes them on to its command, and records how that ends. */

@@ -6,6 +6,7 @@
 import { addressOf, cstring, ERRNO, lastErrno, SystemError } from "./ffi/call.ts";
 import { environment, type Environment, pointerVector } from "./ffi/environment.ts";
 import { libc } from "./ffi/libc.ts";
+import type { SpawnCall } from "./ffi/priority-thread.ts";
 import { closeFile } from "./file.ts";
 import { RLIMIT_FSIZE, RLIMIT_NOFILE, setSoftLimit } from "./limits.ts";
 
@@ -24,6 +25,8 @@ export interface SpawnRequest {
   readonly blocked: readonly number[];
   /** Undefined: our environment. */
   readonly environment?: Environment;
+  /** Calls posix_spawnp with these addresses in another thread, whose priority the child inherits. */
+  readonly spawn?: SpawnCall | undefined;
   /** The child's working directory: a descriptor, or the root. Afterwards our own is the root. */
   readonly directory: number | "/";
 }
@@ -36,7 +39,7 @@ const OPAQUE_BYTES = 512;
 const SIGSET_BYTES = 128;
 
 /** The words of the command, whose addresses the kernel gets: garbage collection must not free them before. */
-const kept = new Set<readonly Uint8Array[]>();
+const kept: (readonly Uint8Array[])[] = [];
 
 /** Starts a child; returns its pid. Throws SystemError with the reason why the file could not be executed. */
 export function spawnProcess(request: SpawnRequest): number {
@@ -56,20 +59,18 @@ export function spawnProcess(request: SpawnRequest): number {
   const argv: Uint8Array[] = [];
   const addresses: number[] = [];
   for (const word of request.argv) addresses.push(addressOf(argv[argv.push(cstring(word)) - 1]!));
-  kept.clear();
-  kept.add(argv);
+  kept[0] = argv;
   const pid = new Int32Array(1);
-  const errno = withAttributes(request, () =>
-    libc.posix_spawnp(
-      pid,
-      cstring(request.file),
-      actions,
-      attributes,
-      pointerVector(addresses),
-      request.environment?.pointers ?? environment(),
-    ),
-  );
-  kept.clear();
+  const file = cstring(request.file);
+  const words = pointerVector(addresses);
+  const variables = request.environment?.pointers ?? environment();
+  const errno = withAttributes(request, () => {
+    if (request.spawn === undefined)
+      return libc.posix_spawnp(pid, file, actions, attributes, words, variables);
+    const memory = [pid, file, actions, attributes, words].map(addressOf);
+    return request.spawn([...memory, typeof variables === "number" ? variables : addressOf(variables)]);
+  });
+  kept.length = 0;
   libc.posix_spawn_file_actions_destroy(actions);
   if (errno !== 0) throw new SystemError(`cannot execute ${request.file}`, errno, "execute");
   return pid[0]!;
@@ -102,10 +103,16 @@ function signalSet(signals: readonly number[]): Uint8Array {
   return set;
 }
 
+const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
 const SIG_SETMASK = 2;
 
-/** Unblocks signals that our parent has blocked for us; those that came meanwhile arrive now. */
+/** Keeps signals from being delivered to this thread until it unblocks them. */
+export function block(signals: readonly number[]): void {
+  libc.sigprocmask(SIG_BLOCK, signalSet(signals), null);
+}
+
+/** Unblocks signals that we, or our parent for us, have blocked; those that came meanwhile arrive now. */
 export function unblock(signals: readonly number[]): void {
   libc.sigprocmask(SIG_UNBLOCK, signalSet(signals), null);
 }

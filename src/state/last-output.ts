@@ -4,7 +4,7 @@ import { replaceControlCharacters } from "../job/control-characters.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { closeFile, openFile, readInto, seek } from "../linux/file.ts";
 import { type FileStat, statFd } from "../linux/stat.ts";
-import { type Home, LOG_STREAMS, logFiles } from "./paths.ts";
+import { type Home, LOG_STREAMS, logFiles, TAIL_HEADER_BYTES, type TailFiles, tailFiles } from "./paths.ts";
 
 export interface LastOutput {
   /** Time since the last write to a log; without any, since the command got them. */
@@ -18,17 +18,21 @@ const TAIL_BYTES = 4096;
 const LINE_CHARACTERS = 200;
 
 /** Undefined if the job does not run, is another member's, or has no logs yet. */
-export function findLastOutput(home: Home, { jobId, status, elsewhere }: Job): LastOutput | undefined {
+export function findLastOutput(
+  home: Home,
+  { jobId, status, elsewhere, limits }: Job,
+): LastOutput | undefined {
   if (status !== "RUNNING" || elsewhere !== undefined) return undefined;
   const paths = logFiles(home, jobId);
-  const logs = LOG_STREAMS.flatMap((stream) => openIfAny(paths[stream]));
+  const logs = LOG_STREAMS.flatMap((stream) => openIfAny(paths[stream]).map((log) => ({ ...log, stream })));
   try {
     if (logs.length === 0) return undefined;
     // The stream that was written last comes first.
     logs.sort((a, b) => b.facts.modifiedAt - a.facts.modifiedAt);
     const quietMs = Math.max(0, Date.now() - logs[0]!.facts.modifiedAt);
-    for (const { fd, facts } of logs) {
-      const line = lastLine(fd, facts.size);
+    for (const { fd, facts, stream } of logs) {
+      const tail = limits.maxLogBytes === undefined ? null : lastLineOfTail(tailFiles(home, jobId, stream));
+      const line = tail ?? lastLine(fd, facts.size, 0);
       if (line !== null) return { quietMs, lastLine: line };
     }
     return { quietMs, lastLine: null };
@@ -55,8 +59,24 @@ function openIfAny(path: string): readonly Log[] {
   return [];
 }
 
-function lastLine(fd: number, size: number): string | null {
-  const begin = Math.max(0, size - TAIL_BYTES);
+/** The last line of output that is not in the log yet. */
+function lastLineOfTail({ tail, before }: TailFiles): string | null {
+  for (const path of [tail, before]) {
+    const [file] = openIfAny(path);
+    if (file === undefined) continue;
+    try {
+      const line = lastLine(file.fd, file.facts.size, TAIL_HEADER_BYTES);
+      if (line !== null) return line;
+    } finally {
+      closeFile(file.fd);
+    }
+  }
+  return null;
+}
+
+/** `header`: how many bytes at the beginning of the file are not output. */
+function lastLine(fd: number, size: number, header: number): string | null {
+  const begin = Math.max(header, size - TAIL_BYTES);
   seek(fd, begin);
   const buffer = new Uint8Array(TAIL_BYTES);
   const text = new TextDecoder().decode(buffer.subarray(0, readInto(fd, buffer)));

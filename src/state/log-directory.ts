@@ -2,7 +2,7 @@
 import { type FileStat, statName } from "../linux/stat.ts";
 import { addressOf, ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
-import { closeFile, openFile } from "../linux/file.ts";
+import { closeFile, openIfThere } from "../linux/file.ts";
 
 /** getdents64(2). The C library has it as a call of its own only since glibc 2.30. */
 const SYS_GETDENTS64 = process.arch === "arm64" ? 61n : 217n;
@@ -19,13 +19,8 @@ const RECORD_NAME = 19;
  * names in memory at once. Throws SystemError.
  */
 export function* readNames(path: string): Generator<readonly string[]> {
-  let fd: number;
-  try {
-    fd = openFile(path, "read");
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ERRNO.ENOENT) return;
-    throw error;
-  }
+  const fd = openIfThere(path);
+  if (fd === undefined) return;
   const buffer = new Uint8Array(BUFFER_BYTES);
   try {
     for (;;) {
@@ -61,7 +56,7 @@ function decodeNames(entries: Uint8Array): string[] {
 
 const UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 const LOG_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr|times|hook|failure-hook|stall-hook|stdin)$`);
-const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)$`);
+const PIPE_NAME = new RegExp(`^(${UUID})\\.(?:stdout|stderr)(?:\\.tail(?:\\.before|\\.next)?)?$`);
 const LOCK_NAME = new RegExp(`^(${UUID})(?:\\.hook|\\.keeper)?$`);
 
 /** The job whose log has this name; undefined unless the name has exactly the form that we, and the Python orchesjob, give. */
@@ -69,7 +64,7 @@ export function jobOfLog(name: string): string | undefined {
   return LOG_NAME.exec(name)?.[1];
 }
 
-/** The job whose output FIFO has this name; undefined for a name that we do not give. */
+/** The job whose output FIFO, or the end of whose output, has this name; undefined for a name that we do not give. */
 export function jobOfPipe(name: string): string | undefined {
   return PIPE_NAME.exec(name)?.[1];
 }

@@ -1,7 +1,8 @@
 /**
  * The index of output that went through pipes: an entry for each read of the copier, with the time, the stream, and where that
  * stream's log ends since. An entry stands alone. If one is lost (a full disk, a killed copier), the next one of its stream covers
- * its bytes: an entry says when they had come at the latest.
+ * its bytes: an entry says when they had come at the latest. So the index of a command that writes byte by byte for days need not
+ * grow with each of them: when it is large, an entry stands for all that came within a second.
  */
 import type { Instant } from "../job/job.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
@@ -13,10 +14,18 @@ import { LOG_STREAMS, type LogStream } from "./paths.ts";
 /** Two words of 64 bits: twice the time in ms, plus the number of the stream; the end of the log, in bytes. */
 const ENTRY_BYTES = 16;
 const READ_ENTRIES = 4_096;
+/** An index of this size is large, in bytes: 65,536 entries. */
+const LARGE_BYTES = 1_048_576;
+/** A large one gets an entry of each stream once in this time, in ms. */
+const PAUSE_MS = 1_000;
 
 /** Adds entries. A failure costs the entry, and nothing else. */
 export class OutputIndex {
   #file: number | undefined;
+  #size = 0;
+  /** What a large index has no entry of yet: the time in ms and the end of the log, the older stream first. */
+  readonly #pending = new Map<LogStream, readonly [time: number, end: number]>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #entry = new DataView(new ArrayBuffer(ENTRY_BYTES));
   readonly #bytes = new Uint8Array(this.#entry.buffer);
 
@@ -26,6 +35,7 @@ export class OutputIndex {
       const facts = statFd(this.#file);
       // Entries after half of one could not be read.
       if (facts?.kind !== "file" || facts.size % ENTRY_BYTES !== 0) this.close();
+      else this.#size = facts.size;
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       debug?.note("cannot open the index of the output", error);
@@ -35,10 +45,27 @@ export class OutputIndex {
   /** Notes that the log of a stream now ends at the offset `end`. */
   add(stream: LogStream, end: number): void {
     if (this.#file === undefined) return;
-    this.#entry.setBigUint64(0, BigInt(2 * Date.now() + LOG_STREAMS.indexOf(stream)), true);
+    if (this.#size < LARGE_BYTES) return this.#write(stream, Date.now(), end);
+    this.#pending.delete(stream);
+    this.#pending.set(stream, [Date.now(), end]);
+    this.#timer ??= setTimeout(() => this.flush(), PAUSE_MS);
+  }
+
+  /** Adds what is pending. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const [stream, [time, end]] of this.#pending) this.#write(stream, time, end);
+    this.#pending.clear();
+  }
+
+  #write(stream: LogStream, time: number, end: number): void {
+    if (this.#file === undefined) return;
+    this.#entry.setBigUint64(0, BigInt(2 * time + LOG_STREAMS.indexOf(stream)), true);
     this.#entry.setBigUint64(8, BigInt(end), true);
     try {
       const written = writeSome(this.#file, this.#bytes);
+      this.#size += written;
       if (written > 0 && written < ENTRY_BYTES) this.close();
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
@@ -47,8 +74,11 @@ export class OutputIndex {
   }
 
   close(): void {
-    if (this.#file !== undefined) closeFile(this.#file);
+    const file = this.#file;
+    if (file === undefined) return;
+    this.flush();
     this.#file = undefined;
+    closeFile(file);
   }
 }
 

@@ -53,6 +53,28 @@ export function pipeFiles(home: Home, jobId: string): { readonly stdout: string;
   return { stdout: `${home.pipes}/${jobId}.stdout`, stderr: `${home.pipes}/${jobId}.stderr` };
 }
 
+/** The end of a stream whose log has a limit: see worker/limited-log.ts. */
+export interface TailFiles {
+  readonly tail: string;
+  /** What came before it. */
+  readonly before: string;
+  /** A file that is to become the tail. */
+  readonly next: string;
+}
+
+/** Each of them begins with two numbers. */
+export const TAIL_HEADER_BYTES = 16;
+
+export function tailFiles(home: Home, jobId: string, stream: LogStream): TailFiles {
+  const tail = `${pipeFiles(home, jobId)[stream]}.tail`;
+  return { tail, before: `${tail}.before`, next: `${tail}.next` };
+}
+
+export function pipeAndTailFiles(home: Home, jobId: string): readonly string[] {
+  const tails = LOG_STREAMS.flatMap((stream) => Object.values(tailFiles(home, jobId, stream)));
+  return [...Object.values(pipeFiles(home, jobId)), ...tails];
+}
+
 /** When which part of the output of a job came, if it goes through pipes: see output-index.ts. */
 export function outputIndexFile(home: Home, jobId: string): string {
   return `${home.logs}/${jobId}.times`;

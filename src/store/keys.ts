@@ -24,6 +24,16 @@ export interface Strictness {
   readonly override: Override | undefined;
 }
 
+/** The job that a caller's retry token belongs to. */
+export interface RequestedJob {
+  readonly job: Job;
+  /**
+   * What was asked for when the token was bound to a job that was there already. Null: the job was accepted for the token, or it
+   * is not known.
+   */
+  readonly command: readonly string[] | null;
+}
+
 /** The verbs that decide who may run a key: those of the state directory's own store, or, in a fleet, of the registry as well. */
 export interface Keys {
   /**
@@ -35,10 +45,9 @@ export interface Keys {
 
   /** The newest job of a run key. */
   latest(runKey: string): Promise<Job | undefined>;
-  /** The job that a caller's retry token belongs to. */
-  findRequest(runKey: string, requestId: string): Promise<Job | undefined>;
-  /** Binds a retry token to a job, unless it belongs to one already. Durable when it returns. */
-  bindRequest(runKey: string, requestId: string, jobId: string): Promise<void>;
+  findRequest(runKey: string, requestId: string): Promise<RequestedJob | undefined>;
+  /** Binds a retry token, given with a command, to a job, unless it belongs to one already. Durable when it returns. */
+  bindRequest(runKey: string, requestId: string, jobId: string, command: readonly string[]): Promise<void>;
   /** What is known of a run key's strictness, apart from its history. */
   strictness(runKey: string, at: Instant): Promise<Strictness>;
   /** Allows one more run of a strict key, until `expiresAt` (null: for ever). */

@@ -9,6 +9,16 @@ export interface Publication {
   readonly requestIds: readonly string[];
   /** Whether it made its run key strict. */
   readonly strict: boolean;
+  /** The attempt that follows it (`--retries`), and that the registry has yet to accept; null: there is none. */
+  readonly successor: Publication | null;
+}
+
+/** What the registry has heard. */
+export interface Heard extends Pick<Publication, "change"> {
+  readonly job: Pick<Job, "jobId">;
+  /** The fencing token with which it accepts the successor; null: it does not, or there is none. */
+  readonly grantedToken: number | null;
+  readonly successor: Publication | null;
 }
 
 /** What a member has to publish. The store counts the changes of each job while it tracks them. */
@@ -19,7 +29,7 @@ export interface Publications {
   memberId(): Promise<string | undefined>;
   /** Ends that. */
   ignore(): Promise<void>;
-  /** At most `limit`, active jobs first. */
+  /** At most `limit`, active jobs first. An attempt that the registry has yet to accept comes as a successor alone. */
   next(limit: number): Promise<readonly Publication[]>;
   /** That of one job; undefined if the registry has it already. */
   pending(jobId: string): Promise<Publication | undefined>;
@@ -28,8 +38,8 @@ export interface Publications {
   isTracking(): Promise<boolean>;
   /** The one whose job was started first. */
   oldest(): Promise<Publication | undefined>;
-  /** Notes which changes the registry has. */
-  markPublished(published: readonly Pick<Publication, "job" | "change">[]): Promise<void>;
+  /** Notes which changes the registry has, and the tokens of accepted successors. */
+  markPublished(published: readonly Heard[]): Promise<void>;
   /** All jobs are to be published again. */
   repeatAll(): Promise<void>;
   /**

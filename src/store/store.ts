@@ -1,7 +1,6 @@
 /**
- * The interface of the store of jobs, as verbs. No row, statement or transaction crosses it, and time is a parameter. Every
- * verb is async outside, though a store may work synchronously inside, so that a store on a server fits as well. Processes
- * communicate through the store alone.
+ * The interface of the store of jobs, as verbs. No row, statement or transaction crosses it, and time is a parameter. Each is
+ * async, so that a store on a server fits as well. Processes communicate through the store alone.
  */
 import type { EndHook } from "../job/hook.ts";
 import type {
@@ -133,8 +132,9 @@ export interface JobStore extends Keys, HasFigures {
   numbered(runKey: string, attemptNo: number): Promise<Job | undefined>;
   /** All active jobs, oldest first. */
   active(): Promise<readonly Job[]>;
-  /** Jobs of all run keys. */
+  /** Jobs of all run keys. `pages`: in order of acceptance, in pages of `size`, so that any number of jobs fits in memory. */
   list(filter: ListFilter): Promise<readonly Job[]>;
+  pages(filter: ListFilter, size: number): AsyncIterable<readonly Job[]>;
 
   /** The newest job of each run key that begins with a prefix, in order of the keys. */
   newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]>;
@@ -156,6 +156,8 @@ export interface JobStore extends Keys, HasFigures {
     worker: ProcessIdentity,
     place: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
+    /** When a retry begins, unless it is to be cancelled (default: `at`); null: it does not. */
+    startedAt?: Instant | null,
   ): Promise<Job | undefined>;
   /** `leftBehind`: the survivors of a job that was ended early. Durable when it returns. */
   finish(
@@ -167,9 +169,9 @@ export interface JobStore extends Keys, HasFigures {
     leftBehind?: readonly ProcessIdentity[] | null,
   ): Promise<Job | undefined>;
   /**
-   * Records that an attempt has failed, and accepts the next one, STARTING, in the same transaction: the key is not free for an
-   * instant. Its request ids, its hook, and the mark of a strict key pass to the next one. Durable when it returns. Undefined
-   * if the attempt has ended otherwise, its end is requested, or the directory has joined a fleet.
+   * Records that an attempt has failed, and accepts the next one, STARTING, in one durable transaction: the key is not free for
+   * an instant. Request ids, hook and the mark of a strict key pass on. In a fleet, the registry gives the token later. Undefined
+   * if the attempt has ended otherwise, its end is requested, or the directory has joined a fleet since.
    */
   retry(
     jobId: string,
@@ -177,15 +179,12 @@ export interface JobStore extends Keys, HasFigures {
     target: ProcessIdentity | null,
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null,
-    next: NewJob,
+    next: NewJob & Partial<Pick<Job, "fencingToken">>,
     acceptedAt: Instant,
   ): Promise<Job | undefined>;
   lose(jobId: string, reason: LostReason, at: Instant): Promise<Job | undefined>;
 
-  /**
-   * Requests the end of an active job. The first request stands, with the shortest grace period of all; undefined if the job
-   * is not active.
-   */
+  /** Requests the end of an active job, or undefined. The first request stands, with the shortest grace period of all. */
   requestCancel(jobId: string, request: CancelRequest): Promise<Job | undefined>;
 
   /**
@@ -204,6 +203,9 @@ export interface JobStore extends Keys, HasFigures {
   /** Records since when an active job is stalled; null: it is not any more. */
   recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void>;
 
+  /** Records that a log of an active job has reached its limit (first time), and how many bytes are in no log (last number). */
+  recordLogLimit(jobId: string, bytes: number | null, at: Instant): Promise<void>;
+
   /** Records what became of the processes of a LOST job. The first record stands. */
   recordOrphanEnd(jobId: string, end: OrphanEnd): Promise<void>;
 
@@ -220,10 +222,7 @@ export interface JobStore extends Keys, HasFigures {
     after?: CleanCandidate,
     filter?: FinishedFilter,
   ): Promise<readonly CleanCandidate[]>;
-  /**
-   * For each run key that has at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of its `keep` newest
-   * finished ones.
-   */
+  /** For each run key with at least `keep` (1 or more) finished jobs: the `attemptNo` of the oldest of the `keep` newest. */
   firstKept(runKeys: readonly string[], keep: number): Promise<ReadonlyMap<string, number>>;
   /** Returns the ids that no job has. */
   unknown(jobIds: readonly string[]): Promise<readonly string[]>;

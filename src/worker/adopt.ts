@@ -60,10 +60,10 @@ export async function finishUnknown(store: JobStore, known: Job, ended: Ended): 
 
 async function claimAgain(
   store: JobStore,
-  { jobId, worker, origin, unit, target }: Job,
+  { jobId, worker, origin, unit, target, startedAt }: Job,
 ): Promise<Job | undefined> {
   if (worker === null || origin === null) return undefined;
-  await store.run(jobId, worker, { origin, unit }, now());
+  await store.run(jobId, worker, { origin, unit }, now(), startedAt);
   if (target !== null) await store.recordTarget(jobId, target, now());
   return store.find(jobId);
 }

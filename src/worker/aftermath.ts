@@ -6,8 +6,9 @@
 import type { Job } from "../job/job.ts";
 import { killChild, nextEnd, reap } from "../linux/children.ts";
 import { killControlGroup } from "../linux/control-group.ts";
-import { readChildren, signalProcess } from "../linux/pidfd.ts";
+import { lives, readChildren, signalProcess } from "../linux/pidfd.ts";
 import { ProcessTable } from "../processes/table.ts";
+import type { Context } from "../state/context.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { SIGKILL } from "../linux/signals.ts";
 import { findChildren, findProcesses } from "../processes/job-processes.ts";
@@ -18,10 +19,33 @@ const CHASE_MS = 30;
 const CHASE_QUIET_MS = 5;
 
 export class WorkerHunt extends JobHunt implements Hunt {
+  #hasLooked = false;
+  /** The command had ended before anything was signalled: it keeps its own result, and what it left is not the job's. */
+  endedByItself = false;
+
+  /** `isOver`: another process has ended the target. */
+  constructor(
+    context: Context,
+    job: Job,
+    excludedPids: ReadonlySet<number>,
+    readonly isOver: boolean,
+  ) {
+    super(context, job, excludedPids);
+  }
+
+  override look(): readonly ProcessStat[] {
+    const seen = super.look();
+    // The look took some ms, in which the command may have ended.
+    if (!this.#hasLooked && !this.isOver && this.job.target !== null)
+      this.endedByItself = !lives(this.job.target);
+    this.#hasLooked = true;
+    return this.endedByItself ? [] : seen;
+  }
+
   /** Returns the worker's children that belong to the job, as the kernel lists them. */
   override missed(): readonly ProcessStat[] {
     // We have no child left, so no descendant of the command lives.
-    if (!reap()) return [];
+    if (this.endedByItself || !reap()) return [];
     return findChildren(this.context, this.job, process.pid) ?? super.missed();
   }
 

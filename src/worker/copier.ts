@@ -10,10 +10,19 @@ import { debug } from "../state/debug.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import { keepOrphans } from "./keeper.ts";
 import { PipedOutput } from "./output.ts";
+import { parseLimit } from "./spawn-copier.ts";
 
-export async function copyAndKeep(context: Context, jobIds: readonly string[]): Promise<void> {
+/** `limits`: of jobs with --max-log-bytes, as spawn-copier.ts passes them. */
+export async function copyAndKeep(
+  context: Context,
+  jobIds: readonly string[],
+  limits: readonly string[],
+): Promise<void> {
   nameProcess();
-  const taken = jobIds.map((jobId) => new PipedOutput(context.home, jobId)).filter((output) => output.take());
+  const limitOf = new Map(limits.map((limit) => parseLimit(limit)));
+  const taken = jobIds
+    .map((jobId) => new PipedOutput(context.home, jobId, limitOf.get(jobId)))
+    .filter((output) => output.take());
   debug?.note(
     `copies the output of ${taken.length} of ${jobIds.length} jobs; the others have a copier, or no output left`,
   );

@@ -1,5 +1,4 @@
 /** Executes a job's command, from the launch to its end, and finds out what ended it. */
-import { formatExactly } from "../job/duration.ts";
 import type { CancelRequest, Instant, Job, Outcome, ProcessIdentity } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { withoutInherited } from "../job/usage.ts";
@@ -21,6 +20,7 @@ import { describeEnd, toOutcome, UNKNOWN } from "./outcome.ts";
 import type { PipedOutput } from "./output.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
+import { explainStop } from "./stop-reason.ts";
 import { Stopper } from "./stopper.ts";
 import type { TargetSettings } from "./target.ts";
 import { WakeUps } from "./wake-ups.ts";
@@ -77,21 +77,23 @@ export async function execute({
   const { job } = memory;
   if (job.cancelRequest !== null) {
     debug?.note("launches nothing: the job is cancelled already");
-    return { event: "cancel", outcome: UNKNOWN, target: null, endedAt: now(), leftBehind: [] };
+    const outcome = { ...UNKNOWN, error: "it was cancelled before its command was launched" };
+    return { event: "cancel", outcome, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   const scope = job.unit === null ? undefined : new (await import("./usage.ts")).ScopeUsage(job.unit);
+  const LogLimit =
+    job.limits.maxLogBytes === undefined ? undefined : (await import("./log-limit.ts")).LogLimit;
   const Stall = job.limits.stallAfterMs === undefined ? undefined : (await import("./stall.ts")).Stall;
   let pid: number;
   try {
-    pid = launch(context, job, settings, piped);
+    pid = await launch(context, job, settings, piped);
   } catch (error) {
     const failed = error instanceof LaunchError ? error : new LaunchError(String(error));
     return { event: "fail", outcome: failed.outcome, target: null, endedAt: now(), leftBehind: null };
   }
   const inherited = peakMemory();
   signals.relayTo(pid);
-  piped?.begin();
   // After the launch, because the command would inherit the score. The OOM killer must spare the worker, which records what
   // happened.
   if (job.unit !== null) becomeLastToKill();
@@ -123,6 +125,13 @@ export async function execute({
     stop: () => stopper.stop("stall", graceMs),
     settle: () => isSettled && end === undefined && settle(),
   };
+  const logLimit =
+    LogLimit &&
+    new LogLimit({
+      ...{ retryingStore, memory, piped: piped!, settle: stallStage.settle },
+      stop: () => stopper.stop("log-limit", graceMs),
+    });
+  piped?.begin();
   const stall = Stall && new Stall(stallStage, job.limits.stallAfterMs!);
 
   let partition = "";
@@ -169,7 +178,8 @@ export async function execute({
   fleet?.end();
   if (stall && stopped === undefined) await stall.finish();
   const stallHook = stall ? stall.end() : undefined;
-  piped?.drain();
+  piped?.conclude();
+  await logLimit?.finish();
   // If the command still lives, the aftermath records how it ends.
   const { outcome, endedAt } = end ?? { outcome: UNKNOWN, endedAt: now() };
   if (stopped === undefined) {
@@ -195,14 +205,7 @@ export async function execute({
     stallHook,
   };
   if (reason === "cancel") return { event: "cancel", outcome, ...ending };
-  if (reason === "partition")
-    return { event: "fail", outcome: { ...outcome, error: partition, failure: "partitioned" }, ...ending };
-  if (reason === "stall") {
-    const error = `stalled: no output for ${formatExactly(job.limits.stallAfterMs ?? 0)}`;
-    return { event: "fail", outcome: { ...outcome, error, failure: "stalled" }, ...ending };
-  }
-  const error = `timed out after ${formatExactly(job.timeoutMs ?? 0)}`;
-  return { event: "fail", outcome: { ...outcome, error, failure: "timed_out" }, ...ending };
+  return { event: "fail", outcome: { ...outcome, ...explainStop(reason, job, partition) }, ...ending };
 }
 
 /**

@@ -1,8 +1,11 @@
 /** Launches a job's command, and explains to the user why it could not be launched. */
 import { OrchesjobError } from "../job/errors.ts";
 import type { Failure, Job, Outcome } from "../job/job.ts";
+import type { Limits } from "../job/limits.ts";
+import { toIoPriority } from "../job/priority.ts";
 import { shellWord } from "../job/shell-word.ts";
 import { describeErrno, ERRNO, SystemError } from "../linux/ffi/call.ts";
+import type { SpawnCall } from "../linux/ffi/priority-thread.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
 import { makeDirectory, moveUp, openFile } from "../linux/file.ts";
 import { hasCarriageReturn } from "../linux/shell-script.ts";
@@ -36,17 +39,19 @@ export class LaunchError extends Error {
  * Opens the logs, or creates the pipes into them, and executes the command with them as its output. Returns its pid. Throws
  * LaunchError.
  */
-export function launch(
+export async function launch(
   context: Context,
   job: Job,
   settings: TargetSettings,
   piped: PipedOutput | undefined,
-): number {
+): Promise<number> {
   const outputs: number[] = [];
   try {
     outputs.push(...(piped?.open() ?? openLogs(context, job)));
     const env = [...readEnvFiles(job.limits.envFiles), ...job.env];
-    const pid = spawnTarget({ ...job, env }, outputs, settings);
+    const start = (spawn?: SpawnCall) => spawnTarget({ ...job, env }, outputs, settings, spawn);
+    const { nice, ioClass } = job.limits;
+    const pid = (nice ?? ioClass) === undefined ? start() : await startWith(job.limits, start);
     debug?.note(`launched target ${pid}: ${firstWord(job.command)}`);
     return pid;
   } catch (error) {
@@ -60,6 +65,12 @@ export function launch(
   } finally {
     closeAll(outputs);
   }
+}
+
+async function startWith<T>({ nice, ioClass }: Limits, start: (spawn: SpawnCall) => T): Promise<T> {
+  const { withPriority } = await import("../linux/ffi/priority-thread.ts");
+  const ioPriority = ioClass === undefined ? undefined : toIoPriority(ioClass);
+  return withPriority({ nice, ioPriority }, start);
 }
 
 function openLogs(context: Context, job: Job): readonly number[] {

@@ -36,15 +36,12 @@ export function catchUpOrphans(context: Context, jobs: readonly Job[]): Promise<
 
 async function catchUp(context: Context, jobs: readonly Job[], isIdle: (job: Job) => boolean): Promise<void> {
   try {
-    const idle = jobs
-      .filter(isIdle)
-      .slice(0, MOST_JOBS)
-      .map((job) => job.jobId);
-    const [first] = idle;
+    const idle = jobs.filter(isIdle).slice(0, MOST_JOBS);
+    const first = idle[0]?.jobId;
     if (first === undefined) return;
-    for (const jobId of idle) started.set(jobId, performance.now());
+    for (const { jobId } of idle) started.set(jobId, performance.now());
     const pid = spawnCopier(context.home, idle);
-    debug?.note(`spawned copier and keeper ${pid} for jobs ${idle.join(", ")}`);
+    debug?.note(`spawned copier and keeper ${pid} for jobs ${idle.map(({ jobId }) => jobId).join(", ")}`);
     await keepAlive(context, pid, `orchesjob-copy-${first}.scope`, "orchesjob: jobs without a worker");
   } catch (error) {
     debug?.note("cannot start a copier and keeper", error);

@@ -19,8 +19,9 @@ import {
   seekToEnd,
   writeSome,
 } from "../linux/file.ts";
-import { Readiness } from "../linux/signals.ts";
+import { Readiness } from "../linux/readiness.ts";
 import { debug } from "../state/debug.ts";
+import type { LogSink } from "./log-sink.ts";
 
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
@@ -56,13 +57,6 @@ export function makeOutputPipe(path: string): number {
   return fd;
 }
 
-export interface CopyEvents {
-  /** Bytes have come just now, and are not copied yet. */
-  onReady(): void;
-  /** The log now ends here, in bytes. */
-  onCopied(end: number): void;
-}
-
 /** Copies one FIFO into its log. */
 export class PipeCopy {
   readonly #pipe: number;
@@ -78,19 +72,16 @@ export class PipeCopy {
   /** Bytes that were read but not written yet, if splice(2) cannot move them. */
   #rest = new Uint8Array(0);
 
-  /**
-   * `log`: open for writing, but not for appending, which splice(2) refuses; `end` closes it. Throws SystemError ENOENT if the
-   * FIFO does not exist any more.
-   */
+  /** `onReady`: bytes have come just now, and are not copied yet. Throws SystemError ENOENT if the FIFO does not exist any more. */
   constructor(
     readonly path: string,
-    readonly log: number,
-    readonly events: CopyEvents,
+    readonly sink: LogSink,
+    readonly onReady: () => void,
   ) {
     this.#pipe = openFile(path, "listen");
     this.#readiness = new Readiness(this.#pipe, () => {
       if (this.#isPausing) return;
-      events.onReady();
+      onReady();
       this.#look();
     });
   }
@@ -127,6 +118,11 @@ export class PipeCopy {
     return true;
   }
 
+  /** Copies as drain, and puts the end of a limited log into it. */
+  conclude(): boolean {
+    return this.drain() && (this.#isEnded || this.sink.finish());
+  }
+
   /** Stops copying: closes and removes the FIFO, and closes the log. */
   end(): void {
     if (this.#isEnded) return;
@@ -142,7 +138,7 @@ export class PipeCopy {
       if (!(error instanceof SystemError)) throw error;
       debug?.note("leaves a FIFO behind", error);
     }
-    closeFile(this.log);
+    this.sink.close();
     this.#ended.resolve();
   }
 
@@ -170,7 +166,7 @@ export class PipeCopy {
     this.#readiness.rest();
     setTimeout(() => {
       this.#isPausing = false;
-      if (ms === 0) this.events.onReady();
+      if (ms === 0) this.onReady();
       this.#look();
     }, ms);
   }
@@ -180,47 +176,58 @@ export class PipeCopy {
    * written.
    */
   #copy(): number | undefined {
+    const place = this.sink.place();
+    if (place === undefined) return undefined;
+    const { fd, room } = place;
     // Another process may have truncated the log, or written to it.
-    const begin = seekToEnd(this.log);
+    const begin = seekToEnd(fd);
     if (this.#canSplice) {
       const count = Number(
-        libc.splice(this.#pipe, null, this.log, null, CHUNK_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK),
+        libc.splice(
+          this.#pipe,
+          null,
+          fd,
+          null,
+          Math.min(CHUNK_BYTES, room),
+          SPLICE_F_MOVE | SPLICE_F_NONBLOCK,
+        ),
       );
       if (count > 0) {
-        this.events.onCopied(begin + count);
+        this.sink.took(fd, begin + count);
         return count;
       }
-      if (count === 0) {
-        this.end();
-        return 0;
-      }
+      if (count === 0) return this.#finish();
       const errno = lastErrno();
       if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return 0;
       if (errno !== ERRNO.EINVAL) return undefined;
       // The file system of the log does not support splice(2).
       this.#canSplice = false;
     }
-    return this.#copyByHand(begin);
+    return this.#copyByHand(place, begin);
   }
 
-  #copyByHand(begin: number): number | undefined {
+  /** No process has the FIFO open for writing any more. */
+  #finish(): 0 | undefined {
+    if (!this.sink.finish()) return undefined;
+    this.end();
+    return 0;
+  }
+
+  #copyByHand({ fd, room }: { fd: number; room: number }, begin: number): number | undefined {
     try {
       if (this.#rest.length === 0) {
         const buffer = new Uint8Array(BUFFER_BYTES);
         this.#rest = buffer.subarray(0, readInto(this.#pipe, buffer));
-        if (this.#rest.length === 0) {
-          this.end();
-          return 0;
-        }
+        if (this.#rest.length === 0) return this.#finish();
       }
     } catch (error) {
       if (error instanceof SystemError && error.errno === ERRNO.EAGAIN) return 0;
       throw error;
     }
     try {
-      const count = writeSome(this.log, this.#rest);
+      const count = writeSome(fd, this.#rest.subarray(0, room));
       this.#rest = this.#rest.subarray(count);
-      if (count > 0) this.events.onCopied(begin + count);
+      if (count > 0) this.sink.took(fd, begin + count);
       return count;
     } catch (error) {
       if (error instanceof SystemError) return undefined;

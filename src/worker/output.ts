@@ -8,6 +8,7 @@ import { SystemError } from "../linux/ffi/call.ts";
 import { lockDescriptor, lockUnlessOwned, probeLock } from "../linux/file-lock.ts";
 import { closeFile, makeDirectory, openFile, removeFile } from "../linux/file.ts";
 import { statPath } from "../linux/stat.ts";
+import { debug } from "../state/debug.ts";
 import { OutputIndex } from "../state/output-index.ts";
 import {
   type Home,
@@ -16,17 +17,24 @@ import {
   type LogStream,
   outputIndexFile,
   pipeFiles,
+  tailFiles,
 } from "../state/paths.ts";
+import { LimitedLog } from "./limited-log.ts";
+import { type LogSink, WholeLog } from "./log-sink.ts";
 import { makeOutputPipe, PipeCopy } from "./output-pipe.ts";
 
 /** The output of one job, copied by this process. */
 export class PipedOutput {
   readonly #copies: PipeCopy[] = [];
   #index: OutputIndex | undefined;
+  /** Called when a log has reached its limit: bytes are dropped from now on. */
+  onLimit: ((stream: LogStream) => void) | undefined;
 
   constructor(
     readonly home: Home,
     readonly jobId: string,
+    /** The most bytes of each log; undefined: no limit. */
+    readonly maxLogBytes: number | undefined,
   ) {}
 
   /**
@@ -72,14 +80,22 @@ export class PipedOutput {
 
   #add(stream: LogStream, pipe: string, log: number): void {
     const index = (this.#index ??= new OutputIndex(outputIndexFile(this.home, this.jobId)));
-    const copy: PipeCopy = new PipeCopy(pipe, log, {
-      onReady: () => {
-        // What came to the other stream came during its pause, so most likely earlier.
-        for (const other of this.#copies) if (other !== copy) other.endPause();
-      },
-      onCopied: (end) => index.add(stream, end),
+    const copy: PipeCopy = new PipeCopy(pipe, this.#sink(stream, log, index), () => {
+      // What came to the other stream came during its pause, so most likely earlier.
+      for (const other of this.#copies) if (other !== copy) other.endPause();
     });
     this.#copies.push(copy);
+  }
+
+  #sink(stream: LogStream, log: number, index: OutputIndex): LogSink {
+    const onCopied = (end: number) => index.add(stream, end);
+    if (this.maxLogBytes === undefined) return new WholeLog(log, onCopied);
+    const onLimit = () => {
+      debug?.note(`the ${stream} has reached its limit`);
+      this.onLimit?.(stream);
+    };
+    const files = tailFiles(this.home, this.jobId, stream);
+    return new LimitedLog(log, files, this.maxLogBytes, { onCopied, onLimit });
   }
 
   /** Call it once the command has the output. */
@@ -95,6 +111,18 @@ export class PipedOutput {
   /** Copies what was written until now into the logs. Returns false if a log cannot be written. */
   drain(): boolean {
     return this.#copies.map((copy) => copy.drain()).every(Boolean);
+  }
+
+  /** As drain, when the command has ended: a limited log gets its end. What daemons write from now on follows it. */
+  conclude(): boolean {
+    const isWhole = this.#copies.map((copy) => copy.conclude()).every(Boolean);
+    this.#index?.flush();
+    return isWhole;
+  }
+
+  /** Bytes that are in no log. */
+  get dropped(): number {
+    return this.#copies.reduce((sum, { sink }) => sum + sink.dropped, 0);
   }
 
   /** Removes the FIFOs of a command that was not started. */

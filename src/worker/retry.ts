@@ -25,6 +25,7 @@ import type { Ending } from "./execute.ts";
 import { UNKNOWN } from "./outcome.ts";
 import type { PipedOutput } from "./output.ts";
 import type { SignalRelay } from "./signal-relay.ts";
+import { watchFleet } from "./turn.ts";
 import { WORKER_DIRECTORY_FD, WORKER_INPUT_FD, WORKER_LOCK_FD } from "./spawn.ts";
 import type { TargetSettings } from "./target.ts";
 import type { WakeUps } from "./wake-ups.ts";
@@ -68,7 +69,7 @@ export async function tryAgain(attempt: Attempt, job: Job, failed: Ending): Prom
   const { context, retryingStore, signals, piped } = attempt;
   const ending = await untilNoneLives(attempt, job, failed);
   // Whoever signals the worker stops the run: a shutdown, for example.
-  if (ending.event !== "fail" || signals.heard.size > 0) return { job, ending };
+  if (ending.event !== "fail" || ending.aftermath || signals.heard.size > 0) return { job, ending };
   const next = await acceptNextAttempt(attempt, job, ending);
   if (next === undefined) return { job, ending };
   discard([lockFilePath(context.home, job.jobId)]);
@@ -107,10 +108,12 @@ async function untilNoneLives(attempt: Attempt, job: Job, ending: Ending): Promi
   const stopHearing = wakeUps.hear(() => void look());
   signals.onHeard = () => interrupt("fail");
   if (signals.heard.size > 0) interrupt("fail");
+  const fleet = await watchFleet(context, job, () => interrupt("fail"));
   void look();
   const gone = Promise.all([ending.aftermath?.(false), ending.stallHook]).then(([end]) => end);
   const result = await Promise.race([gone.then((end) => ({ end })), interrupted]);
   stopHearing();
+  fleet?.end();
   signals.onHeard = undefined;
   const isOver = ending.aftermath === undefined;
   if (typeof result === "string")

@@ -1,13 +1,17 @@
 /** Starts the process that copies the output of jobs whose workers were killed: see output.ts. */
 import { spawnOwn } from "../linux/own-process.ts";
 import { HOOK_VARIABLE, JOB_ID_VARIABLE, TOKEN_VARIABLE } from "../processes/variables.ts";
+import type { Job } from "../job/job.ts";
 import { debugWords } from "../state/debug.ts";
 import type { Home } from "../state/paths.ts";
 
 /** Starts it for these jobs, detached; returns its pid. Throws SystemError. */
-export function spawnCopier(home: Home, jobIds: readonly string[]): number {
+export function spawnCopier(home: Home, jobs: readonly Job[]): number {
   const words = ["_copy", "--home", home.path, ...debugWords()];
-  for (const jobId of jobIds) words.push("--job-id", jobId);
+  for (const { jobId, limits } of jobs) {
+    words.push("--job-id", jobId);
+    if (limits.maxLogBytes !== undefined) words.push("--limit", `${jobId}:${limits.maxLogBytes}`);
+  }
   return spawnOwn({
     words,
     // It belongs to no job: neither to those that it copies for, nor to the one whose command we may belong to.
@@ -17,4 +21,10 @@ export function spawnCopier(home: Home, jobIds: readonly string[]): number {
       [HOOK_VARIABLE, ""],
     ],
   });
+}
+
+/** The job and the limit of its logs, in bytes, of a word of --limit. */
+export function parseLimit(word: string): [jobId: string, bytes: number] {
+  const colon = word.indexOf(":");
+  return [word.slice(0, colon), Number(word.slice(colon + 1))];
 }

@@ -83,6 +83,7 @@ export function spawnWorker(
  */
 function tellEarlySignals(pid: number, gate: number): void {
   const pending = readPendingSignals(pid);
+  if (pending === 0n) return;
   const early = Object.values(FORWARDED_SIGNALS).filter((signal) => (pending >> BigInt(signal - 1)) & 1n);
   if (early.length > 0) writeAll(gate, Uint8Array.from(early));
 }

@@ -3,6 +3,7 @@ import type { Job } from "../job/job.ts";
 import { callersLimits, openNothing } from "../linux/caller.ts";
 import { ERRNO, SystemError } from "../linux/ffi/call.ts";
 import { environmentForCommand, getVariable, setVariable, splitVariable } from "../linux/ffi/environment.ts";
+import type { SpawnCall } from "../linux/ffi/priority-thread.ts";
 import { closeFile, openFile } from "../linux/file.ts";
 import { isText, SHELL } from "../linux/shell-script.ts";
 import { spawnProcess } from "../linux/spawn.ts";
@@ -40,13 +41,14 @@ export interface TargetSettings {
 type TargetJob = Pick<Job, "command" | "env" | "stdin" | "attemptNo" | "fencingToken" | "retry">;
 
 /**
- * Launches the target of a job, with the worker's environment and the requested variables. Returns its pid. Throws
+ * Launches the target of a job, with the worker's environment and the requested variables; `spawn`: see SpawnRequest. Returns its pid. Throws
  * SystemError.
  */
 export function spawnTarget(
   { command, env, stdin, attemptNo, fencingToken, retry }: TargetJob,
   [stdout, stderr]: readonly number[],
   { fileLimit, directory }: TargetSettings,
+  spawn?: SpawnCall,
 ): number {
   // The worker does not have them: both are decided with the claim.
   const asked: [string, string][] = [
@@ -74,6 +76,7 @@ export function spawnTarget(
         ...callersLimits(),
         fileLimit,
         blocked: [],
+        spawn,
         directory: entered,
         environment: environmentForCommand(asked),
       });

@@ -2,7 +2,7 @@
 import type { Job, Outcome } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { reap } from "../linux/children.ts";
-import { bootTimeMs, now } from "../linux/clock.ts";
+import { bootTimeMs, now, turn } from "../linux/clock.ts";
 import { releaseMemory } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
 import type { Context } from "../state/context.ts";
@@ -13,11 +13,15 @@ import { findOrAdopt, type Settle } from "./adopt.ts";
 import { UNKNOWN } from "./outcome.ts";
 import { lacksCopier } from "./output.ts";
 import { catchUpOutput } from "./lost-catch-up.ts";
+import type { FleetWatch } from "../fleet/watch.ts";
 import type { SignalRelay } from "./signal-relay.ts";
 import type { WakeUps } from "./wake-ups.ts";
 
 /** Longest sleep, in ms: a timer does not count the time that the machine is suspended. */
 const LONGEST_SLEEP_MS = 30_000;
+
+/** How soon to look whether the registry has accepted the attempt, in ms, if nobody wakes us. */
+const FIRST_PAUSE_MS = 1_000;
 
 interface Turn {
   readonly context: Context;
@@ -34,43 +38,83 @@ interface Turn {
  * Returns when the job may be claimed: its time has come, or its end is requested, or it is over. After a signal, returns the
  * outcome of an attempt that is not launched any more.
  */
-export async function awaitTurn(turn: Turn): Promise<Outcome | undefined> {
-  const { context, retryingStore, jobId, notBefore, signals, wakeUps, settle } = turn;
+export async function awaitTurn({
+  context,
+  retryingStore,
+  jobId,
+  notBefore,
+  signals,
+  wakeUps,
+  settle,
+}: Turn): Promise<Outcome | undefined> {
   // Background processes of the failed attempt are our children when their parents have ended.
   process.on("SIGCHLD", reap);
   reap();
   let wake = () => {};
   const stopHearing = wakeUps.hear(() => wake());
   signals.onHeard = () => wake();
-  const known = await look(retryingStore, jobId);
+  // Signals that came while this process became another program reach their listeners.
+  await turn();
+  let known = await look(retryingStore, jobId);
   const failed = known?.retry?.ofJobId == null ? undefined : await look(retryingStore, known.retry.ofJobId);
   if (failed !== undefined) await keepCopying(context, failed);
-  for (let current = known; ;) {
+  let partition: string | undefined;
+  const fleet =
+    known &&
+    (await watchFleet(context, known, (why) => {
+      partition ??= why;
+      wake();
+    }));
+  const putBack = async () => {
+    const last = known;
+    if (last !== undefined)
+      await retryingStore.write((store) => restore(context, store, failed, last, settle));
+  };
+  for (let pauseMs = FIRST_PAUSE_MS; ;) {
     const { promise: woken, resolve } = Promise.withResolvers<void>();
     wake = resolve;
-    current = await look(retryingStore, jobId);
+    const current = await look(retryingStore, jobId);
+    known = current ?? known;
     if (current !== undefined && (!isActive(current.status) || current.cancelRequest !== null)) break;
+    fleet?.look();
     const rest = notBefore - bootTimeMs();
-    if (signals.heard.size > 0 || rest <= 0) break;
-    debug?.note(`waits ${Math.round(rest)} ms for its attempt`);
+    const isAccepted = fleet === undefined || known?.fencingToken !== null;
+    if (signals.heard.size > 0 || partition !== undefined || (rest <= 0 && isAccepted)) break;
+    if (rest <= 0) {
+      debug?.note("waits until the registry has accepted its attempt");
+      if (current === undefined) await putBack();
+      // The key has another job by now.
+      if ((await look(retryingStore, jobId)) === undefined) break;
+    } else debug?.note(`waits ${Math.round(rest)} ms for its attempt`);
     retryingStore.disconnect();
     releaseMemory();
-    if (await sleep(notBefore, woken)) debug?.note("woken while it waits");
+    if (await sleep(rest > 0 ? notBefore : bootTimeMs() + pauseMs, woken))
+      debug?.note("woken while it waits");
+    if (rest <= 0) pauseMs = Math.min(2 * pauseMs, LONGEST_SLEEP_MS);
   }
   stopHearing();
+  fleet?.end();
   process.off("SIGCHLD", reap);
   signals.onHeard = undefined;
-  if (known !== undefined)
-    await retryingStore.write(async (store) => {
-      if ((await store.find(jobId)) !== undefined) return;
-      debug?.note("the database does not know the attempt: puts it back");
-      if (failed === undefined || (await repeat(store, failed, known)) === undefined)
-        await findOrAdopt(context, store, known, settle);
-    });
+  await putBack();
   const [signal] = signals.heard;
-  if (signal === undefined) return undefined;
-  const error = `${signalName(signal)} came while the job waited for its next attempt`;
+  if (signal !== undefined)
+    return notLaunched(`${signalName(signal)} came while the job waited for its next attempt`);
+  return partition === undefined ? undefined : { ...notLaunched(partition), failure: "partitioned" };
+}
+
+function notLaunched(error: string): Outcome {
   return { ...UNKNOWN, exitCode: -1, error, failure: "not_launched" };
+}
+
+/** In a fleet, a worker without a command sees to it that its member has an agent, and hears when its job has to end. */
+export async function watchFleet(
+  { home }: Context,
+  job: Job,
+  stop: (why: string) => void,
+): Promise<FleetWatch | undefined> {
+  if (job.onPartition === null) return undefined;
+  return new (await import("../fleet/watch.ts")).FleetWatch(home, job, stop);
 }
 
 function look(retryingStore: RetryingStore, jobId: string): Promise<Job | undefined> {
@@ -86,6 +130,22 @@ async function sleep(until: number, woken: Promise<void>): Promise<boolean> {
     const slept = Bun.sleep(Math.min(rest, LONGEST_SLEEP_MS)).then(() => false);
     if (await Promise.race([awake, slept])) return true;
   }
+}
+
+/** Puts the attempt back if the database does not know it. */
+async function restore(
+  context: Context,
+  store: JobStore,
+  failed: Job | undefined,
+  known: Job,
+  settle: Settle,
+): Promise<void> {
+  if ((await store.find(known.jobId)) !== undefined) return;
+  debug?.note("the database does not know the attempt: puts it back");
+  if (failed !== undefined && (await repeat(store, failed, known)) !== undefined) return;
+  // The registry of a fleet accepts an attempt only together with the end of the one before.
+  if (failed !== undefined && known.onPartition !== null) await store.adopt(failed);
+  await findOrAdopt(context, store, known, settle);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Wakes the worker when another process writes to its lock file. */
-import { onWritten } from "../linux/signals.ts";
+import { onWritten } from "../linux/readiness.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
 
 /**

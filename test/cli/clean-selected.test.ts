@@ -144,6 +144,70 @@ test("--after takes what ended at that time or later; with --before it is a rang
   expect(left(box)).toEqual([]);
 });
 
+/** What a clean deletes of a1, a2, a3, b1 and b2, which ended in this order, a day each from 2026-01-01 on. */
+const BEFORE = ["--before", "2026-01-04T00:00:00Z"];
+const AFTER = ["--after", "2026-01-02T00:00:00Z"];
+const COMBINATIONS: readonly (readonly [words: readonly string[], deleted: string])[] = [
+  [["--all"], "a1 a2 a3 b1 b2"],
+  [["--all", ...BEFORE], "a1 a2 a3"],
+  [["--all", ...AFTER], "a2 a3 b1 b2"],
+  [["--all", ...BEFORE, ...AFTER], "a2 a3"],
+  [["--all", "--before", "2026-01-02T00:00:00Z", "--after", "2026-01-04T00:00:00Z"], ""],
+  [["--all", "--older-than", "1d"], "a1 a2 a3 b1 b2"],
+  [["--all", "--older-than", "30000d"], ""],
+  [["--all", ...BEFORE, "--older-than", "1d"], "a1 a2 a3"],
+  [["--all", "--keep", "1"], "a1 a2 b1"],
+  [["--all", "--keep", "1", ...AFTER], "a2 b1"],
+  [["--all", "--max-log-bytes", "3"], "a1 a2"],
+  [["--all", "--status", "failed"], "a2 b1"],
+  [["--all", "--label", "x=1"], "a1 b1"],
+  [["--all", "-k", "a"], "a1 a2 a3"],
+  [["a", ...BEFORE], "a1 a2 a3"],
+  [["a", ...AFTER], "a2 a3"],
+  [["a", "--older-than", "30000d"], ""],
+  [["-k", "a", "-k", "b", ...BEFORE, ...AFTER], "a2 a3"],
+  [["b", "--keep", "1", ...AFTER], "b1"],
+  [["a", "--max-log-bytes", "4"], "a1"],
+  [["--job-id", "a1"], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", "--all"], "a1 b2"],
+  [["--job-id", "a1", "--job-id", "b2", ...BEFORE], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", ...AFTER], "b2"],
+  [["--job-id", "a1", "--job-id", "b2", ...AFTER, ...BEFORE], ""],
+  [["--job-id", "a1", "--job-id", "b2", "--older-than", "1d"], "a1 b2"],
+  [["--job-id", "a1", "--job-id", "b2", "--keep", "1"], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", "--status", "succeeded", "--label", "x=1"], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", "--max-log-bytes", "4"], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", "a"], "a1"],
+  [["--job-id", "a1", "--job-id", "b2", "a#2", "b#2", ...BEFORE, "--all"], ""],
+  [["--job-id", "a1", "--job-id", "b2", "-k", "b", "a#1"], "a1 b2"],
+  [["--job-id", "a1", "-k", "b", "--all"], ""],
+];
+
+test("limits may be combined as the Python 1.1 has it: each of them narrows what is deleted", async () => {
+  await using box = new Sandbox();
+  const names = new Map<string, string>();
+  const history = [["a"], ["a", "x=2", "exit 3"], ["a"], ["b", "x=1", "exit 3"], ["b", "y=1"]] as const;
+  for (const [day, [key, label = "x=1", end = "true"]] of history.entries()) {
+    const script = ["--label", label, "--", "sh", "-c", `printf 1; ${end}`];
+    const { job_id: id, attempt_no: number } = await runJob(box, key, ...script);
+    const set = `finished_at = unixepoch('2026-01-0${day + 1}') * 1000000`;
+    edit(box, `update job_records set ${set}${day === 2 ? ", labels = null" : ""} where job_id = '${id}'`);
+    names.set(`${key}${number}`, id);
+  }
+  const nameOf = (id: string) => [...names].find(([, jobId]) => jobId === id)![0];
+  for (const [words, deleted] of COMBINATIONS) {
+    const answer = await clean(box, ...words.map((word) => names.get(word) ?? word), "--dry-run");
+    const chosen = answer.items.map((item) => nameOf(item.job_id)).join(" ");
+    expect(`${words.join(" ")}: ${chosen}`).toBe(`${words.join(" ")}: ${deleted}`);
+  }
+  const other = await box.run(["clean", "--job-id", names.get("a1")!, "b"]);
+  expect(other.stderr).toMatch(
+    /^orchesjob: job \S+ is kept: it is of run key "a", which is none of those given\n$/,
+  );
+  expect(await clean(box, "--all", ...AFTER, ...BEFORE)).toMatchObject({ deleted: 2 });
+  expect(left(box)).toEqual(["a", "b", "b"]);
+});
+
 test("only a clean of all jobs also deletes files that belong to none", async () => {
   await using box = new Sandbox();
   for (const key of ["a", "b", "c"]) await runJob(box, key, "--", "echo", "12345");
@@ -180,17 +244,14 @@ test("a thousand jobs are listed in the answer, and the others counted", async (
 
 test.each([
   [[], /clean needs a limit: .*--all/],
-  [["--job-id", "x", "--before", "2026-01-01"], /--job-id cannot be combined with --before/],
-  [["--job-id", "x", "--all"], /--job-id cannot be combined with --all/],
-  [["--job-id", "x", "a"], /--job-id cannot be combined with a run key/],
-  [["--all", "--before", "2026-01-01"], /--all cannot be combined with --before/],
-  [["--all", "--keep", "3"], /--all cannot be combined with --keep/],
+  [["--job-id", "x", "--before", "never"], /--before.*"never"/],
   [["--after", "soon"], /--after.*"soon"/],
   [["--status", "broken"], /--status must be .*"broken"/],
   [["--label", "batch"], /--label must be NAME=VALUE.*"batch"/],
   [["--run-key", ""], /run key is empty/],
   [[""], /run key is empty/],
   [["--fleet", "a"], /--fleet cannot be combined with a run key/],
+  [["--fleet", "--all", "--job-id", "x"], /--fleet cannot be combined with --job-id/],
   [["--fleet", "--keep", "1", "--status", "failed"], /--fleet cannot be combined with --status/],
 ] as const)("clean %j is refused, and deletes nothing", async (words, message) => {
   await using box = new Sandbox();

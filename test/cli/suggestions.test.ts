@@ -23,6 +23,7 @@ test.each([
   [["constructor"], 'no command "constructor"'],
   [["__proto__"], 'no command "__proto__"'],
   [["help", "strat"], "did you mean start?"],
+  [["lx"], "see: orchesjob --help\n"],
   [["help", "kill"], "try: orchesjob cancel"],
   [["--run-key", "x", "start", "--", "true"], "after the command: orchesjob start --run-key x …"],
   [["--run-key=x", "status"], "after the command: orchesjob status --run-key=x\n"],

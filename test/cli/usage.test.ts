@@ -22,6 +22,14 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
   ["a switch with a value", ["start", "--run-key", "k", "--sync=yes", "true"], "--sync takes no value"],
   ["an option given twice", ["start", "--run-key", "a", "--run-key", "b", "--", "true"], "2 times"],
   ["no run key", ["start", "--", "true"], "--run-key KEY is required: orchesjob start --run-key KEY -- true"],
+  ["nothing at all", ["start"], "is required: orchesjob start --run-key KEY -- COMMAND\n"],
+  [
+    "the run key as a word",
+    ["start", "--sync", "x", "--", "echo", "$(true)"],
+    "is required: orchesjob start --sync --run-key x -- echo '$(true)'\n",
+  ],
+  ["the end of an option's name", ["start", "--key", "k", "--", "true"], "did you mean --run-key?"],
+  ["no run key and no --", ["start", "nightly", "echo"], "orchesjob start --run-key KEY nightly echo\n"],
   [
     "no run key: the line has all that was typed, quoted",
     ["start", "--sync", "--", "sh", "-c", "echo it's"],
@@ -48,10 +56,24 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     'the value "-x" of --run-key begins with "-" like an option; write it after =: orchesjob start --run-key=-x -- true',
   ],
   ["a lone - as a run key", ["start", "--run-key", "-", "--", "true"], "orchesjob start --run-key=- -- true"],
+  // A hint to write it after = would only lead to this message.
+  ["a negative number", ["list", "--limit", "-1"], '--limit must be a whole number of at least 1, not "-1"'],
+  ["a negative number of a short option", ["logs", "k", "-n", "-1"], "--tail must be a whole number of at"],
   [
-    "a value that begins with -, of an optional option",
-    ["list", "--limit", "-1"],
-    "orchesjob list --limit=-1",
+    "negative retries",
+    ["start", "--run-key", "k", "--retries", "-1", "true"],
+    "from 0 to 1000, e.g. --retries 3",
+  ],
+  [
+    "a negative duration",
+    ["start", "--run-key", "k", "--start-timeout", "-1", "true"],
+    'e.g. 90, 90s, 30m, 2h, 1d or 1h30m, not "-1"',
+  ],
+  ["a negative --keep", ["clean", "--keep", "-1"], '--keep must be a whole number of at least 0, not "-1"'],
+  [
+    "an option in place of a number",
+    ["start", "--run-key", "k", "--retries", "--sync", "--", "true"],
+    "orchesjob start --run-key k --retries N --sync -- true\n",
   ],
   ["an empty run key", ["start", "--run-key", "", "--", "true"], "run key is empty"],
   ["an empty run key after =", ["start", "--run-key=", "--", "true"], "run key is empty"],
@@ -109,6 +131,11 @@ const REFUSED: readonly [what: string, words: readonly string[], message: RegExp
     'there is no field "stauts"; did you mean status?',
   ],
   ["a field unlike any other", ["ps", "--fields", "zzzzzzzzzzz"], "write names with commas between them"],
+  [
+    "several values in one",
+    ["list", "--status", "failed,lost"],
+    'or CANCELLED, not "failed,lost"; one of them; where several are allowed, repeat the option\n',
+  ],
   ["no field", ["status", "k", "--fields", ""], 'there is no field ""'],
   ["a field twice", ["list", "--fields", "status,status"], 'names "status" twice'],
   ["a blank between fields", ["list", "--fields", "run_key, status"], "did you mean status?"],
@@ -195,8 +222,10 @@ describe("help and version", () => {
     await using box = new Sandbox();
     const result = await box.run(["--help"]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
-    for (const word of ["start", "status", "logs", "clean", "--version", "ORCHESJOB_HOME", "5 lock error"])
+    for (const word of ["start", "status", "logs", "clean", "--version", "ORCHESJOB_HOME", "5  lock error"])
       expect(result.stdout).toContain(word);
+    for (const topic of ["help", "--help"])
+      expect(await box.run(["help", topic])).toMatchObject({ code: 0, stdout: result.stdout });
     expect(result.stdout).not.toContain("_worker");
     expect(existsSync(box.home)).toBe(false);
   });
@@ -214,6 +243,17 @@ describe("help and version", () => {
     for (const word of [...words, `Usage: orchesjob ${command}`]) expect(result.stdout).toContain(word);
     expect(result.stdout).toMatch(new RegExp(`Examples:\n  orchesjob ${command} `));
     expect(existsSync(box.home)).toBe(false);
+  });
+
+  test("no line is longer than 80 characters, but for examples, which people copy", async () => {
+    await using box = new Sandbox();
+    const { stdout: help } = await box.run(["--help"]);
+    const commands = [...help.matchAll(/^  ([a-z]+)  +[A-Z]/gm)].map((match) => match[1]!);
+    expect(commands).toContain("completion");
+    const texts = await Promise.all(
+      commands.map(async (name) => (await box.run([name, "--help"])).stdout.replace(/\nExamples:[^]*/, "")),
+    );
+    for (const line of [help, ...texts].join("\n").split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
 
   test("--version names version, commit and Bun's version", async () => {

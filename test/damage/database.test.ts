@@ -161,7 +161,7 @@ testWith(
     });
     expect(start).toMatchObject({ code: 1, stdout: "" });
     expect(start.stderr).toMatch(
-      /^orchesjob: cannot write .*read-only; check the file's mode and the mount\n$/,
+      /^orchesjob: you may not write .*\.db \(owner nobody, mode 400\); run: chmod 600 [^\n]*\.db\n$/,
     );
     const status = await box.execute([...asNobody, BINARY, "status", "--run-key", "k"], { cwd: "/" });
     if (status.code !== 0) expect(status.stderr).toMatch(SENTENCE);

@@ -52,9 +52,18 @@ test.each(CLIENTS)("%s is described, and run by a test", (name) => {
 });
 
 /** What each client prints: the bytes of stdout and stderr as they come, then how the job ended, then an error. */
-const EXPECTED_END = 'end\xff\nbad\nFAILED 3\nexit 3: no job of run key "none"\n';
+const EXPECTED_END =
+  'end\xff\nbad\nFAILED 3\nexit 3: no job of run key "none"\ntry 1\nFAILED 1\ntry 2\nSUCCEEDED 0\n';
+
+/** Fails when the file `started` is there: start would answer with the next attempt otherwise. That one succeeds. */
+const TRIES = [
+  "-c",
+  'until [ -e started ]; do sleep 0.01; done; echo "try $ORCHESJOB_ATTEMPT"; exit $((2 - ORCHESJOB_ATTEMPT))',
+];
+const RETRIES = ["--retries=1", "--retry-delay=0"];
 
 const TYPESCRIPT = `
+import { writeFileSync } from "node:fs";
 import { call, follow, start, type Part } from "./orchesjob.ts";
 const bytes = (part: Part, name: "stdout" | "stderr") =>
   Buffer.from(part[name], part[\`\${name}_encoding\`] === "base64" ? "base64" : "utf8");
@@ -67,6 +76,12 @@ for await (const part of follow(begun.job_id)) {
 await call("status", "--run-key", "none").catch((error: Error) =>
   console.log(\`exit \${error.cause}: \${error.message.slice(11, 35)}\`),
 );
+const tried = await call("start", "--run-key=r", ...${JSON.stringify([...RETRIES, "--", "sh", ...TRIES])});
+writeFileSync("started", "");
+for await (const part of follow(tried.job_id)) {
+  process.stdout.write(bytes(part, "stdout"));
+  if (part.complete) console.log(part.status, part.exit_code);
+}
 `;
 
 const PYTHON = `
@@ -83,6 +98,12 @@ try:
     client.call("status", "--run-key", "none")
 except OrchesjobError as error:
     print(f"exit {error.code}: {str(error).split(': ', 2)[2][:24]}")
+tried = client.start("r", ${JSON.stringify(["sh", ...TRIES])}, *${JSON.stringify(RETRIES)})
+open("started", "w").close()
+for job in client.follow(tried["job_id"]):
+    print(output_of(job, "stdout").decode(), end="")
+    if job["complete"]:
+        print(job["status"], job["exit_code"])
 `;
 
 const PYTHON_ASYNC = `
@@ -96,8 +117,13 @@ async def see(key, word):
             sys.stdout.buffer.write(output_of(job, stream))
         sys.stdout.flush()
     return f"{key} {job['status']} {job['exit_code']}"
+async def retried():
+    tried = client.start("r", ${JSON.stringify(["sh", ...TRIES])}, *${JSON.stringify(RETRIES)})
+    open("started", "w").close()
+    return [job["status"] async for job in follow_async(client, tried["job_id"]) if job["complete"]]
 async def both():
     print(*await asyncio.gather(see("k", "a b"), see("l", "c")))
+    print(*await retried())
 asyncio.run(both())
 `;
 
@@ -160,7 +186,17 @@ testWith(["python3"], "orchesjob_async.py follows several jobs in one thread", a
   writeFileSync(join(box.directory, "client.py"), PYTHON_ASYNC);
   const shown = await follow(box, gate, ["/usr/bin/python3", "client.py"], path);
   expect(shown.split("\n").sort()).toEqual(
-    ["", "bad", "bad", "begun a b", "begun c", "end\xff", "end\xff", "k FAILED 3 l FAILED 3"].sort(),
+    [
+      "",
+      "bad",
+      "bad",
+      "begun a b",
+      "begun c",
+      "end\xff",
+      "end\xff",
+      "k FAILED 3 l FAILED 3",
+      "FAILED SUCCEEDED",
+    ].sort(),
   );
 });
 

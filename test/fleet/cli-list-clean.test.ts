@@ -5,7 +5,9 @@ import { expectFailure } from "../support/expect.ts";
 import { Fleet, type FleetAnswer, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
-import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { Proxy } from "../support/proxy.ts";
+import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { CTRL_C, onTerminal, plainLines } from "../support/terminal.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 const server = serverOfFile();
@@ -56,6 +58,38 @@ testWith(
 
 testWith(
   WITH_SERVER,
+  "ps --fleet and list --fleet --watch have the active jobs of all members first; ps, then those that ended last",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1, m2] = await fleet.members(2);
+    await using gate = new Gate(m1!);
+    await startWaiting(m1!, "active", gate);
+    await using long = new Gate(m1!, "long");
+    await startWaiting(m1!, "long", long);
+    await finish(m2!, "short");
+    await finish(m1!, "other");
+    // It was accepted before them, and ends after them.
+    long.open();
+    await m1!.json(["wait", "long"]);
+    await m1!.untilPublished();
+    const keys = async (member: Sandbox, words: readonly string[]) =>
+      (await member.json<JobAnswer[]>(["ps", ...words])).map(({ run_key }) => run_key);
+    expect(await keys(m2!, ["--fleet"])).toEqual(["active", "long", "other", "short"]);
+    expect(await keys(m2!, ["--fleet", "-n", "2"])).toEqual(["active", "long"]);
+    expect(await keys(m2!, [])).toEqual(["short"]);
+    const screen = onTerminal(m2!, ["list", "--fleet", "--watch"]);
+    await until("the job that runs elsewhere is on top", () =>
+      /^RUN KEY .*\nactive .*RUNNING/m.test(plainLines(screen.shown()).join("\n")),
+    );
+    screen.type(CTRL_C);
+    expect(await screen.ended()).toBe(0);
+    gate.open();
+    await m1!.json(["wait", "active"]);
+  },
+);
+
+testWith(
+  WITH_SERVER,
   "without the registry, list and status --running answer, and list --fleet does not",
   async () => {
     await using fleet = await Fleet.create(await server());
@@ -65,7 +99,8 @@ testWith(
     expect(await m1!.json<JobAnswer[]>(["status", "--running"])).toEqual([]);
     const running = await server();
     await running.stop("immediate");
-    expectFailure(await m1!.run(["list", "--fleet"]), 5, /cannot ask the registry of the fleet/);
+    for (const command of ["list", "ps"])
+      expectFailure(await m1!.run([command, "--fleet"]), 5, /cannot ask the registry of the fleet/);
     expectFailure(
       await m1!.run(["clean", "--fleet", "--keep", "1"]),
       5,
@@ -133,6 +168,19 @@ testWith(WITH_SERVER, "clean --fleet deletes from the registry what its limits a
   await m1!.run(["wait", "--run-key", "a"]);
 });
 
+testWith(WITH_SERVER, "clean --fleet counts what it has deleted, though the answer is lost", async () => {
+  await using fleet = await Fleet.create(await server());
+  using proxy = new Proxy(fleet);
+  const member = fleet.candidate("m1");
+  await member.join([], proxy.url);
+  for (const key of ["a", "a", "b"]) await finish(member, key);
+  await member.untilPublished();
+  proxy.arm("after", 1, "orchesjob.clean(");
+  expect<unknown>(await member.json(["clean", "--fleet", "--keep", "0"])).toMatchObject({ deleted: 3 });
+  expect(proxy.hit).toContain("orchesjob.clean(");
+  expect(await fleet.registered("a")).toEqual([]);
+});
+
 testWith(WITH_SERVER, "clean --fleet deletes many jobs in several batches", async () => {
   await using fleet = await Fleet.create(await server());
   const [m1] = await fleet.members(1);
@@ -182,7 +230,8 @@ testWith(
 testWith([], "--fleet outside of a fleet, and with what it cannot do, is refused", async () => {
   await using box = new Sandbox();
   await finish(box, "a");
-  expectFailure(await box.run(["list", "--fleet"]), 3, /is in no fleet/);
+  for (const command of ["list", "ps"])
+    expectFailure(await box.run([command, "--fleet"]), 3, /is in no fleet/);
   expectFailure(await box.run(["clean", "--fleet", "--keep", "1"]), 3, /is in no fleet/);
   expectFailure(await box.run(["clean", "--fleet"]), 2, /needs a limit/);
   expectFailure(await box.run(["clean", "--fleet", "--max-log-bytes", "1G"]), 2, /--max-log-bytes/);

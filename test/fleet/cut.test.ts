@@ -42,6 +42,19 @@ sweepMessages("the publication of an end", server, async (scene) => {
   await agreement(scene);
 });
 
+sweepMessages("an attempt that follows another", server, async (scene) => {
+  const { fleet, key, struck, gate, proxy } = scene;
+  const { cut, when } = proxy.disarm();
+  await struck.json(scene.startTwice());
+  await agreement(scene);
+  proxy.arm(cut, when);
+  gate.open();
+  await until("the registry knows how both have ended", async () => {
+    const statuses = (await fleet.registered(key)).map(({ status }) => status);
+    return statuses.join() === "SUCCEEDED,FAILED";
+  });
+});
+
 sweepMessages(
   "the renewals of a job that must not outlast the lease",
   server,

@@ -132,6 +132,19 @@ testWith(WITH_SERVER, "a request id means the same job on every member", async (
   expect(await m2!.json(words)).toMatchObject({ job_id: first.job_id, existing: true });
   const other = [...words.slice(0, -1), "false"];
   expectFailure(await m2!.run(other), 4, "r1");
+  // An id that comes while the job of another member is active stands for its command, on every member.
+  await using gate = new Gate(fleet);
+  const active = await startWaiting(m1!, "l", gate);
+  const late = (command: string) => ["start", "--run-key", "l", "--request-id", "r3", "--", command];
+  expect(await m2!.json(late("true"))).toMatchObject({ job_id: active.job_id, command_matches: false });
+  for (const member of [m1!, m2!]) {
+    expect(await member.json(late("true"))).toMatchObject({ job_id: active.job_id });
+    expectFailure(
+      await member.run(late("false")),
+      4,
+      /"r3".* belongs to job .* given for with another command/,
+    );
+  }
 });
 
 testWith(

@@ -25,6 +25,13 @@ sweepKills("the worker of a job", server, async (scene, fault) => {
   scene.hit = await hit;
 });
 
+sweepKills("the worker of two attempts", server, async (scene, fault) => {
+  const { launcher, hit } = await strikeWorker(scene.struck, fault, scene.startTwice());
+  scene.survived(await launcher);
+  scene.gate.open();
+  scene.hit = await hit;
+});
+
 sweepKills(
   "the agent",
   server,
@@ -34,7 +41,7 @@ sweepKills(
     let isOver = false;
     void agent.finally(() => (isOver = true));
     await until("the agent runs or has died", () => isOver || struck.agents().length > 0);
-    await struck.json(scene.start());
+    await struck.json(scene.startTwice());
     gate.open();
     // If it dies after the worker has ended, the next start of the member brings another one.
     await until("registry and members agree", async () => isOver || (await scene.agrees()));

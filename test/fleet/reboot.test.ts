@@ -19,6 +19,9 @@ testWith(["postgresql", "netns"], "an agent that stays reports what a reboot has
   const member = await fleet.member("m1", ["--lease", "2s"], host);
   await member.json(["start", "--run-key", "k", "--", "sleep", "1000"]);
   await until("it is published", async () => (await fleet.registered("k"))[0]?.status === "RUNNING");
+  const retries = ["--retries", "1", "--retry-delay", "1h"];
+  await member.json(["start", "--run-key", "waits", ...retries, "--", "false"]);
+  await until("its second attempt is accepted", async () => (await fleet.registered("waits")).length === 2);
   // Everything ends at once: the agent sees no worker die, and no worker starts another agent.
   const killed = await member.agent();
   process.kill(killed, "SIGSTOP");
@@ -30,6 +33,10 @@ testWith(["postgresql", "netns"], "an agent that stays reports what a reboot has
   const agent = member.spawn([BINARY, "_agent", "--stay"]);
   await until("it is lost", async () => (await fleet.registered("k"))[0]?.status === "LOST");
   expect((await fleet.registered("k"))[0]).toMatchObject({ lost_reason: "reboot", holds_key: false });
+  await until("so is the attempt that waited", async () => {
+    const [last] = await fleet.registered("waits");
+    return last!.lost_reason === "reboot" && !last!.holds_key;
+  });
   agent.kill();
   await agent.exited;
 });

@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout } from "bun:test";
 import { join } from "node:path";
 import { Fleet, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate } from "../support/gate.ts";
+import { jobThat } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { stop } from "../support/processes.ts";
 import { TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -98,6 +99,82 @@ testWith(
     await m2.untilPublished();
     expect(await m2.json(["start", "--run-key", "k", "--", "true"])).toMatchObject({
       ...{ existing: true, job_id: older.job_id, status: "RUNNING" },
+    });
+  },
+);
+
+testWith(
+  WITH_SERVER,
+  "a registry that has gone back to an earlier attempt of a run does not end the one that runs",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1, m2] = (await fleet.members(2, LEASE)) as [Member, Member];
+    await using gate = new Gate(fleet);
+    const script = `${gate.wait}; test $ORCHESJOB_ATTEMPT -gt 1 || exit 7`;
+    const retries = ["--retries", "1", "--retry-delay", "0"];
+    const first = await m1.answer(["start", "--run-key", "k", ...retries, "--", ...witness(script)]);
+    await m1.untilPublished();
+    const restore = await dump(fleet);
+    gate.open(1);
+    const later = await jobThat(
+      m1,
+      "k",
+      "runs again",
+      (job) => job.attempt_no === 2 && job.target_pid !== null,
+    );
+    await m1.untilPublished();
+    await restore();
+    const answer = await startAnyhow(m2, start("k", gate));
+    expect(answer.existing).toBe(true);
+    await until("the registry knows both again", async () => {
+      const jobs = (await fleet.registered("k")).map((job) => `${job.status} ${job.holds_key}`);
+      return jobs.join() === "RUNNING true,FAILED false";
+    });
+    gate.open();
+    await until("the registry knows the end", async () => {
+      const [job] = await fleet.registered("k");
+      return job!.status === "SUCCEEDED" && job!.job_id === later.job_id;
+    });
+    expect(readExecutions(fleet, "k").started).toEqual([first.job_id, later.job_id]);
+  },
+);
+
+testWith(
+  WITH_SERVER,
+  "an attempt of a run that the registry has forgotten does not take the key from a job that has it by now",
+  async () => {
+    await using fleet = await Fleet.create(await server());
+    const [m1, m2] = (await fleet.members(2, LEASE)) as [Member, Member];
+    await using gate = new Gate(fleet);
+    await using second = new Gate(fleet, "second");
+    await m1.json(["start", "--sync", "--run-key", "before", "--", "true"]);
+    await m2.json(["start", "--sync", "--run-key", "before too", "--", "true"]);
+    await m1.untilPublished();
+    await m2.untilPublished();
+    const restore = await dump(fleet);
+    const retries = ["--retries", "1", "--retry-delay", "0"];
+    const command = witness(`${gate.wait}; exit 7`);
+    const first = await m1.answer(["start", "--run-key", "k", ...retries, "--", ...command]);
+    await m1.untilPublished();
+    const agent = await m1.agent();
+    await stop(agent);
+    gate.open();
+    const waiting = await jobThat(m1, "k", "waits for its second attempt", (job) => job.attempt_no === 2);
+    await restore();
+    const younger = await startAnyhow(m2, start("k", second));
+    expect(younger.existing).toBe(false);
+    process.kill(agent, "SIGCONT");
+    await until("the attempt has ended", async () => {
+      const job = await m1.json<{ failure: string | null }>(["status", "--job-id", waiting.job_id]);
+      return job.failure === "partitioned";
+    });
+    await m1.untilPublished();
+    second.open();
+    await jobThat(m1, "k", "has succeeded", ({ job_id, status }) => {
+      return job_id === younger.job_id && status === "SUCCEEDED";
+    });
+    expect(readExecutions(fleet, "k")).toMatchObject({
+      ...{ started: [first.job_id, younger.job_id], overlapping: [] },
     });
   },
 );

@@ -57,6 +57,13 @@ export class FleetScene implements AsyncDisposable {
     return ["start", "--run-key", this.key, ...options, "--", ...witness(this.gate.wait)];
   }
 
+  /** The same with two attempts: the first one fails at the gate. */
+  startTwice(...options: readonly string[]): string[] {
+    const script = `${this.gate.wait}; test $ORCHESJOB_ATTEMPT -gt 1 || exit 7`;
+    const retries = ["--retries", "1", "--retry-delay", "0", ...options];
+    return ["start", "--run-key", this.key, ...retries, "--", ...witness(script)];
+  }
+
   /** Whether registry and members say the same, and no key is held. */
   async agrees(): Promise<boolean> {
     const registered = await this.fleet.registered(this.key);

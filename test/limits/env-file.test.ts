@@ -36,6 +36,17 @@ test.each([
   expect(await printed(box, ["--env-file", "v.env"], ["A", "B"], { A: "caller", B: "" })).toBe(values);
 });
 
+test("the names are those that --env takes", async () => {
+  await using box = new Sandbox();
+  const names = ["1B", "a.b-c", "ü", "x'y"];
+  write(box, "v.env", names.map((name) => `${name}=file\n`).join(""));
+  const asked = names.flatMap((name) => ["--env", `${name}2=asked`]);
+  const run = await box.run(["run", "--run-key", "k", "--env-file", "v.env", ...asked, "--", "env"]);
+  expect(run).toMatchObject({ code: 0, stderr: "" });
+  for (const name of names)
+    expect(run.stdout.split("\n")).toEqual(expect.arrayContaining([`${name}=file`, `${name}2=asked`]));
+});
+
 test("a file replaces the caller's variables, a later file an earlier one, and --env both", async () => {
   await using box = new Sandbox();
   write(box, "one.env", "A=one\nB=one\nC=one\nORCHESJOB_JOB_ID=forged\n");
@@ -104,8 +115,9 @@ test("an active job is returned without a look at the file", async () => {
 
 test.each([
   ["secret\n", "line 1 is not NAME=VALUE"],
-  ["A=1\nexport B=secret\n", "line 2 is not NAME=VALUE"],
-  ["A=1\n\n1B=secret\n", "line 3 is not NAME=VALUE"],
+  ["A=1\nexport B=secret\n", "line 2 begins with export, which is a word of the shell: remove it"],
+  ["A=1\n\nB =secret\n", "line 3 has a blank before the =: remove it, or set "],
+  ["=secret\n", "line 1 has no name before the ="],
   ["A='secret\nB=2\n", "line 1 has no closing '"],
   ['A="secret\\"', 'line 1 has no closing "'],
   ["A='1' secret", "line 1 has something after the closing '"],

@@ -6,6 +6,7 @@ import { Gate } from "../support/gate.ts";
 import { lineIn } from "../support/hooks.ts";
 import { killAndWait, killWorker } from "../support/processes.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { onTerminal, plainLines } from "../support/terminal.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -42,8 +43,31 @@ test("a running job tells its last line, and how long ago it came; a finished on
   expect((await box.json<TellingJob[]>(["status", "--running"]))[0]!.last_line).toBe("warning: slow");
   const { stdout } = await box.run(["list", "--format", "csv", "--fields", "run_key,last_line"]);
   expect(stdout).toContain("k,warning: slow");
+  age(job.stdout_file, 5_000);
+  age(job.stderr_file, 3_700);
+  const fields = ["list", "--fields", "run_key,quiet_seconds,last_line", "--format", "table"];
+  expect((await box.run(fields)).stdout).toMatch(
+    /^RUN KEY +QUIET SECONDS +LAST LINE\nk +1h1m +warning: slow\n$/,
+  );
+  // On one screen as well, as far as there is room.
+  await box.json(["start", "--run-key", "ended", "--sync", "true"]);
+  const [head, running, ended] = (await box.run(["ps", "--format", "table"])).stdout.split("\n");
+  expect(head).toMatch(/ STARTED +TOOK +QUIET +JOB ID +COMMAND +LAST LINE$/);
+  expect(running).toMatch(/^k .* 1h1m .* warning: slow$/);
+  expect(ended).toMatch(/^ended .* 0s +- .* true +-$/);
+  for (const [columns, heading] of [
+    [80, / STARTED +TOOK +QUIET +JOB ID +COMMAND$/],
+    [130, / STARTED +TOOK +QUIET +JOB ID +COMMAND +LAST LINE$/],
+  ] as const) {
+    const screen = onTerminal(box, ["ps"], { columns });
+    await screen.ended();
+    const lines = plainLines(screen.shown());
+    expect(lines[0]).toMatch(heading);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  }
   gate.open();
   await box.json(["wait", "--run-key", "k"]);
+  expect((await box.run(["ps", "--format", "table"])).stdout).not.toContain("QUIET");
   expect(await look(box)).toMatchObject({ quiet_seconds: null, last_line: null });
   expect((await box.json<TellingJob[]>(["list"]))[0]).toMatchObject({ quiet_seconds: null, last_line: null });
 });

@@ -7,7 +7,7 @@ import { Gate } from "../support/gate.ts";
 import { finishedJob, jobThat, runningJob } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
 import { statusOf } from "../support/processes.ts";
-import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { BINARY, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -97,6 +97,35 @@ testWith(
     });
   },
 );
+
+// While the next attempt is being recorded: the runtime catches it, and tells it later. After that: nobody would be told.
+testWith(["strace"], "a signal to a worker that goes on to its next attempt is not lost", async () => {
+  for (const [call, signal] of [
+    ["fsync,fdatasync", "SIGHUP"],
+    ["close_range", "SIGTERM"],
+  ] as const) {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const script = `test $ORCHESJOB_ATTEMPT -gt 1 || { ${gate.wait}; exit 7; }`;
+    const job = await box.json(["start", ...RETRY, "--", "sh", "-c", script]);
+    await using _ = { [Symbol.asyncDispose]: async () => void (await faults.heal()) };
+    const faults = await injectFaults(box, job.worker_pid!, `${call}:signal=${signal}:when=1`);
+    gate.open();
+    await until("the worker has ended", () => !isAlive(job.worker_pid!));
+    expect([call, await attemptsOf(box)]).toMatchObject([
+      call,
+      [
+        { status: "FAILED", exit_code: 7 },
+        {
+          status: "FAILED",
+          failure: "not_launched",
+          error: `${signal} came while the job waited for its next attempt`,
+          target_pid: null,
+        },
+      ],
+    ]);
+  }
+});
 
 /** Starts a command that times out and that its worker may not signal; returns when the worker knows that. */
 async function startUnending(box: Sandbox, gate: Gate) {

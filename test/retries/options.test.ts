@@ -1,12 +1,9 @@
-/** The options of `--retries` that belong together, and where there are no retries. */
+/** The options of `--retries` that belong together. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { expectFailure } from "../support/expect.ts";
-import { Fleet, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
-import { testWith } from "../support/needs.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
-const server = serverOfFile();
 
 test.each([
   ["--retry-delay", "1m"],
@@ -31,12 +28,4 @@ test("without retries the fields say so", async () => {
   expect(await box.json(["start", "--run-key", "k", "--sync", "--", "false"])).toMatchObject(none);
   const words = ["start", "--run-key", "k", "--sync", "--retries", "0", "--", "false"];
   expect(await box.json(words)).toMatchObject({ ...none, attempt_no: 2 });
-});
-
-testWith(WITH_SERVER, "in a fleet --retries is refused with a way out, and nothing is started", async () => {
-  await using fleet = await Fleet.create(await server());
-  const [member] = await fleet.members(1);
-  const words = ["start", "--run-key", "k", "--retries", "2", "--", "true"];
-  expectFailure(await member!.run(words), 2, /--retries does not work in a fleet yet; leave it out/);
-  expect((await member!.run(["status", "--run-key", "k"])).code).toBe(3);
 });

@@ -59,8 +59,14 @@ test.concurrent("cancel ends the waiting at once, and the run with it", async ()
     status: "CANCELLED",
     cancel_reason: "enough",
     exit_code: null,
+    error: "it was cancelled before its command was launched",
+    target_pid: null,
+    started_at: waiting.started_at,
+    retries_left: 0,
     survivors: [],
   });
+  const table = await box.run(["list", "--fields", "status,took", "--format", "csv"]);
+  expect(table.stdout.split("\n")[1]).toMatch(/^CANCELLED,\r?$/);
   await until("the worker has ended", () => !isAlive(waiting.worker_pid!));
   expect((await attemptsOf(box)).map((job) => job.status)).toEqual(["FAILED", "CANCELLED"]);
   await expectFreeKey(box);
@@ -158,6 +164,8 @@ test.concurrent.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
       exit_code: -1,
       failure: "not_launched",
       error: `${signal} came while the job waited for its next attempt`,
+      started_at: waiting.started_at,
+      retries_left: 0,
     };
     expect(await finishedJob(box, "k")).toMatchObject(failed);
     expect(await attemptsOf(box)).toHaveLength(2);

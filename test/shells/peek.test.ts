@@ -40,6 +40,26 @@ test("job ids, newest first, with a description", async () => {
   });
 });
 
+test("labels and their names by how many jobs have them, attempts after #, fields after a comma", async () => {
+  await using box = new Sandbox();
+  const labels = ["--label", "team=a=b c", "--label", "batch=1"];
+  await box.json(["start", "-k", "k", "--sync", ...labels, "--", "false"]);
+  await box.json(["start", "-k", "k", "--sync", ...labels.slice(0, 2), "--", "true"]);
+  await box.json(["start", "-k", "k#2", "--sync", "--", "true"]);
+  const stdout = async (...words: readonly string[]) => (await ask(box, ...words)).stdout;
+  expect(await stdout("label")).toBe("batch=1\t1 job\nteam=a=b c\t2 jobs\n");
+  expect(await stdout("label", "team=")).toBe("team=a=b c\t2 jobs\n");
+  expect(await stdout("label-name", "b")).toBe("batch\t1 job\n");
+  expect(await stdout("label", "zzz")).toBe("");
+  // As a word, k#2 is the run key of that name.
+  const words = (await stdout("key-word", "k#")).replaceAll(/, started \d+s ago$/gm, "");
+  expect(words).toBe("k#2\tSUCCEEDED\nk#1\tFAILED\n");
+  expect(await stdout("run-key", "k#1")).toBe("");
+  expect(await stdout("field", "run_key,exit")).toMatch(/^run_key,exit_code\t\S.*\n$/);
+  expect(await stdout("field", "exit_code,exit")).toBe("");
+  expect(await stdout("field", "to")).toBe("took\tSeconds from start to end\n");
+});
+
 test("a bounded number, and nothing that would move a cursor or break a line", async () => {
   await using box = new Sandbox();
   await box.json(["start", "--run-key", "k", "--sync", "true"]);

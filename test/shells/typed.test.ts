@@ -125,6 +125,29 @@ for (const name of SHELLS) {
   );
 }
 
+for (const name of SHELLS) {
+  testWith([name], `${name} completes labels, attempts, fields and statuses`, async () => {
+    await using box = new Sandbox();
+    await box.json(["start", "-k", "once", "--sync", "--label", "team=a b", "--", "true"]);
+    await using shell = await InteractiveShell.open(box, name);
+    await expectWords(shell, [
+      [`list --label te${TAB}`, ["list", "--label", "team=a b"]],
+      [`list --label=te${TAB}`, ["list", "--label=team=a b"]],
+      [`start -k x --label te${TAB}true`, ["start", "-k", "x", "--label", "team=a b", "true"]],
+      [`metrics --label te${TAB}`, ["metrics", "--label", "team"]],
+      [`status once#${TAB}`, ["status", "once#1"]],
+      [`wait x once#${TAB}--any`, ["wait", "x", "once#1", "--any"]],
+      [`list --status FA${TAB}`, ["list", "--status", "FAILED"]],
+      [`ps --fields sta${TAB}`, ["ps", "--fields", "sta"]],
+      [`list --fields run_key,cpu${TAB}`, ["list", "--fields", "run_key,cpu_seconds"]],
+      // No blank gets in the way of the next name.
+      ...(name === "fish"
+        ? []
+        : [[`list --fields cpu${TAB},too${TAB}`, ["list", "--fields", "cpu_seconds,took"]] as const]),
+    ]);
+  });
+}
+
 testWith(["bash", "bash-completion"], "bash uses the command's own completion if it has one", async () => {
   await using box = new Sandbox();
   await using shell = await InteractiveShell.open(box, "bash", [`source ${BASH_COMPLETION}`]);

@@ -1,6 +1,7 @@
 /** `attach`: both streams of a job and its exit code. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { truncateSync, unlinkSync } from "node:fs";
+import { readFileSync, statSync, truncateSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
 import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { finishedJob } from "../support/jobs.ts";
@@ -36,6 +37,8 @@ test("of a finished job shows all of it; a cursor skips what was seen", async ()
   const beyond = await box.run([...ATTACH, "--stdout-from", "5"]);
   // 125: a failure of orchesjob, where the exit code is the job's.
   expectFailure(beyond, 125, /--stdout-from 5 is beyond the end of the stdout of job \S+, which has 4 bytes/);
+  const large = await box.run([...ATTACH, "--stdout-from", "9".repeat(16)]);
+  expectFailure(large, 125, /--stdout-from "9{16}" is too large: at most 9{15}/);
 });
 
 test("never starts a job", async () => {
@@ -99,14 +102,53 @@ test("an answer that a deleted or a truncated log makes impossible is an error, 
   expectFailure(beyond, 4, /which has 2 bytes: it was truncated.*begin again: --stdout-from 0/);
   unlinkSync(job.stderr_file);
   expectFailure(await box.run(json), 4, /the stderr of job \S+ is gone/);
-  // The result is known, and the caller needs the exit code.
-  expect(await box.run(ATTACH)).toMatchObject({ code: 0, stdout: "12" });
+  // What is left is shown. The exit code is not the job's: it would say that this was all.
+  for (const words of [
+    ATTACH,
+    ["run", "--run-key", "k", "--if-succeeded", "return", "--", "echo", "12345"],
+  ]) {
+    const shown = await box.run(words);
+    expect(shown).toMatchObject({ code: 125, stdout: "12" });
+    expect(shown.stderr).toMatch(
+      /the stderr of job \S+ is gone: .*\n.* is SUCCEEDED \(exit code 0\), but its output/,
+    );
+  }
   // A log that goes while the job runs is no empty log.
   await using gate = new Gate(box);
   const running = await startWaiting(box, "k", gate);
   unlinkSync(running.stdout_file);
   expectFailure(await box.run([...json, "--wait", "1h"]), 4, /the stdout of job \S+ is gone/);
 });
+
+test.each(["attach -k k", "run -k k -- x"])(
+  "%s ends with an error after a log that was truncated before its reader had it",
+  async (words) => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    await using reader = new Gate(box, "reader");
+    const script = `echo seen >&2; head -c 3000000 /dev/zero; ${gate.wait}; echo end; echo new >&2`;
+    const job = await box.json(["start", "--run-key", "k", "--", "sh", "-c", script]);
+    await until("all is written", () => statSync(job.stdout_file).size === 3_000_000);
+    const slow = `{ head -c 100000 > got; ${reader.wait}; cat >> got; }`;
+    const caller = shell(box, `{ "$0" ${words} 2>said; echo "code $?" >&2; } | ${slow}`);
+    const sizeOf = (name: string) =>
+      statSync(join(box.directory, name), { throwIfNoEntry: false })?.size ?? 0;
+    await until("the reader waits", () => sizeOf("got") === 100_000);
+    truncateSync(job.stdout_file, 0);
+    reader.open();
+    // What a reader has seen already may be truncated.
+    await until("stderr is shown", () => readFileSync(join(box.directory, "said"), "utf8").includes("seen"));
+    truncateSync(job.stderr_file, 0);
+    gate.open();
+    expect(await caller).toMatchObject({ stderr: "code 125\n" });
+    expect(readFileSync(join(box.directory, "got"), "latin1")).toEndWith("\0end\n");
+    expect(sizeOf("got")).toBeLessThan(3_000_000);
+    const said = readFileSync(join(box.directory, "said"), "utf8");
+    expect(said).toContain("new\n");
+    expect(said).toContain(`the stdout of job ${job.job_id} was truncated before all of it was shown`);
+    expect(said).not.toContain(`the stderr of job ${job.job_id} was truncated before`);
+  },
+);
 
 test("options of the bounded call need --format json", async () => {
   await using box = new Sandbox();

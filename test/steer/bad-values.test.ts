@@ -69,6 +69,10 @@ const REFUSED: readonly [command: string, option: string, values: readonly strin
   ["start", "--retry-max-delay", DURATIONS],
   ["start", "--retry-backoff", ["0", "0.5", "x", "", "101", "-2", "1e1"]],
   ["start", "--retry-on", ["0", "256", "x", "", "75,", "timeouts", "-9", "75 timeout"]],
+  ["start", "--max-log-bytes", ["5X", "-1", "", "4095", "3K", "1.5G"]],
+  ["start", "--on-log-limit", ["stop", ""]],
+  ["start", "--nice", ["20", "x", "", "1.5", "100"]],
+  ["start", "--io-class", ["x", "", "best-effort:8", "idle:1", "Idle"]],
   ["rerun", "--reason", [""]],
 ];
 

@@ -1,9 +1,11 @@
 /** Several cancels at once, and a job that ends by itself meanwhile: one result, which every answer has. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { injectFaults } from "../support/faults.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { startReady } from "../support/jobs.ts";
-import { statusOf } from "../support/processes.ts";
-import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
+import { testWith } from "../support/needs.ts";
+import { stateOf, statusOf } from "../support/processes.ts";
+import { BINARY, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -35,6 +37,30 @@ test(`a job that ends by itself while it is cancelled has one result, ${ROUNDS} 
   // Otherwise the two never met.
   expect([...seen].sort()).toEqual(["CANCELLED", "FAILED"]);
 });
+
+testWith(
+  ["strace"],
+  "a job that ends by itself while its worker looks for processes keeps its own result",
+  async () => {
+    await using box = new Sandbox();
+    await using gate = new Gate(box);
+    const { worker_pid: worker, target_pid: target } = await startWaiting(box, "k", gate, "exit 7");
+    // First it looks for the processes of the caller.
+    const faults = await injectFaults(box, worker!, "openat:signal=SIGSTOP:when=2", "/proc");
+    const cancelling = box.spawn([BINARY, "cancel", "--run-key", "k"]);
+    await until("the worker looks", () => faults.count() > 0);
+    gate.open();
+    await until("the command has ended", () => stateOf(target!) === "Z");
+    process.kill(worker!, "SIGCONT");
+    const { code, stderr } = await box.finished(cancelling);
+    await faults.heal();
+    expect([code, stderr]).toEqual([
+      4,
+      expect.stringContaining("ended before it could be cancelled: FAILED"),
+    ]);
+    expect(await statusOf(box, "k")).toMatchObject({ status: "FAILED", exit_code: 7, orphan_pids: [] });
+  },
+);
 
 test.each([2, 10])("%d cancels at once: one result, one reason", async (count) => {
   await using box = new Sandbox();

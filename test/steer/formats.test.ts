@@ -160,15 +160,19 @@ describe("csv", () => {
   });
 });
 
+/** Adds finished jobs of the key `many`, as many as that. */
+const addMany = (box: Sandbox, count: number) =>
+  edit(
+    box,
+    `with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count})
+     insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
+     select 'job-' || i, 'many', i, iif(i % 7 = 0, 'FAILED', 'SUCCEEDED'), '["true"]', '/', 1, 1, 'h' from n`,
+  );
+
 test("a reader that closes early is no error, in any format", async () => {
   await using box = new Sandbox();
   await finish(box, "k", "true");
-  edit(
-    box,
-    `with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)
-     insert into job_records (job_id, run_key, attempt_no, status, command, cwd, started_at, finished_at, host)
-     select 'job-' || i, 'many', i, 'SUCCEEDED', '["true"]', '/', 1, 1, 'h' from n`,
-  );
+  addMany(box, 3000);
   for (const format of ["json", "jsonl", "csv", "table"]) {
     const line = `"$@" | head -n 1; exit \${PIPESTATUS[0]}`;
     const words = [BINARY, "list", "-n", "5000", "--format", format];
@@ -176,6 +180,35 @@ test("a reader that closes early is no error, in any format", async () => {
     expect({ format, stderr }).toEqual({ format, stderr: "" });
     expect([0, 141]).toContain(code!);
   }
+});
+
+test("jsonl and csv of very many jobs are those of json, and take no more memory than a few", async () => {
+  await using box = new Sandbox();
+  await finish(box, "k", "true");
+  addMany(box, 40_000);
+  for (const words of [
+    ["list", "-n", "2501"],
+    ["list", "-n", "1000", "--status", "failed", "--run-key-prefix", "ma"],
+  ]) {
+    const ids = (await box.json<JobAnswer[]>(words)).map((job) => job.job_id);
+    expect(ids).toHaveLength(Number(words[2]));
+    const lines = await printed(box, [...words, "--fields", "job_id", "--format", "jsonl"]);
+    expect(lines).toBe(ids.map((id) => `{"job_id":"${id}"}\n`).join(""));
+    const csv = await printed(box, [...words, "--fields", "job_id", "--format", "csv"]);
+    expect(csv).toBe(["job_id", ...ids].map((id) => `${id}\r\n`).join(""));
+  }
+  // Measured as that of a job: what the kernel tells of a child of this process includes the memory of this process.
+  const memory = async (limit: number) => {
+    const words = ["list", "-n", String(limit), "--fields", "run_key", "--format", "csv"];
+    const job = await box.json<{ max_rss_bytes: number }>([
+      ...["start", "-k", "measured", "--sync", "--"],
+      ...[BINARY, ...words],
+    ]);
+    expect(await printed(box, ["logs", "measured"])).toEndWith("many\r\n");
+    return job.max_rss_bytes;
+  };
+  const few = await memory(1_000);
+  expect((await memory(40_000)) / few).toBeLessThan(2.2);
 });
 
 describe("ps", () => {

@@ -86,6 +86,10 @@ describe("an earlier run of a key", () => {
     }
     expect(await printed(box, ["logs", "k"])).toBe("three\n");
     expectFailure(await box.run(["logs", "k", "--attempt", "4"]), 3, 'no job 4 of run key "k"');
+    const hint = 'the newest job of "k" is number 3; all of them: orchesjob status --run-key k --all\n';
+    for (const words of [["k#7"], ["k", "--attempt", "7"]])
+      expect((await box.run(["wait", ...words])).stderr).toEndWith(hint);
+    expect((await box.run(["wait", "other#7"])).stderr).not.toContain("newest");
     expectFailure(await box.run(["logs", "k#0"]), 3, 'no run key or job id "k#0"');
   });
 

@@ -94,17 +94,38 @@ test("an id that came while the key was active means that job from then on", asy
   expect(await box.json(attached)).toMatchObject({ job_id: first.job_id, existing: true });
 });
 
-test("a retry of such an id with another command gets the same answer as the first", async () => {
+test("such an id stands for its command: with the same one it gives the same answer, with another exit 4", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
   const job = await startWaiting(box, "k", gate);
-  const ask = () => box.json(["start", "--run-key", "k", "--request-id", "late", "--", "true"]);
+  const late = ["--run-key", "k", "--request-id", "late", "--"];
+  const ask = () => box.json(["start", ...late, "true"]);
+  const refused = new RegExp(
+    `id "late" of run key "k" belongs to job ${job.job_id}, which it was given for with another`,
+  );
   const expected = { job_id: job.job_id, existing: true, command_matches: false };
   expect(await ask()).toMatchObject(expected);
-  expect(await ask()).toMatchObject(expected);
-  gate.open();
-  await finishedJob(box, "k");
-  expect(await ask()).toMatchObject(expected);
+  for (const isOver of [false, true]) {
+    if (isOver) gate.open();
+    if (isOver) await finishedJob(box, "k");
+    expect(await ask()).toMatchObject(expected);
+    expectFailure(await box.run(["start", ...late, "false"]), 4, refused);
+    // Not even that of the job.
+    expectFailure(await box.run(["run", ...late, ...job.command]), 125, refused);
+  }
+  expect(await box.json<unknown[]>(["status", "--run-key", "k", "--all"])).toHaveLength(1);
+});
+
+test("of many callers at once with one id and two commands, those with one of them get the active job", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await startWaiting(box, "k", gate);
+  const ask = (command: string) => box.run(["start", "--run-key", "k", "--request-id", "r", "--", command]);
+  const commands = Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? "true" : "false"));
+  const codes = await Promise.all(commands.map(async (command) => `${command} ${(await ask(command)).code}`));
+  const winner = codes.includes("true 0") ? "true" : "false";
+  const loser = winner === "true" ? "false" : "true";
+  expect(new Set(codes)).toEqual(new Set([`${winner} 0`, `${loser} 4`]));
 });
 
 test("an id takes precedence over every policy", async () => {

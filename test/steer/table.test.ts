@@ -93,19 +93,85 @@ describe("colour", () => {
   });
 });
 
-test("nothing in a command or a run key moves the cursor, colours, rings, or reverses the line", async () => {
+describe("what a job carries does not reach a terminal as it is", () => {
+  // Moves, colours, rings, reverses, hides; and a name in a family of emoji, which is legitimate.
+  const EVIL =
+    "\u001b[2J\u001b]0;title\u0007\r\n\t\b\u009b31m\u202egnp.exe\u2066\u007f\u200b\ufeff\u2028\u{e0041}";
+  const KEY = "k\u202e\u200b\u{e0041}\u2028";
+  const UNSAFE =
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\udb40[\udc00-\udcff]/;
+  const start = (box: Sandbox) =>
+    box.json(["start", "-k", KEY, "--label", `note=${EVIL}`, "--sync", "--", "echo", EVIL]);
+
+  test("in any format", async () => {
+    await using box = new Sandbox();
+    const job = await start(box);
+    const csv = ["list", "--fields", "run_key,command,labels", "--format", "csv"];
+    for (const words of [
+      ["list"],
+      ["ps"],
+      ["list", "--fields", "run_key,labels,command"],
+      ["list", "--format", "json"],
+      ["list", "--format", "jsonl"],
+      csv,
+      ["status", job.job_id],
+      ["result", job.job_id],
+      ["attach", job.job_id, "--format", "json"],
+      ["metrics", "--label", "note"],
+      ["doctor"],
+      ["_complete", "run-key"],
+      ["_complete", "job-id"],
+    ]) {
+      const screen = onTerminal(box, words, { columns: 250, env: { NO_COLOR: "1" } });
+      const code = await screen.ended();
+      // The terminal itself ends lines in CR and LF, and _complete has a tab in each.
+      const text = screen.shown().replaceAll(/\r+\n|(?<=^[0-9a-f-]{36})\t/g, "\n");
+      expect({ words, code, unsafe: UNSAFE.exec(text)?.[0] }).toEqual({ words, code: 0, unsafe: undefined });
+      if (!words.includes("run-key")) expect(text).toContain("k");
+    }
+    // JSON says the same; CSV keeps its bytes where no terminal shows them.
+    expect(job).toMatchObject({ run_key: KEY, labels: { note: EVIL }, command: ["echo", EVIL] });
+    const { stdout } = await box.run(csv);
+    expect(stdout).toStartWith(`run_key,command,labels\r\n${KEY},`);
+    expect(stdout).not.toMatch(/[\u0007\u001b]/);
+    expect((await box.run(["status", KEY])).stdout).not.toMatch(UNSAFE);
+    // The output itself is the job's.
+    expect((await box.run(["logs", KEY])).stdout).toBe(`${EVIL}\n`);
+  });
+
+  test("also where a table is a stream of lines", async () => {
+    await using box = new Sandbox();
+    await start(box);
+    const lines = (await box.run(["status", KEY, "--format", "table"])).stdout.trimEnd().split("\n");
+    expect(lines).toEqual([expect.stringContaining("RUN KEY"), expect.stringContaining("gnp.exe")]);
+    expect(lines[1]).not.toMatch(UNSAFE);
+  });
+});
+
+test("on any terminal no line is longer than it, however narrow it is and however many fields are wanted", async () => {
   await using box = new Sandbox();
-  const evil = "\u001b[2J\u001b]0;title\u0007\r\n\t\b\u009b31m\u202egnp.exe\u2066\u007f";
-  await box.json(["start", "--run-key", "k\u202e", "--sync", "--", "true", evil]);
-  for (const text of [
-    await table(box, ["list"], { columns: 200, env: { NO_COLOR: "1" } }),
-    (await box.run(["status", "--run-key", "k\u202e", "--format", "table"])).stdout,
-  ]) {
-    const lines = text.replaceAll("\r\n", "\n").trimEnd().split("\n");
-    expect(lines.length).toBe(2);
-    expect(lines[1]).toContain("gnp.exe");
-    expect(lines[1]).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
-  }
+  await fill(box);
+  await box.json(["start", "-k", "👨\u200d👩\u200d👧❤\ufe0f", "--sync", "--", "true"]);
+  const names = Object.keys(await box.json<object>(["status", "k"])).join(",");
+  for (const [columns, env, most] of [
+    [1, {}, 1],
+    [5, {}, 5],
+    [13, {}, 13],
+    [19, {}, 19],
+    [0, {}, 80],
+    [0, { COLUMNS: "60" }, 60],
+    [80, {}, 80],
+  ] as const)
+    for (const fields of [[], ["--fields", names], ["--fields", "job_id,started_at,exit_code"]]) {
+      const lines = plainLines(await table(box, ["list", ...fields], { columns, env }));
+      expect(lines).toHaveLength(4);
+      for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(most);
+      // Terminals do not agree on the width of joined emoji.
+      expect(lines.join("")).not.toMatch(/[\u200d\ufe0f]/);
+      if (fields.length > 0 && columns >= 13 && fields[1] === names) expect(lines[0]).toEndWith("…");
+      if (columns === 80 && fields.length > 0 && fields[1] !== names)
+        expect(lines[0]).toMatch(/^JOB ID +STARTED AT +EXIT CODE$/);
+    }
 });
 
 test("ages and durations are printed as people say them", async () => {

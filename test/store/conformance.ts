@@ -197,7 +197,7 @@ export function testStore(name: string, openStore: OpenStore): void {
         properties: ["MemoryMax=64M", 'Description=a "b"'],
         onExit: { command: "mail -s 'Ünfall' \"$USER\"\n", timeoutMs: 1_234 },
         onFailure: { command: "page", timeoutMs: 4_321 },
-        limits: { stallAfterMs: 5_000, onStall: "page", graceMs: 0 },
+        limits: { stallAfterMs: 5_000, onStall: "page", graceMs: 0, maxLogBytes: 5_000, nice: -5 },
       });
       const claimed = await claim(store, job, undefined, 1_700_000_000_123_456);
       expect(claimed).toEqual({
@@ -205,6 +205,8 @@ export function testStore(name: string, openStore: OpenStore): void {
         onExit: { ...job.onExit!, result: null },
         onFailure: { ...job.onFailure!, result: null },
         stalledSince: null,
+        logLimitAt: null,
+        logDroppedBytes: null,
         status: "STARTING",
         startedAt: 1_700_000_000_123_456,
         finishedAt: null,
@@ -232,7 +234,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       await VERBS.succeed(store, first.jobId);
       const again = newJob({ requestId: "r", attemptNo: 2 });
       expect(await claim(store, again, first.jobId, at(2))).toBeUndefined();
-      expect(await store.findRequest("k", "r")).toMatchObject({ jobId: first.jobId });
+      expect(await store.findRequest("k", "r")).toMatchObject({ job: { jobId: first.jobId }, command: null });
       expect(await claim(store, { ...again, requestId: "s" }, first.jobId, at(3))).toMatchObject({
         requestId: "s",
       });
@@ -304,7 +306,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       async (store, open) => {
         const job = first();
         await store.claim(job, { expected: undefined, strict: true, useOverride: false }, at(1));
-        await store.bindRequest("k", "other", job.jobId);
+        await store.bindRequest("k", "other", job.jobId, ["x"]);
         await VERBS.run(store, job.jobId);
         const next = await retry(store, job, after(job));
         expect(next).toMatchObject({ status: "STARTING", attemptNo: 2, startedAt: at(61), requestId: "r" });
@@ -315,7 +317,8 @@ export function testStore(name: string, openStore: OpenStore): void {
           ...{ status: "FAILED", exitCode: 3, target: TARGET, finishedAt: at(60), leftBehind: [] },
           ...{ retry: { ...job.retry!, nextJobId: next!.jobId }, onExit: null },
         });
-        for (const id of ["r", "other"]) expect((await other.findRequest("k", id))!.jobId).toBe(next!.jobId);
+        for (const id of ["r", "other"])
+          expect((await other.findRequest("k", id))!.job.jobId).toBe(next!.jobId);
         expect((await other.strictness("k", at(62))).strictJobId).toBe(next!.jobId);
         expect(next!.fencingToken!).toBeGreaterThan((await store.find(job.jobId))!.fencingToken!);
       },
@@ -327,6 +330,25 @@ export function testStore(name: string, openStore: OpenStore): void {
       await VERBS.run(store, job.jobId);
       const next = await retry(store, job, after(job));
       expect(await store.run(next!.jobId, WORKER, PLACE, at(200))).toMatchObject({ startedAt: at(200) });
+    });
+
+    testWith("a retry that does not begin keeps the time at which it was accepted", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      const next = await retry(store, job, after(job));
+      const { startedAt } = next!;
+      expect(await store.run(next!.jobId, WORKER, PLACE, at(200), null)).toMatchObject({ startedAt });
+    });
+
+    testWith("nor does one that is to be cancelled", async (store) => {
+      const job = first();
+      await claim(store, job, undefined, at(1));
+      await VERBS.run(store, job.jobId);
+      const next = await retry(store, job, after(job));
+      const { startedAt } = next!;
+      await store.requestCancel(next!.jobId, { at: at(190), reason: null, graceMs: 0, pid: 0 });
+      expect(await store.run(next!.jobId, WORKER, PLACE, at(200))).toMatchObject({ startedAt });
     });
 
     testWith("a job that is not active, or is to be cancelled, is not tried again", async (store) => {
@@ -349,7 +371,33 @@ export function testStore(name: string, openStore: OpenStore): void {
       expect(await store.active()).toHaveLength(1);
     });
 
-    testWith("a directory that has joined a fleet accepts no next attempt", async (store) => {
+    testWith(
+      "in a fleet the next attempt is published with the failure, and gets its token then",
+      async (store) => {
+        const publications = await store.publications();
+        await publications.track("member");
+        const job = first({ onPartition: "stop" });
+        const terms = { expected: undefined, strict: false, useOverride: false, fencingToken: 7 };
+        await store.claim(job, terms, at(1));
+        await VERBS.run(store, job.jobId);
+        const next = await retry(store, job, after(job));
+        expect(next).toMatchObject({ status: "STARTING", fencingToken: null, onPartition: "stop" });
+        // Not by itself: the registry must not hear of two active jobs, or of none.
+        const pending = await publications.next(9);
+        expect(pending.map((each) => [each.job.jobId, each.successor?.job.jobId])).toEqual([
+          [job.jobId, next!.jobId],
+        ]);
+        await publications.markPublished(pending.map((each) => ({ ...each, grantedToken: 8 })));
+        expect(await store.find(next!.jobId)).toMatchObject({ fencingToken: 8 });
+        // Its token is news.
+        const [news, ...more] = await publications.next(9);
+        expect([news!.job.jobId, news!.successor, more]).toEqual([next!.jobId, null, []]);
+        await publications.repeat(job.jobId);
+        expect((await publications.pending(job.jobId))!.successor).toBeNull();
+      },
+    );
+
+    testWith("a directory that has joined a fleet during a run accepts no next attempt", async (store) => {
       const job = first();
       await claim(store, job, undefined, at(1));
       await VERBS.run(store, job.jobId);
@@ -384,7 +432,7 @@ export function testStore(name: string, openStore: OpenStore): void {
       const known = await elsewhere({ attemptNo: 4, requestId: "r" });
       expect(await store.adopt(known)).toEqual(known);
       expect(await open().find(known.jobId)).toEqual(known);
-      expect(await store.findRequest("k", "r")).toEqual(known);
+      expect((await store.findRequest("k", "r"))!.job).toEqual(known);
       expect(await store.adopt({ ...known, status: "FAILED" })).toEqual(known);
       expect(await claim(store, newJob({ attemptNo: 5 }), undefined, at(60))).toBeUndefined();
       expect(await finish(store, known.jobId, SUCCESS, TARGET, at(70))).toMatchObject({
@@ -465,6 +513,19 @@ export function testStore(name: string, openStore: OpenStore): void {
       await store.recordStall(jobId, null, at(70));
       expect(await store.find(jobId)).toMatchObject({ stalledSince: at(58) });
     });
+
+    testWith(
+      "the first time of a log's limit stands, the last count of bytes, while active",
+      async (store) => {
+        const { jobId } = await jobIn(store, "RUNNING");
+        await store.recordLogLimit(jobId, null, at(55));
+        expect(await store.find(jobId)).toMatchObject({ logLimitAt: at(55), logDroppedBytes: null });
+        await store.recordLogLimit(jobId, 7, at(57));
+        await VERBS.fail(store, jobId);
+        await store.recordLogLimit(jobId, 8, at(70));
+        expect(await store.find(jobId)).toMatchObject({ logLimitAt: at(55), logDroppedBytes: 7 });
+      },
+    );
 
     testWith("recordTarget returns whether the job is active", async (store) => {
       expect(await store.recordTarget((await jobIn(store, "RUNNING")).jobId, TARGET, at(1))).toBe(true);

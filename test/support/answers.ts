@@ -25,7 +25,8 @@ export function checkAnswer(program: string, words: readonly string[], stdout: s
   const answer = definitions[name === "abort" ? "cancel" : name];
   if (answer === undefined || name === "schema") return;
   const isJsonLines = stdout.startsWith('{"');
-  const isChosen = words.some((word) => /^--fields(=|$)/.test(word));
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  const isChosen = own.some((word) => /^--fields(=|$)/.test(word));
   const schema = isChosen ? chosenFields(schemas) : isJsonLines ? definitions["job"]! : answer;
   const problems = (isJsonLines ? stdout.trimEnd().split("\n") : [stdout])
     .flatMap(parse)

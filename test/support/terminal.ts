@@ -18,7 +18,10 @@ export interface ScreenOptions extends RunOptions {
 
 export const CTRL_C = "\u0003";
 
-/** Runs orchesjob on a terminal of that size. */
+/** The terminal says that it does not know its size. Bun cannot make such a one. */
+const FORGET_SIZE = ["sh", "-c", 'stty cols 0 rows 0; exec "$0" "$@"'];
+
+/** Runs orchesjob on a terminal of that size; `columns` 0: of unknown size. */
 export function onTerminal(
   box: Sandbox,
   args: readonly string[],
@@ -27,11 +30,11 @@ export function onTerminal(
   const decoder = new TextDecoder();
   let text = "";
   let closed = false;
-  const child = Bun.spawn([BINARY, ...args], {
+  const child = Bun.spawn([...(columns === 0 ? FORGET_SIZE : []), BINARY, ...args], {
     cwd,
     env: box.environment({ NO_COLOR: undefined, TERM: "xterm-256color", ...env }),
     terminal: {
-      cols: columns,
+      cols: columns || 80,
       rows,
       data: (_, data) => void (text += decoder.decode(data, { stream: true })),
       exit: () => void (closed = true),

@@ -1,6 +1,7 @@
 /** Which attempt follows when: the rules of `--retries`. */
 import { expect, test } from "bun:test";
 import type { Job, Outcome, Retry } from "../../src/job/job.ts";
+import type { JobStatus } from "../../src/job/status.ts";
 import { firstAttempt, isToBeRetried, nextDelayMs, retriesLeft } from "../../src/job/retry.ts";
 
 const ORDER = { retries: 3, delayMs: 1_000, backoff: 1, maxDelayMs: null, on: null };
@@ -13,9 +14,13 @@ function retried(fields: Partial<Retry>, outcome: Partial<Outcome> = {}): boolea
 }
 
 test("an attempt may be followed by as many as are left", () => {
-  const left = [0, 1, 2, 3, 4].map((number) => retriesLeft({ retry: { ...firstAttempt(ORDER), number } }));
-  expect(left).toEqual([3, 2, 1, 0, 0]);
-  expect(retriesLeft({ retry: null })).toBe(0);
+  const left = (status: JobStatus, fields: Partial<Retry>) =>
+    retriesLeft({ status, retry: { ...firstAttempt(ORDER), ...fields } });
+  expect([0, 1, 2, 3, 4].map((number) => left("RUNNING", { number }))).toEqual([3, 2, 1, 0, 0]);
+  expect(left("FAILED", { nextJobId: "next" })).toBe(3);
+  for (const status of ["SUCCEEDED", "FAILED", "LOST", "CANCELLED"] as const)
+    expect(left(status, {})).toBe(0);
+  expect(retriesLeft({ status: "RUNNING", retry: null })).toBe(0);
   expect([retried({ number: 2 }), retried({ number: 3 })]).toEqual([true, false]);
 });
 

@@ -4,9 +4,11 @@
  */
 import { ON_PARTITIONS } from "../../job/fleet.ts";
 import { FAILURES, LOST_REASONS } from "../../job/job.ts";
+import { ON_LOG_LIMITS } from "../../job/limits.ts";
 import { ENCODINGS, OUTPUT_MODES } from "../../job/output.ts";
 import { STATUSES } from "../../job/status.ts";
 import {
+  type Keywords,
   anyOf,
   both,
   decimal,
@@ -82,6 +84,16 @@ const fields = object("A job: one execution under a run key", {
   last_line: orNull(
     text("In status and list, while it runs: the last line of its output, at most 200 characters"),
   ),
+  max_log_bytes: orNull(integer("The most bytes that the log of each stream gets")),
+  on_log_limit: orNull(oneOf(ON_LOG_LIMITS, "What happens when there are more; null: no limit")),
+  log_limit_reached_at: orNull(
+    time("When the first byte was dropped from a log; null: none was, or nobody saw it"),
+  ),
+  log_dropped_bytes: orNull(
+    integer("How many bytes are in no log, when the command had ended; null: none, or not counted"),
+  ),
+  nice: orNull(integer("The niceness that the command starts with; null: that of its caller")),
+  io_class: orNull(text("The I/O class that the command starts with; null: that of its caller")),
   env_files: listOf(text("An absolute path"), "The files whose variables the command gets"),
   grace_seconds: orNull(decimal("Time between TERM and KILL when a limit ends it; null: 5")),
   output: oneOf(OUTPUT_MODES, "What the command writes to: the log itself, or a pipe"),
@@ -100,7 +112,7 @@ const fields = object("A job: one execution under a run key", {
     ),
   ),
   retries: integer("How many attempts may follow the first one, as --retries said; 0 without"),
-  retries_left: integer("How many attempts may follow this one"),
+  retries_left: integer("How many attempts may follow this one; 0 once the run has ended"),
   retry_of_job_id: orNull(text("The attempt before this one")),
   retry_at: orNull(time("When this attempt may launch its command; null: it is the first")),
   retried_by_job_id: orNull(text("The attempt after this one, which has failed")),
@@ -130,7 +142,13 @@ const fields = object("A job: one execution under a run key", {
 export type JobView = Value<typeof fields>;
 
 export const JOB = named("job", fields);
-export const JOB_FIELDS: readonly string[] = Object.keys(fields.keywords["properties"] as object);
+const properties = fields.keywords["properties"] as Readonly<Record<string, Keywords>>;
+export const JOB_FIELDS: readonly string[] = Object.keys(properties);
+
+/** What a field means; undefined if a job has none of that name. */
+export function describeField(name: string): string | undefined {
+  return properties[name]?.["description"] as string | undefined;
+}
 
 /** `list`. */
 export const JOBS = listOf(JOB, "Jobs");

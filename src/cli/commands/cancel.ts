@@ -1,12 +1,17 @@
 import { EXIT_CODES } from "../../job/errors.ts";
-import { cancelJob } from "../../jobs/cancel.ts";
+import type { Job } from "../../job/job.ts";
+import { canBeCancelled, cancelJobs } from "../../jobs/cancel.ts";
+import { describeFilter, findSeveral } from "../../jobs/find-several.ts";
+import { NO_ORPHANS } from "../../jobs/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
+import type { Context } from "../../state/context.ts";
 import { answer } from "../output/answer.ts";
 import { cancelView, describeCancelled, explainCancel } from "../output/cancelled.ts";
 import { defineCommand, flag, optional, withDefault } from "../command.ts";
 import { keyOperands } from "../options/selectors.ts";
 import { isOne, severalOptions, toSeveralJobs } from "../options/several-jobs.ts";
 import { durationOrZero, shortText } from "../options/values.ts";
+import type { Output } from "../output/output.ts";
 
 export const cancel = defineCommand({
   name: "cancel",
@@ -35,15 +40,45 @@ export const cancel = defineCommand({
   async run({ options, operands, context, output }) {
     const order = { reason: options.reason ?? null, graceMs: options.graceSeconds };
     const selected = toSeveralJobs(options, operands);
-    if (options.dryRun || !isOne(selected)) {
-      const { cancelSeveral } = await import("./cancel-several.ts");
-      return cancelSeveral(context, output, selected, order, options.dryRun);
+    const { filter } = selected;
+    const { store, jobs: found } = await findSeveral(context, selected);
+    // A filter means the jobs that can be cancelled. A named job that cannot is an error.
+    const jobs = filter === undefined ? found : found.filter((job) => canBeCancelled(context, job));
+    if (store === undefined || jobs.length === 0) {
+      output.json([]);
+      context.notify(`nothing to cancel: no active job with ${describeFilter(filter!)}`);
+      return 0;
     }
-    const result = await cancelJob(context, selected.named[0]!, order);
-    answer(output, cancelView(context, result), () => describeCancelled(result));
-    const problem = await explainCancel(context, result);
-    if (problem === undefined) return 0;
-    context.notify(problem);
-    return EXIT_CODES.conflict;
+    if (options.dryRun) return showCancel(context, output, jobs, isOne(selected));
+    const outcomes = await cancelJobs(context, store, jobs, order);
+    const [first] = outcomes;
+    if (isOne(selected) && first!.error !== undefined) throw first!.error;
+    const views = outcomes.map((outcome) => cancelView(context, outcome));
+    answer(output, isOne(selected) ? views[0] : views, () => outcomes.map(describeCancelled).join("; "));
+    let code = 0;
+    for (const outcome of outcomes) {
+      const { error } = outcome;
+      const problem = error?.message ?? (await explainCancel(context, outcome));
+      if (problem === undefined) continue;
+      context.notify(problem);
+      code ||= error?.exitCode ?? EXIT_CODES.conflict;
+    }
+    return code;
   },
 });
+
+/** Touches nothing. */
+function showCancel(context: Context, output: Output, jobs: readonly Job[], isObject: boolean): number {
+  const views = jobs.map((job) => cancelView(context, { job, survivors: NO_ORPHANS }));
+  let code = 0;
+  for (const job of jobs) {
+    if (canBeCancelled(context, job))
+      context.notify(`Would cancel job ${job.jobId} (${job.runKey}, ${job.status})`);
+    else {
+      context.notify(`cannot cancel job ${job.jobId}: it is already ${job.status}`);
+      code = EXIT_CODES.conflict;
+    }
+  }
+  output.json(isObject ? views[0] : views);
+  return code;
+}

@@ -26,7 +26,7 @@ export const clean = defineCommand({
       "-k",
       repeated("--run-key", "KEY", "Only jobs of this run key; it may also be a word", runKeyValue),
     ),
-    jobId: repeated("--job-id", "ID", "Only the job with this id, and no other limit", anyText("job-id")),
+    jobId: repeated("--job-id", "ID", "Only the job with this id; several: one of them", anyText("job-id")),
     ...filterOptions,
     before: optional(
       "--before",
@@ -58,7 +58,7 @@ export const clean = defineCommand({
       "Only the oldest jobs with output, until all logs together have at most this size, for example 5G",
       byteSize("--max-log-bytes"),
     ),
-    all: flag("--all", "All finished jobs, or all of these run keys, statuses and labels"),
+    all: flag("--all", "All finished jobs, apart from what the other limits keep"),
     dryRun: flag("--dry-run", "Delete nothing; say on stderr what would be deleted"),
     fleet: flag(
       "--fleet",
@@ -85,9 +85,9 @@ export const clean = defineCommand({
     const named: readonly JobSelector[] = [
       ...operands.map((word) => ({ word: checkRunKey(word) })),
       ...options.runKey.map((runKey) => ({ runKey })),
-      ...options.jobId.map((jobId) => ({ jobId })),
     ];
     const given = {
+      "--job-id": options.jobId.length > 0,
       "a run key": operands.length + options.runKey.length > 0,
       "--status": options.status.length > 0,
       "--label": options.label.size > 0,
@@ -110,7 +110,13 @@ export const clean = defineCommand({
       job: (job: Job) => (isTable ? void doomed.push(job) : context.notify(wouldDelete(job))),
       orphanedFile: (path: string) => context.notify(`Would delete ${path}, which belongs to no job`),
     };
-    const selection = { named, since, statuses: options.status, labels: options.label };
+    const selection = {
+      named,
+      jobIds: options.jobId,
+      since,
+      statuses: options.status,
+      labels: options.label,
+    };
     const result = await cleanJobs(
       context,
       { before, keep, maxLogBytes, selection },
@@ -128,31 +134,16 @@ export const clean = defineCommand({
 });
 
 interface Modes {
-  readonly jobId: readonly string[];
-  readonly all: boolean;
   readonly dryRun: boolean;
   readonly fleet: boolean;
   readonly format: "json" | "table" | undefined;
 }
 
-const TIMES_AND_SIZES = ["--before", "--after", "--older-than", "--keep", "--max-log-bytes"];
-const ONLY_HERE = ["a run key", "--status", "--label", "--after", "--max-log-bytes"];
+const ONLY_HERE = ["--job-id", "a run key", "--status", "--label", "--after", "--max-log-bytes"];
 
-/** Throws `usage` for limits that do not go together, and if there is none. `limits`: all but --job-id. */
-function checkLimits({ jobId, all, dryRun, fleet, format }: Modes, limits: ReadonlySet<string>): void {
-  const refuse = (option: string, other: string | undefined, hint: string) => {
-    if (other !== undefined)
-      throw new OrchesjobError("usage", `${option} cannot be combined with ${other}`, hint);
-  };
-  const isNamed = jobId.length > 0;
-  if (isNamed) refuse("--job-id", [...limits][0], "it names one job");
-  if (all)
-    refuse(
-      "--all",
-      TIMES_AND_SIZES.find((name) => limits.has(name)),
-      "leave out one of the two",
-    );
-  if (!isNamed && limits.size === 0)
+/** Throws `usage` if there is no limit, or one that does not go with --fleet. */
+function checkLimits({ dryRun, fleet, format }: Modes, limits: ReadonlySet<string>): void {
+  if (limits.size === 0)
     throw new OrchesjobError(
       "usage",
       "clean needs a limit: --before DATETIME, --older-than DURATION, --keep N or --max-log-bytes SIZE",
@@ -160,13 +151,12 @@ function checkLimits({ jobId, all, dryRun, fleet, format }: Modes, limits: Reado
     );
   if (format === "table" && !dryRun) throw new OrchesjobError("usage", "--format table needs --dry-run");
   if (!fleet) return;
-  const hint = "its limits are --before, --older-than, --keep and --all";
-  refuse("--fleet", isNamed ? "--job-id" : ONLY_HERE.find((name) => limits.has(name)), hint);
-  refuse(
-    "--fleet",
-    format === "table" ? "--format table" : undefined,
-    "it says on stderr what it would delete",
-  );
+  const refuse = (other: string, hint: string) => {
+    throw new OrchesjobError("usage", `--fleet cannot be combined with ${other}`, hint);
+  };
+  const onlyHere = ONLY_HERE.find((name) => limits.has(name));
+  if (onlyHere !== undefined) refuse(onlyHere, "its limits are --before, --older-than, --keep and --all");
+  if (format === "table") refuse("--format table", "it says on stderr what it would delete");
 }
 
 function wouldDelete({ jobId, runKey, status }: Pick<CleanedJob, "jobId" | "runKey" | "status">): string {

@@ -6,14 +6,19 @@ import { sanitize } from "../output/sanitize.ts";
 export const complete = defineCommand({
   name: "_complete",
   summary: "Print possible values of an option, one per line, with a description",
-  operands: "run-key|job-id [PREFIX]",
+  operands: "run-key|key-word|job-id|label|label-name|field [PREFIX]",
   options: {},
   examples: [],
   nonBlocking: true,
-  async run({ operands: [kind, prefix = ""], context, output }) {
+  async run({ operands: [kind = "", prefix = ""], context, output }) {
     try {
-      const found = kind === "run-key" || kind === "job-id" ? await suggest(context, kind, prefix) : [];
-      output.text(found.map(({ value, remark }) => `${value}\t${sanitize(remark)}\n`).join(""));
+      const found =
+        kind === "field"
+          ? (await import("../completion/fields.ts")).suggestFields(prefix)
+          : await suggest(context, kind, prefix);
+      // A value must be exact. One that a terminal cannot show as it is, and that no person types, is not offered.
+      const safe = found.filter(({ value }) => sanitize(value) === value);
+      output.text(safe.map(({ value, remark }) => `${value}\t${sanitize(remark)}\n`).join(""));
     } catch {
       // No message in the middle of typing: the command itself will report the error.
     }

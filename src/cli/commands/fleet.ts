@@ -99,7 +99,7 @@ export const fleet = defineCommand({
     const status = await membership.readFleetStatus(context, member);
     if (chooseFormat(options.format, "json") === "table") {
       const { memberTable } = await import("../output/fleet-view.ts");
-      output.text(memberTable(status.members));
+      output.text(memberTable(output.columns(), status.members));
     } else output.json(fleetView(status));
     return end(member);
   },

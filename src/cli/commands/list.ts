@@ -1,5 +1,5 @@
 import { OrchesjobError } from "../../job/errors.ts";
-import { type JobList, openList } from "../../jobs/list.ts";
+import { type JobList, listPages, openList } from "../../jobs/list.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
@@ -54,11 +54,8 @@ export const list = defineCommand({
     const until = await readInstant("--until", options.until);
     const filter = { runKeyPrefix, limit, since, until, statuses, labels };
     // On demand: a list of this host must not load the client of the registry.
-    const open = async (): Promise<JobList> => {
-      if (!fleet) return openList(context);
-      const { listFleet } = await import("../../jobs/list-fleet.ts");
-      return (wanted) => listFleet(context, wanted);
-    };
+    const open = async (): Promise<JobList> =>
+      fleet ? (await import("../../jobs/list-fleet.ts")).openFleetList(context) : openList(context);
     const isTerminal = output.columns() !== undefined;
     if (watch) {
       if (!isTerminal) throw new OrchesjobError("usage", "--watch needs a terminal");
@@ -71,7 +68,7 @@ export const list = defineCommand({
         );
       const { watchScreen } = await import("../output/screen.ts");
       const { activeFirst } = await import("../../jobs/active-first.ts");
-      await watchScreen(output, async () => {
+      await watchScreen(output, context.home, async () => {
         const jobs = await activeFirst(filter, await open());
         return { jobs, isCut: jobs.length >= limit };
       });
@@ -79,13 +76,14 @@ export const list = defineCommand({
     }
     const format = chooseFormat(options.format, isTerminal ? "table" : "json");
     const fields = await chooseFields(options.fields);
-    const jobs = await (await open())(filter);
     const finder = new OrphanFinder(context);
     if (format === "json" && fields === undefined) {
-      output.json(await viewsWithOutput(finder, jobs));
+      output.json(await viewsWithOutput(finder, await (await open())(filter)));
     } else {
-      const { printJobs } = await import("../output/job-lines.ts");
-      printJobs(output, finder, jobs, { format, fields });
+      const { isLines, printJobs, printLines } = await import("../output/job-lines.ts");
+      if (isLines(format) && !fleet)
+        await printLines(output, finder, listPages(context, filter), { format, fields });
+      else await printJobs(output, finder, await (await open())(filter), { format, fields });
     }
     await finder.keep();
     return 0;

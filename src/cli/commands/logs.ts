@@ -77,7 +77,7 @@ export const logs = defineCommand({
     } else {
       const from = tail === undefined ? 0 : findTail(context, job, stream, tail);
       if (!follow) return (copyLog(context, job, stream, output.descriptor, from), 0);
-      ended = await followRun(context, store, job, [{ stream, descriptor: output.descriptor, from }], {
+      ended = await followRun(context, store, [job], [{ stream, descriptor: output.descriptor, from }], {
         ...NO_CONTROL,
         isLeaving: () => Promise.resolve(interruption.signal !== undefined),
       });

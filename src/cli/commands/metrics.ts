@@ -1,6 +1,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { STATUSES } from "../../job/status.ts";
 import { defineCommand, flag, repeated, withDefault } from "../command.ts";
+import { sanitizeLines } from "../output/sanitize.ts";
 import { labelName, wholeNumber } from "../options/values.ts";
 
 /** Upper bounds of the histogram of durations, in seconds: from a quick check to a night's work. */
@@ -78,7 +79,8 @@ export const metrics = defineCommand({
       snapshot.fleet === undefined
         ? []
         : (await import("../output/fleet-metrics.ts")).toFleetMetrics(snapshot.fleet);
-    output.text(formatMetrics([...found, ...ofFleet]));
+    const text = formatMetrics([...found, ...ofFleet]);
+    output.text(output.columns() === undefined ? text : sanitizeLines(text));
     return 0;
   },
 });

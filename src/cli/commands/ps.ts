@@ -1,13 +1,14 @@
 import { activeFirst } from "../../jobs/active-first.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { openList } from "../../jobs/list.ts";
-import { defineCommand, optional, short } from "../command.ts";
+import { defineCommand, flag, optional, short } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, listFormatOption } from "../options/format-option.ts";
 import { filterOptions } from "../options/several-jobs.ts";
 import { wholeNumber } from "../options/values.ts";
 import { printJobs } from "../output/job-lines.ts";
 import { printScreen } from "../output/screen.ts";
+import { asText, tellingLines } from "../output/table.ts";
 
 /** How many jobs are shown if nothing says how many there is room for. */
 const USUAL_LIMIT = 20;
@@ -26,10 +27,18 @@ export const ps = defineCommand({
         wholeNumber("--limit", 1),
       ),
     ),
+    fleet: flag(
+      "--fleet",
+      "Jobs of all members of the fleet; without it, only those of this state directory",
+    ),
     format: listFormatOption,
     fields: fieldsOption,
   },
-  examples: ["orchesjob ps", "orchesjob ps --label team=billing --fields run_key,status,took,command"],
+  examples: [
+    "orchesjob ps",
+    "orchesjob ps --label team=billing --fields run_key,status,took,command",
+    "orchesjob ps --fleet",
+  ],
   answer: async () => (await import("../answers/job.ts")).JOBS,
   async run({ options, context, output }) {
     const rows = output.rows();
@@ -47,14 +56,17 @@ export const ps = defineCommand({
         until: undefined,
         order: "ended",
       },
-      await openList(context),
+      options.fleet
+        ? await (await import("../../jobs/list-fleet.ts")).openFleetList(context)
+        : await openList(context),
     );
-    // What was asked for with a number is printed whole.
-    if (format === "table" && fields === undefined && options.limit === undefined)
-      printScreen(output, { jobs, isCut: false });
-    else {
+    if (format === "table" && fields === undefined) {
+      // What was asked for with a number is printed whole.
+      if (options.limit === undefined) printScreen(output, context.home, { jobs, isCut: false });
+      else output.text(asText(tellingLines(output.columns(), jobs, context.home)));
+    } else {
       const finder = new OrphanFinder(context);
-      printJobs(output, finder, jobs, { format, fields });
+      await printJobs(output, finder, jobs, { format, fields });
       await finder.keep();
     }
     return 0;

@@ -1,4 +1,5 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
+import { notWhole } from "../../jobs/follow-run.ts";
 import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
 import { runJob } from "../../jobs/run.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
@@ -21,7 +22,7 @@ export const run = defineCommand({
   async run({ options, operands, context, output }) {
     const request = toStartRequest(options, operands, "run");
     try {
-      const { job, detachedBy, hasKilled } = await runJob(context, request, {
+      const { job, detachedBy, hasKilled, isIncomplete } = await runJob(context, request, {
         stdout: output.descriptor,
         stderr: context.stderr,
       });
@@ -32,6 +33,7 @@ export const run = defineCommand({
       const remark = explainEnd(job);
       if (remark !== undefined) context.notify(remark);
       await reportOrphans(context, job, new OrphanFinder(context).find(job));
+      if (isIncomplete) throw notWhole(job);
       const code = passedOnExitCode(job);
       // Whoever cancels the job of a unit does not want `Restart=on-failure` to start it again, whatever its exit code is.
       const wasCancelled = job.status === "CANCELLED" && !hasKilled;

@@ -26,6 +26,7 @@ export const start = defineCommand({
   examples: [
     "orchesjob start --run-key nightly-backup -- /usr/local/bin/backup.sh",
     "orchesjob start --run-key sync --retries 3 --retry-delay 1m --retry-backoff 2 --retry-on 75,timeout -- ./sync.sh",
+    "orchesjob start --run-key crawl --max-log-bytes 100M --nice 10 --io-class idle -- ./crawl.sh",
     "orchesjob start --run-key import --request-id 2026-05-01 --sync -- ./import.sh --day 2026-05-01",
   ],
   passesExitCode: (options) => options.exitStatus,

@@ -56,7 +56,7 @@ export const status = defineCommand({
       output.json(one === undefined ? views : views[0]);
     } else {
       const { printJobs } = await import("../output/job-lines.ts");
-      printJobs(output, finder, jobs ?? [one!], { format, fields }, one !== undefined);
+      await printJobs(output, finder, jobs ?? [one!], { format, fields }, one !== undefined);
     }
     await finder.keep();
     return 0;

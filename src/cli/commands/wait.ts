@@ -1,17 +1,19 @@
-import { EXIT_CODES, OrchesjobError } from "../../job/errors.ts";
-import { passedOnExitCode, SIGNAL_BASE, TIMED_OUT } from "../../job/exit-status.ts";
-import { Interruption } from "../../linux/signals.ts";
-import { refuseOwnJob } from "../../jobs/self-call.ts";
-import { findJob } from "../../jobs/find.ts";
+import { EXIT_CODES } from "../../job/errors.ts";
+import { OWN_FAILURE, passedOnExitCode, SIGNAL_BASE, TIMED_OUT } from "../../job/exit-status.ts";
+import type { Job } from "../../job/job.ts";
 import { describeAfterLeaving } from "../../jobs/after-leaving.ts";
-import { hasOrphans, OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
+import { eachOnce, findSeveral, noneFound } from "../../jobs/find-several.ts";
+import { hasOrphans, OrphanFinder, type Orphans, reportOrphans } from "../../jobs/reconcile.ts";
+import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isFinished } from "../../jobs/start.ts";
-import { waitForJob } from "../../jobs/wait.ts";
+import { waitForJobs } from "../../jobs/wait-several.ts";
+import { Interruption } from "../../linux/signals.ts";
+import type { Context } from "../../state/context.ts";
 import { defineCommand, flag, optional } from "../command.ts";
-import { leave } from "../output/remarks.ts";
 import { keyOperands } from "../options/selectors.ts";
 import { isOne, severalOptions, toSeveralJobs } from "../options/several-jobs.ts";
 import { duration } from "../options/values.ts";
+import { dieOrReturn, leave } from "../output/remarks.ts";
 import { jobView } from "../output/views.ts";
 
 export const wait = defineCommand({
@@ -49,34 +51,63 @@ export const wait = defineCommand({
     const interruption = new Interruption();
     interruption.listen();
     const selected = toSeveralJobs(options, operands);
-    if (!isOne(selected)) {
-      const { waitForSeveral } = await import("./wait-several.ts");
-      return waitForSeveral(context, output, selected, options, interruption);
-    }
-    const { store, job } = await findJob(context, selected.named[0]!);
-    refuseOwnJob(job, "wait for");
+    const { store, jobs } = await findSeveral(context, selected);
+    if (store === undefined || jobs.length === 0) throw noneFound(context, selected.filter!);
+    for (const job of jobs) refuseOwnJob(job, "wait for");
     const endAt = performance.now() + (options.timeout ?? Number.POSITIVE_INFINITY);
     const restMs = () => endAt - performance.now();
-    let ended = await waitForJob(context, store, job, isFinished, restMs(), interruption);
-    if (options.orphans && isFinished(ended))
-      ended = await (
-        await import("../../jobs/orphans.ts")
-      ).waitForOrphans(context, store, ended, restMs(), interruption);
-    if (interruption.signal !== undefined && !isFinished(ended))
-      return leave(context, ended, interruption.signal);
-    const orphans = new OrphanFinder(context).find(ended);
-    output.json(jobView(context.home, ended, orphans));
-    await reportOrphans(context, ended, orphans);
-    const isHeld = options.orphans && (hasOrphans(orphans) || ended.elsewhere?.holdsKey === true);
-    if (isHeld && interruption.signal !== undefined) return SIGNAL_BASE + interruption.signal;
-    if (isHeld) return options.exitStatus ? TIMED_OUT : EXIT_CODES.general;
-    if (isFinished(ended)) return options.exitStatus ? passedOnExitCode(ended) : 0;
-    const error = new OrchesjobError(
-      "general",
-      `job ${ended.jobId} is still ${ended.status}`,
-      `it ${describeAfterLeaving(context, ended)}`,
-    );
-    context.notify(error.message);
-    return options.exitStatus ? TIMED_OUT : error.exitCode;
+    const until = options.any ? "any" : "all";
+    let seen = eachOnce(await waitForJobs(context, store, jobs, until, restMs(), interruption));
+    if (options.orphans) {
+      const { waitForOrphans } = await import("../../jobs/orphans.ts");
+      const freed: Job[] = [];
+      for (const job of seen)
+        freed.push(isFinished(job) ? await waitForOrphans(context, store, job, restMs(), interruption) : job);
+      seen = freed;
+    }
+    const ended = seen.filter(isFinished);
+    const isOver = options.any ? ended.length > 0 : ended.length === seen.length;
+    const { signal } = interruption;
+    if (signal !== undefined && !isOver) {
+      if (isOne(selected)) return leave(context, seen[0]!, signal);
+      context.notify(`left ${seen.length} jobs, of which ${ended.length} have ended; the others go on`);
+      return dieOrReturn(signal);
+    }
+    const finder = new OrphanFinder(context);
+    const found = seen.map((job) => ({ job, orphans: finder.find(job) }));
+    const views = found.map(({ job, orphans }) => jobView(context.home, job, orphans));
+    output.json(isOne(selected) ? views[0] : views);
+    for (const { job, orphans } of found) await reportOrphans(context, job, orphans);
+    if (!isOver) context.notify(describeActive(context, seen, isOne(selected)));
+    const isHeld =
+      options.orphans && found.some(({ job, orphans }) => isFinished(job) && holdsKey(job, orphans));
+    if (isOver && !isHeld) return options.exitStatus ? firstFailure(ended) : 0;
+    if (signal !== undefined) return SIGNAL_BASE + signal;
+    return options.exitStatus ? TIMED_OUT : EXIT_CODES.general;
   },
 });
+
+function holdsKey({ elsewhere }: Job, orphans: Orphans): boolean {
+  return hasOrphans(orphans) || elsewhere?.holdsKey === true;
+}
+
+/** How many run keys a message names. */
+const SHOWN = 5;
+
+/** Which jobs have not ended, and what becomes of them. */
+function describeActive(context: Context, seen: readonly Job[], isSingle: boolean): string {
+  const active = seen.filter((job) => !isFinished(job));
+  const [first] = active;
+  if (isSingle)
+    return `job ${first!.jobId} is still ${first!.status}; it ${describeAfterLeaving(context, first!)}`;
+  const keys = active.map(({ runKey }) => JSON.stringify(runKey));
+  const shown = keys.length > SHOWN ? [...keys.slice(0, SHOWN), "…"] : keys;
+  return `${active.length} of ${seen.length} jobs have not ended: ${shown.join(", ")}; they go on`;
+}
+
+/** The exit code of the first job that did not succeed; 0: all have. */
+function firstFailure(ended: readonly Job[]): number {
+  const failed = ended.find(({ status }) => status !== "SUCCEEDED");
+  // A job that did not succeed never counts as one that did.
+  return failed === undefined ? 0 : passedOnExitCode(failed) || OWN_FAILURE;
+}

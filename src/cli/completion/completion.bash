@@ -69,11 +69,13 @@ _orchesjob_offer_values() {
   local -a values=()
   case $kind in
     choice) values=("${choices[@]}") ;;
-    run-key | job-id | key-word)
+    run-key | job-id | key-word | label | label-name | field)
+      # More names may follow after a comma.
+      [[ $kind == field ]] && compopt -o nospace 2>/dev/null
       while IFS=$'\t' read -r value _; do
         # As a word, a key that begins with "-" would be an option.
         [[ $kind == key-word && $value == -* ]] || values+=("$value")
-      done < <(command orchesjob _complete "${kind/key-word/run-key}" "${current:${#1}}" 2>/dev/null </dev/null)
+      done < <(command orchesjob _complete "$kind" "${current:${#1}}" 2>/dev/null </dev/null)
       ;;
     directory) compopt -o dirnames ;;
     file) compopt -o default ;;

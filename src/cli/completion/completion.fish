@@ -74,7 +74,7 @@ end
 
 # Prints run keys as words. One that begins with "-" would be an option.
 function __orchesjob_keys
-    __orchesjob_live run-key | string match -v -- '-*'
+    __orchesjob_live key-word | string match -v -- '-*'
 end
 
 function __orchesjob_directories

@@ -9,7 +9,7 @@ _orchesjob_typed() {
   print -r -- "${(Q):-$quote$PREFIX$quote}"
 }
 
-# Offers what orchesjob knows, with descriptions. $1: its kind; $2: a pattern of values to leave out.
+# Offers what orchesjob knows, with descriptions. $1: its kind; $2: a pattern of values to leave out; others: for compadd.
 _orchesjob_live() {
   local expl
   local -a lines values shown
@@ -17,15 +17,22 @@ _orchesjob_live() {
   lines=("${(@)lines:#${~2}}")
   values=("${(@)lines%%$'\t'*}")
   shown=("${(@)lines/$'\t'/  }")
-  _wanted -V $1s expl ${1/-/ } compadd -l -d shown -a values
+  _wanted -V $1s expl ${1/-/ } compadd -l -d shown "${@:3}" -a values
 }
 
 _orchesjob_run_keys() { _orchesjob_live run-key '' }
 
 # As words. One that begins with "-" would be an option.
-_orchesjob_key_words() { _orchesjob_live run-key '-*' }
+_orchesjob_key_words() { _orchesjob_live key-word '-*' }
 
 _orchesjob_job_ids() { _orchesjob_live job-id '' }
+
+_orchesjob_labels() { _orchesjob_live label '' }
+
+_orchesjob_label_names() { _orchesjob_live label-name '' }
+
+# More names may follow after a comma.
+_orchesjob_fields() { _orchesjob_live field '' -S '' }
 
 @TABLES@
 

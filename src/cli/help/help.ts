@@ -54,7 +54,7 @@ export const HELP_OPTION: Option<unknown> = flag("--help", "Print this help");
 export function commandHelp(command: Command): string {
   const options = Object.values(command.options).map((option) => [optionUsage(option), optionHelp(option)]);
   return [
-    command.summary,
+    ...wrap(command.summary, LINE),
     "",
     `Usage: ${usage(command)}`,
     "",
@@ -67,9 +67,16 @@ export function commandHelp(command: Command): string {
   ].join("\n");
 }
 
+const FIRST_STEPS = [
+  "orchesjob start -k nightly-backup -- ./backup.sh",
+  "orchesjob ps",
+  "orchesjob logs nightly-backup -f",
+];
+
 export function programHelp(commands: readonly Command[]): string {
   return [
-    "Runs commands as background jobs: at most one job of a run key is active, and output, exit code and history stay.",
+    "Runs commands as background jobs: at most one job of a run key is active,",
+    "and output, exit code and history stay.",
     "",
     "Usage: orchesjob COMMAND [OPTIONS]",
     "",
@@ -85,15 +92,43 @@ export function programHelp(commands: readonly Command[]): string {
     "Environment:",
     ...columns(ENVIRONMENT),
     "",
-    `Exit codes: ${exitCodeMeanings()
-      .map(([code, meaning]) => `${code} ${meaning}`)
-      .join(", ")}`,
-    "run, --exit-status: the exit code of the job instead; 124 timed out, 125 lost, or orchesjob failed",
+    "Exit codes:",
+    ...columns(exitCodeMeanings().map(([code, meaning]) => [String(code), meaning])),
+    "run, --exit-status: the exit code of the job instead; 124 timed out, 125 lost,",
+    "or orchesjob failed",
+    "",
+    "First steps (nightly-backup is a name of yours for the work, its run key):",
+    ...FIRST_STEPS.map((line) => `  ${line}`),
     "",
   ].join("\n");
 }
 
+/** The width of a line, except that of an example, which people copy. */
+const LINE = 80;
+/** A longer name stands on a line of its own. */
+const LONGEST_NAME = 24;
+
 function columns(rows: readonly (readonly string[])[]): string[] {
-  const width = Math.max(...rows.map((row) => row[0]!.length));
-  return rows.map((row) => `  ${row[0]!.padEnd(width)}  ${row[1]}`);
+  const names = rows.map((row) => row[0]!.length).filter((length) => length <= LONGEST_NAME);
+  const width = Math.max(...names);
+  const indent = " ".repeat(width + 4);
+  return rows.flatMap(([name = "", text = ""]) => {
+    const [first = "", ...rest] = wrap(text, LINE - indent.length);
+    const lines = name.length > width ? [`  ${name}`, indent + first] : [`  ${name.padEnd(width)}  ${first}`];
+    return [...lines, ...rest.map((line) => indent + line)];
+  });
+}
+
+/** Lines of at most `width` characters, broken at blanks. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = "";
+    }
+    line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }

@@ -2,9 +2,13 @@
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const begun = known.filter((candidate) => word.length > 2 && candidate.startsWith(word));
   if (begun.length === 1) return begun[0];
+  // --key: the end of --run-key.
+  const ended = known.filter((candidate) => word.startsWith("--") && candidate.endsWith(word.slice(1)));
+  if (ended.length === 1) return ended[0];
   const ranked = known.map((candidate) => ({ candidate, distance: editDistance(word, candidate) }));
   const best = ranked.reduce((a, b) => (b.distance < a.distance ? b : a));
-  return best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  const most = word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3));
+  return best.distance <= most ? best.candidate : undefined;
 }
 
 /** The least number of insertions, deletions and replacements that turn one word into the other (Levenshtein). */

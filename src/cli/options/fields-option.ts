@@ -6,7 +6,7 @@ export const fieldsOption = optional(
   "--fields",
   "NAMES",
   "Only these fields, in this order, with commas between them; took is the time from start to end",
-  anyText(),
+  anyText("field"),
 );
 
 /** Loads what knows the fields only if some are named. Throws `usage`. */

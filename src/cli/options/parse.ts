@@ -40,6 +40,7 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
     }
     given.set(option.flag, [...(given.get(option.flag) ?? []), value]);
   }
+  const end = position;
   if (words[position] === "--") position += 1;
   operands.push(...words.slice(position));
   if (command.operands === undefined && operands.length > 0) {
@@ -52,7 +53,7 @@ export function parseWords(command: Command, words: readonly string[]): ParsedWo
   const options: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(command.options)) {
     const values = given.get(option.flag);
-    if (values === undefined && option.isRequired === true) throw missing(command, option, words);
+    if (values === undefined && option.isRequired === true) throw missing(command, option, words, end);
     options[key] = option.read(values ?? []);
   }
   return { options, operands };
@@ -73,23 +74,50 @@ function detachedValue(
   if (value === undefined) throw new OrchesjobError("usage", `${flag} needs a value: ${flag} ${placeholder}`);
   if (!value.startsWith("-") || (value === "-" && option.takesDash === true)) return value;
   const [before, behind] = [words.slice(0, position), words.slice(position)];
-  const isOption = value === "--" || readOption(command, value).option !== undefined;
+  const refusal = refusalOf(option, value);
+  if (value === "--" || readOption(command, value).option !== undefined) {
+    const meant = refusal === undefined ? `, or ${shellWord(`${flag}=${value}`)} if you mean that value` : "";
+    throw new OrchesjobError(
+      "usage",
+      `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}${meant}`,
+    );
+  }
+  if (refusal !== undefined) throw refusal;
   throw new OrchesjobError(
     "usage",
-    isOption
-      ? `${flag} needs a value, but ${JSON.stringify(value)} follows it (is a variable empty?); write: ${commandLine([command.name, ...before, placeholder, ...behind])}, or ${shellWord(`${flag}=${value}`)} if you mean that value`
-      : `the value ${JSON.stringify(value)} of ${flag} begins with "-" like an option; write it after =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
+    `the value ${JSON.stringify(value)} of ${flag} begins with "-" like an option; write it after =: ${commandLine([command.name, ...before.slice(0, -1), `${flag}=${value}`, ...behind.slice(1)])}`,
   );
 }
 
-/** Shows the line as it was typed, with the missing option added. */
+/** The error with which the option would refuse a value; undefined if it would take it. */
+function refusalOf(option: Option<unknown>, value: string): unknown {
+  try {
+    option.read([value]);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Shows the line as it was typed, with what is missing added. `end`: where its options end. */
 function missing(
   command: Command,
-  { flag, placeholder = "VALUE" }: Option<unknown>,
+  { flag, placeholder = "VALUE", completes }: Option<unknown>,
   words: readonly string[],
+  end: number,
 ) {
-  const line = commandLine([command.name, flag, placeholder, ...words]);
-  return new OrchesjobError("usage", `${flag} ${placeholder} is required: ${line}`);
+  const takesCommand = command.operands !== undefined && command.isInterleaved !== true;
+  const [own, [word, ...others]] = [words.slice(0, end), words.slice(end)];
+  let line = [flag, placeholder, ...words];
+  // `start KEY -- COMMAND`: as a word, the run key would be the command.
+  if (takesCommand && completes === "run-key" && word !== "--" && others[0] === "--")
+    line = [...own, flag, word!, ...others];
+  else if (takesCommand && (word === undefined || (word === "--" && others.length === 0)))
+    line = [flag, placeholder, ...own, "--", "COMMAND"];
+  return new OrchesjobError(
+    "usage",
+    `${flag} ${placeholder} is required: ${commandLine([command.name, ...line])}`,
+  );
 }
 
 interface OptionWord {

@@ -82,13 +82,10 @@ export function toRetry(options: {
 }): Retry | null {
   const { retries, retryDelay, retryBackoff, retryMaxDelay, retryOn } = options;
   if (retries === undefined) {
-    const [given] = Object.entries({
-      "--retry-delay": retryDelay,
-      "--retry-backoff": retryBackoff,
-      "--retry-max-delay": retryMaxDelay,
-      "--retry-on": retryOn,
-    }).find(([, value]) => value !== undefined) ?? [undefined];
-    if (given !== undefined) throw usage(`${given} needs --retries N`);
+    if (retryDelay !== undefined) throw needsRetries("--retry-delay");
+    if (retryBackoff !== undefined) throw needsRetries("--retry-backoff");
+    if (retryMaxDelay !== undefined) throw needsRetries("--retry-max-delay");
+    if (retryOn !== undefined) throw needsRetries("--retry-on");
     return null;
   }
   if (retries === 0) return null;
@@ -99,4 +96,8 @@ export function toRetry(options: {
     maxDelayMs: retryMaxDelay ?? null,
     on: retryOn ?? null,
   });
+}
+
+function needsRetries(option: string): OrchesjobError {
+  return usage(`${option} needs --retries N`);
 }

@@ -36,6 +36,7 @@ export const filterOptions = {
     placeholder: "NAME=VALUE",
     help: "Only jobs with this label; of several, jobs that have all of them",
     repeatable: true,
+    completes: "label",
     read: allLabels,
   } satisfies Option<ReadonlyMap<string, string>>,
 };

@@ -8,7 +8,7 @@ import { ANSWERS, DEFAULT_POLICY } from "../../job/policy.ts";
 import { SCOPE_MODES, type ScopeMode } from "../../job/scope.ts";
 import type { StartRequest } from "../../jobs/start-request.ts";
 import { flag, type Option, optional, repeated, required, short, withDefault } from "../command.ts";
-import { limitOptions, toLimits } from "./limit-options.ts";
+import { limitOptions, toLimits, toOutput } from "./limit-options.ts";
 import { retryOptions, toRetry } from "./retry-options.ts";
 import {
   duration,
@@ -151,12 +151,11 @@ export const startOptions = {
     "What the command reads (default: nothing): a file, or - for your own stdin, at most 64 MiB, stored with the job",
     fileOrStdin,
   ),
-  output: withDefault(
+  output: optional(
     "--output",
     "MODE",
     "What the command writes to: its log, or a pipe, so that it cannot truncate the log (default: file)",
     oneOf("--output", OUTPUT_MODES),
-    "file",
   ),
   ...partitionOption,
   ...retryOptions,
@@ -165,6 +164,7 @@ export const startOptions = {
     placeholder: "NAME=VALUE",
     help: "Attach a label to the job",
     repeatable: true,
+    completes: "label",
     read: labels,
   } satisfies Option<ReadonlyMap<string, string>>,
   scope: withDefault(
@@ -204,6 +204,7 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     );
   }
   checkScope(options.scope, options.property);
+  const limits = toLimits(options);
   return {
     runKey: options.runKey,
     command: operands,
@@ -215,11 +216,11 @@ export function toStartRequest(options: Values, operands: readonly string[], nam
     rerunReason: null,
     scope: options.scope,
     properties: options.property,
-    output: options.output,
+    output: toOutput(options.output, limits),
     stdin: options.stdin === undefined ? null : toStdin(options.stdin),
     onPartition: options.onPartition ?? null,
     ...toHooks(options),
-    limits: toLimits(options),
+    limits,
     retry: toRetry(options),
     policy: {
       strict,

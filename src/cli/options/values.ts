@@ -24,10 +24,18 @@ export function durationOrZero(option: string): (text: string) => number {
 
 export function wholeNumber(option: string, smallest: number): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+    const value = /^\d+$/.test(text) ? Number(text) : -1;
+    if (value > LARGEST) throw tooLarge(option, text);
     if (value >= smallest) return value;
     throw usage(`${option} must be a whole number of at least ${smallest}, not ${JSON.stringify(text)}`);
   };
+}
+
+/** Far more than anything has, and a number that a double holds exactly. */
+const LARGEST = 999_999_999_999_999;
+
+function tooLarge(option: string, text: string): OrchesjobError {
+  return usage(`${option} ${JSON.stringify(text)} is too large: at most ${LARGEST}`);
 }
 
 const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
@@ -35,9 +43,10 @@ const BYTES = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as co
 /** A size: `500000`, `64K`, `100M`, `5G`, `1T`, in powers of 1024. Returns bytes. */
 export function byteSize(option: string): (text: string) => number {
   return (text) => {
-    const match = /^(\d{1,15})([KMGT]?)$/.exec(text);
+    const match = /^(\d+)([KMGT]?)$/.exec(text);
     const bytes = match === null ? Number.NaN : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES];
-    if (Number.isSafeInteger(bytes)) return bytes;
+    if (bytes > LARGEST) throw tooLarge(option, text);
+    if (bytes >= 0) return bytes;
     throw usage(
       `${option} must be a number of bytes, or of K, M, G or T, e.g. ${option} 5G, not ${JSON.stringify(text)}`,
     );
@@ -83,10 +92,10 @@ const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.\/-]*$/;
 
 /** The name of a label, without a value. */
 export function labelName(option: string): ValueReader<string> {
-  return (text) => {
+  return completing("label-name", (text) => {
     if (LABEL_NAME.test(text)) return text;
     throw usage(`${option} must be the name of a label, e.g. ${option} team, not ${JSON.stringify(text)}`);
-  };
+  });
 }
 
 /** Labels by name. If a name is given more than once, the last value counts. */
@@ -114,7 +123,13 @@ export function oneOf<T extends string>(
     const spelled = spell(text);
     const found = words.find((word) => word === spelled);
     if (found !== undefined) return found;
-    throw usage(`${option} must be ${orList(words)}, not ${JSON.stringify(text)}`);
+    const parts = text.split(",").map(spell);
+    const isList = parts.length > 1 && parts.every((part) => words.some((word) => word === part));
+    throw new OrchesjobError(
+      "usage",
+      `${option} must be ${orList(words)}, not ${JSON.stringify(text)}`,
+      isList ? "one of them; where several are allowed, repeat the option" : undefined,
+    );
   };
   return Object.assign(read, { choices: words });
 }

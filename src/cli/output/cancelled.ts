@@ -1,7 +1,7 @@
 /** What `cancel` answers and says about a job. */
 import { endedEarly } from "../../job/ending.ts";
 import { isActive } from "../../job/status.ts";
-import type { CancelResult } from "../../jobs/cancel.ts";
+import type { CancelResult } from "../../jobs/cancel-steps.ts";
 import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
 import type { Context } from "../../state/context.ts";
 import type { CancelView } from "../answers/job.ts";

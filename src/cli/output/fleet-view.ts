@@ -4,7 +4,8 @@ import type { FleetStatus } from "../../agent/membership.ts";
 import type { Member } from "../../fleet/registry.ts";
 import type { FleetView, MemberView } from "../answers/fleet.ts";
 import { formatInstant } from "../options/time.ts";
-import { sanitize } from "./sanitize.ts";
+import type { Column } from "./grid.ts";
+import { asText, gridFor, SMALLEST_FLEXIBLE } from "./table.ts";
 
 export function fleetView({ membership, registry, members, unpublished }: FleetStatus): FleetView {
   return {
@@ -36,30 +37,29 @@ function memberView(member: Member): MemberView {
   };
 }
 
-const HEADINGS = ["MEMBER", "HOST", "ACTIVE", "LEASE LEFT", "UNPUBLISHED", "ON PARTITION", "VERSION"];
+/** Columns that are dropped, in this order, if the terminal is too narrow. */
+const DISPENSABLE = ["VERSION", "ON PARTITION", "UNPUBLISHED", "HOST"];
 
-export function memberTable(members: readonly Member[]): string {
-  const rows = [
-    HEADINGS,
-    ...members.map((member) => [
-      sanitize(member.name),
-      sanitize(member.host ?? "-"),
-      String(member.active),
-      member.leaseLeftMs === null
-        ? "-"
-        : member.leaseLeftMs > 0
-          ? formatDuration(member.leaseLeftMs)
-          : "over",
-      String(member.unpublished),
-      member.onPartition,
-      member.version,
-    ]),
+/** `width`: as of tableFor. */
+export function memberTable(width: number | undefined, members: readonly Member[]): string {
+  const column = (heading: string, cell: (member: Member) => string, more: Partial<Column> = {}): Column => ({
+    heading,
+    cells: members.map(cell),
+    ...more,
+  });
+  const columns = [
+    column("MEMBER", (member) => member.name, { least: SMALLEST_FLEXIBLE }),
+    column("HOST", (member) => member.host ?? "-", { least: SMALLEST_FLEXIBLE }),
+    column("ACTIVE", (member) => String(member.active)),
+    column("LEASE LEFT", leaseLeft),
+    column("UNPUBLISHED", (member) => String(member.unpublished)),
+    column("ON PARTITION", (member) => member.onPartition),
+    column("VERSION", (member) => member.version),
   ];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => Bun.stringWidth(row[column]!))));
-  const line = (row: readonly string[]) =>
-    row
-      .map((text, column) => text + " ".repeat(widths[column]! - Bun.stringWidth(text)))
-      .join("  ")
-      .trimEnd();
-  return rows.map((row) => `${line(row)}\n`).join("");
+  return asText(gridFor(width, columns, DISPENSABLE));
+}
+
+function leaseLeft({ leaseLeftMs }: Member): string {
+  if (leaseLeftMs === null) return "-";
+  return leaseLeftMs > 0 ? formatDuration(leaseLeftMs) : "over";
 }

@@ -1,4 +1,5 @@
-/** Encodes answers as JSON, in the charset of the caller's locale. */
+/** Encodes answers as JSON that is safe on a terminal, in the charset of the caller's locale. */
+import { escapeUnits, sanitizeJson } from "./sanitize.ts";
 
 const encoder = new TextEncoder();
 
@@ -7,17 +8,20 @@ export function toJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Encodes JSON, or a piece of it, after escapeForLocale. */
+/** Encodes JSON, or a piece of it, after escapeJson. */
 export function encodeJson(json: string): Uint8Array {
   const bytes = encoder.encode(json);
-  // As many bytes as characters: it is ASCII, as nearly always, so the locale does not matter.
-  return bytes.length === json.length ? bytes : encoder.encode(escapeForLocale(json));
+  // As many bytes as characters: it is ASCII, as nearly always. Of that, DEL alone is escaped.
+  return bytes.length === json.length && !json.includes("\u007f") ? bytes : encoder.encode(escapeJson(json));
 }
 
-/** If the caller's locale has another charset than UTF-8, the same JSON in ASCII, as the Python version always wrote it. */
-export function escapeForLocale(json: string): string {
-  if (readsUtf8()) return json;
-  return json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/**
+ * The same JSON without a character that is unsafe on a terminal; if the caller's locale has another charset than UTF-8, in
+ * ASCII, as the Python version always wrote it.
+ */
+export function escapeJson(json: string): string {
+  const safe = sanitizeJson(json);
+  return readsUtf8() ? safe : safe.replace(/[\u0080-\uffff]+/g, escapeUnits);
 }
 
 /** See locale(7). A locale without a charset has a legacy one (`de_DE`: ISO-8859-1). C, POSIX or no locale count as UTF-8. */

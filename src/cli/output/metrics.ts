@@ -94,6 +94,11 @@ export function toMetrics(snapshot: MetricsSnapshot, style: MetricsStyle): reado
       "Active jobs that have had no output for longer than their --stall-after.",
       stalled.length,
     ),
+    single(
+      "log_limited_jobs",
+      "Active jobs of which a log has reached its --max-log-bytes, so that output is dropped.",
+      active.filter((job) => job.logLimitAt !== null).length,
+    ),
     gauge(
       "stalled_job_silence_seconds",
       "Time since the last output of each stalled job.",

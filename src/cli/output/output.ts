@@ -6,9 +6,9 @@ import { encodeJson, toJson } from "./json.ts";
 export interface Output {
   /** For log contents, which are copied there unchanged. */
   readonly descriptor: number;
-  /** Columns of the terminal; undefined if it is none. */
+  /** Columns of the terminal, 0 if it does not know them; undefined if it is none. */
   columns(): number | undefined;
-  /** Rows of the terminal; undefined if it is none. */
+  /** Rows of the terminal, 0 if it does not know them; undefined if it is none. */
   rows(): number | undefined;
   /** Prints an answer as JSON, indented by two. */
   json(value: unknown): void;

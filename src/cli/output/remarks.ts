@@ -31,12 +31,14 @@ export function reportFailedLaunch(context: Context, { jobId, failure, error }: 
     context.notify(`job ${jobId} could not be launched: ${error}`);
 }
 
-/**
- * As reportLeft; then ends this process by the signal, as if it had not been caught. Returns the exit code for the case that
- * the signal cannot end it.
- */
+/** As reportLeft, then as dieOrReturn. */
 export async function leave(context: Context, job: Job, signal: number): Promise<number> {
   reportLeft(context, job);
+  return dieOrReturn(signal);
+}
+
+/** Ends this process by the signal, as if it had not been caught. Returns the exit code for the case that this cannot end it. */
+export async function dieOrReturn(signal: number): Promise<number> {
   const { dieOf } = await import("../../systemd/unit.ts");
   dieOf(signal);
   return SIGNAL_BASE + signal;

@@ -3,14 +3,18 @@ import { formatDuration } from "../../job/duration.ts";
 import type { Job } from "../../job/job.ts";
 import type { JobStatus } from "../../job/status.ts";
 import { now } from "../../linux/clock.ts";
+import { findLastOutput } from "../../state/last-output.ts";
+import type { Home } from "../../state/paths.ts";
 import { type Column, layOut } from "./grid.ts";
 import { sanitize } from "./sanitize.ts";
 import { took } from "./took.ts";
 
 /** The least width that a run key, a command and other texts are cut to. */
 export const SMALLEST_FLEXIBLE = 12;
+/** The same of a last line of output. */
+const SMALLEST_LINE = 20;
 /** Columns that are dropped, in this order, if the terminal is too narrow. */
-const DISPENSABLE = ["ATTEMPT", "TOOK", "COMMAND", "JOB ID", "EXIT", "STARTED", "HOST"];
+const DISPENSABLE = ["LAST LINE", "ATTEMPT", "TOOK", "QUIET", "COMMAND", "JOB ID", "EXIT", "STARTED", "HOST"];
 
 const COLORS: Record<JobStatus, number> = {
   STARTING: 36,
@@ -31,29 +35,47 @@ export function tableLines(width: number | undefined, jobs: readonly Job[]): rea
   return gridFor(width, columnsFor(jobs), DISPENSABLE);
 }
 
+/** As tableLines, with what the running jobs have written last, of which the logs in `home` are read. */
+export function tellingLines(width: number | undefined, jobs: readonly Job[], home: Home): readonly string[] {
+  const outputs = jobs.map((job) => findLastOutput(home, job));
+  if (outputs.every((output) => output === undefined)) return tableLines(width, jobs);
+  const columns = columnsFor(jobs);
+  const quiet = outputs.map((output) => formatTook(output === undefined ? null : output.quietMs / 1000));
+  const lines = outputs.map((output) => output?.lastLine ?? "-");
+  columns.splice(-2, 0, { heading: "QUIET", cells: quiet });
+  columns.push({ heading: "LAST LINE", cells: lines, least: SMALLEST_LINE });
+  return gridFor(width, columns, DISPENSABLE);
+}
+
 export function gridFor(
   width: number | undefined,
   columns: readonly Column[],
   dispensable: readonly string[],
 ): readonly string[] {
   const color = width !== undefined && !process.env["NO_COLOR"];
-  return layOut(columns, { width: width || Number.POSITIVE_INFINITY, color, dispensable });
+  return layOut(columns, { width: widthOf(width), color, dispensable });
+}
+
+/** A terminal that does not know its width (0) may have told it to the shell. As for ls, 80 is the last guess. */
+function widthOf(width: number | undefined): number {
+  if (width === undefined) return Number.POSITIVE_INFINITY;
+  return width || Number(process.env["COLUMNS"]) || 80;
 }
 
 export function asText(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function columnsFor(jobs: readonly Job[]): readonly Column[] {
+function columnsFor(jobs: readonly Job[]): Column[] {
   const at = now();
   const column = (heading: string, cell: (job: Job) => string, more: Partial<Column> = {}): Column => ({
     heading,
     cells: jobs.map(cell),
     ...more,
   });
-  const hosts = jobs.map((job) => sanitize(job.elsewhere?.host ?? job.origin?.host ?? "-"));
+  const hosts = jobs.map((job) => job.elsewhere?.host ?? job.origin?.host ?? "-");
   return [
-    column("RUN KEY", (job) => sanitize(job.runKey), { least: SMALLEST_FLEXIBLE }),
+    column("RUN KEY", (job) => job.runKey, { least: SMALLEST_FLEXIBLE }),
     // Only if the jobs are of more than one.
     ...(new Set(hosts).size > 1 ? [{ heading: "HOST", cells: hosts }] : []),
     column("ATTEMPT", (job) => String(job.attemptNo)),

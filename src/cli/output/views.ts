@@ -10,7 +10,7 @@ import type { Context } from "../../state/context.ts";
 import { type Home, homeAt, hookLog, logFiles, stdinFile } from "../../state/paths.ts";
 import type { JobView, StartView } from "../answers/job.ts";
 import { formatInstant } from "../options/time.ts";
-import { escapeForLocale, toJson } from "./json.ts";
+import { escapeJson, toJson } from "./json.ts";
 import { sanitize } from "./sanitize.ts";
 
 /** `last`: of a running job, if the answer is to tell it. */
@@ -54,6 +54,12 @@ export function jobView(here: Home, job: Job, orphans: Orphans, last?: LastOutpu
     stalled_since: job.stalledSince === null ? null : formatInstant(job.stalledSince),
     quiet_seconds: last === undefined ? null : Math.round(last.quietMs) / 1000,
     last_line: last?.lastLine == null ? null : sanitize(last.lastLine),
+    max_log_bytes: job.limits.maxLogBytes ?? null,
+    on_log_limit: job.limits.maxLogBytes === undefined ? null : (job.limits.onLogLimit ?? "drop"),
+    log_limit_reached_at: job.logLimitAt === null ? null : formatInstant(job.logLimitAt),
+    log_dropped_bytes: job.logDroppedBytes,
+    nice: job.limits.nice ?? null,
+    io_class: job.limits.ioClass ?? null,
     env_files: job.limits.envFiles ?? [],
     grace_seconds: job.limits.graceMs === undefined ? null : job.limits.graceMs / 1000,
     output: job.output,
@@ -93,7 +99,7 @@ function stdinPath(home: Home, { jobId, stdin }: Job): string | null {
 
 /** The stdin of a hook: the job as `status` prints it. */
 export function describeForHook(context: Context, job: Job, last?: LastOutput): string {
-  return escapeForLocale(toJson(jobView(context.home, job, new OrphanFinder(context).find(job), last)));
+  return escapeJson(toJson(jobView(context.home, job, new OrphanFinder(context).find(job), last)));
 }
 
 function exitHookView(home: Home, { jobId, onExit }: Job) {

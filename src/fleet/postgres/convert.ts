@@ -5,7 +5,7 @@ import type { Announcement, Refusal } from "../registry.ts";
 
 export type Row = Readonly<Record<string, any>>;
 
-export function toEntry({ job, output, ...more }: Announcement): Row {
+export function toEntry({ job, output, successor, ...more }: Announcement): Row {
   return {
     job_id: job.jobId,
     run_key: job.runKey,
@@ -23,6 +23,7 @@ export function toEntry({ job, output, ...more }: Announcement): Row {
       ...{ stdout: output.stdout, stderr: output.stderr },
       ...{ stdout_bytes: output.stdoutBytes, stderr_bytes: output.stderrBytes },
     },
+    successor: successor && toEntry(successor),
   };
 }
 

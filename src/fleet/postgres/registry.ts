@@ -54,9 +54,10 @@ export class PostgresRegistry implements Registry {
 
   async lookUp(runKey: string, requestId: string | null): Promise<KeyState> {
     const found = await this.#ask("look_up", runKey, requestId);
+    const requested = toJobIfAny(found.requested);
     return {
       newest: toJobIfAny(found.newest),
-      requested: toJobIfAny(found.requested),
+      requested: requested && { job: requested, command: found.requested_command ?? null },
       strictJobId: found.strict_job_id ?? undefined,
       override: found.override ? { reason: found.override_reason ?? null } : undefined,
     };
@@ -83,8 +84,13 @@ export class PostgresRegistry implements Registry {
     await this.#call("withdraw", this.session.describe(), jobId);
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    await this.#call("bind_request", runKey, requestId, jobId);
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    await this.#call("bind_request", runKey, requestId, jobId, command);
   }
 
   async unlock(runKey: string, reason: string | null, ttlMs: number | null): Promise<void> {
@@ -94,7 +100,10 @@ export class PostgresRegistry implements Registry {
   async publish(jobs: readonly Announcement[]): Promise<readonly PublishResult[] | Refusal> {
     const answer = await this.#callAsMember("publish", jobs.map(toEntry));
     if (answer.refused !== undefined) return toRefusal(answer);
-    return answer.results.map(({ result }: { result: PublishResult }) => result);
+    return answer.results.map(({ result, token = null }: Row): PublishResult => ({
+      result,
+      grantedToken: token,
+    }));
   }
 
   async renew(unpublished: number): Promise<Renewal | Refusal> {
@@ -126,9 +135,11 @@ export class PostgresRegistry implements Registry {
     since,
     until,
     limit: most,
+    order,
   }: ListFilter): Promise<readonly Job[]> {
     const filter = { statuses, labels: Object.fromEntries(labels), prefix, most };
-    return toJobs(await this.#ask("list_jobs", { ...filter, since: since ?? null, until: until ?? null }));
+    const verb = order === "ended" ? "list_ended" : "list_jobs";
+    return toJobs(await this.#ask(verb, { ...filter, since: since ?? null, until: until ?? null }));
   }
 
   async output(jobId: string): Promise<PublishedOutput | undefined> {
@@ -193,7 +204,8 @@ export class PostgresRegistry implements Registry {
   async clean(
     ...[before, keep, limit, after, dry]: Parameters<Registry["clean"]>
   ): ReturnType<Registry["clean"]> {
-    return this.#ask("clean", before, keep, limit, after, dry);
+    // Asked again after a lost connection, it gets the same answer.
+    return this.#ask("clean", crypto.randomUUID(), before, keep, limit, after, dry);
   }
 
   async describe(): Promise<RegistryFacts> {

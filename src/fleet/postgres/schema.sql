@@ -20,16 +20,24 @@ begin
   perform orchesjob.raise_tokens(greatest(orchesjob.token_floor(), (select last_value from orchesjob.fencing_tokens)));
 end $$;
 
-CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text) RETURNS void
+CREATE FUNCTION orchesjob.bind_request(key text, request text, bound text, asked jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
+declare
+  next text := bound;
 begin
   perform orchesjob.commit_durably();
-  insert into orchesjob.requests values (key, request, bound)
-    on conflict (run_key, request_id) do update set job_id = excluded.job_id
+  -- The job may have failed since the caller saw it: then the id stands for the attempt that follows.
+  while next is not null loop
+    bound := next;
+    select n.job_id into next from orchesjob.job_records j join orchesjob.job_records n
+      on n.job_id = j.job #>> '{retry,nextJobId}' where j.job_id = bound;
+  end loop;
+  insert into orchesjob.requests values (key, request, bound, asked)
+    on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = excluded.command
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
 end $$;
 
@@ -121,7 +129,7 @@ begin
   end if;
   if request is not null then
     insert into orchesjob.requests values (key, request, made.job_id)
-      on conflict (run_key, request_id) do update set job_id = excluded.job_id;
+      on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = null;
   end if;
   if (claim ->> 'strict')::bool then
     -- The first one stays: a claim that is given back takes only its own mark with it.
@@ -130,18 +138,23 @@ begin
   return orchesjob.grant_answer(made, session);
 end $$;
 
-CREATE FUNCTION orchesjob.clean(before bigint, keep integer, most integer, after jsonb, dry boolean) RETURNS jsonb
+CREATE FUNCTION orchesjob.clean(asked uuid, before bigint, keep integer, most integer, after jsonb, dry boolean) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
 declare
-  answer jsonb;
+  answer jsonb := (select c.answer from orchesjob.cleanings c where question = asked);
 begin
+  if answer is not null then
+    return answer;
+  end if;
   with candidates as (
     select job_id, run_key, status, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
+      and (job #>> '{retry,nextJobId}' is null or not exists (select from orchesjob.job_records h
+        where h.run_key = job_records.run_key and h.holds_key and h.job #>> '{retry,ofJobId}' is not null))
       and (after is null or (job ->> 'finishedAt')::int8 >= (after ->> 'ended')::int8
         and ((job ->> 'finishedAt')::int8, job_id) > ((after ->> 'ended')::int8, after ->> 'job_id'))
     order by (job ->> 'finishedAt')::int8, job_id limit most),
@@ -160,6 +173,12 @@ begin
     'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
+  if not dry then
+    delete from orchesjob.cleanings where answered_at < clock_timestamp() - interval '1 day';
+    -- The question may be under way twice, if the connection was lost meanwhile.
+    insert into orchesjob.cleanings values (asked, answer) on conflict do nothing;
+    select c.answer into answer from orchesjob.cleanings c where question = asked;
+  end if;
   return answer;
 end $$;
 
@@ -317,7 +336,7 @@ CREATE FUNCTION orchesjob.history(wanted text) RETURNS jsonb
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]')
   from orchesjob.job_records j where run_key = wanted
 $$;
 
@@ -325,6 +344,16 @@ CREATE FUNCTION orchesjob.is_encrypted() RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
   select coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)
+$$;
+
+CREATE FUNCTION orchesjob.is_listed(found orchesjob.job_records, filter jsonb) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+  select (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? found.status)
+    and (filter -> 'labels' = '{}' or found.job -> 'labels' @> (filter -> 'labels'))
+    and starts_with(found.run_key, filter ->> 'prefix')
+    and (filter ->> 'since' is null or (found.job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+    and (filter ->> 'until' is null or (found.job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
 $$;
 
 CREATE FUNCTION orchesjob.is_over(lease_until timestamp with time zone, lease_ms integer) RETURNS boolean
@@ -393,19 +422,32 @@ begin
   return greatest(0, ceil(extract(epoch from state.recovery_until - clock_timestamp()) * 1000))::int8;
 end $$;
 
+CREATE FUNCTION orchesjob.list_ended(filter jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET enable_sort TO 'off'
+    SET search_path TO 'pg_catalog'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by (j.job ->> 'finishedAt')::int8 desc, j.job_id desc), '[]') from (
+    select * from (
+      (select r.* from orchesjob.job_records r
+        where not holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)
+        order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8)
+      union all
+      select r.* from orchesjob.job_records r
+        where holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)) ended
+    order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8) j
+$$;
+
 CREATE FUNCTION orchesjob.list_jobs(filter jsonb) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
-    select * from orchesjob.job_records
-    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
-      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
-      and starts_with(run_key, filter ->> 'prefix')
-      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
-      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
+    select * from orchesjob.job_records r where orchesjob.is_listed(r, filter)
     order by fencing_token desc limit (filter ->> 'most')::int8) j
 $$;
 
@@ -446,6 +488,7 @@ begin
     'newest', case when holder.job_id is not null then orchesjob.to_json(holder) end,
     'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
       where r.run_key = wanted and r.request_id = request),
+    'requested_command', (select command from orchesjob.requests where run_key = wanted and request_id = request),
     'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
     'override', orchesjob.may_run_again(wanted),
     'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
@@ -499,11 +542,68 @@ begin
     return session;
   end if;
   for entry in select value from jsonb_array_elements(entries) loop
-    results := results || jsonb_build_object('job_id', entry ->> 'job_id',
-      'result', orchesjob.publish_job((caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, entry));
+    results := results || (jsonb_build_object('job_id', entry ->> 'job_id')
+      || orchesjob.publish_entry((caller ->> 'member_id')::uuid, (session ->> 'session_id')::int8, entry));
   end loop;
   return jsonb_build_object('results', results, 'session',
     session || jsonb_build_object('epoch', (select epoch from orchesjob.registry)));
+end $$;
+
+CREATE FUNCTION orchesjob.publish_entry(speaker uuid, speaking bigint, entry jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+declare
+  next jsonb := entry -> 'successor';
+  failed orchesjob.job_records;
+  made orchesjob.job_records;
+  result text;
+  is_waiting bool := next ->> 'status' in ('STARTING', 'RUNNING');
+  is_held bool;
+begin
+  if jsonb_typeof(next) is distinct from 'object' then
+    return jsonb_build_object('result', orchesjob.publish_job(speaker, speaking, entry));
+  end if;
+  select * into failed from orchesjob.job_records where job_id = entry ->> 'job_id' for update;
+  select * into made from orchesjob.job_records where job_id = next ->> 'job_id';
+  if made.job_id is null and is_waiting then
+    if failed.holds_key and failed.change > (entry ->> 'change')::int8 then
+      -- The member has an older database back. It hears of the change with its next renewal.
+      return jsonb_build_object('result', 'later');
+    end if;
+    if not exists (select from orchesjob.job_records
+        where run_key = next ->> 'run_key' and holds_key and job_id <> entry ->> 'job_id') then
+      -- As if the member had said a moment ago that the attempt runs: a restored registry may not know it.
+      result := orchesjob.publish_job(speaker, speaking, entry || '{"status": "RUNNING", "holds_key": true}');
+      if result = 'later' then
+        return jsonb_build_object('result', 'later');
+      end if;
+      select * into failed from orchesjob.job_records where job_id = entry ->> 'job_id';
+    end if;
+  end if;
+  is_held := coalesce(failed.member_id = speaker and failed.holds_key and failed.revoked_at is null, false);
+  result := orchesjob.publish_job(speaker, speaking, entry || '{"holds_key": false}');
+  if result <> 'published' then
+    return jsonb_build_object('result', result);
+  end if;
+  if made.job_id is null then
+    -- What was asked of the failed attempt is asked of the next one. One that never gets the key is no newer than the failed one:
+    -- another job may have had the key since.
+    insert into orchesjob.job_records (job_id, run_key, fencing_token, attempt_no, status, holds_key, member_id, session_id,
+        on_partition, change, job, cancel_request, revoked_at)
+      values (next ->> 'job_id', next ->> 'run_key', case when is_held then nextval('orchesjob.fencing_tokens')
+          else (entry ->> 'fencing_token')::int8 end, (next ->> 'attempt_no')::int8,
+        next ->> 'status', is_waiting and is_held, speaker, speaking, next ->> 'on_partition', (next ->> 'change')::int8, next -> 'job',
+        failed.cancel_request, case when is_waiting and not is_held then clock_timestamp() end)
+      on conflict (job_id) do nothing;
+    select * into strict made from orchesjob.job_records where job_id = next ->> 'job_id';
+    update orchesjob.requests set job_id = made.job_id where run_key = made.run_key and job_id = entry ->> 'job_id';
+    update orchesjob.strict_keys set job_id = made.job_id where run_key = made.run_key and job_id = entry ->> 'job_id';
+    perform orchesjob.publish_job(speaker, speaking, next);
+    if is_held and made.cancel_request is not null then
+      perform pg_notify('orchesjob_' || md5(speaker::text), '');
+    end if;
+  end if;
+  return jsonb_build_object('result', 'published', 'token', case when made.holds_key or not is_waiting then made.fencing_token end);
 end $$;
 
 CREATE FUNCTION orchesjob.publish_job(speaker uuid, speaking bigint, entry jsonb) RETURNS text
@@ -537,7 +637,9 @@ begin
       holds_key = known.holds_key and holds, published_at = clock_timestamp(),
       late = case when known.status = 'LOST' and known.job ->> 'lostReason' = 'host_unreachable' then entry -> 'job' end,
       status = case when known.status in ('STARTING', 'RUNNING') then entry ->> 'status' else known.status end,
-      job = case when known.status = 'LOST' then known.job else entry -> 'job' end
+      -- Of a loss that its member has found itself it may tell more: what became of the processes.
+      job = case when known.status = 'LOST' and (entry ->> 'status' <> 'LOST' or known.job ->> 'lostReason' = 'host_unreachable')
+        then known.job else entry -> 'job' end
       where job_id = known.job_id;
   else
     if holds then
@@ -547,6 +649,9 @@ begin
         -- The older token keeps the key.
         if not is_active then
           holds := false;
+        elsif holder.member_id = speaker then
+          -- A member has one active job of a key at most, so this one has ended there, and the member must say how.
+          update orchesjob.job_records set holds_key = false, revoked_at = clock_timestamp() where job_id = holder.job_id;
         else
           perform orchesjob.put_job(speaker, speaking, entry, false);
           update orchesjob.job_records set revoked_at = clock_timestamp() where job_id = entry ->> 'job_id';
@@ -832,6 +937,12 @@ begin
   end if;
 end $$;
 
+CREATE TABLE orchesjob.cleanings (
+    question uuid NOT NULL,
+    answer jsonb NOT NULL,
+    answered_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE SEQUENCE orchesjob.fencing_tokens
     START WITH 1
     INCREMENT BY 1
@@ -894,7 +1005,8 @@ CREATE VIEW orchesjob.jobs AS
             WHEN (j.status = ANY (ARRAY['STARTING'::text, 'RUNNING'::text])) THEN GREATEST(j.published_at, s.renewed_at)
             ELSE j.published_at
         END AS as_of,
-    (j.late ->> 'status'::text) AS late_status
+    (j.late ->> 'status'::text) AS late_status,
+    (j.job #>> '{retry,ofJobId}'::text[]) AS retry_of_job_id
    FROM ((orchesjob.job_records j
      JOIN orchesjob.member_records m USING (member_id))
      JOIN orchesjob.sessions s USING (session_id));
@@ -945,7 +1057,8 @@ CREATE TABLE orchesjob.outputs (
 CREATE TABLE orchesjob.requests (
     run_key text NOT NULL COLLATE pg_catalog."C",
     request_id text NOT NULL,
-    job_id text NOT NULL COLLATE pg_catalog."C"
+    job_id text NOT NULL COLLATE pg_catalog."C",
+    command jsonb
 );
 
 ALTER TABLE orchesjob.sessions ALTER COLUMN session_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -969,6 +1082,9 @@ CREATE TABLE orchesjob.unlocks (
     reason text,
     expires_at timestamp with time zone
 );
+
+ALTER TABLE ONLY orchesjob.cleanings
+    ADD CONSTRAINT cleanings_pkey PRIMARY KEY (question);
 
 ALTER TABLE ONLY orchesjob.job_records
     ADD CONSTRAINT job_records_pkey PRIMARY KEY (job_id);

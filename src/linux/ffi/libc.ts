@@ -50,6 +50,8 @@ const others = () =>
     fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
     dup2: { args: ["i32", "i32"], returns: "i32" },
     ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+    rename: { args: ["ptr", "ptr"], returns: "i32" },
+    futimens: { args: ["i32", "ptr"], returns: "i32" },
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
     mkfifo: { args: ["ptr", "u32"], returns: "i32" },
     inotify_init1: { args: ["i32"], returns: "i32" },

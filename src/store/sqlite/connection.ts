@@ -27,19 +27,52 @@ export interface OpenOptions {
   readonly upgrade: (database: Database) => void;
 }
 
+/** The last connection that has the database to itself: see alsoOnFullDisk. */
+let alone: Database | undefined;
+
+/** Whether nobody else can use the database while this connection is open. */
+export function isAlone(database: Database): boolean {
+  return database === alone;
+}
+
+/**
+ * Opens the database. On a full disk the processes cannot share the index of the write-ahead log, unless one of them still has
+ * it open. Then opens it for this process alone, which has the index in its own memory: it can read, and it learns when it writes
+ * that the disk is full.
+ */
+export function alsoOnFullDisk<T>(open: (prepare?: (database: Database) => void) => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!isError(error, "SQLITE_IOERR_SHMSIZE")) throw error;
+    return open((database) => {
+      database.run("pragma locking_mode = exclusive");
+      alone = database;
+    });
+  }
+}
+
 /** Opens the database; undefined if there is none and `create` is false. Throws OrchesjobError. */
 export function openDatabase(path: string, options: OpenOptions): Database | undefined {
-  return translateErrors(path, options.busyTimeoutMs, () => {
-    const database = openFile(path, options);
-    if (database === undefined) return undefined;
-    database.run(`pragma busy_timeout = ${options.busyTimeoutMs}`);
-    if (!prepareSchema(database, path, options)) {
+  return translateErrors(path, options.busyTimeoutMs, () =>
+    alsoOnFullDisk((prepare) => {
+      const database = openFile(path, options);
+      if (database === undefined) return undefined;
+      try {
+        database.run(`pragma busy_timeout = ${options.busyTimeoutMs}`);
+        prepare?.(database);
+        if (prepareSchema(database, path, options)) {
+          database.run("pragma synchronous = full");
+          return database;
+        }
+      } catch (error) {
+        database.close();
+        throw error;
+      }
       database.close();
       return undefined;
-    }
-    database.run("pragma synchronous = full");
-    return database;
-  });
+    }),
+  );
 }
 
 function openFile(path: string, { create, readOnly = false }: OpenOptions): Database | undefined {

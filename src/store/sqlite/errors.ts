@@ -1,6 +1,6 @@
 /** Translates SQLite's errors into the program's own. */
 import { SQLiteError } from "bun:sqlite";
-import { DiskFullError, OrchesjobError } from "../../job/errors.ts";
+import { DiskFullError, OrchesjobError, StorageError } from "../../job/errors.ts";
 
 export function notOurs(path: string, why = ""): OrchesjobError {
   return new OrchesjobError(
@@ -62,31 +62,29 @@ function translate(path: string, busyTimeoutMs: number, error: SQLiteError): Orc
   }
   if (isError(error, "SQLITE_FULL"))
     return new DiskFullError(`cannot write ${path}: the disk is full`, "free some space and try again");
-  if (isError(error, "SQLITE_READONLY")) {
-    return new OrchesjobError(
-      "general",
+  if (isError(error, "SQLITE_READONLY"))
+    return new StorageError(
       `cannot write ${path}: it is read-only`,
       "check the file's mode and the mount",
+      path,
     );
-  }
-  if (isError(error, "SQLITE_CANTOPEN")) {
-    return new OrchesjobError(
-      "general",
+  if (isError(error, "SQLITE_CANTOPEN"))
+    return new StorageError(
       `cannot open ${path}`,
       "check that you may read and write it and its directory",
+      path,
     );
-  }
-  if (isError(error, "SQLITE_IOERR_SHM"))
-    return new OrchesjobError(
-      "general",
+  if (isError(error, "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMLOCK"))
+    return new StorageError(
       `cannot use ${path}: its file system has no shared memory (mmap)`,
       "set ORCHESJOB_HOME to a directory on a local disk",
+      path,
     );
   if (isError(error, "SQLITE_IOERR"))
-    return new OrchesjobError(
-      "general",
+    return new StorageError(
       `cannot read or write ${path}: ${error.message}`,
       "check the disk (dmesg), and the limit of file sizes (ulimit -f)",
+      path,
     );
   return notOurs(path, ` (${error.message})`);
 }

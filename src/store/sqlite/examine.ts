@@ -3,6 +3,7 @@ import { constants, Database } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Examination } from "../examination.ts";
 import type { JobStore } from "../store.ts";
+import { alsoOnFullDisk } from "./connection.ts";
 import { notOurs, translateErrors } from "./errors.ts";
 import type { Reporter } from "./legacy/python-upgrade.ts";
 import { newerError, findRebuilt, isOurs, isPython, readVersion, rebuilt, SCHEMA_VERSION } from "./schema.ts";
@@ -35,18 +36,23 @@ export function examineDatabase(
   };
   if (bytes === 0) return { ...base, kind: "missing" };
   try {
-    return translateErrors(path, busyTimeoutMs, () => {
-      const database = new Database(path, { readonly: true, strict: true });
-      try {
-        database.run(`pragma busy_timeout = ${busyTimeoutMs}`);
-        const found = { ...base, schema: readVersion(database) };
-        const { kind, error } = classify(database, path, found.schema);
-        const damage = kind === "foreign" ? [] : findDamage(database, base.thorough);
-        return { ...found, kind, error, damage };
-      } finally {
-        database.close();
-      }
-    });
+    return translateErrors(path, busyTimeoutMs, () =>
+      alsoOnFullDisk((prepare) => {
+        // A lock against all others needs a file that is open for writing.
+        const mode = prepare === undefined ? { readonly: true } : { readwrite: true, create: false };
+        const database = new Database(path, { ...mode, strict: true });
+        try {
+          database.run(`pragma busy_timeout = ${busyTimeoutMs}`);
+          prepare?.(database);
+          const found = { ...base, schema: readVersion(database) };
+          const { kind, error } = classify(database, path, found.schema);
+          const damage = kind === "foreign" ? [] : findDamage(database, base.thorough);
+          return { ...found, kind, error, damage };
+        } finally {
+          database.close();
+        }
+      }),
+    );
   } catch (error) {
     if (!(error instanceof OrchesjobError)) throw error;
     return { ...base, kind: "unreadable", error };

@@ -1,8 +1,7 @@
 /** What the registry of a fleet has yet to hear, in SQLite: triggers count the changes of each job in table `publications`. */
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import type { Job } from "../../job/job.ts";
 import { ACTIVE } from "../../job/status.ts";
-import type { Publication, Publications } from "../publications.ts";
+import type { Heard, Publication, Publications } from "../publications.ts";
 import { transact } from "./connection.ts";
 import { quote } from "./queries.ts";
 import { type JobRow, toJob } from "./rows.ts";
@@ -39,6 +38,9 @@ const TRIGGERS: Readonly<Record<string, string>> = {
 const SELECT = `select job_records.*, coalesce(publications.change, 0) as change,
     (select json_group_array(request_id) from requests where requests.job_id = job_records.job_id) as request_ids,
     exists (select 1 from strict_runs where strict_runs.job_id = job_records.job_id) as strict`;
+
+/** An attempt that follows another one, and that the registry has yet to accept. */
+const IS_UNACCEPTED = "fencing_token is null";
 
 export class SqlitePublications implements Publications {
   constructor(readonly attempt: Attempt) {}
@@ -96,6 +98,7 @@ export class SqlitePublications implements Publications {
   async next(limit: number): Promise<readonly Publication[]> {
     return this.#read(
       `${SELECT} from publications join job_records using (job_id) where change > published
+        and not (${IS_UNACCEPTED} and coalesce(retry ->> 'ofJobId', '') in (select job_id from publications where change > published))
         order by status not in (${quote(ACTIVE)}), publications.job_id limit $limit`,
       { limit },
     );
@@ -124,12 +127,25 @@ export class SqlitePublications implements Publications {
   #read(statement: string, bindings: Record<string, string | number>): readonly Publication[] {
     return this.attempt((database) =>
       database.query<PublicationRow, SQLQueryBindings>(statement).all(bindings),
-    ).map((row) => ({
-      job: toJob(row),
-      change: row.change,
-      requestIds: JSON.parse(row.request_ids) as string[],
-      strict: row.strict === 1,
-    }));
+    ).map((row) => {
+      const job = toJob(row);
+      return {
+        job,
+        change: row.change,
+        requestIds: JSON.parse(row.request_ids) as string[],
+        strict: row.strict === 1,
+        successor: this.#successor(job.retry?.nextJobId ?? null),
+      };
+    });
+  }
+
+  #successor(jobId: string | null): Publication | null {
+    if (jobId === null) return null;
+    const [found = null] = this.#read(
+      `${SELECT} from publications join job_records using (job_id) where job_id = $jobId and ${IS_UNACCEPTED}`,
+      { jobId },
+    );
+    return found;
   }
 
   async count(): Promise<number> {
@@ -137,9 +153,7 @@ export class SqlitePublications implements Publications {
     return this.attempt((database) => database.query<{ count: number }, []>(statement).get()!.count);
   }
 
-  async markPublished(
-    published: readonly { readonly job: Pick<Job, "jobId">; readonly change: number }[],
-  ): Promise<void> {
+  async markPublished(published: readonly Heard[]): Promise<void> {
     // Not synced: if the power fails now, they are published once more.
     this.attempt((database) => database.run("pragma synchronous = normal"));
     this.attempt((database) =>
@@ -147,7 +161,15 @@ export class SqlitePublications implements Publications {
         const statement = database.query<unknown, SQLQueryBindings>(
           "update publications set published = max(published, $change) where job_id = $jobId",
         );
-        for (const { job, change } of published) statement.run({ jobId: job.jobId, change });
+        const accept = database.query<unknown, SQLQueryBindings>(
+          `update job_records set fencing_token = $token where job_id = $jobId and ${IS_UNACCEPTED}`,
+        );
+        for (const { job, change, successor, grantedToken } of published) {
+          statement.run({ jobId: job.jobId, change });
+          if (successor === null) continue;
+          statement.run({ jobId: successor.job.jobId, change: successor.change });
+          if (grantedToken !== null) accept.run({ jobId: successor.job.jobId, token: grantedToken });
+        }
       }),
     );
     this.attempt((database) => database.run("pragma synchronous = full"));

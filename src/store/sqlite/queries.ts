@@ -54,12 +54,12 @@ const others = () =>
       cancel_reason = coalesce(cancel_reason, $reason),
       cancel_grace_ms = min(coalesce(cancel_grace_ms, $graceMs), $graceMs), cancel_pid = coalesce(cancel_pid, $pid)
     where job_id = $jobId and ${IS_ACTIVE} returning *`,
-    findRequest: `select job_records.* from requests join job_records using (job_id)
+    findRequest: `select job_records.*, requests.command as requested_command from requests join job_records using (job_id)
     where requests.run_key = $runKey and requests.request_id = $requestId`,
     bindNewRequest:
       "insert or replace into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)",
-    bindRequest: `insert into requests (run_key, request_id, job_id) values ($runKey, $requestId, $jobId)
-    on conflict do update set job_id = excluded.job_id where job_id not in (select job_id from job_records)`,
+    bindRequest: `insert into requests (run_key, request_id, job_id, command) values ($runKey, $requestId, $jobId, $command)
+    on conflict do update set job_id = excluded.job_id, command = excluded.command where job_id not in (select job_id from job_records)`,
     dropRequests: "delete from requests where job_id not in (select job_id from job_records)",
     rememberStrict: `insert into strict_runs (run_key, job_id) values ($runKey, $jobId)
     on conflict do update set job_id = excluded.job_id`,
@@ -75,6 +75,7 @@ const others = () =>
     recordLeft: `update job_records set left_behind = $left, signal = iif(exit_code is null, $signal, signal),
       exit_code = coalesce(exit_code, $exitCode)
     where job_id = $jobId and (status = 'CANCELLED' or (status = 'FAILED' and failure in (${quote(EARLY_FAILURES)})))`,
+    recordLogLimit: `update job_records set log_limit_at = coalesce(log_limit_at, $at), log_dropped_bytes = $bytes, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     recordStall: `update job_records set stalled_since = $since, updated_at = $at where job_id = $jobId and ${IS_ACTIVE}`,
     // A keeper may learn of the end late, but it was before the next job of the key began.
     recordOrphanEnd: `update job_records set orphan_ended_at = min($at, coalesce((select next.started_at from job_records as next
@@ -97,9 +98,9 @@ const others = () =>
     where job_id = $jobId and ${IS_FINISHED} and on_failure_result is null`,
     run: onEvent(
       "run",
-      // A retry was accepted long before: its time must not count as running.
+      // A retry was accepted long before: its time must not count as running. One that never runs keeps that time.
       `worker_pid = $pid, worker_start = $start, host = $host, boot_id = $bootId, pid_namespace = $pidNamespace, unit = $unit,
-      started_at = iif(retry ->> 'at' is null, started_at, $at)`,
+      started_at = iif(retry ->> 'at' is null or cancel_requested_at is not null, started_at, coalesce($startedAt, started_at))`,
     ),
     succeed: onEvent("succeed", OUTCOME),
     fail: onEvent("fail", OUTCOME),
@@ -138,8 +139,10 @@ function onEvent(event: JobEvent, columns: string, condition = ""): string {
      where job_id = $jobId and status in (${quote(EVENTS[event].from)}) ${condition} returning *`;
 }
 
-/** Returns the statement that inserts a row with a value for each of these columns. */
-export function insertStatement(columns: readonly string[]): string {
+/** Returns the statement that inserts a row. A short one is prepared sooner, and null is what the columns left out get. */
+export function insertStatement(values: Readonly<Record<string, unknown>>): string {
+  const columns: string[] = [];
+  for (const name in values) if (values[name] !== null) columns.push(name);
   return `insert into job_records (${columns.join(", ")}) values ($${columns.join(", $")}) returning *`;
 }
 

@@ -2,7 +2,7 @@
 import type { SQLQueryBindings } from "bun:sqlite";
 import type { Instant, Job } from "../../job/job.ts";
 import { isActive } from "../../job/status.ts";
-import type { Override, Strictness } from "../keys.ts";
+import type { Override, RequestedJob, Strictness } from "../keys.ts";
 import type { Figures } from "../figures.ts";
 import type { Publications } from "../publications.ts";
 import type {
@@ -15,7 +15,7 @@ import type {
 } from "../store.ts";
 import { Conditions } from "./conditions.ts";
 import { ENDED_AT, IN_ORDER_OF_END, IS_ACTIVE, IS_FINISHED, textOf } from "./queries.ts";
-import { type CandidateRow, type JobRow, toJobs } from "./rows.ts";
+import { type CandidateRow, type JobRow, toJob, toJobs } from "./rows.ts";
 import { Session } from "./session.ts";
 
 /** Returns a text that sorts after every text with the prefix. */
@@ -24,8 +24,12 @@ function endOf(prefix: string): string {
 }
 
 export abstract class JobReader extends Session {
-  async findRequest(runKey: string, requestId: string): Promise<Job | undefined> {
-    return this.one("findRequest", { runKey, requestId });
+  async findRequest(runKey: string, requestId: string): Promise<RequestedJob | undefined> {
+    const row = this.attempt(() => this.row("findRequest", { runKey, requestId })) as
+      (JobRow & { readonly requested_command: string | null }) | undefined;
+    if (row === undefined) return undefined;
+    const { requested_command: command } = row;
+    return { job: toJob(row), command: command === null ? null : (JSON.parse(command) as string[]) };
   }
 
   async strictness(runKey: string, at: Instant): Promise<Strictness> {
@@ -61,7 +65,23 @@ export abstract class JobReader extends Session {
   }
 
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    const { runKeyPrefix: prefix, since, until, limit, order } = filter;
+    return toJobs(this.#rows(filter, filter.limit));
+  }
+
+  async *pages(filter: ListFilter, size: number): AsyncIterable<readonly Job[]> {
+    let before: number | undefined;
+    for (let left = filter.limit; left > 0;) {
+      const rows = this.#rows(filter, Math.min(size, left), before);
+      if (rows.length === 0) return;
+      yield toJobs(rows);
+      left -= rows.length;
+      before = rows.at(-1)!.seq;
+    }
+  }
+
+  /** `before`: only jobs that were accepted before this one. */
+  #rows(filter: ListFilter, limit: number, before = filter.before): readonly JobRow[] {
+    const { runKeyPrefix: prefix, since, until, order } = filter;
     const conditions = new Conditions();
     conditions.require(filter);
     if (prefix !== "")
@@ -71,9 +91,9 @@ export abstract class JobReader extends Session {
         "attempt_no = (select max(attempt_no) from job_records as others where others.run_key = job_records.run_key)",
       );
     if (filter.runKey !== undefined) conditions.add("run_key = +$runKey", { runKey: filter.runKey });
-    if (filter.before !== undefined) conditions.add("seq < $before", { before: filter.before });
     if (since !== undefined) conditions.add("started_at >= $since", { since });
     if (until !== undefined) conditions.add("started_at < $until", { until });
+    if (before !== undefined) conditions.add("seq < $before", { before });
     // In the words of the index that has this order, or these few jobs.
     const areActive = filter.statuses.length > 0 && filter.statuses.every(isActive);
     if (order === "ended") conditions.add(IS_FINISHED);
@@ -85,7 +105,7 @@ export abstract class JobReader extends Session {
     const newest = order === "ended" ? `${ENDED_AT} desc, seq desc` : accepted;
     const statement = `select * from job_records ${where} order by ${newest} limit $limit`;
     const bindings = { ...conditions.bindings, limit };
-    return this.attempt(() => toJobs(this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings)));
+    return this.attempt(() => this.database.query<JobRow, SQLQueryBindings>(statement).all(bindings));
   }
 
   async newestOfKeys(prefix: string, limit: number): Promise<readonly Job[]> {

@@ -9,11 +9,13 @@ import output from "./migrations/0005-output.sql" with { type: "text" };
 import fleet from "./migrations/0007-fleet.sql" with { type: "text" };
 import usage from "./migrations/0008-usage.sql" with { type: "text" };
 import orphans from "./migrations/0012-orphans.sql" with { type: "text" };
+import requests from "./migrations/0013-requests.sql" with { type: "text" };
 import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
 import retries from "./migrations/0011-retries.sql" with { type: "text" };
-import figures from "./migrations/0013-figures.sql" with { type: "text" };
+import figures from "./migrations/0015-figures.sql" with { type: "text" };
+import logLimits from "./migrations/0014-log-limits.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
 /** `pragma application_id` of our databases: "ojob". */
@@ -36,6 +38,8 @@ const MIGRATIONS: readonly string[] = [
   limits,
   retries,
   orphans,
+  requests,
+  logLimits,
   figures,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -2,7 +2,7 @@
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { transact } from "./connection.ts";
+import { isAlone, transact } from "./connection.ts";
 import { translateErrors } from "./errors.ts";
 import { type Query, textOf } from "./queries.ts";
 import { type JobRow, toJob } from "./rows.ts";
@@ -72,7 +72,14 @@ export abstract class Session {
   /** Runs the work of a verb, with the connection that is right at that moment. Throws OrchesjobError. */
   protected attempt<T>(work: () => T): T {
     this.#connect();
-    return translateErrors(this.path, this.#busyTimeoutMs, work);
+    const connection = this.#connection!;
+    // Others get in between two verbs.
+    const closes = isAlone(connection) && !connection.inTransaction;
+    try {
+      return translateErrors(this.path, this.#busyTimeoutMs, work);
+    } finally {
+      if (closes) this.close();
+    }
   }
 
   protected transact<T>(body: () => T): T {

@@ -87,7 +87,8 @@ class SqliteStore extends JobUpkeep implements JobStore {
           ? next
           : job.attemptNo;
       const row = this.#insert({ ...job, attemptNo });
-      if (job.requestId !== null) this.execute("bindRequest", { runKey, requestId: job.requestId, jobId });
+      const { requestId } = job;
+      if (requestId !== null) this.execute("bindRequest", { runKey, requestId, jobId, command: null });
       return toJob(row);
     });
   }
@@ -95,14 +96,19 @@ class SqliteStore extends JobUpkeep implements JobStore {
   /** Call it inside a transaction. */
   #insert(job: Job, raisesToken = false): JobRow {
     const columns: Bindings = toColumns(job);
-    // A short statement is prepared sooner, and null is what the others get.
-    const statement = insertStatement(Object.keys(columns).filter((name) => columns[name] !== null));
+    const statement = insertStatement(columns);
     const made = raisesToken ? withGrowingToken(statement) : statement;
     return this.database.query<JobRow, SQLQueryBindings>(made).get(columns)!;
   }
 
-  async bindRequest(runKey: string, requestId: string, jobId: string): Promise<void> {
-    this.attempt(() => this.execute("bindRequest", { runKey, requestId, jobId }));
+  async bindRequest(
+    runKey: string,
+    requestId: string,
+    jobId: string,
+    command: readonly string[],
+  ): Promise<void> {
+    const bindings = { runKey, requestId, jobId, command: JSON.stringify(command) };
+    this.attempt(() => this.execute("bindRequest", bindings));
   }
 
   async unlock(runKey: string, reason: string | null, at: Instant, expiresAt: Instant | null): Promise<void> {
@@ -114,10 +120,19 @@ class SqliteStore extends JobUpkeep implements JobStore {
     worker: ProcessIdentity,
     { origin, unit }: Pick<Job, "unit"> & Pick<NewJob, "origin">,
     at: Instant,
+    startedAt: Instant | null = at,
   ): Promise<Job | undefined> {
     // Not synced: if the power fails now, the job is lost in any case, and its acceptance was synced before.
     return this.unsynced(() =>
-      this.change("run", { jobId, pid: worker.pid, start: worker.startTicks, ...origin, unit, at }),
+      this.change("run", {
+        jobId,
+        pid: worker.pid,
+        start: worker.startTicks,
+        ...origin,
+        unit,
+        at,
+        startedAt,
+      }),
     );
   }
 
@@ -144,21 +159,20 @@ class SqliteStore extends JobUpkeep implements JobStore {
     target: ProcessIdentity | null,
     at: Instant,
     leftBehind: readonly ProcessIdentity[] | null,
-    next: NewJob,
+    next: NewJob & Partial<Pick<Job, "fencingToken">>,
     acceptedAt: Instant,
   ): Promise<Job | undefined> {
     return this.transact(() => {
-      if (this.database.query(IS_TRACKING).get() !== null) return undefined;
+      const isInFleet = next.onPartition !== null;
+      // The directory has joined a fleet since the run began.
+      if (!isInFleet && this.database.query(IS_TRACKING).get() !== null) return undefined;
       const end = { jobId, at, next: next.jobId, ...toEnd(outcome, target, leftBehind) };
       const failed = this.row("failAndRetry", end);
       if (failed === undefined) return undefined;
       const { run_key: runKey, attempt_no: attemptNo } = failed;
-      const job = acceptedJob(
-        { ...next, attemptNo: attemptNo + 1, onPartition: null },
-        acceptedAt,
-        leastToken(acceptedAt),
-      );
-      const accepted = this.#insert(job, true);
+      const token = isInFleet ? (next.fencingToken ?? null) : leastToken(acceptedAt);
+      const job = acceptedJob({ ...next, attemptNo: attemptNo + 1 }, acceptedAt, token);
+      const accepted = this.#insert(job, !isInFleet);
       const moved = { runKey, jobId, next: next.jobId };
       this.execute("moveRequests", moved);
       this.execute("moveStrict", moved);
@@ -202,6 +216,10 @@ class SqliteStore extends JobUpkeep implements JobStore {
 
   async recordStall(jobId: string, since: Instant | null, at: Instant): Promise<void> {
     this.attempt(() => this.execute("recordStall", { jobId, since, at }));
+  }
+
+  async recordLogLimit(jobId: string, bytes: number | null, at: Instant): Promise<void> {
+    this.attempt(() => this.execute("recordLogLimit", { jobId, bytes, at }));
   }
 
   async requestCancel(jobId: string, { at, reason, graceMs, pid }: CancelRequest): Promise<Job | undefined> {

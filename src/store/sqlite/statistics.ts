@@ -14,9 +14,9 @@ const ENDED = `case when boot_id is not null then finished_at else case typeof(f
   when 'integer' then iif(finished_at < min(${SMALLEST_MICROSECONDS}, started_at), finished_at * 1000000, finished_at)
   when 'text' then cast(round(unixepoch(finished_at, 'subsec') * 1000000) as integer) end end`;
 
-/** Null for a job that has not ended, and for a lost one, whose end is not known. 0 if the clock was set back meanwhile. */
+/** Null for a job that has not ended, for a lost one, whose end is not known, and for a retry that was not launched. 0 if the clock was set back meanwhile. */
 const DURATION = `case when status not in ('LOST', ${ACTIVE.map((status) => `'${status}'`).join(", ")})
-  then max(0, ${ENDED} - started_at) end`;
+  and not (target_pid is null and coalesce(retry ->> 'at', 0) > 0) then max(0, ${ENDED} - started_at) end`;
 
 const RUN_KEYS = `
   with keys as materialized (

@@ -85,6 +85,7 @@ create table orchesjob.requests (
   run_key text collate "C" not null,
   request_id text not null,
   job_id text collate "C" not null,
+  command jsonb,                      -- what was asked for with it, if the job was there already
   primary key (run_key, request_id)
 );
 create index request_jobs on orchesjob.requests (job_id);
@@ -92,6 +93,13 @@ create index request_jobs on orchesjob.requests (job_id);
 create table orchesjob.strict_keys (
   run_key text collate "C" primary key,
   job_id text not null
+);
+
+-- What a call of clean() has answered, for its caller who asks again because the answer was lost.
+create table orchesjob.cleanings (
+  question uuid primary key,
+  answer jsonb not null,
+  answered_at timestamptz not null default clock_timestamp()
 );
 
 create table orchesjob.unlocks (

@@ -58,6 +58,7 @@ begin
     'newest', case when holder.job_id is not null then orchesjob.to_json(holder) end,
     'requested', (select orchesjob.to_json(j) from orchesjob.requests r join orchesjob.job_records j using (job_id)
       where r.run_key = wanted and r.request_id = request),
+    'requested_command', (select command from orchesjob.requests where run_key = wanted and request_id = request),
     'strict_job_id', (select job_id from orchesjob.strict_keys where run_key = wanted),
     'override', orchesjob.may_run_again(wanted),
     'override_reason', (select reason from orchesjob.unlocks where run_key = wanted));
@@ -127,7 +128,7 @@ begin
   end if;
   if request is not null then
     insert into orchesjob.requests values (key, request, made.job_id)
-      on conflict (run_key, request_id) do update set job_id = excluded.job_id;
+      on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = null;
   end if;
   if (claim ->> 'strict')::bool then
     -- The first one stays: a claim that is given back takes only its own mark with it.
@@ -165,12 +166,20 @@ begin
   end if;
 end $$;
 
-create function orchesjob.bind_request(key text, request text, bound text) returns void
+create function orchesjob.bind_request(key text, request text, bound text, asked jsonb) returns void
 language plpgsql security definer as $$
+declare
+  next text := bound;
 begin
   perform orchesjob.commit_durably();
-  insert into orchesjob.requests values (key, request, bound)
-    on conflict (run_key, request_id) do update set job_id = excluded.job_id
+  -- The job may have failed since the caller saw it: then the id stands for the attempt that follows.
+  while next is not null loop
+    bound := next;
+    select n.job_id into next from orchesjob.job_records j join orchesjob.job_records n
+      on n.job_id = j.job #>> '{retry,nextJobId}' where j.job_id = bound;
+  end loop;
+  insert into orchesjob.requests values (key, request, bound, asked)
+    on conflict (run_key, request_id) do update set job_id = excluded.job_id, command = excluded.command
       where not exists (select from orchesjob.job_records j where j.job_id = requests.job_id);
 end $$;
 

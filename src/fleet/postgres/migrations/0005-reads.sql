@@ -18,20 +18,38 @@ create function orchesjob.expect_news(wanted text) returns void language sql sec
 $$;
 
 create function orchesjob.history(wanted text) returns jsonb language sql stable security definer as $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]')
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]')
   from orchesjob.job_records j where run_key = wanted
 $$;
 
 -- `filter`: statuses, labels (an object), prefix, since, until (microseconds, or null), most.
+create function orchesjob.is_listed(found orchesjob.job_records, filter jsonb) returns boolean language sql stable as $$
+  select (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? found.status)
+    and (filter -> 'labels' = '{}' or found.job -> 'labels' @> (filter -> 'labels'))
+    and starts_with(found.run_key, filter ->> 'prefix')
+    and (filter ->> 'since' is null or (found.job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
+    and (filter ->> 'until' is null or (found.job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+$$;
+
 create function orchesjob.list_jobs(filter jsonb) returns jsonb language sql stable security definer as $$
-  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc), '[]') from (
-    select * from orchesjob.job_records
-    where (jsonb_array_length(filter -> 'statuses') = 0 or filter -> 'statuses' ? status)
-      and (filter -> 'labels' = '{}' or job -> 'labels' @> (filter -> 'labels'))
-      and starts_with(run_key, filter ->> 'prefix')
-      and (filter ->> 'since' is null or (job ->> 'startedAt')::int8 >= (filter ->> 'since')::int8)
-      and (filter ->> 'until' is null or (job ->> 'startedAt')::int8 < (filter ->> 'until')::int8)
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by j.fencing_token desc, j.job_id desc), '[]') from (
+    select * from orchesjob.job_records r where orchesjob.is_listed(r, filter)
     order by fencing_token desc limit (filter ->> 'most')::int8) j
+$$;
+
+-- As list_jobs, without the active jobs, and those that ended last first. Few that have ended hold their key. Without
+-- enable_sort = off, the planner reads all jobs and sorts them, instead of the last ones of the index finished_jobs.
+create function orchesjob.list_ended(filter jsonb) returns jsonb language sql stable security definer
+    set enable_sort = off as $$
+  select coalesce(jsonb_agg(orchesjob.to_json(j) order by (j.job ->> 'finishedAt')::int8 desc, j.job_id desc), '[]') from (
+    select * from (
+      (select r.* from orchesjob.job_records r
+        where not holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)
+        order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8)
+      union all
+      select r.* from orchesjob.job_records r
+        where holds_key and (job ->> 'finishedAt')::int8 is not null and orchesjob.is_listed(r, filter)) ended
+    order by (job ->> 'finishedAt')::int8 desc limit (filter ->> 'most')::int8) j
 $$;
 
 create function orchesjob.output(wanted text) returns jsonb language sql stable security definer as $$
@@ -76,15 +94,21 @@ $$;
 
 -- Looks at the next `most` finished jobs that ended before a time (microseconds), and deletes all but the newest `keep` of each
 -- key. Each call is short, however many jobs are kept. Returns {"deleted", "next"}; `next`: the next call's `after`; null: the end.
--- With `dry` it deletes nothing, and also returns what it would delete: "jobs".
-create function orchesjob.clean(before int8, keep int4, most int4, after jsonb, dry bool) returns jsonb
+-- With `dry` it deletes nothing, and also returns what it would delete: "jobs". The same question (`asked`) again gets the same answer.
+-- Keeps the attempts of a run that goes on: their ids stand for the run.
+create function orchesjob.clean(asked uuid, before int8, keep int4, most int4, after jsonb, dry bool) returns jsonb
 language plpgsql security definer as $$
 declare
-  answer jsonb;
+  answer jsonb := (select c.answer from orchesjob.cleanings c where question = asked);
 begin
+  if answer is not null then
+    return answer;
+  end if;
   with candidates as (
     select job_id, run_key, status, fencing_token, (job ->> 'finishedAt')::int8 as ended from orchesjob.job_records
     where not holds_key and revoked_at is null and (job ->> 'finishedAt')::int8 < before
+      and (job #>> '{retry,nextJobId}' is null or not exists (select from orchesjob.job_records h
+        where h.run_key = job_records.run_key and h.holds_key and h.job #>> '{retry,ofJobId}' is not null))
       and (after is null or (job ->> 'finishedAt')::int8 >= (after ->> 'ended')::int8
         and ((job ->> 'finishedAt')::int8, job_id) > ((after ->> 'ended')::int8, after ->> 'job_id'))
     order by (job ->> 'finishedAt')::int8, job_id limit most),
@@ -103,5 +127,11 @@ begin
     'next', case when (select count(*) from candidates) = most
     then (select jsonb_build_object('ended', ended, 'job_id', job_id) from candidates order by ended desc, job_id desc limit 1) end)
   into answer;
+  if not dry then
+    delete from orchesjob.cleanings where answered_at < clock_timestamp() - interval '1 day';
+    -- The question may be under way twice, if the connection was lost meanwhile.
+    insert into orchesjob.cleanings values (asked, answer) on conflict do nothing;
+    select c.answer into answer from orchesjob.cleanings c where question = asked;
+  end if;
   return answer;
 end $$;

@@ -8,7 +8,7 @@ create view orchesjob.jobs as
     j.job ->> 'failure' as failure, j.job ->> 'lostReason' as lost_reason,
     j.job -> 'command' as command, j.job ->> 'cwd' as cwd, j.job -> 'labels' as labels, j.job ->> 'requestId' as request_id,
     case when j.status in ('STARTING', 'RUNNING') then greatest(j.published_at, s.renewed_at) else j.published_at end as as_of,
-    j.late ->> 'status' as late_status
+    j.late ->> 'status' as late_status, j.job #>> '{retry,ofJobId}' as retry_of_job_id
   from orchesjob.job_records j join orchesjob.member_records m using (member_id) join orchesjob.sessions s using (session_id);
 
 create view orchesjob.members as
