@@ -12,16 +12,8 @@ import { type ExitStatus, onExit } from "../linux/children.ts";
 import { after, now } from "../linux/clock.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { tryLockDescriptor } from "../linux/file-lock.ts";
-import {
-  closeFile,
-  makeDirectory,
-  makeMemoryFile,
-  moveUp,
-  openFile,
-  readInto,
-  removeFile,
-  seek,
-} from "../linux/file.ts";
+import { closeFile, makeDirectory, moveUp, openFile, readInto, removeFile, seek } from "../linux/file.ts";
+import { makeMemoryFile } from "../linux/pipe.ts";
 import type { ProcessStat } from "../linux/self.ts";
 import { signalName } from "../linux/signals.ts";
 import { describeShortage } from "../linux/spawn.ts";

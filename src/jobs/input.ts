@@ -4,7 +4,6 @@ import { OWN_STDIN } from "../job/output.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import {
   closeFile,
-  makeMemoryFile,
   moveUp,
   openFile,
   readInto,
@@ -14,6 +13,7 @@ import {
   syncFile,
   writeAll,
 } from "../linux/file.ts";
+import { makeMemoryFile } from "../linux/pipe.ts";
 import { statPath } from "../linux/stat.ts";
 import { Transfer } from "../linux/transfer.ts";
 import type { Context } from "../state/context.ts";

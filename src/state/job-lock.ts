@@ -17,7 +17,8 @@ import {
   probeLock,
   unsuitable,
 } from "../linux/file-lock.ts";
-import { closeFile, makeFifo, moveUp, openFile, removeFile, writeAll } from "../linux/file.ts";
+import { closeFile, moveUp, openFile, removeFile, writeAll } from "../linux/file.ts";
+import { makeFifo } from "../linux/pipe.ts";
 import { POLL_ENDED, pollFor, POLLIN } from "../linux/poll.ts";
 import { statFd, statPath } from "../linux/stat.ts";
 

@@ -9,16 +9,8 @@
 import { ERRNO, lastErrno, SystemError } from "../linux/ffi/call.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { lockDescriptor } from "../linux/file-lock.ts";
-import {
-  closeFile,
-  makeFifo,
-  moveUp,
-  openFile,
-  readInto,
-  removeFile,
-  seekToEnd,
-  writeSome,
-} from "../linux/file.ts";
+import { closeFile, moveUp, openFile, readInto, removeFile, seekToEnd, writeSome } from "../linux/file.ts";
+import { makeFifo } from "../linux/pipe.ts";
 import { Readiness } from "../linux/readiness.ts";
 import { debug } from "../state/debug.ts";
 import type { LogSink } from "./log-sink.ts";

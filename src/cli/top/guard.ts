@@ -3,7 +3,8 @@
  * the other end is closed. It leads a session of its own, so that whoever signals the group of `top` does not reach it.
  */
 import { SystemError } from "../../linux/ffi/call.ts";
-import { closeFile, duplicateUp, makePipe, moveUp, readInto, writeAll } from "../../linux/file.ts";
+import { closeFile, duplicateUp, moveUp, readInto, writeAll } from "../../linux/file.ts";
+import { makePipe } from "../../linux/pipe.ts";
 import { spawnOwn } from "../../linux/own-process.ts";
 import { applySettings, readSettings, type TerminalSettings, writeWhatFits } from "../../linux/terminal.ts";
 
