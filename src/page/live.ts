@@ -70,20 +70,35 @@ export function everySecond(signal: AbortSignal, act: () => void): void {
   signal.addEventListener("abort", () => window.clearInterval(timer));
 }
 
-/** Calls at most once in a while, the last call never lost. */
-export function atMostEvery(ms: number, signal: AbortSignal, act: () => void): () => void {
+/**
+ * Calls at most once in `ms`, the last call never lost. `act` is not called again while it works, and then not for ten times as
+ * long as it took: what is large or slow is asked for less often.
+ */
+export function atMostEvery(ms: number, signal: AbortSignal, act: () => Promise<void>): () => void {
   let timer = 0;
-  let last = -Infinity;
+  let isWorking = false;
+  let isWanted = false;
+  let next = -Infinity;
   signal.addEventListener("abort", () => window.clearTimeout(timer));
-  return () => {
-    if (timer !== 0) return;
-    timer = window.setTimeout(
-      () => {
-        timer = 0;
-        last = performance.now();
-        act();
-      },
-      Math.max(0, last + ms - performance.now()),
-    );
+  const work = async () => {
+    timer = 0;
+    isWorking = true;
+    isWanted = false;
+    const begin = performance.now();
+    try {
+      await act();
+    } catch {
+      // The connection says that it is lost; the next event asks again.
+    }
+    isWorking = false;
+    const end = performance.now();
+    next = begin + Math.max(ms, (end - begin) * 10);
+    if (isWanted && !signal.aborted) request();
   };
+  const request = () => {
+    isWanted = true;
+    if (timer !== 0 || isWorking) return;
+    timer = window.setTimeout(() => void work(), Math.max(0, next - performance.now()));
+  };
+  return request;
 }

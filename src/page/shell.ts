@@ -124,7 +124,7 @@ function themeChoice(): HTMLElement {
   const option = (value: Theme, name: string) => h("option", { value, selected: theme() === value }, name);
   const select: HTMLSelectElement = h(
     "select",
-    { "aria-label": "Colours", onchange: () => chooseTheme(select.value as Theme) },
+    { "aria-label": "Theme", onchange: () => chooseTheme(select.value as Theme) },
     option("auto", "Auto"),
     option("light", "Light"),
     option("dark", "Dark"),

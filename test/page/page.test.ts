@@ -45,8 +45,8 @@ const run = (box: Sandbox, key: string, script: string, ...options: string[]) =>
 
 const chromium = (name: string, body: () => Promise<void>) => testWith(["chromium"], name, body);
 
-/** What a page shows must not be wider than its window. */
-const OVERFLOW = "document.documentElement.scrollWidth - innerWidth";
+/** How wide the page is. Not compared with innerWidth: a phone zooms out until everything fits. */
+const WIDTH = "document.documentElement.scrollWidth";
 
 const daily = (runKey: string, took: number, days = 20): readonly Past[] =>
   Array.from({ length: days }, (_, index) => ({
@@ -55,51 +55,53 @@ const daily = (runKey: string, took: number, days = 20): readonly Past[] =>
     took: took + (index % 5),
   }));
 
-chromium(
-  "the overview says what failed, since when, what it wrote, and what runs longer than usual",
-  async () => {
-    await using box = new Sandbox();
-    await using gate = new Gate(box);
-    await run(box, "fine", "echo all well");
-    addHistory(box, [
-      ...daily("nightly", 60),
-      ...[3, 2].map((hours): Past => ({
-        runKey: "sync",
-        startedAgo: hours * 3600,
-        took: 60,
-        status: "FAILED",
-      })),
-      { runKey: "sync", startedAgo: 4 * 3600, took: 60 },
-    ]);
-    await run(box, "import", "echo '17 orders'; echo 'cannot reach the shop' >&2; exit 3");
-    await startWaiting(box, "slow", gate);
-    await startWaiting(box, "nightly", gate, "echo end");
-    await using server = await Server.start(box);
-    await using page = await openPage(server);
+chromium("the overview says what failed, since when, what it wrote, and what runs", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await run(box, "fine", "echo all well");
+  addHistory(box, [
+    ...daily("nightly", 60),
+    ...[3, 2].map((hours): Past => ({
+      runKey: "sync",
+      startedAgo: hours * 3600,
+      took: 60,
+      status: "FAILED",
+    })),
+    { runKey: "sync", startedAgo: 4 * 3600, took: 60 },
+  ]);
+  await run(box, "import", "echo '17 orders'; echo 'cannot reach the shop' >&2; exit 3");
+  await startWaiting(box, "slow", gate);
+  await startWaiting(box, "nightly", gate, "echo end");
+  await using server = await Server.start(box);
+  await using page = await openPage(server);
 
-    await page.see("Failed, no success since");
-    const alarm = await page.text(".alarm");
-    expect(alarm).toContain("import");
-    expect(alarm).toContain("exit 3");
-    expect(alarm).toContain("cannot reach the shop");
-    expect(alarm).toMatch(/sync[\s\S]*2 h ago|sync[\s\S]*3 h ago/);
-    expect(alarm).toContain("2 in a row");
-    expect(await page.text(".tiles")).toMatch(/Running\s+2\b[\s\S]*Failed in 24 hours\s+3\b/);
-    expect(await page.evaluate("document.title")).toBe("2 failing · orchesjob");
+  await page.see("Failed, no success since");
+  const alarm = await page.text(".alarm");
+  expect(alarm).toContain("import");
+  expect(alarm).toContain("exit 3");
+  expect(alarm).toContain("cannot reach the shop");
+  expect(alarm).toMatch(/sync[\s\S]*2 h ago|sync[\s\S]*3 h ago/);
+  expect(alarm).toContain("2 in a row");
+  expect(await page.text(".tiles")).toMatch(/Running\s+2\b[\s\S]*Failed in 24 hours\s+3\b/);
+  expect(await page.evaluate("document.title")).toBe("2 failing · orchesjob");
 
-    // Live: what ends leaves the list of what runs, without a reload.
-    gate.open();
-    await page.until("nothing runs", `/Running\\s+0\\b/.test(document.querySelector(".tiles").innerText)`);
-    await page.see("nightly\nrun 21", ".card:last-child");
-    await page.picture(join(PICTURES, "overview.png"));
+  // The time goes on.
+  const row = `document.querySelector("main tr[data-key] a[href='#/keys/slow']").closest("tr").innerText`;
+  const before = await page.evaluate<string>(row);
+  await page.until("it runs longer", `${row} !== ${JSON.stringify(before)}`);
 
-    // The log is one click away.
-    await page.evaluate(`document.querySelector(".alarm a[aria-label='Log of import']").click()`);
-    await page.see("cannot reach the shop", "#log-stderr");
-    expect(await page.evaluate("location.hash")).toMatch(/^#\/jobs\/[-0-9a-f]+\?log=stderr$/);
-    expectQuiet(page, server);
-  },
-);
+  // Live: what ends leaves the list of what runs, without a reload.
+  gate.open();
+  await page.until("nothing runs", `/Running\\s+0\\b/.test(document.querySelector(".tiles").innerText)`);
+  await page.see("nightly\nrun 21", ".card:last-child");
+  await page.picture(join(PICTURES, "overview.png"));
+
+  // The log is one click away.
+  await page.evaluate(`document.querySelector(".alarm a[aria-label='Log of import']").click()`);
+  await page.see("cannot reach the shop", "#log-stderr");
+  expect(await page.evaluate("location.hash")).toMatch(/^#\/jobs\/[-0-9a-f]+\?log=stderr$/);
+  expectQuiet(page, server);
+});
 
 chromium("a job whose worker was killed is lost on every view before any command has looked", async () => {
   await using box = new Sandbox();
@@ -123,7 +125,9 @@ chromium("a job whose worker was killed is lost on every view before any command
       await page.press("End");
     }
     await page.see("Lost", view === "#/timeline" ? ".readout" : "main");
-    expect(await page.text()).not.toMatch(/Running for|Took 0|ended just now/);
+    // How long it took is not known before its end is recorded.
+    if (view === "#/jobs") expect(await page.text("tbody")).toContain("–");
+    expect(await page.text()).not.toContain("Running for");
   }
   gate.open();
   expectQuiet(page, server);
@@ -136,6 +140,7 @@ chromium("the token leaves the address, and without it the page says where to ge
   await using page = await openPage(server);
   expect(await page.evaluate("location.href")).toBe(`${server.origin}/`);
   expect(await page.evaluate("document.cookie")).toBe("");
+  await page.see("All is well");
   await page.send("Network.clearBrowserCookies");
   await page.go("#/jobs");
   await page.see("open the address that `orchesjob serve` has printed");
@@ -248,7 +253,7 @@ chromium("a log is live, searchable, and its beginning is reached from its end",
     field.value = "row 2718";
     field.form.requestSubmit();
   })()`);
-  await page.see("Line 1 of 11 that have it", ".log");
+  await page.see("Match 1 of 11", ".log");
   await page.until(
     "the first is shown",
     `document.querySelector(".log-line.is-found")?.innerText.trim() === "row 2718"`,
@@ -262,6 +267,7 @@ chromium("a log is live, searchable, and its beginning is reached from its end",
     `document.querySelector(".log-line.is-found")?.innerText.trim() === "row 27189"`,
   );
 
+  expect(await unnamed(page)).toEqual([]);
   await page.evaluate(`document.querySelector("#tab-stderr").click()`);
   await page.see("oops", "#log-stderr");
   expectQuiet(page, server);
@@ -331,7 +337,7 @@ chromium("filters are in the address: they hold after a reload, and a link leads
   );
 
   await page.go("#/keys?prefix=back");
-  await page.see("2 run keys that begin with back");
+  await page.see("2 run keys beginning with back");
   await page.go("#/jobs/01a20fd5-733f-7698-861e-48a659795e65");
   await page.see("there is no job");
   await page.go("#/nowhere");
@@ -419,13 +425,18 @@ chromium("dark and light follow the system, until somebody chooses", async () =>
   expect(await ground()).toBe("rgb(20, 22, 26)");
   const choose = (value: string) =>
     page.evaluate(`(() => {
-      const select = document.querySelector("select[aria-label=Colours]");
+      const select = document.querySelector("select[aria-label=Theme]");
       select.value = "${value}";
       select.dispatchEvent(new Event("change"));
     })()`);
   await choose("light");
   expect(await ground()).toBe("rgb(247, 247, 245)");
-  await page.open(`${server.origin}/#/`);
+  await page.evaluate("globalThis.isOld = true");
+  await page.send("Page.reload");
+  await page.until(
+    "it is loaded again",
+    `!globalThis.isOld && document.querySelector(".view:not([aria-busy])")`,
+  );
   expect(await ground()).toBe("rgb(247, 247, 245)");
   await choose("auto");
   expect(await ground()).toBe("rgb(20, 22, 26)");
@@ -475,6 +486,17 @@ interface AxNode {
   readonly name?: { readonly value: string };
 }
 
+/** The roles of what can be operated or stands for a picture, and has no name for a screen reader. */
+async function unnamed(page: Page): Promise<readonly string[]> {
+  const { nodes } = await page.send<{ nodes: readonly AxNode[] }>("Accessibility.getFullAXTree");
+  const named =
+    /^(button|link|textbox|searchbox|checkbox|slider|combobox|tab|tabpanel|image|img|application)$/i;
+  return nodes
+    .filter(({ ignored, name }) => !ignored && !name?.value.trim())
+    .map(({ role }) => role?.value ?? "")
+    .filter((role) => named.test(role));
+}
+
 chromium("every view fits 390 px, has contrast, names and headings, in both themes", async () => {
   await using box = new Sandbox();
   await using gate = new Gate(box);
@@ -506,24 +528,15 @@ chromium("every view fits 390 px, has contrast, names and headings, in both them
       expect({
         view,
         dark,
-        overflow: await page.evaluate(OVERFLOW),
+        width: await page.evaluate(WIDTH),
         faults: await page.evaluate(FAULTS),
       }).toEqual({
         view,
         dark,
-        overflow: 0,
+        width: 390,
         faults: [],
       });
-      const { nodes } = await page.send<{ nodes: readonly AxNode[] }>("Accessibility.getFullAXTree");
-      const unnamed = nodes.filter(
-        ({ ignored, role, name }) =>
-          !ignored &&
-          /^(button|link|textbox|searchbox|checkbox|slider|combobox|tab|image|img|application)$/i.test(
-            role?.value ?? "",
-          ) &&
-          !name?.value.trim(),
-      );
-      expect({ view, unnamed: unnamed.map(({ role }) => role?.value) }).toEqual({ view, unnamed: [] });
+      expect({ view, unnamed: await unnamed(page) }).toEqual({ view, unnamed: [] });
     }
     await page.go("#/");
     await page.picture(join(PICTURES, `narrow-${dark ? "dark" : "light"}.png`), true);
@@ -571,7 +584,7 @@ chromium("everything is reached with the keyboard alone, and shows where the foc
   await page.press("/");
   for (const letter of "imp") await page.press(letter);
   await page.press("Enter");
-  await page.see("1 run key that begin with imp");
+  await page.see("1 run key beginning with imp");
   expectQuiet(page, server);
 });
 
@@ -690,6 +703,7 @@ chromium("the pictures of the README", async () => {
   await using light = await openPage(server, "", { height: 900 });
   await light.see("warehouse-2");
   await light.see("rendered page 812 of 900");
+  expect(await light.text(".tiles")).toMatch(/Running\s+2\s+1 longer than usual/);
   await light.until("the hours are drawn", `document.querySelector(".hours")`);
   await light.picture(join(PICTURES, "readme-overview.png"));
   await using dark = await openPage(server, "#/timeline?span=day", { dark: true, height: 780 });

@@ -57,8 +57,8 @@ export class Browser implements AsyncDisposable {
         "--disable-dev-shm-usage",
         "--hide-scrollbars",
         "--force-color-profile=srgb",
-        // Root, as in a container, has no user namespaces of its own.
-        ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+        // It opens our page alone, and a container lets it make no sandbox.
+        "--no-sandbox",
         "about:blank",
       ],
       { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
@@ -130,8 +130,10 @@ export class Browser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.race([this.send("Browser.close").catch(() => undefined), this.#process.exited]);
+    void this.send("Browser.close").catch(() => undefined);
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 5_000);
     await this.#process.exited;
+    clearTimeout(timer);
     rmSync(this.#profile, { recursive: true, force: true });
   }
 }

@@ -160,8 +160,8 @@ export function logView(jobId: string, stream: Stream, signal: AbortSignal): Log
       line === undefined
         ? "Not found"
         : search.isComplete
-          ? `Line ${count(search.place)} of ${count(search.known)} that have it`
-          : `Line ${count(search.place)} that has it; there may be more`,
+          ? `Match ${count(search.place)} of ${count(search.known)}`
+          : `Match ${count(search.place)}; more may follow`,
     );
     if (line === undefined) return highlight(body, "");
     await goTo(line);

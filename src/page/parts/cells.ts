@@ -122,7 +122,7 @@ export const plainTookColumn: Column<Row> = {
 
 /** Why it ended, or what it writes. */
 export const wordsColumn: Column<Row> = {
-  name: "What it says",
+  name: "Message",
   kind: "wide",
   text: ({ job, lastLine }) =>
     [reasonOf(job), job.last_line ?? lastLine, silence(job), job.orphan_pids.length]

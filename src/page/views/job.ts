@@ -88,7 +88,7 @@ export async function showJob(
         "header",
         {},
         h("h2", {}, "All fields"),
-        h("label", { class: "check small" }, withEmpty, "Empty ones, too"),
+        h("label", { class: "check small" }, withEmpty, "Show empty fields"),
       ),
       facts,
     ),

@@ -33,6 +33,7 @@ const SINCE = [
 export async function showJobs(into: HTMLElement, { query }: Route, signal: AbortSignal): Promise<string> {
   let limit = STEP;
   let jobs: readonly Job[] = [];
+  let asked = 0;
   const chosen = new Set(query.getAll("status"));
   const input = (name: string, placeholder: string) =>
     h("input", {
@@ -76,7 +77,10 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
       address([], { ...wanted(), limit: String(limit + 1) }).split("?")[1],
     );
     try {
+      const own = (asked += 1);
       const found = await get<readonly Job[]>(`/api/jobs?${parameters}`, signal);
+      // Another filter was set meanwhile.
+      if (own !== asked) return;
       jobs = found.slice(0, limit);
       more.hidden = found.length <= limit || limit + STEP >= MOST;
       trouble.hidden = true;
@@ -89,12 +93,12 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
     setText(
       said,
       jobs.length === 0
-        ? "No job is like that."
+        ? "No jobs match."
         : `${plural(jobs.length, "job")}${more.hidden ? "" : ", the newest"}`,
     );
     show();
   };
-  const reload = atMostEvery(300, signal, () => void load());
+  const reload = atMostEvery(300, signal, load);
   const changed = () => {
     limit = STEP;
     history.replaceState(null, "", address(["jobs"], wanted()));
@@ -119,7 +123,7 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
       ),
       h("label", { class: "field" }, "Run key begins with", prefix),
       h("label", { class: "field" }, "Label", label),
-      h("label", { class: "field" }, "Started in", since),
+      h("label", { class: "field" }, "Started within", since),
     ),
     trouble,
     h("section", { class: "card" }, table.element),
@@ -133,11 +137,6 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
     if (seconds % LOOK === 0 && jobs.some(({ status }) => isActive(status))) void load();
     else show();
   });
-  listen(
-    "/api/events",
-    ["started", "ended"],
-    signal,
-    atMostEvery(1_000, signal, () => void load()),
-  );
+  listen("/api/events", ["started", "ended"], signal, atMostEvery(1_000, signal, load));
   return "Jobs";
 }

@@ -81,7 +81,7 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
           { class: "body" },
           chart,
           legend,
-          h("details", {}, h("summary", {}, "The same as a table"), all.element),
+          h("details", {}, h("summary", {}, "Show as a table"), all.element),
         ),
       ),
       h("section", { class: "card" }, h("header", {}, h("h2", {}, "The last weeks")), days),
@@ -129,18 +129,13 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
   };
   render();
   everySecond(signal, () => isActive(data.key.job.status) && tick());
-  const refresh = atMostEvery(1_000, signal, () => {
-    void load().then(
-      (next) => {
-        const before = data.key.job;
-        data = next;
-        render();
-        const { job } = next.key;
-        if (job.job_id === before.job_id && isActive(before.status) && !isActive(job.status))
-          announce(sentenceOf(job));
-      },
-      () => undefined,
-    );
+  const refresh = atMostEvery(1_000, signal, async () => {
+    const before = data.key.job;
+    data = await load();
+    render();
+    const { job } = data.key;
+    if (job.job_id === before.job_id && isActive(before.status) && !isActive(job.status))
+      announce(sentenceOf(job));
   });
   listen("/api/events", ["started", "ended"], signal, refresh);
   return visible(runKey);

@@ -78,7 +78,7 @@ export async function showKeys(into: HTMLElement, { query }: Route, signal: Abor
     rows = after === null ? found : [...rows, ...found];
     next = found.length < answer.keys.length ? null : answer.next;
     more.hidden = next === null;
-    const which = prefix === "" ? "" : ` that begin with ${visible(prefix)}`;
+    const which = prefix === "" ? "" : ` beginning with ${visible(prefix)}`;
     setText(
       said,
       rows.length === 0
@@ -95,9 +95,9 @@ export async function showKeys(into: HTMLElement, { query }: Route, signal: Abor
     h("p", {}, more),
   );
   everySecond(signal, show);
-  const refresh = atMostEvery(2_000, signal, () => {
+  const refresh = atMostEvery(2_000, signal, async () => {
     // Who has asked for more keeps it.
-    if (rows.length <= PORTION) void load(null).catch(() => undefined);
+    if (rows.length <= PORTION) await load(null);
   });
   listen("/api/events", ["started", "ended"], signal, refresh);
   return "Run keys";

@@ -135,7 +135,7 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
           ? `${count(slow)} longer than usual`
           : overview.active > 0
             ? "none longer than usual"
-            : "nothing to watch",
+            : "no active job",
         overview.stalled > 0 ? `${count(overview.stalled)} stalled` : "",
       ]
         .filter(Boolean)
@@ -159,15 +159,11 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
   const draw = drawSized(hours, signal, (width) => hours.replaceChildren(hoursChart(data.hours, width)));
   everySecond(signal, tick);
   const refresh = atMostEvery(2_000, signal, async () => {
-    try {
-      const before = data;
-      data = await load(signal);
-      tick();
-      draw();
-      tellNews(before, data);
-    } catch {
-      // The connection says that it is lost; the next event asks again.
-    }
+    const before = data;
+    data = await load(signal);
+    tick();
+    draw();
+    tellNews(before, data);
   });
   listen("/api/events", ["started", "ended"], signal, refresh);
   let seconds = 0;

@@ -79,19 +79,23 @@ export async function showTimeline(
   };
   const load = async () => {
     const { from, to } = range();
+    const own = (asked += 1);
     const answer = await getTimeline(from, to, signal);
+    // Another period was asked for meanwhile.
+    if (own !== asked) return;
     all = toLanes(answer);
     isCut = answer.is_cut;
     arrange();
   };
-  const reload = atMostEvery(1_000, signal, () => void load().catch(() => undefined));
+  let asked = 0;
+  const reload = atMostEvery(1_000, signal, load);
 
   const go = (nextSpan: Span, nextEnd: number | undefined) => {
     span = nextSpan;
     end = nextEnd !== undefined && nextEnd >= now() ? undefined : nextEnd;
     remember();
     box.redraw();
-    reload();
+    void load().catch(reload);
   };
   /** Zooms around the chosen run, or what is in the middle. */
   const zoom = (by: number) => {
@@ -131,14 +135,14 @@ export async function showTimeline(
     h(
       "div",
       { class: "toolbar" },
-      h("div", { class: "group", role: "group", "aria-label": "How much time" }, ...spans),
-      h("div", { class: "group", role: "group", "aria-label": "Which time" }, earlier, later, latest),
+      h("div", { class: "group", role: "group", "aria-label": "Length of the period" }, ...spans),
+      h("div", { class: "group", role: "group", "aria-label": "Move the period" }, earlier, later, latest),
       h("label", { class: "check" }, only, "Only keys with failures"),
     ),
     box.element,
     readout,
     h("p", { class: "legend", "aria-hidden": "true" }, ...STATUSES.slice(1).map((one) => statusOf(one))),
-    h("details", {}, h("summary", {}, "The same as a table"), table.element),
+    h("details", {}, h("summary", {}, "Show as a table"), table.element),
   );
   remember();
   await load();
