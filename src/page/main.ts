@@ -32,7 +32,7 @@ function viewOf({ path: [name, item] }: Route): View {
 }
 
 /** How long after a failed request the view is tried again. */
-const RETRY_MS = 3_000;
+const RETRY_MS = 2_000;
 
 restoreTheme();
 const shell = buildShell();

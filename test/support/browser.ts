@@ -193,10 +193,15 @@ export class Page implements AsyncDisposable {
     await this.until("the view is shown", `document.querySelector(".view:not([aria-busy])")`);
   }
 
-  /** Goes to a view of the page that is open. */
+  /** Goes to another view of the page that is open. */
   async go(fragment: string): Promise<void> {
-    await this.evaluate(`location.hash = ${JSON.stringify(fragment)}`);
-    await this.until(`the view ${fragment} is shown`, `document.querySelector(".view:not([aria-busy])")`);
+    await this.evaluate(
+      `document.querySelector(".view").setAttribute("data-left", ""); location.hash = ${JSON.stringify(fragment)}`,
+    );
+    await this.until(
+      `the view ${fragment} is shown`,
+      `document.querySelector(".view:not([data-left], [aria-busy])")`,
+    );
   }
 
   async evaluate<T>(expression: string): Promise<T> {
