@@ -4,7 +4,8 @@ import { libc } from "./ffi/libc.ts";
 import { closeFile, readInto, writeSome } from "./file.ts";
 import { POLLIN, POLLOUT, pollFor } from "./poll.ts";
 
-const [SYS_SOCKET, SYS_CONNECT] = process.arch === "arm64" ? [198n, 203n] : [41n, 42n];
+const [SYS_SOCKET, SYS_CONNECT, SYS_GETSOCKNAME] =
+  process.arch === "arm64" ? [198n, 203n, 204n] : [41n, 42n, 51n];
 const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = BigInt(1 | 0o4000 | 0o2000000);
 const BUFFER_BYTES = 65_536;
@@ -20,6 +21,18 @@ function connect(path: string): { readonly descriptor: number; readonly errno: n
   const at = BigInt(addressOf(address));
   const result = Number(libc.syscall(SYS_CONNECT, BigInt(descriptor), at, BigInt(address.length), 0n));
   return { descriptor, errno: result === 0 ? 0 : lastErrno() };
+}
+
+/** The path of a Unix socket, empty if it has none in the file system; undefined if the descriptor is no Unix socket. */
+export function pathOfSocket(descriptor: number): string | undefined {
+  const address = new Uint8Array(110);
+  const length = new Uint32Array([address.length]);
+  const pointers = [address, length].map((buffer) => BigInt(addressOf(buffer)));
+  if (Number(libc.syscall(SYS_GETSOCKNAME, BigInt(descriptor), pointers[0]!, pointers[1]!, 0n)) !== 0)
+    return undefined;
+  if (address[0] !== AF_UNIX) return undefined;
+  const end = address.indexOf(0, 2);
+  return new TextDecoder().decode(address.subarray(2, end < 0 ? address.length : end));
 }
 
 /** Whether the process that listened on a socket is gone. */

@@ -1,10 +1,10 @@
 /** Opens the socket of the server: of TCP, in the file system, or one that systemd has opened. */
-import type { Server } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { OrchesjobError } from "../job/errors.ts";
 import { closeFile, openFile, removeFile } from "../linux/file.ts";
 import { lockUnlessOwned } from "../linux/file-lock.ts";
 import { type FileStat, statName } from "../linux/stat.ts";
-import { isDeadSocket } from "../linux/unix-socket.ts";
+import { isDeadSocket, pathOfSocket } from "../linux/unix-socket.ts";
 import { libc } from "../linux/ffi/libc.ts";
 import { type Address, hostInUrl, isLoopback } from "./address.ts";
 
@@ -35,20 +35,22 @@ export async function openListener(server: Server, address: Address): Promise<Pl
     wanted,
     address.kind === "tcp" ? `${address.host}:${address.port}` : "the socket of systemd",
   );
-  const bound = server.address();
-  if (bound === null || typeof bound === "string") {
-    const facts = bound ? statName(bound) : undefined;
+  // The runtime does not say where an inherited one is.
+  const path = address.kind === "inherited" ? pathOfSocket(FIRST_INHERITED) : undefined;
+  if (path !== undefined) {
+    const facts = path === "" ? undefined : statName(path);
     return {
-      url: `unix:${bound ?? ""}`,
+      url: `unix:${path}`,
       needsToken: facts === undefined || (facts.mode & OPEN_TO_OTHERS) !== 0,
       isRemote: false,
       remove() {},
     };
   }
+  const { address: host, port } = server.address() as AddressInfo;
   return {
-    url: `http://${hostInUrl(bound.address)}:${bound.port}/`,
+    url: `http://${hostInUrl(host)}:${port}/`,
     needsToken: true,
-    isRemote: !isLoopback(bound.address),
+    isRemote: !isLoopback(host),
     remove() {},
   };
 }

@@ -47,7 +47,10 @@ const STATUS_OF = { usage: 400, "not-found": 404, conflict: 409, locked: 503, ge
 export class WebServer {
   readonly listener: Listening;
   readonly #http: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Connections, and how many requests of each are being answered. */
+  readonly #sockets = new Map<Socket, number>();
+  /** Connections whose next request has not come yet, the one that has waited longest first. */
+  readonly #awaited = new Map<Socket, Timer>();
   readonly #streams = new Set<() => void>();
 
   constructor(
@@ -55,39 +58,64 @@ export class WebServer {
     readonly answer: Answerer,
     readonly limits = LIMITS,
   ) {
-    const { patienceMs } = limits;
-    const options = {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      connectionsCheckingInterval: Math.min(1_000, patienceMs),
-    };
     const { createServer } = process.getBuiltinModule("node:http");
+    const options = { maxHeaderSize: MAX_HEADER_BYTES };
     this.#http = createServer(options, (request, response) => void this.#handle(request, response));
-    this.#http.headersTimeout = patienceMs;
-    this.#http.requestTimeout = patienceMs;
-    this.#http.keepAliveTimeout = patienceMs / 2;
     this.listener = process.getBuiltinModule("node:net").createServer((socket) => this.#accept(socket));
   }
 
   #accept(socket: Socket): void {
+    // The one that has waited longest gives way, so that nobody can keep others out with connections that ask nothing.
     if (this.#sockets.size >= this.limits.connections) {
-      socket.destroy();
-      return;
+      const [oldest = socket] = this.#awaited.keys();
+      this.#drop(oldest);
+      if (oldest === socket) return;
     }
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => socket.destroy());
+    this.#sockets.set(socket, 0);
+    socket.on("close", () => this.#drop(socket));
+    socket.on("error", () => this.#drop(socket));
+    this.#await(socket);
     this.#http.emit("connection", socket);
+  }
+
+  /** Gives a client its time to send the next request. (The timeouts of node:http hold only for sockets of its own.) */
+  #await(socket: Socket): void {
+    this.#heard(socket);
+    if (this.#sockets.has(socket))
+      this.#awaited.set(
+        socket,
+        setTimeout(() => this.#drop(socket), this.limits.patienceMs),
+      );
+  }
+
+  #heard(socket: Socket): void {
+    clearTimeout(this.#awaited.get(socket));
+    this.#awaited.delete(socket);
+  }
+
+  #drop(socket: Socket): void {
+    this.#heard(socket);
+    this.#sockets.delete(socket);
+    socket.destroy();
   }
 
   /** Ends all connections. */
   close(): void {
     this.listener.close();
     for (const stop of this.#streams) stop();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) this.#drop(socket);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    this.#heard(socket);
+    this.#sockets.set(socket, (this.#sockets.get(socket) ?? 0) + 1);
     response.on("error", () => response.destroy());
+    response.on("close", () => {
+      const rest = (this.#sockets.get(socket) ?? 0) - 1;
+      if (rest >= 0) this.#sockets.set(socket, rest);
+      if (rest === 0) this.#await(socket);
+    });
     const { method = "", url = "", headers } = request;
     const verdict = judgeRequest({ method, url, headers }, this.rules);
     // Nobody reads a body, so what follows it on the connection cannot be told apart from it.
