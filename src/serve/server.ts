@@ -99,9 +99,11 @@ export class WebServer {
     socket.destroy();
   }
 
-  /** Ends all connections. */
+  /**
+   * Ends all connections. The listening socket ends with the process: to close it, the runtime would remove its name, which may
+   * belong to another by now.
+   */
   close(): void {
-    this.listener.close();
     for (const stop of this.#streams) stop();
     for (const socket of this.#sockets.keys()) this.#drop(socket);
   }
