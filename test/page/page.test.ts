@@ -164,19 +164,23 @@ chromium("the timeline draws 10,000 runs without stutter, and the keyboard goes 
   await page.see("10\u202f001 runs of 101 keys");
 
   // Scrolled from the top to the bottom: the frames between are drawn in time.
-  const slowest = await page.evaluate<number>(`new Promise((done) => {
+  const frames = await page.evaluate<readonly number[]>(`new Promise((done) => {
     const box = document.querySelector(".timeline");
-    let frames = 0, last, slowest = 0;
+    const took = [];
+    let last;
     requestAnimationFrame(function frame(time) {
-      if (last !== undefined) slowest = Math.max(slowest, time - last);
+      if (last !== undefined) took.push(time - last);
       last = time;
       box.scrollTop += 80;
-      if (++frames < 40) requestAnimationFrame(frame); else done(slowest);
+      if (took.length < 40) requestAnimationFrame(frame); else done(took.sort((a, b) => a - b));
     });
   })`);
-  console.error(`the timeline of 10,000 runs: the longest of 40 frames took ${Math.round(slowest)} ms`);
-  // What is drawn is bounded by what can be seen, so even on a busy machine no frame takes long.
-  expect(slowest).toBeLessThan(250);
+  const [median, longest] = [frames[20]!, frames.at(-1)!].map(Math.round);
+  console.error(
+    `the timeline of 10,000 runs: of 40 frames the median took ${median} ms, the longest ${longest} ms`,
+  );
+  // The longest says how busy the machine is; what is drawn for each is bounded by what can be seen.
+  expect(median).toBeLessThan(100);
   expect(await page.evaluate<number>(`document.querySelectorAll(".timeline-names a").length`)).toBeLessThan(
     40,
   );

@@ -5,7 +5,7 @@ import { tookOf } from "../parts/time.ts";
 import { jobAddress } from "../route.ts";
 import { day, duration, full } from "../text.ts";
 import type { Run, Usual } from "../wire.ts";
-import { patterns } from "./patterns.ts";
+import { outcomeLegend, patterns } from "./patterns.ts";
 
 const HEIGHT = 180;
 const BELOW = 34;
@@ -96,7 +96,7 @@ function roundValues(longest: number): readonly number[] {
 }
 
 /** What the lines mean. */
-export function durationsLegend({ median_seconds, p95_seconds, succeeded }: Usual): HTMLElement {
+export function durationsLegend({ median_seconds, p95_seconds, succeeded }: Usual): readonly HTMLElement[] {
   const sample = (kind: string) =>
     svg(
       "svg",
@@ -104,7 +104,7 @@ export function durationsLegend({ median_seconds, p95_seconds, succeeded }: Usua
       svg("line", { x1: 0, x2: 24, y1: 6, y2: 6 }),
     );
   const item = (kind: string, words: string) => h("span", {}, sample(kind), words);
-  return h(
+  const lines = h(
     "p",
     { class: "legend" },
     median_seconds === null ? "No run has succeeded yet: nothing is usual." : null,
@@ -112,4 +112,5 @@ export function durationsLegend({ median_seconds, p95_seconds, succeeded }: Usua
     p95_seconds === null ? null : item("p95", `95 % within ${duration(p95_seconds)}`),
     median_seconds === null ? null : `of the ${succeeded} newest runs that succeeded`,
   );
+  return [lines, outcomeLegend(["SUCCEEDED", "FAILED", "LOST", "CANCELLED", "RUNNING"])];
 }

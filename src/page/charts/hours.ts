@@ -6,11 +6,11 @@ import type { Run, Status } from "../wire.ts";
 import { patterns } from "./patterns.ts";
 
 /** From the bottom to the top: what needs a look stands on the line, where small numbers are seen. */
-const ORDER: readonly Status[] = ["FAILED", "LOST", "CANCELLED", "SUCCEEDED"];
+export const ORDER: readonly Status[] = ["FAILED", "LOST", "CANCELLED", "SUCCEEDED"];
 const HEIGHT = 64;
 
 type Outcomes = Partial<Record<Status, number>>;
-interface Hour {
+export interface Hour {
   /** In ms. */
   readonly from: number;
   readonly outcomes: Outcomes;

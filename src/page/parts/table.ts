@@ -24,21 +24,24 @@ export function tableOf<T>(
   columns: readonly Column<T>[],
   keyOf: (item: T) => string,
 ): Table<T> {
-  const body = h("tbody");
-  const heads = columns.map(({ name, kind }) => h("th", { scope: "col", class: kind }, name));
+  // The roles are said, because a table that is laid out as blocks on a narrow screen would lose them.
+  const body = h("tbody", { role: "rowgroup" });
+  const heads = columns.map(({ name, kind }) =>
+    h("th", { scope: "col", role: "columnheader", class: kind }, name),
+  );
   const table = h(
     "table",
-    { class: "stacks" },
+    { class: "stacks", role: "table" },
     h("caption", { class: "only-heard" }, caption),
-    h("thead", {}, h("tr", {}, ...heads)),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)),
     body,
   );
   const create = () =>
     h(
       "tr",
-      {},
+      { role: "row" },
       ...columns.map(({ name, kind, labelled }) =>
-        h("td", { class: kind, "data-label": labelled ? name : undefined }),
+        h("td", { role: "cell", class: kind, "data-label": labelled ? name : undefined }),
       ),
     );
   const shown = new WeakMap<Element, string>();

@@ -122,7 +122,7 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
     if (focused) chart.querySelector<SVGAElement>(`a[href="${CSS.escape(focused)}"]`)?.focus();
   });
   const render = () => {
-    legend.replaceChildren(durationsLegend(data.key.usual));
+    legend.replaceChildren(...durationsLegend(data.key.usual));
     days.replaceChildren(calendar(data.key.days));
     draw();
     tick();

@@ -111,6 +111,8 @@ async function withHistory(job: Job, signal: AbortSignal): Promise<Trouble> {
   return { job, lastLine, usual: key?.usual, ...streakOf(key, job) };
 }
 
+/** Bytes of a log that are read for its last line. */
+const LINE_BYTES = 400;
 /** Last lines of jobs that have ended do not change. */
 const lastLines = new Map<string, string>();
 
@@ -119,14 +121,16 @@ async function lastLineOf(jobId: string, signal: AbortSignal): Promise<string> {
   const known = lastLines.get(jobId);
   if (known !== undefined) return known;
   for (const stream of ["stderr", "stdout"]) {
-    const path = `/api/jobs/${encodeURIComponent(jobId)}/${stream}?from=-400&max=400`;
+    const path = `/api/jobs/${encodeURIComponent(jobId)}/${stream}?from=-${LINE_BYTES}&max=${LINE_BYTES}`;
     const { bytes } = await getPiece(path, signal);
-    const line = new TextDecoder()
+    const lines = new TextDecoder()
       .decode(bytes)
       .trimEnd()
-      .split(/[\r\n]/)
-      .at(-1)!;
-    if (line === "") continue;
+      .split(/[\r\n]/);
+    if (lines.at(-1) === "") continue;
+    const isCut = lines.length === 1 && bytes.length === LINE_BYTES;
+    const line = (isCut ? "… " : "") + lines.at(-1)!;
+    if (lastLines.size >= MOST_KNOWN) lastLines.clear();
     lastLines.set(jobId, line);
     return line;
   }

@@ -1,6 +1,5 @@
 /** The first look: is everything all right, what runs, what failed and since when, is it longer than usual. */
-import { hoursChart } from "../charts/hours.ts";
-import { drawSized } from "../charts/sized.ts";
+import { hoursCard } from "../charts/hours-card.ts";
 import { h, setText } from "../dom.ts";
 import { atMostEvery, everySecond, listen } from "../live.ts";
 import { mark, WORDS } from "../outcome.ts";
@@ -75,7 +74,8 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
   const ended = cardOf("Ended last", [statusColumn, keyColumn, endedColumn, tookColumn, wordsColumn], byId);
   trouble.card.classList.add("alarm");
   const rest = h("a", { href: address(["jobs"], { status: ["FAILED", "LOST"], since: "24h" }) });
-  trouble.card.append(h("p", { class: "body" }, rest));
+  const restLine = h("p", { class: "body" }, rest);
+  trouble.card.append(restLine);
   const calm = h(
     "section",
     { class: "card calm" },
@@ -83,24 +83,14 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     h("p"),
   );
   const tiles = h("dl", { class: "tiles" });
-  const hours = h("div", { class: "body" });
+  const hours = hoursCard(signal, () => data.hours);
   into.append(
     h("h1", { class: "only-heard" }, "Overview"),
     calm,
     trouble.card,
     tiles,
     active.card,
-    h(
-      "section",
-      { class: "card" },
-      h(
-        "header",
-        {},
-        h("h2", {}, "The last 24 hours"),
-        h("span", { class: "soft small" }, "jobs that ended, by the hour"),
-      ),
-      hours,
-    ),
+    hours.card,
     recovered.card,
     ended.card,
   );
@@ -114,7 +104,7 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     ended.show(data.ended);
     trouble.card.hidden = data.failingKeys === 0;
     const more = data.failingKeys - data.failing.length;
-    rest.hidden = more === 0;
+    restLine.hidden = more === 0;
     setText(rest, `${plural(more, "more key")}: all failures of 24 hours`);
     recovered.card.hidden = data.recovered.length === 0;
     calm.hidden = data.failingKeys > 0;
@@ -156,13 +146,12 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     );
     tile("Ended in 24 hours", count(last.ended), compare(overview, `usually ${decimal(usual.ended)}`), "");
   };
-  const draw = drawSized(hours, signal, (width) => hours.replaceChildren(hoursChart(data.hours, width)));
   everySecond(signal, tick);
   const refresh = atMostEvery(2_000, signal, async () => {
     const before = data;
     data = await load(signal);
     tick();
-    draw();
+    hours.draw();
     tellNews(before, data);
   });
   listen("/api/events", ["started", "ended"], signal, refresh);

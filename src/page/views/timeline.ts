@@ -2,10 +2,11 @@
 import { getTimeline } from "../api.ts";
 import { TimelineBox } from "../charts/timeline-box.ts";
 import { type Lane, type Span, SPANS, toLanes } from "../charts/timeline-model.ts";
+import { timelineLegend } from "../charts/timeline-legend.ts";
 import { timelineTable } from "../charts/timeline-table.ts";
 import { h, setText } from "../dom.ts";
 import { atMostEvery, everySecond, listen } from "../live.ts";
-import { isTrouble, STATUSES, statusOf } from "../outcome.ts";
+import { isTrouble, statusOf } from "../outcome.ts";
 import { jobText } from "../parts/cells.ts";
 import { now } from "../parts/time.ts";
 import { address, jobAddress, keyAddress, type Route } from "../route.ts";
@@ -141,7 +142,7 @@ export async function showTimeline(
     ),
     box.element,
     readout,
-    h("p", { class: "legend", "aria-hidden": "true" }, ...STATUSES.slice(1).map((one) => statusOf(one))),
+    timelineLegend(),
     h("details", {}, h("summary", {}, "Show as a table"), table.element),
   );
   remember();
