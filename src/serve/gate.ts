@@ -72,9 +72,7 @@ function parseUrl(url: string): { path: readonly string[]; query: URLSearchParam
   const path = mark < 0 ? url : url.slice(0, mark);
   try {
     const parts = path.slice(1).split("/").map(decodeURIComponent);
-    // No part is a name of a file, but none needs these either.
-    if (parts.some((part) => part === "." || part === ".." || /[\u0000-\u001f\u007f]/.test(part)))
-      return undefined;
+    // No part ever becomes the name of a file.
     return { path: parts, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)) };
   } catch {
     return undefined;
