@@ -26,11 +26,26 @@ export async function bundlePage(entry: string): Promise<Page> {
     naming: { entry: "[name].[ext]", chunk: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
     publicPath: "/assets/",
   });
-  const files = outputs.map(async (output): Promise<[string, PageFile]> => {
-    const name = output.path.slice(output.path.lastIndexOf("/") + 1);
-    const type = TYPES[name.slice(name.lastIndexOf(".") + 1)];
-    if (type === undefined) throw new Error(`the page has a file of an unknown type: ${name}`);
-    return [name === "index.html" ? "/" : `/assets/${name}`, { type, text: await output.text() }];
-  });
-  return Object.fromEntries((await Promise.all(files)).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const files = await Promise.all(
+    outputs.map(async (output) => {
+      const name = output.path.slice(output.path.lastIndexOf("/") + 1);
+      const type = TYPES[name.slice(name.lastIndexOf(".") + 1)];
+      if (type === undefined) throw new Error(`the page has a file of an unknown type: ${name}`);
+      return { name, type, text: await output.text() };
+    }),
+  );
+  // The bundler's hash differs with the directory of the sources. Ours is of the content alone, so that another checkout gives
+  // the same executable.
+  const paths = files
+    .filter(({ name }) => name !== "index.html")
+    .map(({ name, text }): [string, string] => {
+      const hash = Bun.hash(text).toString(36);
+      return [`/assets/${name}`, `/assets/${name.replace(/-\w+\./, `-${hash}.`)}`];
+    });
+  const page = files.map(({ name, type, text }): [string, PageFile] =>
+    name === "index.html"
+      ? ["/", { type, text: paths.reduce((html, [before, after]) => html.replaceAll(before, after), text) }]
+      : [new Map(paths).get(`/assets/${name}`)!, { type, text }],
+  );
+  return Object.fromEntries(page.sort(([x], [y]) => (x < y ? -1 : 1)));
 }
