@@ -82,7 +82,9 @@ chromium("the overview says what failed, since when, what it wrote, and what run
   expect(alarm).toContain("cannot reach the shop");
   expect(alarm).toMatch(/sync[\s\S]*2 h ago|sync[\s\S]*3 h ago/);
   expect(alarm).toContain("2 in a row");
-  expect(await page.text(".tiles")).toMatch(/Running\s+2\b[\s\S]*Failed in 24 hours\s+3\b/);
+  expect(await page.text(".tiles")).toMatch(
+    /Running\s+2\b[\s\S]*Failed in 24 hours\s+3\b[\s\S]*Ended in 24 hours\s+\d+\s+usually 1$/,
+  );
   expect(await page.evaluate("document.title")).toBe("2 failing · orchesjob");
 
   // The time goes on.

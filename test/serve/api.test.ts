@@ -105,6 +105,7 @@ test("figures: overview, timeline and keys know what is usual", async () => {
     jobs: [{ job_id: live.job_id, run_key: "nightly" }],
     last_24_hours: { ended: 7, succeeded: 6, failed: 1, lost: 0, cancelled: 0, success_rate: 6 / 7 },
     usual_24_hours: { ended: 0, success_rate: null },
+    usual_days: 0,
   });
   await until("it takes longer than usual", async () => (await server.json("/api/overview")).slow === 1);
 

@@ -77,7 +77,9 @@ const overview = object("/api/overview", {
   jobs: listOf(activeJob, "The active jobs, the oldest first"),
   last_24_hours: TOTALS,
   usual_24_hours: TOTALS,
-  usual_days: integer("usual_24_hours is the average of so many days before these 24 hours"),
+  usual_days: integer(
+    "usual_24_hours is the average of so many days before these 24 hours: 28, fewer if the history is shorter; 0: there is none",
+  ),
 });
 export type OverviewView = Value<typeof overview>;
 

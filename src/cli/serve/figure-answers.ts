@@ -2,6 +2,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
 import { checkRunKey } from "../../job/request.ts";
+import { type JobStatus, STATUSES } from "../../job/status.ts";
 import { dayBounds, isSlow, type Outcomes, toTotals, toUsual, type Usual } from "../../job/usual.ts";
 import { OrphanFinder } from "../../jobs/reconcile.ts";
 import { now } from "../../linux/clock.ts";
@@ -66,6 +67,13 @@ function totalsView(outcomes: Outcomes, days = 1): TotalsView {
   };
 }
 
+function sumOf(periods: readonly Outcomes[]): Outcomes {
+  const sum: Partial<Record<JobStatus, number>> = {};
+  for (const outcomes of periods)
+    for (const status of STATUSES) sum[status] = (sum[status] ?? 0) + (outcomes[status] ?? 0);
+  return sum;
+}
+
 export async function overview(viewer: Viewer, version: string): Promise<OverviewView> {
   const { context } = viewer;
   const at = now();
@@ -86,8 +94,13 @@ export async function overview(viewer: Viewer, version: string): Promise<Overvie
       p95_seconds: toSeconds(p95),
     };
   });
-  const [before = {}, last = {}] =
-    (await figures?.outcomes([at - (USUAL_DAYS + 1) * DAY, at - DAY, at])) ?? [];
+  const bounds = Array.from({ length: USUAL_DAYS + 2 }, (_, index) => at - (USUAL_DAYS + 1 - index) * DAY);
+  const days = (await figures?.outcomes(bounds)) ?? [];
+  const last = days.at(-1) ?? {};
+  const before = days.slice(0, -1);
+  // Days before the first job say nothing about what is usual.
+  const first = before.findIndex((outcomes) => toTotals(outcomes).ended > 0);
+  const known = first < 0 ? [] : before.slice(first);
   return {
     at: formatInstant(at),
     host: context.origin.host,
@@ -99,8 +112,8 @@ export async function overview(viewer: Viewer, version: string): Promise<Overvie
     slow: jobs.filter(({ is_slow }) => is_slow).length,
     jobs,
     last_24_hours: totalsView(last),
-    usual_24_hours: totalsView(before, USUAL_DAYS),
-    usual_days: USUAL_DAYS,
+    usual_24_hours: totalsView(sumOf(known), Math.max(1, known.length)),
+    usual_days: known.length,
   };
 }
 

@@ -233,8 +233,9 @@ export function logView(jobId: string, stream: Stream, signal: AbortSignal): Log
       if (isFollowing) void toEnd();
       else
         void act(async () => {
-          // Only how large it is: what is read does not move.
-          if (window.isAtEnd) await window.after();
+          // What is read does not move: more is loaded only if there is room for it.
+          window.resize(now);
+          await fill("after");
           render();
         });
     },

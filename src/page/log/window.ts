@@ -61,6 +61,11 @@ export class LogWindow {
     return this.#to >= this.#size;
   }
 
+  /** Takes note of how large the log is now, and loads nothing. */
+  resize(size: number): void {
+    this.#size = Math.max(this.#size, size);
+  }
+
   /** Shows the end of the log. */
   async end(): Promise<void> {
     // Asked anew, because it may have grown by much.

@@ -34,6 +34,7 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
   let limit = STEP;
   let jobs: readonly Job[] = [];
   let asked = 0;
+  let isCut = false;
   const chosen = new Set(query.getAll("status"));
   const input = (name: string, placeholder: string) =>
     h("input", {
@@ -82,7 +83,8 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
       // Another filter was set meanwhile.
       if (own !== asked) return;
       jobs = found.slice(0, limit);
-      more.hidden = found.length <= limit || limit + STEP >= MOST;
+      isCut = found.length > limit;
+      more.hidden = !isCut || limit + STEP >= MOST;
       trouble.hidden = true;
     } catch (error) {
       if (signal.aborted) return;
@@ -92,9 +94,7 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
     }
     setText(
       said,
-      jobs.length === 0
-        ? "No jobs match."
-        : `${plural(jobs.length, "job")}${more.hidden ? "" : ", the newest"}`,
+      jobs.length === 0 ? "No jobs match." : `${plural(jobs.length, "job")}${isCut ? ", the newest" : ""}`,
     );
     show();
   };
