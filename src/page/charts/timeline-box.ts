@@ -26,6 +26,8 @@ export interface Range {
   readonly from: number;
   readonly to: number;
   readonly tick: number;
+  /** As in Scene. */
+  readonly readFrom: number;
 }
 
 interface Callbacks {

@@ -14,6 +14,8 @@ export interface Scene {
   readonly to: number;
   readonly now: number;
   readonly tick: number;
+  /** Runs that ended before this, in ms, were not read. */
+  readonly readFrom: number;
   readonly choice: Choice | undefined;
   /** In CSS pixels. */
   readonly width: number;
@@ -74,6 +76,10 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene, colors: Colors): 
   pen.clearRect(0, 0, width, height);
   const x = (time: number) => ((time - from) / (to - from)) * width;
 
+  // What was not read must not look as if nothing had run.
+  const unread = x(scene.readFrom);
+  pen.fillStyle = colors.line;
+  if (unread > 0) pen.fillRect(0, AXIS, Math.min(unread, width), height);
   drawGrid(pen, scene, colors, x);
   const first = Math.max(0, Math.floor(top / ROW));
   const last = Math.min(lanes.length, Math.ceil((top + height - AXIS) / ROW));

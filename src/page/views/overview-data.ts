@@ -30,6 +30,8 @@ export interface Data {
   /** Those that ended last, in 24 hours. */
   readonly ended: readonly Row[];
   readonly hours: ReturnType<typeof countHours>;
+  /** If the server has answered with a part of the 24 hours, how many runs; else null. */
+  readonly onlyNewest: number | null;
 }
 
 type Ended = Timeline["runs"][number];
@@ -70,6 +72,7 @@ export async function load(signal: AbortSignal): Promise<Data> {
     recovered: better.map((job) => ({ job })),
     ended: newest.map((job) => ({ job })),
     hours: countHours(timeline.runs, time),
+    onlyNewest: timeline.is_cut ? timeline.runs.length : null,
   };
 }
 

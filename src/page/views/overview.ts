@@ -82,12 +82,14 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     h("span", { class: "outcome-SUCCEEDED" }, mark("SUCCEEDED")),
     h("p"),
   );
+  const cut = h("p", { class: "note odd" });
   const tiles = h("dl", { class: "tiles" });
   const hours = hoursCard(signal, () => data.hours);
   into.append(
     h("h1", { class: "only-heard" }, "Overview"),
     calm,
     trouble.card,
+    cut,
     tiles,
     active.card,
     hours.card,
@@ -108,6 +110,11 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     setText(rest, `${plural(more, "more key")}: all failures of 24 hours`);
     recovered.card.hidden = data.recovered.length === 0;
     calm.hidden = data.failingKeys > 0;
+    cut.hidden = data.onlyNewest === null;
+    setText(
+      cut,
+      `Only the newest ${count(data.onlyNewest ?? 0)} jobs of these 24 hours are read: failures before them are not listed here, and their hours are empty.`,
+    );
     document.title = titleOf(data.failingKeys === 0 ? "" : `${count(data.failingKeys)} failing`);
     const { overview } = data;
     const slow = data.active.filter(({ job, usual }) => isSlow(took(job), usual)).length;

@@ -25,11 +25,12 @@ export async function showTimeline(
   let end: number | undefined = Date.parse(query.get("end") ?? "") || undefined;
   let onlyTrouble = query.get("only") === "failed";
   let all: readonly Lane[] = [];
-  let isCut = false;
+  /** Older runs were not read, because there are too many. In ms. */
+  let readFrom = -Infinity;
 
   const range = () => {
     const to = end ?? now() + span.ms * AHEAD;
-    return { from: to - span.ms, to, tick: span.tick };
+    return { from: to - span.ms, to, tick: span.tick, readFrom };
   };
   const box = new TimelineBox(signal, {
     range,
@@ -48,7 +49,8 @@ export async function showTimeline(
     const { from, to } = range();
     const runs = lanes.reduce((sum, { bars }) => sum + bars.length, 0);
     const until = end === undefined ? "now" : `${day(to)} ${clock(to)}`;
-    const cut = isCut ? ", the newest: zoom in to see all" : "";
+    const cut =
+      readFrom > -Infinity ? "; older ones (grey) are not read: choose a shorter period, and go back" : "";
     setText(
       period,
       `${day(from)} ${clock(from)} – ${until} · ${plural(runs, "run")} of ${plural(lanes.length, "key")}${cut}`,
@@ -85,7 +87,9 @@ export async function showTimeline(
     // Another period was asked for meanwhile.
     if (own !== asked) return;
     all = toLanes(answer);
-    isCut = answer.is_cut;
+    readFrom = answer.is_cut
+      ? all.reduce((first, { bars }) => Math.min(first, bars[0]!.to), Infinity)
+      : -Infinity;
     arrange();
   };
   let asked = 0;
