@@ -14,17 +14,16 @@ export class Tmux implements AsyncDisposable {
     readonly socket: string,
   ) {}
 
-  /** Starts a shell, or another command, in a terminal of that size. */
+  /** Starts a shell in a terminal of that size. */
   static async start(
     box: Sandbox,
-    command = "sh",
+    shell = "sh",
     { columns = 80, rows = 24, env = {} }: TmuxOptions = {},
   ): Promise<Tmux> {
     const tmux = new Tmux(box, join(box.directory, "tmux"));
     const size = ["-x", String(columns), "-y", String(rows)];
     const variables = { PS1: "$ ", LC_ALL: "C.UTF-8", TMUX: undefined, NO_COLOR: undefined, ...env };
-    await tmux.#call(["-f", "/dev/null", "new-session", "-d", ...size, command], variables);
-    await tmux.#call(["set", "-g", "remain-on-exit", "on"]);
+    await tmux.#call(["-f", "/dev/null", "new-session", "-d", ...size, shell], variables);
     return tmux;
   }
 

@@ -154,14 +154,16 @@ testWith(["tmux"], "whoever follows a job sees its next attempt", async () => {
     "-c",
     script,
   ]);
-  await using tmux = await Tmux.start(box, `${BINARY} top`);
+  // Not as the command of the pane: tmux 3.3a sometimes never learns that such a one has ended.
+  await using tmux = await Tmux.start(box);
+  await startTop(tmux);
   await tmux.shows(/> k +RUNNING/);
   await tmux.press("Enter");
   await tmux.shows(/^ k#1 {2}RUNNING[^]*\nattempt 1\n/);
   gate.open(1);
   await tmux.shows(/^ k#2 {2}RUNNING[^]*\nattempt 2\n[^]*\n Attempt 1 has failed; this is the next one\.$/);
   await tmux.press("C-c");
-  await tmux.shows(/Pane is dead/);
+  await expectRestored(tmux);
 });
 
 testWith(
