@@ -15,6 +15,14 @@ test("another checkout gives the same files, and the document names them", async
     const { "/": document, ...assets } = page;
     expect(Object.keys(assets)).toHaveLength(2);
     for (const path of Object.keys(assets)) expect(document!.text).toContain(`"${path}"`);
+    // No text can become markup or code.
+    const all = Object.values(assets)
+      .map(({ text }) => text)
+      .join("\n");
+    expect(all.length).toBeGreaterThan(50_000);
+    expect(all).not.toMatch(
+      /(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(|new Function|createContextualFragment|https?:(?!\/\/www\.w3\.org\/2000\/svg)/,
+    );
     // What the policy of the page forbids.
     expect(document!.text).not.toMatch(/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|https?:/);
   } finally {

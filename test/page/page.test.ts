@@ -137,12 +137,16 @@ chromium("a job whose worker was killed is lost on every view before any command
 
 chromium("the token leaves the address, and without it the page says where to get it", async () => {
   await using box = new Sandbox();
-  await run(box, "k", "true");
   await using server = await Server.start(box);
   await using page = await openPage(server);
   expect(await page.evaluate("location.href")).toBe(`${server.origin}/`);
   expect(await page.evaluate("document.cookie")).toBe("");
+  // There is not even a database; the first job appears by itself.
+  await page.see("No jobs in the last four weeks");
+  await run(box, "first", "true");
   await page.see("All is well");
+  await page.see("first\nrun 1");
+  expectQuiet(page, server);
   await page.send("Network.clearBrowserCookies");
   await page.go("#/jobs");
   await page.see("open the address that `orchesjob serve` has printed");

@@ -122,7 +122,9 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     const bad = last.failed + last.lost + data.unrecorded;
     setText(
       calm.lastElementChild!,
-      "All is well: no run key has failed in the last 24 hours without a success since.",
+      overview.active + last.ended + overview.usual_days === 0
+        ? "No jobs in the last four weeks."
+        : "All is well: no run key has failed in the last 24 hours without a success since.",
     );
     tile(
       "Running",
