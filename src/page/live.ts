@@ -15,9 +15,9 @@ export function report(state: Connection): void {
 }
 
 /**
- * Calls back with each event of these names until the signal is aborted, and after each new connection with the name "open":
- * what happened in between is not known then. A hidden page does not listen, because a browser has only six connections for
- * all its pages of one server. `last`: after this event there is nothing more to hear.
+ * Calls back with each event of these names until the signal is aborted. After each connection the server says `ready`, or how
+ * the job is: what happened before that is not told, so it must be asked for then. A hidden page does not listen, because a
+ * browser has only six connections for all its pages of one server. `last`: after this event there is nothing more to hear.
  */
 export function listen(
   path: string,
@@ -38,10 +38,7 @@ export function listen(
     stop();
     if (isOver || document.hidden) return;
     const here = (source = new EventSource(path));
-    here.onopen = () => {
-      report("live");
-      onEvent("open", "");
-    };
+    here.onopen = () => report("live");
     here.onerror = () => {
       report("lost");
       // The browser connects again by itself, but not after an answer that is an error.

@@ -137,6 +137,6 @@ export async function showJobs(into: HTMLElement, { query }: Route, signal: Abor
     if (seconds % LOOK === 0 && jobs.some(({ status }) => isActive(status))) void load();
     else show();
   });
-  listen("/api/events", ["started", "ended"], signal, atMostEvery(1_000, signal, load));
+  listen("/api/events", ["ready", "started", "ended"], signal, atMostEvery(1_000, signal, load));
   return "Jobs";
 }

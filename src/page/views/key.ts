@@ -137,6 +137,6 @@ export async function showKey(into: HTMLElement, { path }: Route, signal: AbortS
     if (job.job_id === before.job_id && isActive(before.status) && !isActive(job.status))
       announce(sentenceOf(job));
   });
-  listen("/api/events", ["started", "ended"], signal, refresh);
+  listen("/api/events", ["ready", "started", "ended"], signal, refresh);
   return visible(runKey);
 }

@@ -99,6 +99,6 @@ export async function showKeys(into: HTMLElement, { query }: Route, signal: Abor
     // Who has asked for more keeps it.
     if (rows.length <= PORTION) await load(null);
   });
-  listen("/api/events", ["started", "ended"], signal, refresh);
+  listen("/api/events", ["ready", "started", "ended"], signal, refresh);
   return "Run keys";
 }

@@ -163,7 +163,7 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
     hours.draw();
     tellNews(before, data);
   });
-  listen("/api/events", ["started", "ended"], signal, refresh);
+  listen("/api/events", ["ready", "started", "ended"], signal, refresh);
   let seconds = 0;
   everySecond(signal, () => {
     seconds += 1;

@@ -152,6 +152,6 @@ export async function showTimeline(
   remember();
   await load();
   everySecond(signal, () => end === undefined && box.redraw());
-  listen("/api/events", ["started", "ended"], signal, () => end === undefined && reload());
+  listen("/api/events", ["ready", "started", "ended"], signal, () => end === undefined && reload());
   return "Timeline";
 }
