@@ -66,6 +66,12 @@ export class Tmux implements AsyncDisposable {
     await this.press("Enter");
   }
 
+  /** As somebody who pastes a text. */
+  async paste(text: string): Promise<void> {
+    await this.#call(["set-buffer", text]);
+    await this.#call(["paste-buffer", "-p"]);
+  }
+
   async resize(columns: number, rows: number): Promise<void> {
     await this.#call(["resize-window", "-x", String(columns), "-y", String(rows)]);
   }

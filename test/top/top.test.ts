@@ -126,7 +126,12 @@ testWith(
     await tmux.shows(/Cancel other \(RUNNING\)\? y\/n$/);
     await tmux.press("n");
     await tmux.shows(/Nothing was done/);
+    // "policy" pasted, or typed ahead: nobody has seen the question, so the y is no answer.
+    await tmux.paste("policy");
     await tmux.press("c", "y");
+    await tmux.shows(/Cancel other \(RUNNING\)\? y\/n$/);
+    expect(await box.json(["status", "--run-key", "other"])).toMatchObject({ status: "RUNNING" });
+    await tmux.press("y");
     await tmux.shows(/Cancelled: other/);
     expect(await finishedJob(box, "other")).toMatchObject({
       status: "CANCELLED",
@@ -293,7 +298,9 @@ testWith(["tmux", ...WITH_SERVER], "in a fleet: the jobs of all hosts, and its m
   await tmux.shows(/is of member "m2", and its output is on host/);
   await tmux.press("Escape", "m");
   await tmux.shows(/> m1 \(here\) .*\n {2}m2 /);
-  await tmux.press("Escape", "c", "y");
+  await tmux.press("Escape", "c");
+  await tmux.shows(/Cancel far/);
+  await tmux.press("y");
   await tmux.shows(/Cancelled: far/);
   await tmux.press("q");
   await expectRestored(tmux);

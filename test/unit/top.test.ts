@@ -132,8 +132,19 @@ describe("keys", () => {
   test("a lone Escape is a key only when nothing follows; an unknown sequence is none", () => {
     expect(read("\u001b")).toEqual({ keys: [], rest: ["escape"] });
     expect(read("\u001b[")).toEqual({ keys: [], rest: [] });
-    expect(read("\u001b[200~\u001b[<0;1;2Mq")).toEqual({ keys: ["q"], rest: undefined });
+    expect(read("\u001b[<0;1;2Mq")).toEqual({ keys: ["q"], rest: undefined });
     expect(read("\u001bq")).toEqual({ keys: ["escape", "q"], rest: undefined });
+  });
+
+  test("pasted text is marked, and does not lock anybody in if its end never comes", () => {
+    expect(read("\u001b[200", "~cy\r日\u001b[201~q").keys).toEqual([
+      "pasted c",
+      "pasted y",
+      "pasted  ",
+      "pasted 日",
+      "q",
+    ]);
+    expect(read("\u001b[200~\u0003").keys).toEqual(["ctrl-c"]);
   });
 });
 

@@ -1,7 +1,13 @@
 /** Turns the bytes of a terminal into keys. A sequence may come in several reads. */
 
-/** A character, or the name of a key: `up`, `enter`, `escape`, `ctrl-c`, … */
+/** A character, the name of a key (`up`, `enter`, `escape`, `ctrl-c`, …), or PASTED and a character that nobody typed. */
 export type Key = string;
+
+/** Begins the keys of a pasted text, which must not be taken for commands. */
+export const PASTED = "pasted ";
+/** What a terminal sends around a pasted text: bracketed paste mode. */
+const PASTE_BEGINS = "200~";
+const PASTE_ENDS = "201~";
 
 /** The final characters and numbers of sequences after `ESC [` or `ESC O`; others are ignored. */
 const SEQUENCES: Readonly<Record<string, Key>> = {
@@ -36,6 +42,7 @@ const BEGINNING = /^\u001b(?:\[[0-9;?<=> -/]*|O)?$/;
 export class KeyReader {
   readonly #decoder = new TextDecoder();
   #rest = "";
+  #isPasting = false;
 
   /** Whether the bytes so far end in the middle of a sequence, or with a lone Escape: call `flush` if nothing follows soon. */
   get isPending(): boolean {
@@ -60,10 +67,19 @@ export class KeyReader {
       const sequence = SEQUENCE.exec(this.#rest);
       const [first] = this.#rest;
       this.#rest = this.#rest.slice(sequence?.[0].length ?? first!.length);
-      const key = sequence === null ? plainKey(first!) : SEQUENCES[nameOf(sequence)];
+      const name = sequence === null ? undefined : nameOf(sequence);
+      if (name === PASTE_BEGINS || name === PASTE_ENDS) this.#isPasting = name === PASTE_BEGINS;
+      const key = name === undefined ? this.#plainKey(first!) : SEQUENCES[name];
       if (key !== undefined) keys.push(key);
     }
     return keys;
+  }
+
+  #plainKey(character: string): Key | undefined {
+    const key = plainKey(character);
+    // A terminal that does not send the end of a paste must not lock anybody in.
+    if (!this.#isPasting || key === "ctrl-c") return key;
+    return `${PASTED}${/\s/.test(character) ? " " : character}`;
   }
 }
 

@@ -6,6 +6,9 @@ const CLEAR_TO_LINE_END = "\u001b[K";
 const CLEAR_SCREEN = "\u001b[2J";
 const SHOW_CURSOR = "\u001b[?25h";
 const HIDE_CURSOR = "\u001b[?25l";
+/** Bracketed paste mode: a pasted text is no command. */
+const MARK_PASTES = "\u001b[?2004h";
+const LEAVE_PASTES = "\u001b[?2004l";
 const BEGIN_SYNCHRONIZED = "\u001b[?2026h";
 const END_SYNCHRONIZED = "\u001b[?2026l";
 
@@ -18,13 +21,13 @@ export interface Picture {
 
 /** Lines must not wrap: a terminal may count more columns for a character than we do. */
 export function enterSequence({ isModern }: Look): string {
-  return isModern ? `\u001b[?1049h\u001b[?7l${HIDE_CURSOR}` : "\u001b[?7l";
+  return isModern ? `\u001b[?1049h\u001b[?7l${MARK_PASTES}${HIDE_CURSOR}` : "\u001b[?7l";
 }
 
 /** Undoes enterSequence. A VT100 has no other screen, so it is left empty. */
 export function leaveSequence({ isModern }: Look): string {
   return isModern
-    ? `${END_SYNCHRONIZED}\u001b[0m\u001b[?7h${SHOW_CURSOR}\u001b[?1049l`
+    ? `${END_SYNCHRONIZED}\u001b[0m${LEAVE_PASTES}\u001b[?7h${SHOW_CURSOR}\u001b[?1049l`
     : `\u001b[0m\u001b[?7h\u001b[H${CLEAR_SCREEN}`;
 }
 

@@ -1,6 +1,6 @@
 /** What each key does: the next state, and what the program has to do for it. Pure. */
 import { isActive } from "../../job/status.ts";
-import type { Key } from "./keys.ts";
+import { type Key, PASTED } from "./keys.ts";
 import {
   bodyHeight,
   chosenJob,
@@ -58,8 +58,9 @@ function type(state: State, key: Key): State {
     case "down":
       return move({ ...state, isTyping: false }, key) ?? state;
     default: {
-      const isCharacter = [...key].length === 1 && filter.length < MOST_FILTER;
-      return isCharacter ? withCurrent({ ...state, filter: filter + key }, { first: 0 }) : state;
+      const character = key.startsWith(PASTED) ? key.slice(PASTED.length) : key;
+      const isTaken = /^[^\p{Cc}]$/u.test(character) && filter.length < MOST_FILTER;
+      return isTaken ? withCurrent({ ...state, filter: filter + character }, { first: 0 }) : state;
     }
   }
 }

@@ -100,6 +100,8 @@ class Top {
     for (let key = this.#keys.shift(); key !== undefined && !this.#isOver; key = this.#keys.shift()) {
       const { state, effect } = press(this.#state!, key);
       const isSearching = state.filter !== "" && this.#state!.filter === "";
+      // Whoever types ahead, or pastes, has not seen the question: what follows is no answer.
+      if (state.question !== undefined && this.#state!.question === undefined) this.#keys = [];
       this.#state = state;
       if (isSearching) this.#isOutdated = true;
       if (effect !== undefined) await this.#perform(effect);
