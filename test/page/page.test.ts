@@ -231,8 +231,17 @@ chromium("a log is live, searchable, and its beginning is reached from its end",
   const isAtBottom = `(({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight < 4)(document.querySelector(".log-body"))`;
   expect(await page.evaluate(isAtBottom)).toBe(true);
 
+  // What changes without an event is read again; the facts that stay are the same elements.
+  const fact = (name: string) =>
+    `[...document.querySelectorAll(".facts dt")].find((one) => one.innerText === "${name}").nextElementSibling`;
+  await page.evaluate(`${fact("job_id")}.kept = "yes"`);
+  const quiet = await page.evaluate<string>(`${fact("quiet_seconds")}.innerText`);
+
   gate.open(1);
   await page.see("one more", ".log-body");
+  await page.until("its last line is shown", `${fact("last_line")}.innerText === "one more"`);
+  expect(await page.evaluate(`${fact("job_id")}.kept`)).toBe("yes");
+  expect(quiet).toMatch(/s$/);
   await page.until("the end is followed", isAtBottom);
 
   // Who reads further up is not moved.

@@ -58,6 +58,18 @@ export function factsOf(job: Readonly<Record<string, unknown>>, withEmpty: boole
   );
 }
 
+/** Shows other facts in the place of those that are shown. What is equal stays, with what is selected in it. */
+export function replaceFacts(place: Element, next: HTMLElement): void {
+  const shown = [...place.querySelectorAll("dt, dd")];
+  const wanted = [...next.querySelectorAll("dt, dd")];
+  const isSameList =
+    shown.length === wanted.length &&
+    wanted.every((one, index) => one.tagName === "DD" || one.textContent === shown[index]!.textContent);
+  if (!isSameList) return place.replaceChildren(next);
+  for (const [index, one] of wanted.entries())
+    if (!one.isEqualNode(shown[index]!)) shown[index]!.replaceWith(one);
+}
+
 function show(name: string, value: unknown): readonly Child[] {
   if (value === null || value === undefined) return [h("span", { class: "soft" }, "–")];
   if (typeof value === "boolean") return [value ? "yes" : "no"];

@@ -5,14 +5,17 @@ import { everySecond, listen } from "../live.ts";
 import { type LogView, logView, type Stream } from "../log/view.ts";
 import { isActive, statusOf, WORDS } from "../outcome.ts";
 import { againstBar, slowness, usually } from "../parts/against.ts";
-import { codeOf, jobText, reasonOf } from "../parts/cells.ts";
-import { factsOf } from "../parts/facts.ts";
-import { at, now, took } from "../parts/time.ts";
+import { codeOf, jobText } from "../parts/cells.ts";
+import { factsOf, replaceFacts } from "../parts/facts.ts";
+import { notesOf, sentenceOf } from "../parts/sentences.ts";
+import { took } from "../parts/time.ts";
 import { address, jobAddress, keyAddress, type Route } from "../route.ts";
 import { announce, titleOf } from "../shell.ts";
-import { ago, commandLine, duration, full, moment, rough, visible } from "../text.ts";
+import { commandLine, visible } from "../text.ts";
 import type { Job, Key, Run } from "../wire.ts";
 
+/** How often a running job is read without an event, in seconds. */
+const LOOK = 3;
 const STREAMS: readonly Stream[] = ["stdout", "stderr"];
 
 export async function showJob(
@@ -39,7 +42,7 @@ export async function showJob(
     notes.replaceChildren(...notesOf(job));
     notes.hidden = notes.childElementCount === 0;
     setText(command, visible(commandLine(job.command)));
-    facts.replaceChildren(factsOf(job as unknown as Record<string, unknown>, withEmpty.checked));
+    replaceFacts(facts, factsOf(job as unknown as Record<string, unknown>, withEmpty.checked));
     tick();
   };
   const tick = () => {
@@ -94,10 +97,18 @@ export async function showJob(
     ),
   );
   render();
-  everySecond(signal, tick);
+  let seconds = 0;
+  everySecond(signal, () => {
+    tick();
+    seconds += 1;
+    // Its silence and its last line change without an event.
+    if (isActive(job.status) && seconds % LOOK === 0) void get<Job>(url, signal).then(take, () => undefined);
+  });
   void logs.open();
 
   const take = (next: Job) => {
+    // An answer that was overtaken by the event of the end.
+    if (isActive(next.status) && !isActive(job.status)) return;
     if (isActive(job.status) && !isActive(next.status)) announce(sentenceOf(next));
     job = next;
     document.title = titleOf(titleOfJob(job));
@@ -118,50 +129,6 @@ export async function showJob(
 }
 
 const titleOfJob = (job: Job) => `${visible(job.run_key)}: ${WORDS[job.status].toLowerCase()}`;
-
-/** "Failed at 02:13:05, 35 min ago, after 2 m 14 s." */
-export function sentenceOf(job: Job): string {
-  const seconds = took(job);
-  if (job.status === "STARTING")
-    return job.retry_at === null
-      ? "Accepted; its command does not run yet."
-      : `Waits until ${full(at(job.retry_at))}.`;
-  if (job.finished_at === null && !isActive(job.status))
-    return `Lost since it began ${moment(at(job.started_at), now())}: its worker is gone.`;
-  if (job.finished_at === null)
-    return `Running for ${duration(seconds)}, since ${moment(at(job.started_at), now())}.`;
-  const end = at(job.finished_at);
-  const found = job.finished_at_detected ? "Found to be lost" : WORDS[job.status];
-  return `${found} ${ago(end, now())}, ${full(end)}, after ${duration(seconds)}.`;
-}
-
-function notesOf(job: Job): readonly HTMLElement[] {
-  const notes: HTMLElement[] = [];
-  const note = (kind: string, ...children: readonly (Node | string)[]) =>
-    notes.push(h("p", { class: `note ${kind}`.trimEnd() }, ...children));
-  const reason = reasonOf(job);
-  if (reason !== "") note(job.status === "FAILED" ? "bad" : "odd", jobText(reason));
-  if (job.stalled_since !== null) note("odd", `Stalled: no output since ${full(at(job.stalled_since))}.`);
-  if (job.orphan_pids.length > 0)
-    note(
-      "odd",
-      `Its command still runs (process ${job.orphan_pids.join(", ")}) and holds the run key. End it: `,
-      h("code", { class: "mono" }, `orchesjob cancel --job-id ${job.job_id}`),
-    );
-  if (job.silent_seconds !== null)
-    note(
-      "odd",
-      `The member ${visible(job.member ?? "")} was not heard for ${rough(job.silent_seconds)}: this is the last that is known.`,
-    );
-  if (job.retried_by_job_id !== null)
-    note(
-      "",
-      "Another attempt followed: ",
-      h("a", { href: jobAddress(job.retried_by_job_id) }, "open it"),
-      ".",
-    );
-  return notes;
-}
 
 function neighbours(job: Job, key: Key | undefined): readonly (Node | string)[] {
   const jobs = key?.runs ?? [];

@@ -15,13 +15,13 @@ import {
   plainTookColumn,
   wordsColumn,
 } from "../parts/cells.ts";
+import { sentenceOf } from "../parts/sentences.ts";
 import { tableOf } from "../parts/table.ts";
 import { tookOf } from "../parts/time.ts";
 import { address, jobAddress, type Route } from "../route.ts";
 import { announce } from "../shell.ts";
 import { count, duration, full, percent, visible } from "../text.ts";
 import type { Job, Run } from "../wire.ts";
-import { sentenceOf } from "./job.ts";
 
 const JOBS = 50;
 
