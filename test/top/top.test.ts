@@ -1,6 +1,6 @@
 /** `orchesjob top` in a real terminal: what it shows, what its keys do, and how it leaves the terminal behind. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { expectFailure } from "../support/expect.ts";
 import { Fleet, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
@@ -224,6 +224,21 @@ testWith(["tmux", "bash"], "it stops on Ctrl-Z, and goes on with fg; it fits eve
   }
   await tmux.shows(/^ orchesjob top[^]*once +SUCCEEDED/);
   await tmux.press("q");
+  await expectRestored(tmux);
+});
+
+testWith(["tmux"], "it goes on while the database is away, on each page", async () => {
+  await using box = new Sandbox();
+  await box.json(["start", "--run-key", "k", "--sync", "--", "echo", "hello"]);
+  await using tmux = await Tmux.start(box);
+  await startTop(tmux);
+  await tmux.shows(/> k +SUCCEEDED/);
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${box.home}/orchesjob.db${suffix}`, { force: true });
+  await tmux.press("h");
+  await tmux.shows(/^ History of k[^]*orchesjob\.db is gone/);
+  await tmux.press("Escape", "Enter");
+  await tmux.shows(/\nhello\n/);
+  await tmux.press("q", "q");
   await expectRestored(tmux);
 });
 

@@ -56,13 +56,12 @@ export class Source {
 
   /** `limit`: of the ended jobs. What cannot be read stays as it was, and the answer says so. */
   async read(limit: number): Promise<Data> {
-    try {
-      await this.#readHere(limit);
-      this.#problem = undefined;
-    } catch (error) {
-      if (!(error instanceof OrchesjobError) && !(error instanceof SystemError)) throw error;
-      this.#problem = error.message;
-    }
+    let problem: string | undefined;
+    await ifReadable(
+      () => this.#readHere(limit),
+      (message) => (problem = message),
+    );
+    this.#problem = problem;
     const there = this.#registry.found;
     this.#registry.refresh(limit);
     const active = [...this.#here.active, ...there.active];
@@ -162,6 +161,20 @@ export class Source {
       facts.map((found) => `${found?.inode}:${found?.size}:${found?.modifiedAt}`).join() +
       (isYoung ? Date.now() : "")
     );
+  }
+}
+
+/** Undefined if the database, or what belongs to it, cannot be read now: `onProblem` is told why. */
+export async function ifReadable<T>(
+  read: () => Promise<T>,
+  onProblem: (message: string) => void,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof OrchesjobError) && !(error instanceof SystemError)) throw error;
+    onProblem(error.message);
+    return undefined;
   }
 }
 

@@ -23,7 +23,7 @@ import {
 import { press } from "./press.ts";
 import { draw } from "./screen.ts";
 import { Session } from "./session.ts";
-import { SEARCH_LIMIT, Source, USUAL_LIMIT } from "./source.ts";
+import { ifReadable, SEARCH_LIMIT, Source, USUAL_LIMIT } from "./source.ts";
 
 /** How often to look whether the database, or a log that is shown, has changed, in ms. */
 const LOOK_MS = 250;
@@ -142,8 +142,9 @@ class Top {
     const { page } = current(this.#state);
     if (page.kind !== "history") return;
     if (page.runs !== undefined && this.#historyRevision === data.revision) return;
+    const found = await ifReadable(() => this.#source.history(page.runKey), this.#say);
+    if (found === undefined) return;
     this.#historyRevision = data.revision;
-    const found = await this.#source.history(page.runKey);
     this.#state = settle(withCurrent(this.#state!, { page: { ...page, ...found } }));
   }
 
@@ -157,7 +158,9 @@ class Top {
     const { target, stream } = page;
     if (this.#log?.jobId !== target.jobId || this.#log.stream !== stream)
       this.#log = new LogReader(this.#context, target.jobId, stream);
-    const job = await this.#source.find(target.jobId);
+    const found = await ifReadable(async () => ({ job: await this.#source.find(target.jobId) }), this.#say);
+    if (found === undefined) return;
+    const { job } = found;
     const { dropped } = this.#log;
     const text =
       job === undefined
@@ -206,9 +209,9 @@ class Top {
     this.#refresh();
   }
 
-  #say(message: string): void {
+  readonly #say = (message: string): void => {
     if (this.#state !== undefined) this.#state = { ...this.#state, message };
-  }
+  };
 
   #refresh(): void {
     this.#isOutdated = true;
