@@ -1,5 +1,3 @@
-import { OrchesjobError } from "../../job/errors.ts";
-import { onInterruption } from "../../linux/signals.ts";
 import { defineCommand, flag, optional, repeated, withDefault } from "../command.ts";
 import { anyText, completing, token } from "../options/values.ts";
 
@@ -37,58 +35,7 @@ export const serve = defineCommand({
     "orchesjob serve --listen 127.0.0.1:9000 --token-file ~/.config/orchesjob.token",
   ],
   answer: async () => (await import("../answers/serve.ts")).SERVE,
-  async run({ options, context, output, program: { version } }) {
-    // On demand: no other command needs them.
-    const [
-      { parseAddress, isLoopback },
-      { makeToken, readToken },
-      { openListener },
-      { WebServer },
-      { createApi },
-    ] = await Promise.all([
-      import("../../serve/address.ts"),
-      import("../../serve/token.ts"),
-      import("../../serve/listener.ts"),
-      import("../../serve/server.ts"),
-      import("../serve/api.ts"),
-    ]);
-    const address = parseAddress(options.listen);
-    const { tokenFile, allowRemote } = options;
-    if (address.kind === "tcp" && !isLoopback(address.host) && !allowRemote) throw remote(address.host);
-    const given = tokenFile === undefined ? undefined : readToken(tokenFile);
-    const ownToken = given ?? (address.kind === "tcp" ? makeToken() : undefined);
-    const rules = { token: ownToken, hosts: options.host.map((name) => name.toLowerCase()) };
-    const server = new WebServer(rules, await createApi(context, version));
-    const stopped = new Promise<void>((resolve) => onInterruption(() => resolve()));
-    const place = await openListener(server.listener, address);
-    try {
-      if (place.isRemote && !allowRemote) throw remote(place.url);
-      if (place.needsToken && ownToken === undefined)
-        throw new OrchesjobError(
-          "usage",
-          `others can connect to ${place.url}, which systemd has opened, so a token is needed`,
-          "give --token-file FILE; for a socket of your own alone: SocketMode=0600",
-        );
-      if (place.isRemote)
-        context.notify(
-          `other machines can connect to ${place.url}, and there is no TLS: whoever sees the traffic can read the token and the logs`,
-        );
-      // Not a token from a file: what we print may end in a journal that others read.
-      const isNew = ownToken !== undefined && given === undefined;
-      output.text(`${place.url}${isNew ? `?token=${ownToken}` : ""}\n`);
-      await stopped;
-    } finally {
-      place.remove();
-      server.close();
-    }
-    return 0;
-  },
+  // On demand: no other command needs it.
+  run: async ({ options, context, output, program }) =>
+    (await import("../serve/run.ts")).runServer(options, context, output, program.version),
 });
-
-function remote(where: string): OrchesjobError {
-  return new OrchesjobError(
-    "usage",
-    `other machines could connect to ${where}, and there is no TLS`,
-    "listen on 127.0.0.1 and use ssh -L 8642:127.0.0.1:8642, or say --allow-remote",
-  );
-}

@@ -75,9 +75,12 @@ export function openDatabase(path: string, options: OpenOptions): Database | und
   );
 }
 
-function openFile(path: string, { create, readOnly = false }: OpenOptions): Database | undefined {
-  const how = readOnly ? { readonly: true } : { readwrite: true, create };
-  const open = () => new Database(path, { ...how, strict: true });
+function openFile(path: string, { create, readOnly }: OpenOptions): Database | undefined {
+  const open = () =>
+    new Database(
+      path,
+      readOnly ? { readonly: true, strict: true } : { readwrite: true, create, strict: true },
+    );
   try {
     return open();
   } catch (error) {

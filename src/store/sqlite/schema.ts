@@ -14,7 +14,6 @@ import records from "./migrations/0006-records.sql" with { type: "text" };
 import failureHooks from "./migrations/0009-failure-hooks.sql" with { type: "text" };
 import limits from "./migrations/0010-limits.sql" with { type: "text" };
 import retries from "./migrations/0011-retries.sql" with { type: "text" };
-import figures from "./migrations/0015-figures.sql" with { type: "text" };
 import logLimits from "./migrations/0014-log-limits.sql" with { type: "text" };
 import { acceptOlder, makePublicViews } from "./public-views.ts";
 
@@ -40,7 +39,6 @@ const MIGRATIONS: readonly string[] = [
   orphans,
   requests,
   logLimits,
-  figures,
 ];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
