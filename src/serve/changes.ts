@@ -57,6 +57,12 @@ export class Changes {
         return true;
       }
       if (!hasChanged) return true;
+      const last = await figures.lastPosition();
+      if (last < position) {
+        // The newest jobs were cleaned, or another database was put there: the next job may get a position that we have seen.
+        position = last;
+        listener.send("ready", {});
+      }
       const accepted = await figures.acceptedAfter(position, MOST);
       ({ position } = accepted);
       const now = new Map((await this.viewer.active()).map((job) => [job.jobId, job]));

@@ -9,7 +9,8 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { openDatabase } from "../support/database.ts";
+import { dump, makeOlderDatabase, openDatabase } from "../support/database.ts";
+import { expectFailure } from "../support/expect.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { killWorker } from "../support/processes.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
@@ -226,6 +227,11 @@ test("events tell of one job until its end, and of all jobs", async () => {
     event: "ended",
     data: { job_id: next.job_id, status: "SUCCEEDED" },
   });
+  // After clean, positions begin anew.
+  await box.json(["clean", "--keep", "0"]);
+  expect((await all.next()).value).toMatchObject({ event: "ready" });
+  const again = await start(box, "again", "true");
+  expect((await all.next()).value).toMatchObject({ event: "started", data: { job_id: again.job_id } });
   await all.return(undefined);
 });
 
@@ -254,6 +260,21 @@ test("it shows what is true and changes nothing: a lost job is LOST, and stays R
   using database = openDatabase(box);
   expect(database.query("select status from job_records").all()).toEqual([{ status: "RUNNING" }]);
   expect(await server.stop()).toEqual({ code: 0, signal: null });
+});
+
+test("a database of an older version is not touched", async () => {
+  await using box = new Sandbox();
+  makeOlderDatabase(box).close();
+  const before = dump(box);
+  expectFailure(
+    await box.run(["serve", "--listen", "127.0.0.1:0"]),
+    4,
+    "was written by an older version, and must be upgraded first; any other command does that, for example: orchesjob list",
+  );
+  expect(dump(box)).toEqual(before);
+  await box.run(["list"]);
+  await using server = await Server.start(box);
+  expect(await server.json("/api/jobs")).toEqual([]);
 });
 
 test("there may be no database yet, and it may be replaced by another", async () => {
