@@ -4,10 +4,12 @@ import { formatExactly } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
-import { isFollowed } from "../job/retry.ts";
+import { isFollowed, retriesLeft } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
+import { signalProcess } from "../linux/pidfd.ts";
 import type { ProcessStat } from "../linux/self.ts";
+import { SIGTERM } from "../linux/signals.ts";
 import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
@@ -131,7 +133,7 @@ export async function requestEnd(
   return { job: requested, isReached, timeoutMs: isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0 };
 }
 
-/** Ends the processes although nothing can be written (full disk). Returns the error to throw. */
+/** Ends the processes, and the run, although nothing can be written (full disk). Returns the error to throw. */
 async function endUnrecorded(
   context: Context,
   job: Job,
@@ -144,10 +146,13 @@ async function endUnrecorded(
     left.length === 0
       ? "its processes were ended all the same"
       : `of its processes these still live: ${pids}`;
+  const { worker } = job;
+  // Nobody can leave the worker a request, but after a signal it tries nothing again. Not before: it would pass the signal on.
+  const isLast = worker !== null && retriesLeft(job) > 0 && signalProcess(worker, SIGTERM) === "sent";
   return new OrchesjobError(
     "general",
     `cannot record that job ${job.jobId} is cancelled: ${error.message}`,
-    `${done}, and its worker will record how the command ended as soon as it can`,
+    `${done}, and its worker will record how the command ended as soon as it can${isLast ? "; no other attempt follows" : ""}`,
   );
 }
 
