@@ -19,7 +19,7 @@ import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { findLastAttempt } from "./attempts.ts";
 import { cancelInstead } from "./cancel-instead.ts";
-import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
+import { findOrphans, hasOrphans, OrphanFinder, type Orphans, reread } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 
 export interface CancelOrder {
@@ -68,15 +68,21 @@ export async function concludeCancel(
   }
   // If the worker did not end the job, it will not run the hook either.
   if (isHookDue(ended)) await (await import("../hooks/catch-up.ts")).catchUpHooks(context, [ended]);
-  const last = (await store.find(ended.jobId)) ?? ended;
+  const last = await reread(context, store, ended);
   return { job: last, survivors: await findSurvivors(context, store, last) };
 }
 
-/** The attempt that follows a failed one, if it is active; the job itself if not. */
+/** Whether there is anything of the job that a cancel would end. */
+export function canBeCancelled(context: Context, job: Job): boolean {
+  if (isActive(job.status)) return true;
+  return job.elsewhere?.holdsKey ?? hasOrphans(new OrphanFinder(context).find(job));
+}
+
+/** The last attempt of the run of a failed one, if there is anything of it to end; the job itself if not. */
 export async function findActiveAttempt(context: Context, store: JobStore, job: Job): Promise<Job> {
   if (!isFollowed(job)) return job;
-  const last = await findLastAttempt(context, store, job);
-  return isActive(last.status) ? last : job;
+  const last = await reread(context, store, await findLastAttempt(context, store, job));
+  return canBeCancelled(context, last) ? last : job;
 }
 
 function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promise<readonly ProcessStat[]> {

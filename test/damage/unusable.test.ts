@@ -8,7 +8,8 @@ import { judge } from "../support/doctor.ts";
 import { expectFailure } from "../support/expect.ts";
 import { finishedJob, jobThat } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, isAlive, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { killWorker } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
@@ -109,6 +110,29 @@ testWith(["root"], "a cancel on a full disk ends the run, though nobody can reco
     status: "SUCCEEDED",
   });
 });
+
+testWith(
+  ["root"],
+  "a loss that a full disk keeps from being recorded is no running job for wait and cancel",
+  async () => {
+    await using box = new Sandbox();
+    await using _ = mount(box, "size=3m");
+    const keys = ["a", "b"];
+    const jobs = await Promise.all(
+      keys.map((key) => box.json<JobAnswer>(["start", "--run-key", key, "--", "sleep", "600"])),
+    );
+    await untilClosed(box);
+    const ballast = await fill(box);
+    for (const job of jobs) await killWorker(job);
+    const waited = await box.run(["wait", "a", "--orphans", "--timeout", "1"]);
+    expectFailure({ ...waited, stdout: "" }, 1, /is lost, but its command still runs/);
+    expect(JSON.parse(waited.stdout)).toMatchObject({ status: "LOST" });
+    const ended = { status: "LOST", survivors: [] };
+    expect(await box.json(["cancel", ...keys])).toMatchObject([ended, ended]);
+    expect(await box.json(["wait", "a", "--orphans"])).toMatchObject({ status: "LOST" });
+    rmSync(ballast);
+  },
+);
 
 testWith(["root"], "no free inodes and a read-only file system are named, also by doctor", async () => {
   await using box = new Sandbox();

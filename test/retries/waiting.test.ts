@@ -228,8 +228,13 @@ test.concurrent(
       orphan_pids: [job.target_pid!],
     });
     expectFailure(await box.run(["start", "--run-key", "k", "--", "true"]), 4, /its command still runs/);
-    gate.open();
-    await until("the orphan has ended", () => !isAlive(job.target_pid!));
+    // The id of the first attempt means the run, also for a cancel.
+    const [{ job_id: first }] = (await attemptsOf(box)) as [AttemptAnswer, AttemptAnswer];
+    const dry = await box.run(["cancel", "--job-id", first, "--dry-run"]);
+    expect(dry.stderr).toContain(`Would cancel job ${job.job_id}`);
+    const cancelled = await box.json(["cancel", "--job-id", first]);
+    expect(cancelled).toMatchObject({ job_id: job.job_id, status: "LOST", survivors: [] });
+    expect(isAlive(job.target_pid!)).toBe(false);
     await expectFreeKey(box);
   },
 );
