@@ -73,7 +73,9 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
     ".SH EXIT STATUS",
     ...entries(exitCodes.map(([code, meaning]) => [String(code), meaning])),
     ".PP",
-    text("run, start --sync --exit-status and wait --exit-status pass on the exit code of the job instead:"),
+    text(
+      "run, attach (without --format json), start --sync --exit-status and wait --exit-status exit with the code of the job instead:",
+    ),
     ...entries(PASSED_ON_EXIT_CODES),
     ".SH ENVIRONMENT",
     ...entries([...environment, ...COMMAND_ENVIRONMENT]),
