@@ -23,8 +23,14 @@ const DESCRIPTION = [
 
 const PASSED_ON_EXIT_CODES: readonly (readonly [string, string])[] = [
   ["0-123", "The exit code of the command"],
-  ["124", "The time limit of the job ended it, or the time of wait --timeout is over"],
-  ["125", "orchesjob failed, or the job is LOST, or it could not be launched"],
+  [
+    "124",
+    "A limit ended the job (--timeout, --on-stall cancel, --on-log-limit end), or the time of wait --timeout is over",
+  ],
+  [
+    "125",
+    "orchesjob failed (also: invalid arguments, no such job, a log is gone), or the job is LOST, or it could not be launched",
+  ],
   ["126", "The command is not executable"],
   ["127", "The command was not found"],
   ["128+N", "Signal N ended the command"],
