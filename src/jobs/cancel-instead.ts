@@ -1,5 +1,6 @@
 /** `cancel` of a job whose worker does not answer. */
 import type { Job, ProcessIdentity } from "../job/job.ts";
+import { isAwaitingRetry } from "../job/retry.ts";
 import { readEnd } from "../linux/children.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
@@ -14,7 +15,7 @@ import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
-import { toOutcome, UNKNOWN } from "../worker/outcome.ts";
+import { CANCELLED_BEFORE, toOutcome, UNKNOWN } from "../worker/outcome.ts";
 import { isFinished } from "./start.ts";
 import { waitForJob } from "./wait.ts";
 
@@ -53,7 +54,8 @@ export async function cancelInstead(
     const left = await endAll(hunt, new Deadline(graceMs));
     const end =
       target !== null && workerProcess !== undefined ? readEnd(target.pid, workerProcess) : undefined;
-    const outcome = end === undefined ? UNKNOWN : toOutcome(end, null);
+    const unseen = target === null && isAwaitingRetry(job) ? CANCELLED_BEFORE : UNKNOWN;
+    const outcome = end === undefined ? unseen : toOutcome(end, null);
     const leftBehind = left.map(({ pid }) => identify(pid));
     const cancelled = await store.finish(job.jobId, "cancel", outcome, null, now(), leftBehind);
     isOver = !isPython && (cancelled !== undefined || target === null);

@@ -4,10 +4,12 @@ import { formatExactly } from "../job/duration.ts";
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import type { Job } from "../job/job.ts";
-import { isFollowed } from "../job/retry.ts";
+import { isFollowed, retriesLeft } from "../job/retry.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
+import { signalProcess } from "../linux/pidfd.ts";
 import type { ProcessStat } from "../linux/self.ts";
+import { SIGTERM } from "../linux/signals.ts";
 import { callerProcesses } from "../processes/proc.ts";
 import { Deadline, endAll, JobHunt } from "../processes/terminate.ts";
 import type { Context } from "../state/context.ts";
@@ -17,7 +19,7 @@ import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { findLastAttempt } from "./attempts.ts";
 import { cancelInstead } from "./cancel-instead.ts";
-import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./reconcile.ts";
+import { findOrphans, hasOrphans, OrphanFinder, type Orphans, reread } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 
 export interface CancelOrder {
@@ -66,15 +68,21 @@ export async function concludeCancel(
   }
   // If the worker did not end the job, it will not run the hook either.
   if (isHookDue(ended)) await (await import("../hooks/catch-up.ts")).catchUpHooks(context, [ended]);
-  const last = (await store.find(ended.jobId)) ?? ended;
+  const last = await reread(context, store, ended);
   return { job: last, survivors: await findSurvivors(context, store, last) };
 }
 
-/** The attempt that follows a failed one, if it is active; the job itself if not. */
+/** Whether there is anything of the job that a cancel would end. */
+export function canBeCancelled(context: Context, job: Job): boolean {
+  if (isActive(job.status)) return true;
+  return job.elsewhere?.holdsKey ?? hasOrphans(new OrphanFinder(context).find(job));
+}
+
+/** The last attempt of the run of a failed one, if there is anything of it to end; the job itself if not. */
 export async function findActiveAttempt(context: Context, store: JobStore, job: Job): Promise<Job> {
   if (!isFollowed(job)) return job;
-  const last = await findLastAttempt(context, store, job);
-  return isActive(last.status) ? last : job;
+  const last = await reread(context, store, await findLastAttempt(context, store, job));
+  return canBeCancelled(context, last) ? last : job;
 }
 
 function endOrphans(context: Context, job: Job, { graceMs }: CancelOrder): Promise<readonly ProcessStat[]> {
@@ -131,7 +139,7 @@ export async function requestEnd(
   return { job: requested, isReached, timeoutMs: isReached ? order.graceMs + WORKER_TIMEOUT_MS : 0 };
 }
 
-/** Ends the processes although nothing can be written (full disk). Returns the error to throw. */
+/** Ends the processes, and the run, although nothing can be written (full disk). Returns the error to throw. */
 async function endUnrecorded(
   context: Context,
   job: Job,
@@ -144,10 +152,13 @@ async function endUnrecorded(
     left.length === 0
       ? "its processes were ended all the same"
       : `of its processes these still live: ${pids}`;
+  const { worker } = job;
+  // Nobody can leave the worker a request, but after a signal it tries nothing again. Not before: it would pass the signal on.
+  const isLast = worker !== null && retriesLeft(job) > 0 && signalProcess(worker, SIGTERM) === "sent";
   return new OrchesjobError(
     "general",
     `cannot record that job ${job.jobId} is cancelled: ${error.message}`,
-    `${done}, and its worker will record how the command ended as soon as it can`,
+    `${done}, and its worker will record how the command ended as soon as it can${isLast ? "; no other attempt follows" : ""}`,
   );
 }
 

@@ -13,7 +13,7 @@ import {
   findActiveAttempt,
   requestEnd,
 } from "./cancel-steps.ts";
-import { hasOrphans, NO_ORPHANS, OrphanFinder } from "./reconcile.ts";
+import { NO_ORPHANS, reread } from "./reconcile.ts";
 import { eachOnce } from "./find-several.ts";
 import { findJob } from "./find.ts";
 import { waitForJobs } from "./wait-several.ts";
@@ -21,12 +21,6 @@ import { waitForJobs } from "./wait-several.ts";
 export interface CancelOutcome extends CancelResult {
   /** Why the job was not cancelled; undefined: it was, or its survivors say why not. */
   readonly error: OrchesjobError | undefined;
-}
-
-/** Whether there is anything of the job that a cancel would end. */
-export function canBeCancelled(context: Context, job: Job): boolean {
-  if (isActive(job.status)) return true;
-  return job.elsewhere?.holdsKey ?? hasOrphans(new OrphanFinder(context).find(job));
 }
 
 /** Cancels one job. Throws `not-found`, and `conflict` if the job is not active and has no process left. */
@@ -41,6 +35,15 @@ export async function cancelJob(
   return outcome!;
 }
 
+/** What a cancel of these jobs would end: whoever cancels a failed attempt means the one that follows it. */
+export async function findMeant(
+  context: Context,
+  store: JobStore,
+  named: readonly Job[],
+): Promise<readonly Job[]> {
+  return eachOnce(await Promise.all(named.map((job) => findActiveAttempt(context, store, job))));
+}
+
 /** Cancels each of the jobs; what becomes of one does not keep the others from it. Their order stays. */
 export async function cancelJobs(
   context: Context,
@@ -48,8 +51,7 @@ export async function cancelJobs(
   named: readonly Job[],
   order: CancelOrder,
 ): Promise<readonly CancelOutcome[]> {
-  // Whoever cancels a failed attempt means the attempt that follows it.
-  const jobs = eachOnce(await Promise.all(named.map((job) => findActiveAttempt(context, store, job))));
+  const jobs = await findMeant(context, store, named);
   const asked = new Map<Job, EndRequest>();
   const failed = new Map<Job, OrchesjobError>();
   for (const job of jobs) {
@@ -68,7 +70,8 @@ export async function cancelJobs(
         if (error !== undefined) throw error;
         return { ...(await conclude(context, store, job, order, asked.get(job))), error: undefined };
       } catch (error) {
-        return unchanged(store, job, expected(error));
+        const last = job.elsewhere === undefined ? await reread(context, store, job) : job;
+        return { job: last, survivors: NO_ORPHANS, error: expected(error) };
       }
     };
     const concluded = await Promise.all(some.map(each));
@@ -97,11 +100,6 @@ async function conclude(
   if (job.elsewhere === undefined) return concludeCancel(context, store, job, order, request);
   const { cancelElsewhere } = await import("./elsewhere.ts");
   return { job: await cancelElsewhere(context, job, order), survivors: NO_ORPHANS };
-}
-
-async function unchanged(store: JobStore, job: Job, error: OrchesjobError): Promise<CancelOutcome> {
-  const last = job.elsewhere === undefined ? await store.find(job.jobId) : undefined;
-  return { job: last ?? job, survivors: NO_ORPHANS, error };
 }
 
 function expected(error: unknown): OrchesjobError {

@@ -9,7 +9,7 @@ import { keeperLock } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { outlastOrphans, REAPED_MS } from "../worker/keeper.ts";
 import { isFinished } from "./start.ts";
-import { hasOrphans, keepOrphans, OrphanFinder } from "./reconcile.ts";
+import { hasOrphans, keepOrphans, OrphanFinder, reread } from "./reconcile.ts";
 
 /** How long to wait for the record of a keeper that lives, in ms. It may be stopped, and the key is free. */
 const RECORD_MS = REAPED_MS + 1_000;
@@ -55,7 +55,7 @@ export async function waitForOrphans(
   for (;;) {
     // Before reading: what was recorded before the keeper ended is seen.
     const isKept = probeLock(keeperLock(context.home, job.jobId)) === "held";
-    const current = (await store.find(job.jobId)) ?? job;
+    const current = await reread(context, store, job);
     const patienceMs = isKept ? RECORD_MS : hadOrphans ? BEGIN_MS : 0;
     if (!awaitsOrphans(current) || isOver() || performance.now() - begin >= patienceMs) return current;
     await Bun.sleep(RECORD_STEP_MS);

@@ -127,6 +127,16 @@ export async function refresh(context: Context, store: JobStore, job: Job): Prom
   );
 }
 
+/**
+ * The known job as it is now, or as it was if it was deleted. As it really is: on a full disk the row of a lost job still says
+ * that it runs.
+ */
+export async function reread(context: Context, store: JobStore, job: Job): Promise<Job> {
+  const found = await store.find(job.jobId);
+  if (found === undefined) return job;
+  return isActive(found.status) ? reconcile(context, store, found) : found;
+}
+
 /** Restores a job that runs, but is missing because an older database was put back. */
 async function restoreJob(context: Context, store: JobStore, job: Job): Promise<Job | undefined> {
   const { restoreFromWorkers } = await import("./unknown-jobs.ts");

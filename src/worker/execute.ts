@@ -16,7 +16,7 @@ import type { LastOutput } from "../state/last-output.ts";
 import { RetryingStore } from "../state/retrying-store.ts";
 import type { Settle } from "./adopt.ts";
 import { launch, LaunchError } from "./launch.ts";
-import { describeEnd, toOutcome, UNKNOWN } from "./outcome.ts";
+import { CANCELLED_BEFORE, describeEnd, toOutcome, UNKNOWN } from "./outcome.ts";
 import type { PipedOutput } from "./output.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { WORKER_LOCK_FD } from "./spawn.ts";
@@ -77,8 +77,7 @@ export async function execute({
   const { job } = memory;
   if (job.cancelRequest !== null) {
     debug?.note("launches nothing: the job is cancelled already");
-    const outcome = { ...UNKNOWN, error: "it was cancelled before its command was launched" };
-    return { event: "cancel", outcome, target: null, endedAt: now(), leftBehind: [] };
+    return { event: "cancel", outcome: CANCELLED_BEFORE, target: null, endedAt: now(), leftBehind: [] };
   }
   const killsBefore = job.unit === null ? undefined : readMemoryKills(job.unit);
   const scope = job.unit === null ? undefined : new (await import("./usage.ts")).ScopeUsage(job.unit);

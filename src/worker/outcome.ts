@@ -7,6 +7,12 @@ import { signalName } from "../linux/signals.ts";
 /** The command has not ended yet, or nobody can know how it ended. */
 export const UNKNOWN: Outcome = { exitCode: null, signal: null, error: null, failure: null, usage: null };
 
+/** The job was cancelled before its command was launched. */
+export const CANCELLED_BEFORE: Outcome = {
+  ...UNKNOWN,
+  error: "it was cancelled before its command was launched",
+};
+
 export function toOutcome(status: ExitStatus, usage: Usage | null): Outcome {
   if ("code" in status) return { ...UNKNOWN, usage, exitCode: status.code };
   return { ...UNKNOWN, usage, exitCode: -status.signal, signal: signalName(status.signal) };

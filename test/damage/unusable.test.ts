@@ -2,13 +2,15 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { failing } from "../support/attempts.ts";
+import { attemptsOf, failing } from "../support/attempts.ts";
 import { openDatabase } from "../support/database.ts";
 import { judge } from "../support/doctor.ts";
 import { expectFailure } from "../support/expect.ts";
 import { finishedJob, jobThat } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
-import { BINARY, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { killWorker } from "../support/processes.ts";
+import { BINARY, isAlive, type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
+import { readExecutions, witness } from "../support/witness.ts";
 
 setDefaultTimeout(TIMEOUT_MS);
 
@@ -84,6 +86,51 @@ testWith(
     expect(await box.json(["start", "--run-key", "new", "--sync", "--", "true"])).toMatchObject({
       status: "SUCCEEDED",
     });
+  },
+);
+
+testWith(["root"], "a cancel on a full disk ends the run, though nobody can record that", async () => {
+  await using box = new Sandbox();
+  await using _ = mount(box, "size=3m");
+  const command = witness(`trap 'exit 7' TERM; sleep 600 & wait`);
+  const words = ["--run-key", "k", "--retries", "3", "--retry-delay", "0", "--", ...command];
+  const job = await box.json(["start", ...words]);
+  await untilClosed(box);
+  const ballast = await fill(box);
+  const refused = await box.run(["cancel", "--run-key", "k"]);
+  expectFailure(refused, 1, /the disk is full; .*; its processes were ended .*; no other attempt follows/);
+  rmSync(ballast);
+  await until("the worker has ended", () => !isAlive(job.worker_pid!));
+  const [first, ...later] = await attemptsOf(box);
+  expect(first).toMatchObject({ status: "FAILED", exit_code: 7 });
+  // If the worker heard it while it recorded the failure, the next attempt is there, but was not launched.
+  for (const attempt of later) expect(attempt).toMatchObject({ status: "FAILED", failure: "not_launched" });
+  expect(readExecutions(box, "k").started).toHaveLength(1);
+  expect(await box.json(["start", "--run-key", "k", "--sync", "--", "true"])).toMatchObject({
+    status: "SUCCEEDED",
+  });
+});
+
+testWith(
+  ["root"],
+  "a loss that a full disk keeps from being recorded is no running job for wait and cancel",
+  async () => {
+    await using box = new Sandbox();
+    await using _ = mount(box, "size=3m");
+    const keys = ["a", "b"];
+    const jobs = await Promise.all(
+      keys.map((key) => box.json<JobAnswer>(["start", "--run-key", key, "--", "sleep", "600"])),
+    );
+    await untilClosed(box);
+    const ballast = await fill(box);
+    for (const job of jobs) await killWorker(job);
+    const waited = await box.run(["wait", "a", "--orphans", "--timeout", "1"]);
+    expectFailure({ ...waited, stdout: "" }, 1, /is lost, but its command still runs/);
+    expect(JSON.parse(waited.stdout)).toMatchObject({ status: "LOST" });
+    const ended = { status: "LOST", survivors: [] };
+    expect(await box.json(["cancel", ...keys])).toMatchObject([ended, ended]);
+    expect(await box.json(["wait", "a", "--orphans"])).toMatchObject({ status: "LOST" });
+    rmSync(ballast);
   },
 );
 

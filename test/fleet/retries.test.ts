@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AttemptAnswer, attemptsOf, failing, putBackDatabase } from "../support/attempts.ts";
 import { Fleet, type FleetAnswer, type Member, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
+import { injectFaults } from "../support/faults.ts";
 import { Gate } from "../support/gate.ts";
 import { finishedJob, jobThat } from "../support/jobs.ts";
 import { testWith } from "../support/needs.ts";
@@ -325,3 +326,30 @@ testWith(WITH_SERVER, "an attempt that waits is put back into an older database 
   };
   await Promise.all([putBack(true), putBack(false)]);
 });
+
+testWith(
+  [...WITH_SERVER, "strace"],
+  "with stop, no attempt follows one whose processes live when its member is cut off",
+  async () => {
+    await using scene = await Scene.create();
+    const { fleet, proxy, far, gate } = scene;
+    const words = ["--retries", "1", "--retry-delay", "0", "--timeout", "1", "--on-partition", "stop"];
+    const command = witness(`test $ORCHESJOB_ATTEMPT -gt 1 || ${gate.wait}`);
+    const job = await far.json(["start", "--run-key", "k", ...words, "--", ...command]);
+    const faults = await injectFaults(far, job.worker_pid!, "pidfd_send_signal,kill:error=EPERM");
+    await until("the worker cannot end it", () => faults.count() > 0);
+    proxy.leave();
+    expect(await finishedJob(far, "k")).toMatchObject({
+      ...{ job_id: job.job_id, status: "FAILED", failure: "timed_out", orphan_pids: [job.target_pid!] },
+    });
+    gate.open();
+    await faults.heal();
+    proxy.heal();
+    await until("the key is free", async () => {
+      const result = await far.run(["start", "--sync", ...start().slice(1)]);
+      return result.code === 0 && !(JSON.parse(result.stdout) as Answer).existing;
+    });
+    expect(readExecutions(fleet, "k")).toMatchObject({ overlapping: [] });
+    expect(await attemptsOf(far)).toHaveLength(2);
+  },
+);

@@ -1,6 +1,6 @@
 /** Between two attempts: the key is taken, the waiting can be ended, and whatever is killed, the key is free again. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type AttemptAnswer, attemptsOf, failing } from "../support/attempts.ts";
 import { edit } from "../support/database.ts";
@@ -69,6 +69,18 @@ test.concurrent("cancel ends the waiting at once, and the run with it", async ()
   expect(table.stdout.split("\n")[1]).toMatch(/^CANCELLED,\r?$/);
   await until("the worker has ended", () => !isAlive(waiting.worker_pid!));
   expect((await attemptsOf(box)).map((job) => job.status)).toEqual(["FAILED", "CANCELLED"]);
+  await expectFreeKey(box);
+});
+
+test.concurrent("cancel in the place of a worker that cannot be reached says the same", async () => {
+  await using box = new Sandbox();
+  const { job_id, worker_pid } = await startWaiting(box);
+  rmSync(join(box.home, "locks", job_id));
+  expect(await box.json(["cancel", "--run-key", "k", "--grace-seconds", "0"])).toMatchObject({
+    status: "CANCELLED",
+    error: "it was cancelled before its command was launched",
+  });
+  await until("the worker has ended", () => !isAlive(worker_pid!));
   await expectFreeKey(box);
 });
 
@@ -216,8 +228,13 @@ test.concurrent(
       orphan_pids: [job.target_pid!],
     });
     expectFailure(await box.run(["start", "--run-key", "k", "--", "true"]), 4, /its command still runs/);
-    gate.open();
-    await until("the orphan has ended", () => !isAlive(job.target_pid!));
+    // The id of the first attempt means the run, also for a cancel.
+    const [{ job_id: first }] = (await attemptsOf(box)) as [AttemptAnswer, AttemptAnswer];
+    const dry = await box.run(["cancel", "--job-id", first, "--dry-run"]);
+    expect(dry.stderr).toContain(`Would cancel job ${job.job_id}`);
+    const cancelled = await box.json(["cancel", "--job-id", first]);
+    expect(cancelled).toMatchObject({ job_id: job.job_id, status: "LOST", survivors: [] });
+    expect(isAlive(job.target_pid!)).toBe(false);
     await expectFreeKey(box);
   },
 );

@@ -50,7 +50,7 @@ const fields = object("A job: one execution under a run key", {
   lost_reason: orNull(oneOf(LOST_REASONS, "Why it is LOST")),
   orphan_pids: listOf(
     integer("A pid"),
-    "Living processes of a job that was cancelled, timed out, stalled or lost; they hold the run key",
+    "Living processes of a job that was cancelled or lost, or that a limit ended; they hold the run key",
   ),
   cancel_reason: orNull(text("The text of cancel --reason")),
   rerun_of_job_id: orNull(

@@ -1,6 +1,7 @@
 import { EXIT_CODES } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import { canBeCancelled, cancelJobs } from "../../jobs/cancel.ts";
+import { canBeCancelled } from "../../jobs/cancel-steps.ts";
+import { cancelJobs, findMeant } from "../../jobs/cancel.ts";
 import { describeFilter, findSeveral } from "../../jobs/find-several.ts";
 import { NO_ORPHANS } from "../../jobs/reconcile.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
@@ -49,7 +50,8 @@ export const cancel = defineCommand({
       context.notify(`nothing to cancel: no active job with ${describeFilter(filter!)}`);
       return 0;
     }
-    if (options.dryRun) return showCancel(context, output, jobs, isOne(selected));
+    if (options.dryRun)
+      return showCancel(context, output, await findMeant(context, store, jobs), isOne(selected));
     const outcomes = await cancelJobs(context, store, jobs, order);
     const [first] = outcomes;
     if (isOne(selected) && first!.error !== undefined) throw first!.error;

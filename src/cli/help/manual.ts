@@ -23,8 +23,14 @@ const DESCRIPTION = [
 
 const PASSED_ON_EXIT_CODES: readonly (readonly [string, string])[] = [
   ["0-123", "The exit code of the command"],
-  ["124", "The time limit of the job ended it, or the time of wait --timeout is over"],
-  ["125", "orchesjob failed, or the job is LOST, or it could not be launched"],
+  [
+    "124",
+    "A limit ended the job (--timeout, --on-stall cancel, --on-log-limit end), or the time of wait --timeout is over",
+  ],
+  [
+    "125",
+    "orchesjob failed (also: invalid arguments, no such job, a log is gone), or the job is LOST, or it could not be launched",
+  ],
   ["126", "The command is not executable"],
   ["127", "The command was not found"],
   ["128+N", "Signal N ended the command"],
@@ -73,7 +79,9 @@ export function manual(commands: readonly Command[], facts: ManualFacts): string
     ".SH EXIT STATUS",
     ...entries(exitCodes.map(([code, meaning]) => [String(code), meaning])),
     ".PP",
-    text("run, start --sync --exit-status and wait --exit-status pass on the exit code of the job instead:"),
+    text(
+      "run, attach (without --format json), start --sync --exit-status and wait --exit-status exit with the code of the job instead:",
+    ),
     ...entries(PASSED_ON_EXIT_CODES),
     ".SH ENVIRONMENT",
     ...entries([...environment, ...COMMAND_ENVIRONMENT]),
