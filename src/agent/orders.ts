@@ -7,7 +7,7 @@ import { refusalError } from "../fleet/refusal.ts";
 import { REVOKED } from "../fleet/watch.ts";
 import type { Renewal } from "../fleet/registry.ts";
 import { cancelJob } from "../jobs/cancel.ts";
-import { hasOrphans, OrphanFinder } from "../jobs/reconcile.ts";
+import { hasOrphans, OrphanFinder } from "../jobs/orphan-finder.ts";
 import { probeLock } from "../linux/file-lock.ts";
 import { removeFile } from "../linux/file.ts";
 import { replacePrivateFile } from "../linux/text-file.ts";

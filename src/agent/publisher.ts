@@ -6,7 +6,7 @@ import { announce } from "../fleet/announce.ts";
 import type { FleetMember } from "../fleet/member.ts";
 import { refusalError } from "../fleet/refusal.ts";
 import type { Announcement, PublishResult } from "../fleet/registry.ts";
-import { hasOrphans, OrphanFinder } from "../jobs/reconcile.ts";
+import { hasOrphans, OrphanFinder } from "../jobs/orphan-finder.ts";
 import { now } from "../linux/clock.ts";
 import { maySignal } from "../linux/pidfd.ts";
 import type { Context } from "../state/context.ts";

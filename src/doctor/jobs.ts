@@ -2,7 +2,8 @@
 import { isSameProcess, type Job } from "../job/job.ts";
 import { timeAgo } from "../jobs/job-files.ts";
 import { sweepOrphanedFiles } from "../jobs/orphaned-files.ts";
-import { hasOrphans, OrphanFinder, reconcile } from "../jobs/reconcile.ts";
+import { hasOrphans, OrphanFinder } from "../jobs/orphan-finder.ts";
+import { reconcile } from "../jobs/reconcile.ts";
 import { unknownJobsError } from "../jobs/unknown-jobs-error.ts";
 import { findUnknownJobs, restoreFromWorkers } from "../jobs/unknown-jobs.ts";
 import { readProcess } from "../linux/self.ts";

@@ -19,7 +19,8 @@ import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { findLastAttempt } from "./attempts.ts";
 import { cancelInstead } from "./cancel-instead.ts";
-import { findOrphans, hasOrphans, OrphanFinder, type Orphans, reread } from "./reconcile.ts";
+import { findOrphans, hasOrphans, OrphanFinder, type Orphans } from "./orphan-finder.ts";
+import { reread } from "./reconcile.ts";
 import { isFinished } from "./start.ts";
 
 export interface CancelOrder {

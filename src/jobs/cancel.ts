@@ -13,7 +13,8 @@ import {
   findActiveAttempt,
   requestEnd,
 } from "./cancel-steps.ts";
-import { NO_ORPHANS, reread } from "./reconcile.ts";
+import { NO_ORPHANS } from "./orphan-finder.ts";
+import { reread } from "./reconcile.ts";
 import { eachOnce } from "./find-several.ts";
 import { findJob } from "./find.ts";
 import { waitForJobs } from "./wait-several.ts";

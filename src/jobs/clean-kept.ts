@@ -7,7 +7,7 @@ import type { Context } from "../state/context.ts";
 import { pipeFiles } from "../state/paths.ts";
 import type { CleanCandidate, JobStore } from "../store/store.ts";
 import { findEarlierAttempts } from "./attempts.ts";
-import { hasOrphans, OrphanFinder } from "./reconcile.ts";
+import { hasOrphans, OrphanFinder } from "./orphan-finder.ts";
 
 export class KeptJobs {
   readonly #orphans: OrphanFinder;

@@ -9,7 +9,8 @@ import { keeperLock } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
 import { outlastOrphans, REAPED_MS } from "../worker/keeper.ts";
 import { isFinished } from "./start.ts";
-import { hasOrphans, keepOrphans, OrphanFinder, reread } from "./reconcile.ts";
+import { hasOrphans, keepOrphans, OrphanFinder } from "./orphan-finder.ts";
+import { reread } from "./reconcile.ts";
 
 /** How long to wait for the record of a keeper that lives, in ms. It may be stopped, and the key is free. */
 const RECORD_MS = REAPED_MS + 1_000;

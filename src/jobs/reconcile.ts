@@ -1,18 +1,16 @@
-/** Records active jobs without an owner as LOST, and finds the processes that survived a job that was ended early. */
-import { awaitsOrphans, mayHoldKey } from "../job/ending.ts";
+/** Finds out what is true of jobs now: records active ones without an owner as LOST, and lets what is due be caught up. */
 import { OrchesjobError } from "../job/errors.ts";
 import { isHookDue } from "../job/hook.ts";
 import { areDifferentBoots, type Job, type LostReason, type Origin } from "../job/job.ts";
 import { isActive } from "../job/status.ts";
 import { now } from "../linux/clock.ts";
 import { removeFile } from "../linux/file.ts";
-import { findProcesses, type JobProcesses } from "../processes/job-processes.ts";
 import { isOwnerGone } from "../processes/liveness.ts";
-import { ProcessTable } from "../processes/table.ts";
 import type { Context } from "../state/context.ts";
 import { debug } from "../state/debug.ts";
 import { lockFilePath } from "../state/paths.ts";
 import type { JobStore } from "../store/store.ts";
+import { OrphanFinder } from "./orphan-finder.ts";
 
 /**
  * Returns the job as it really is: unchanged, or LOST with the reason. Starts a due hook, and a missing copier of its output. If
@@ -150,106 +148,10 @@ function lostReason(job: Job, origin: Origin): LostReason {
   return job.status === "STARTING" ? "start_interrupted" : "worker_killed";
 }
 
-export interface Orphans extends JobProcesses {
-  readonly pids: readonly number[];
-}
-
 /** Starts a keeper for those jobs that were just found to be lost and have left processes. */
 async function keepLost(context: Context, jobs: readonly Job[]): Promise<void> {
   if (jobs.length === 0) return;
   const finder = new OrphanFinder(context);
   for (const job of jobs) finder.find(job);
   await finder.keep();
-}
-
-/** Starts a keeper for lost jobs that have left processes, if they have none: see worker/keeper.ts. */
-export async function keepOrphans(context: Context, jobs: readonly Job[]): Promise<void> {
-  const awaiting: Job[] = [];
-  for (const job of jobs) if (awaitsOrphans(job)) awaiting.push(job);
-  if (awaiting.length === 0) return;
-  const { catchUpOrphans } = await import("../worker/lost-catch-up.ts");
-  await catchUpOrphans(context, awaiting);
-}
-
-export const NO_ORPHANS: Orphans = { seen: [], pids: [], unseen: false };
-
-/** Finds the processes that survived their jobs. Reads the process table once for all jobs. */
-export class OrphanFinder {
-  #table: ProcessTable | undefined;
-  readonly #found: Job[] = [];
-
-  constructor(
-    readonly context: Context,
-    /** See Evidence of processes/. */
-    readonly excludedPids: ReadonlySet<number> = new Set(),
-  ) {}
-
-  find(job: Job): Orphans {
-    if (!mayHoldKey(job) || job.elsewhere !== undefined) return NO_ORPHANS;
-    // No process survives a reboot.
-    if (job.origin !== null && areDifferentBoots(job.origin, this.context.origin)) return NO_ORPHANS;
-    const orphans = this.ofActive(job);
-    if (hasOrphans(orphans)) this.#found.push(job);
-    return orphans;
-  }
-
-  /** Makes sure that somebody waits for the processes that were found of lost jobs. */
-  keep(): Promise<void> {
-    return keepOrphans(this.context, this.#found);
-  }
-
-  /** As find, but also for a job that is still active, because its end could not be recorded. */
-  ofActive(job: Job): Orphans {
-    this.#table ??= new ProcessTable(this.context.origin);
-    const { seen, unseen } = findProcesses(this.context, job, {
-      table: this.#table,
-      excludedPids: this.excludedPids,
-    });
-    const pids: number[] = [];
-    for (const { pid } of seen) pids.push(pid);
-    return { seen, pids, unseen };
-  }
-}
-
-export function hasOrphans(orphans: Orphans): boolean {
-  return orphans.pids.length > 0 || orphans.unseen;
-}
-
-const UNSEEN_LOOKS = 10;
-const UNSEEN_PAUSE_MS = 20;
-
-/**
- * As OrphanFinder, for callers that refuse something because of orphans. Waits up to 0.2 s for unseen ones: a process that is
- * starting or dying holds files but is not visible, and a worker takes a moment to record that none is left.
- */
-export async function findOrphans(
-  context: Context,
-  store: JobStore,
-  job: Job,
-  excludedPids?: ReadonlySet<number>,
-): Promise<Orphans> {
-  let current = job;
-  for (let looks = 0; ; looks++) {
-    const finder = new OrphanFinder(context, excludedPids);
-    const orphans = finder.find(current);
-    if (!orphans.unseen || looks === UNSEEN_LOOKS) {
-      await finder.keep();
-      return orphans;
-    }
-    await Bun.sleep(UNSEEN_PAUSE_MS);
-    current = (await store.find(job.jobId)) ?? current;
-  }
-}
-
-/** Says on stderr that processes of a finished job still live and block its key. */
-export async function reportOrphans(context: Context, job: Job, orphans: Orphans): Promise<void> {
-  if (job.elsewhere?.holdsKey === true && !isActive(job.status)) {
-    const { what, hint } = (await import("./elsewhere.ts")).describeHolder(job);
-    context.notify(`${what}; its run key stays blocked: ${hint}`);
-  }
-  if (!hasOrphans(orphans)) return;
-  await keepOrphans(context, [job]);
-  const { describeSurvivors } = await import("./survivors.ts");
-  const { end, who, hint } = describeSurvivors(context, job, orphans);
-  context.notify(`${end}, but ${who}; its run key stays blocked: ${hint}`);
 }

@@ -10,7 +10,8 @@ import { debug } from "../state/debug.ts";
 import type { Keys, Override } from "../store/keys.ts";
 import type { JobStore } from "../store/store.ts";
 import { findLastAttempt } from "./attempts.ts";
-import { findOrphans, hasOrphans, reconcile } from "./reconcile.ts";
+import { findOrphans, hasOrphans } from "./orphan-finder.ts";
+import { reconcile } from "./reconcile.ts";
 import { refuseOwnKey } from "./self-call.ts";
 import { isSameCommand, type StartRequest } from "./start-request.ts";
 

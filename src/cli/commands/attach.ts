@@ -3,7 +3,7 @@ import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import { isActive } from "../../job/status.ts";
 import { attachToJob, awaitNews, LEAST_BYTES, type News } from "../../jobs/attach.ts";
 import { findJob } from "../../jobs/find.ts";
-import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/orphan-finder.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { isContainersCommand } from "../../linux/self.ts";

@@ -3,7 +3,7 @@ import type { Job } from "../../job/job.ts";
 import { canBeCancelled } from "../../jobs/cancel-steps.ts";
 import { cancelJobs, findMeant } from "../../jobs/cancel.ts";
 import { describeFilter, findSeveral } from "../../jobs/find-several.ts";
-import { NO_ORPHANS } from "../../jobs/reconcile.ts";
+import { NO_ORPHANS } from "../../jobs/orphan-finder.ts";
 import { DEFAULT_GRACE_MS } from "../../processes/terminate.ts";
 import type { Context } from "../../state/context.ts";
 import { answer } from "../output/answer.ts";

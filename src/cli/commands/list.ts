@@ -1,6 +1,6 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import { type JobList, listPages, openList } from "../../jobs/list.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { defineCommand, flag, optional, short, withDefault } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, listFormatOption } from "../options/format-option.ts";

@@ -1,5 +1,5 @@
 import { activeFirst } from "../../jobs/active-first.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { openList } from "../../jobs/list.ts";
 import { defineCommand, flag, optional, short } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";

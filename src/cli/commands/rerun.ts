@@ -1,6 +1,6 @@
 import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../linux/signals.ts";
-import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/orphan-finder.ts";
 import { OUTPUT_MODES } from "../../job/output.ts";
 import { rerunJob } from "../../jobs/rerun.ts";
 import { SCOPE_MODES } from "../../job/scope.ts";

@@ -1,4 +1,4 @@
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { withResult } from "../../jobs/result.ts";
 import { defineCommand, withDefault } from "../command.ts";
 import type { ResultView } from "../answers/job.ts";

@@ -1,6 +1,6 @@
 import { passedOnExitCode, SIGNAL_BASE } from "../../job/exit-status.ts";
 import { notWhole } from "../../jobs/follow-run.ts";
-import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/orphan-finder.ts";
 import { runJob } from "../../jobs/run.ts";
 import { ERRNO, SystemError } from "../../linux/ffi/call.ts";
 import { SIGPIPE, SIGTERM } from "../../linux/signals.ts";

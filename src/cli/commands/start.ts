@@ -2,7 +2,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import { passedOnExitCode } from "../../job/exit-status.ts";
 import { isActive } from "../../job/status.ts";
 import { Interruption } from "../../linux/signals.ts";
-import { OrphanFinder, reportOrphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, reportOrphans } from "../../jobs/orphan-finder.ts";
 import { startJob } from "../../jobs/start.ts";
 import { answer, describeStart } from "../output/answer.ts";
 import { defineCommand, flag } from "../command.ts";

@@ -2,7 +2,7 @@ import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
 import { findHistory, findJob } from "../../jobs/find.ts";
 import { listActive } from "../../jobs/list.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { defineCommand, flag } from "../command.ts";
 import { chooseFields, fieldsOption } from "../options/fields-option.ts";
 import { chooseFormat, jobFormatOption } from "../options/format-option.ts";

@@ -3,7 +3,7 @@ import { OWN_FAILURE, passedOnExitCode, SIGNAL_BASE, TIMED_OUT } from "../../job
 import type { Job } from "../../job/job.ts";
 import { describeAfterLeaving } from "../../jobs/after-leaving.ts";
 import { eachOnce, findSeveral, noneFound } from "../../jobs/find-several.ts";
-import { hasOrphans, OrphanFinder, type Orphans, reportOrphans } from "../../jobs/reconcile.ts";
+import { hasOrphans, OrphanFinder, type Orphans, reportOrphans } from "../../jobs/orphan-finder.ts";
 import { refuseOwnJob } from "../../jobs/self-call.ts";
 import { isFinished } from "../../jobs/start.ts";
 import { waitForJobs } from "../../jobs/wait-several.ts";

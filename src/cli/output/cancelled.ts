@@ -2,7 +2,7 @@
 import { endedEarly } from "../../job/ending.ts";
 import { isActive } from "../../job/status.ts";
 import type { CancelResult } from "../../jobs/cancel-steps.ts";
-import { hasOrphans, OrphanFinder } from "../../jobs/reconcile.ts";
+import { hasOrphans, OrphanFinder } from "../../jobs/orphan-finder.ts";
 import type { Context } from "../../state/context.ts";
 import type { CancelView } from "../answers/job.ts";
 import { jobView } from "./views.ts";

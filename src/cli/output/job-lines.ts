@@ -1,7 +1,7 @@
 /** Jobs with chosen fields, and as lines: JSON Lines, CSV, a table. Loaded only if they are asked for. */
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
-import type { OrphanFinder } from "../../jobs/reconcile.ts";
+import type { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { now } from "../../linux/clock.ts";
 import { JOB_FIELDS } from "../answers/job.ts";
 import { nearest } from "../help/nearest.ts";

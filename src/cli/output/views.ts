@@ -4,7 +4,7 @@ import { stallCommand } from "../../job/limits.ts";
 import { OWN_STDIN } from "../../job/output.ts";
 import { retriesLeft } from "../../job/retry.ts";
 import type { LastOutput } from "../../state/last-output.ts";
-import { OrphanFinder, type Orphans } from "../../jobs/reconcile.ts";
+import { OrphanFinder, type Orphans } from "../../jobs/orphan-finder.ts";
 import type { StartResult } from "../../jobs/start.ts";
 import type { Context } from "../../state/context.ts";
 import { type Home, homeAt, hookLog, logFiles, stdinFile } from "../../state/paths.ts";

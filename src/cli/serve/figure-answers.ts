@@ -4,7 +4,7 @@ import type { Job } from "../../job/job.ts";
 import { checkRunKey } from "../../job/request.ts";
 import { type JobStatus, STATUSES } from "../../job/status.ts";
 import { dayBounds, isSlow, type Outcomes, toTotals, toUsual, type Usual } from "../../job/usual.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { now } from "../../linux/clock.ts";
 import { isThere } from "../../linux/stat.ts";
 import type { Viewer } from "../../serve/viewer.ts";

@@ -2,7 +2,7 @@
 import { OrchesjobError } from "../../job/errors.ts";
 import type { Job } from "../../job/job.ts";
 import { onlyThere } from "../../jobs/elsewhere.ts";
-import { OrphanFinder } from "../../jobs/reconcile.ts";
+import { OrphanFinder } from "../../jobs/orphan-finder.ts";
 import { closeLog, openLog, readChunks, searchLog } from "../../serve/log-file.ts";
 import { jsonReply, type Reply } from "../../serve/reply.ts";
 import type { Viewer } from "../../serve/viewer.ts";
