@@ -47,8 +47,8 @@ const STATUS_OF = { usage: 400, "not-found": 404, conflict: 409, locked: 503, ge
 export class WebServer {
   readonly listener: Listening;
   readonly #http: Server;
-  /** Connections, and how many requests of each are being answered. */
-  readonly #sockets = new Map<Socket, number>();
+  /** Connections, and whether a request of each is being answered. */
+  readonly #sockets = new Map<Socket, boolean>();
   /** Connections whose next request has not come yet, the one that has waited longest first. */
   readonly #awaited = new Map<Socket, Timer>();
   readonly #streams = new Set<() => void>();
@@ -71,7 +71,7 @@ export class WebServer {
       this.#drop(oldest);
       if (oldest === socket) return;
     }
-    this.#sockets.set(socket, 0);
+    this.#sockets.set(socket, false);
     socket.on("close", () => this.#drop(socket));
     socket.on("error", () => this.#drop(socket));
     this.#await(socket);
@@ -111,12 +111,14 @@ export class WebServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
     this.#heard(socket);
-    this.#sockets.set(socket, (this.#sockets.get(socket) ?? 0) + 1);
+    // No browser asks again before it has its answer (pipelining): all the answers would wait in memory for who does not read.
+    if (this.#sockets.get(socket) !== false) return this.#drop(socket);
+    this.#sockets.set(socket, true);
     response.on("error", () => response.destroy());
     response.on("close", () => {
-      const rest = (this.#sockets.get(socket) ?? 0) - 1;
-      if (rest >= 0) this.#sockets.set(socket, rest);
-      if (rest === 0) this.#await(socket);
+      if (!this.#sockets.has(socket)) return;
+      this.#sockets.set(socket, false);
+      this.#await(socket);
     });
     const { method = "", url = "", headers } = request;
     const verdict = judgeRequest({ method, url, headers }, this.rules);

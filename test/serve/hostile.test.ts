@@ -281,6 +281,17 @@ test("1,000 slow clients keep nobody out; they, and readers that do not read, ar
   expect(server.errors()).toBe("");
 });
 
+test("whoever asks again without waiting for the answer is cut off, so that answers do not pile up in memory", async () => {
+  await using box = new Sandbox();
+  await using server = await Server.start(box);
+  using client = await Client.open(server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50_000));
+  await until("the connection ends", () => client.isClosed);
+  expect(client.text.split("HTTP/1.1 ").length).toBeLessThan(4);
+  expect(memoryOf(server)).toBeLessThan(MOST_MEMORY);
+  expect(server.errors()).toBe("");
+  expect((await server.fetch("/api/jobs")).status).toBe(200);
+});
+
 test("a log of 1 GB is read and searched in bounded memory, and one that is truncated meanwhile ends the answer", async () => {
   await using box = new Sandbox();
   const job = await withJob(box);
