@@ -48,7 +48,8 @@ function notALog(path: string): OrchesjobError {
 
 /** Yields `length` bytes from an offset on, fewer if the log is truncated meanwhile. Each chunk is valid until the next. */
 export function* readChunks({ descriptor }: LogFile, from: number, length: number): Generator<Uint8Array> {
-  if (descriptor === undefined) return;
+  // The kernel refuses to seek to where no file can have bytes.
+  if (descriptor === undefined || length === 0) return;
   const buffer = new Uint8Array(Math.min(length, CHUNK_BYTES));
   seek(descriptor, from);
   for (let read = 0; read < length;) {

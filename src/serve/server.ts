@@ -60,7 +60,13 @@ export class WebServer {
   ) {
     const { createServer } = process.getBuiltinModule("node:http");
     const options = { maxHeaderSize: MAX_HEADER_BYTES };
-    this.#http = createServer(options, (request, response) => void this.#handle(request, response));
+    this.#http = createServer(options, (request, response) => {
+      this.#handle(request, response).catch((error: unknown) => {
+        // The headers may be gone already, so the client sees that the answer breaks off.
+        debug?.note("an answer breaks off", error);
+        response.destroy();
+      });
+    });
     this.listener = process.getBuiltinModule("node:net").createServer((socket) => this.#accept(socket));
   }
 

@@ -2,6 +2,8 @@
 import { connect, type Socket } from "bun";
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { injectFaults } from "../support/faults.ts";
+import { testWith } from "../support/needs.ts";
 import { type JobAnswer, Sandbox, TIMEOUT_MS, until } from "../support/sandbox.ts";
 import { Server } from "../support/serve.ts";
 
@@ -290,6 +292,19 @@ test("whoever asks again without waiting for the answer is cut off, so that answ
   expect(memoryOf(server)).toBeLessThan(MOST_MEMORY);
   expect(server.errors()).toBe("");
   expect((await server.fetch("/api/jobs")).status).toBe(200);
+});
+
+testWith(["strace"], "a disk that cannot be read breaks the answer off, and ends nothing else", async () => {
+  await using box = new Sandbox();
+  const job = await withJob(box);
+  await using server = await Server.start(box);
+  const faults = await injectFaults(box, server.child.pid, "read:error=EIO", job.stdout_file);
+  const response = await server.fetch(`/api/jobs/${job.job_id}/stdout`).catch(() => undefined);
+  expect(await response?.text().catch(() => undefined)).toBeUndefined();
+  expect(faults.count()).toBeGreaterThan(0);
+  await faults.heal();
+  expect((await server.fetch(`/api/jobs/${job.job_id}/stdout`)).status).toBe(200);
+  expect(server.errors()).toBe("");
 });
 
 test("a log of 1 GB is read and searched in bounded memory, and one that is truncated meanwhile ends the answer", async () => {
