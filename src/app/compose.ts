@@ -43,12 +43,8 @@ export function composeContext({
   const progress = (message: string) => {
     if (isTerminal(diagnostics.descriptor)) notify(message);
   };
-  const open = (create: boolean, { database } = home, readOnly = false) =>
-    openSqliteStore(
-      database,
-      { create, busyTimeoutMs, acceptNewer, upgrades, readOnly, notify, progress },
-      inspection,
-    );
+  const open = (create: boolean, { database } = home) =>
+    openSqliteStore(database, { create, busyTimeoutMs, acceptNewer, upgrades, notify, progress }, inspection);
   let origin: Origin | undefined;
   let fleet: Promise<Fleet> | undefined;
   return {
@@ -72,7 +68,11 @@ export function composeContext({
       refuseLostDatabase(home);
       return open(true)!;
     },
-    openReadOnly: () => (checkHome(home) ? open(false, home, true) : undefined),
+    async openReadOnly() {
+      if (!checkHome(home)) return undefined;
+      const { openReadOnly } = await inspection!.readOnly();
+      return openReadOnly(home.database, busyTimeoutMs, inspection!);
+    },
     openFleet() {
       return isThere(home.fleet) ? (fleet ??= openFleet(home, this.origin)) : undefined;
     },

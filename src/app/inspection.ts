@@ -2,6 +2,7 @@
 export const inspection = {
   examine: () => import("../store/sqlite/examine.ts"),
   statistics: () => import("../store/sqlite/statistics.ts"),
+  readOnly: () => import("../store/sqlite/read-only.ts"),
   figures: () => import("../store/sqlite/figures.ts"),
 };
 

@@ -13,23 +13,27 @@ import type { JobStore, ListFilter } from "../store/store.ts";
 
 export class Viewer {
   #store: JobStore | undefined;
+  #opening: Promise<JobStore | undefined> | undefined;
   #figures: Figures | undefined;
 
   constructor(readonly context: Context) {}
 
   /** Undefined as long as there is no database. Throws OrchesjobError. */
-  open(): JobStore | undefined {
-    return (this.#store ??= this.context.openReadOnly());
+  async open(): Promise<JobStore | undefined> {
+    if (this.#store !== undefined) return this.#store;
+    // Once, however many ask at the same time.
+    this.#opening ??= this.context.openReadOnly().finally(() => (this.#opening = undefined));
+    return (this.#store ??= await this.#opening);
   }
 
   /** Undefined as long as there is no database. */
   async figures(): Promise<Figures | undefined> {
-    return (this.#figures ??= await this.open()?.figures());
+    return (this.#figures ??= await (await this.open())?.figures());
   }
 
   /** Newest first. */
   async list(filter: ListFilter): Promise<readonly Job[]> {
-    const store = this.open();
+    const store = await this.open();
     if (store === undefined) return [];
     const jobs = await this.judge(await store.list(filter));
     const { statuses } = filter;
@@ -47,13 +51,13 @@ export class Viewer {
 
   /** Oldest first. */
   async active(): Promise<readonly Job[]> {
-    const store = this.open();
+    const store = await this.open();
     return store === undefined ? [] : this.judge(await store.active());
   }
 
   /** The job with exactly this id. Throws `not-found`. */
   async job(jobId: string): Promise<Job> {
-    const store = this.open();
+    const store = await this.open();
     const job = isJobId(jobId) ? await store?.find(jobId) : undefined;
     if (store !== undefined && job !== undefined) return judge(this.context, store, job);
     const elsewhere = isJobId(jobId) ? await this.#elsewhere(jobId) : undefined;
@@ -63,14 +67,14 @@ export class Viewer {
 
   /** The newest job of a key in this state directory. Throws `not-found`. */
   async newest(runKey: string): Promise<Job> {
-    const store = this.open();
+    const store = await this.open();
     const job = await store?.latest(runKey);
     if (store !== undefined && job !== undefined) return judge(this.context, store, job);
     throw new OrchesjobError("not-found", `there is no job of run key ${JSON.stringify(runKey)}`);
   }
 
   async judge(jobs: readonly Job[]): Promise<readonly Job[]> {
-    const store = this.open()!;
+    const store = (await this.open())!;
     const judged: Job[] = [];
     for (const job of jobs) judged.push(await judge(this.context, store, job));
     return judged;

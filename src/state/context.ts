@@ -17,7 +17,7 @@ export interface Context {
   /** Opens the store, and creates it if there is none. */
   createStore(): JobStore;
   /** Opens the store for a process that must change nothing; undefined if there is none. */
-  openReadOnly(): JobStore | undefined;
+  openReadOnly(): Promise<JobStore | undefined>;
   /** The fleet of the state directory; undefined if it is in none. Loads the client of the registry only if there is one. */
   openFleet(): Promise<Fleet> | undefined;
   /** Examines the store without changing anything, even if the state directory is not as it should be. */

@@ -19,7 +19,7 @@ const FOR_EVER = "private, max-age=31536000, immutable";
 export async function createApi(context: Context, version: string): Promise<Answerer> {
   const viewer = new Viewer(context);
   // Throws now rather than at the first question.
-  viewer.open();
+  await viewer.open();
   const changes = new Changes(viewer, { job: (job) => viewOf(viewer, job), run: runView });
   const page = new Map(Object.entries(await loadPage()));
 
@@ -72,7 +72,7 @@ async function readFleet(context: Context, viewer: Viewer): Promise<unknown> {
   if (!isThere(context.home.fleet))
     throw new OrchesjobError("not-found", `the state directory ${context.home.path} is in no fleet`);
   const { membership, registry } = (await context.openFleet()) as FleetMember;
-  const publications = await viewer.open()?.publications();
+  const publications = await (await viewer.open())?.publications();
   return fleetView({
     membership,
     registry: await registry.describe(),

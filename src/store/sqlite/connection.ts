@@ -7,7 +7,6 @@ import {
   isPython,
   migrate,
   newerError,
-  olderError,
   readVersion,
   rebuilt,
   SCHEMA_VERSION,
@@ -21,8 +20,6 @@ export interface OpenOptions {
   readonly acceptNewer: boolean;
   /** False: treats a database of an older version as if there were none, and leaves it as it is. Default: true. */
   readonly upgrades?: boolean;
-  /** Reads only, and never changes the database. Throws `conflict` if an older version wrote it. Default: false. */
-  readonly readOnly?: boolean;
   /** Turns the tables of the Python orchesjob into ours. */
   readonly upgrade: (database: Database) => void;
 }
@@ -56,7 +53,7 @@ export function alsoOnFullDisk<T>(open: (prepare?: (database: Database) => void)
 export function openDatabase(path: string, options: OpenOptions): Database | undefined {
   return translateErrors(path, options.busyTimeoutMs, () =>
     alsoOnFullDisk((prepare) => {
-      const database = openFile(path, options);
+      const database = openFile(path, options.create);
       if (database === undefined) return undefined;
       try {
         database.run(`pragma busy_timeout = ${options.busyTimeoutMs}`);
@@ -75,12 +72,8 @@ export function openDatabase(path: string, options: OpenOptions): Database | und
   );
 }
 
-function openFile(path: string, { create, readOnly }: OpenOptions): Database | undefined {
-  const open = () =>
-    new Database(
-      path,
-      readOnly ? { readonly: true, strict: true } : { readwrite: true, create, strict: true },
-    );
+function openFile(path: string, create: boolean): Database | undefined {
+  const open = () => new Database(path, { readwrite: true, create, strict: true });
   try {
     return open();
   } catch (error) {
@@ -96,7 +89,6 @@ function prepareSchema(database: Database, path: string, options: OpenOptions): 
   const { create, acceptNewer, upgrades = true, upgrade } = options;
   const version = readVersion(database);
   if (version === SCHEMA_VERSION) return true;
-  if (version < SCHEMA_VERSION && options.readOnly === true) throw olderError(path);
   if (version < SCHEMA_VERSION && !upgrades) return false;
   if (version > SCHEMA_VERSION) {
     if (!isOurs(database)) throw notOurs(path);

@@ -115,15 +115,6 @@ export function newerError(path: string, version: number): OrchesjobError {
   );
 }
 
-/** For a process that only reads. */
-export function olderError(path: string): OrchesjobError {
-  return new OrchesjobError(
-    "conflict",
-    `${path} was written by an older version, and must be upgraded first`,
-    "any other command does that, for example: orchesjob list",
-  );
-}
-
 export function readVersion(database: Database): number {
   return database.query<{ user_version: number }, []>("pragma user_version").get()!.user_version;
 }

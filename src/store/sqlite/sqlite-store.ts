@@ -29,15 +29,15 @@ import { JobUpkeep } from "./upkeep.ts";
 /** Opens the store in a database file; undefined if there is none and `create` is false. */
 export function openSqliteStore(
   path: string,
-  options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades" | "readOnly"> & Reporter,
+  options: Pick<OpenOptions, "create" | "busyTimeoutMs" | "acceptNewer" | "upgrades"> & Reporter,
   more?: MoreStatements,
 ): JobStore | undefined {
-  const { create, busyTimeoutMs, acceptNewer, upgrades = true, readOnly = false } = options;
+  const { create, busyTimeoutMs, acceptNewer, upgrades = true } = options;
   const upgrade = (database: Database) => upgradePython(database, path, options);
-  const database = openDatabase(path, { create, busyTimeoutMs, acceptNewer, upgrades, readOnly, upgrade });
+  const database = openDatabase(path, { create, busyTimeoutMs, acceptNewer, upgrades, upgrade });
   if (database === undefined) return undefined;
   // A newer version may have migrated it meanwhile. A process that was there before accepts that.
-  const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, readOnly, upgrade };
+  const again = { create: false, busyTimeoutMs, acceptNewer: true, upgrades, upgrade };
   return new SqliteStore(database, path, busyTimeoutMs, () => openDatabase(path, again), more);
 }
 
@@ -48,7 +48,7 @@ interface Place {
   readonly active: number;
 }
 
-class SqliteStore extends JobUpkeep implements JobStore {
+export class SqliteStore extends JobUpkeep implements JobStore {
   async claim(job: NewJob, terms: ClaimTerms, at: Instant): Promise<Job | undefined> {
     return this.transact(() => {
       const { jobId, runKey } = job;
