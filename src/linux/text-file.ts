@@ -37,7 +37,18 @@ export function replaceKept(path: string, text: string): void {
   } catch (error) {
     throw error instanceof OrchesjobError ? error : failure(`cannot write ${path}`, error);
   }
-  replace(found?.target ?? path, text, found?.mode ?? 0o600, true);
+  replace(found?.target ?? endOfLinks(path), text, found?.mode ?? 0o600, true);
+}
+
+/** The file that symbolic links lead to, which need not exist. */
+function endOfLinks(path: string): string {
+  const { readlinkSync } = process.getBuiltinModule("node:fs");
+  try {
+    const link = readlinkSync(path);
+    return endOfLinks(link.startsWith("/") ? link : `${path.slice(0, path.lastIndexOf("/") + 1)}${link}`);
+  } catch {
+    return path;
+  }
 }
 
 function replace(path: string, text: string, mode: number, isDurable: boolean, makesDirectory = false): void {

@@ -144,6 +144,15 @@ test("the file is private at first, keeps its mode later, and a link stays one; 
   expect(lstatSync(join(box.directory, "link.md")).isSymbolicLink()).toBe(true);
   expect(statSync(join(box.directory, "shared.md")).mode & 0o777).toBe(0o644);
   expect(readFileSync(join(box.directory, "shared.md"), "utf8")).toContain("# Jobs on ");
+  // A link, and a link to it, to what is not there yet.
+  symlinkSync("later.md", join(box.directory, "first"));
+  symlinkSync(join(box.directory, "first"), join(box.directory, "second"));
+  await report(box, "--output", "second");
+  expect(["first", "second"].map((name) => lstatSync(join(box.directory, name)).isSymbolicLink())).toEqual([
+    true,
+    true,
+  ]);
+  expect(lstatSync(join(box.directory, "later.md")).isFile()).toBe(true);
   expect((await shell(box, `"$0" report --output /dev/stdout | cat`)).stdout).toContain("# Jobs on ");
   expectFailure(
     await box.run(["report", "--output", "/dev/full"]),
