@@ -158,7 +158,11 @@ test("a text is cut to columns, wide characters and marks without a column inclu
   expect(cutToWidth("e\u0301".repeat(3), 3, "…")).toEqual({ text: "e\u0301".repeat(3), width: 3 });
   expect(cutToWidth(`a${"\u0301".repeat(10_000)}b`, 10, "…").text.length).toBeLessThan(100);
   for (let width = 0; width < 12; width++)
-    for (const text of ["plain text that is long", "日本語日本語日本語", "a日b本c語d", "🎉🎉🎉🎉🎉🎉🎉"])
+    for (const text of [
+      ...["plain text that is long", "日本語日本語日本語", "a日b本c語d", "🎉🎉🎉🎉🎉🎉🎉"],
+      // Fewer columns together than one by one.
+      ...["🏳️‍🌈 x", "👨‍👩‍👧‍👦", "e\u0301日本語🏳️‍🌈 عربي", "क्षि🇩🇪1️⃣"],
+    ])
       expect(cutToWidth(text, width, "…").width).toBeLessThanOrEqual(width);
 });
 

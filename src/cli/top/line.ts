@@ -59,19 +59,25 @@ export function cutToWidth(
     if (width < 2) return { text: text.slice(0, width), width };
     return { text: text.slice(0, width - mark.length) + mark, width };
   }
+  const whole = takeColumns(text, width);
+  if (whole.text.length === text.length || mark === "" || width < 2) return whole;
+  const markWidth = Bun.stringWidth(mark);
+  const part = takeColumns(text, width - markWidth);
+  return { text: part.text + mark, width: part.width + markWidth };
+}
+
+/** Character by character: terminals differ about what several of them take together, as in a flag of many colours. */
+function takeColumns(text: string, room: number): { readonly text: string; readonly width: number } {
   // More marks that take no column than this belong to no language.
-  const most = 4 * width + 4;
+  const most = 4 * room + 4;
   let cut = "";
-  let used = 0;
+  let width = 0;
   let count = 0;
-  const whole = Bun.stringWidth(text.slice(0, 4 * most)) <= width && text.length <= most;
-  const room = whole ? width : width - Bun.stringWidth(mark);
   for (const character of text) {
     const columns = Bun.stringWidth(character);
-    if (used + columns > Math.max(0, room) || ++count > most) break;
+    if (width + columns > room || ++count > most) break;
     cut += character;
-    used += columns;
+    width += columns;
   }
-  if (cut.length === text.length || mark === "" || width < 2) return { text: cut, width: used };
-  return { text: cut + mark, width: used + Bun.stringWidth(mark) };
+  return { text: cut, width };
 }
