@@ -133,7 +133,14 @@ describe("a release", () => {
     const release = (...words: readonly string[]) =>
       box.execute([process.execPath, "copy/scripts/release.ts", ...words]);
     mkdirSync(join(box.directory, "copy"));
-    await box.execute(["cp", "-R", join(ROOT, "scripts"), join(ROOT, "package.json"), "copy"]);
+    await box.execute([
+      "cp",
+      "-R",
+      join(ROOT, "scripts"),
+      join(ROOT, "src"),
+      join(ROOT, "package.json"),
+      "copy",
+    ]);
     await box.execute(["git", "init", "-q", "copy"]);
     expect(await release()).toMatchObject({ code: 1, stdout: "" });
     expect((await release()).stderr).toStartWith(
