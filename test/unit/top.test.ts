@@ -207,7 +207,7 @@ describe("the list", () => {
   });
 
   test("texts of jobs reach the terminal without a control character, however they try", () => {
-    const hostile = "\u001b[2J\u001b]0;x\u0007\u202eevil\u0085\u2066日本\r\n";
+    const hostile = "\u001b[2J\u001b]0;x\u0007\u202eevil\u0085\u2066日本\u{1f3f3}\ufe0f\u200d\u{1f308}\r\n";
     const row = running(`k${hostile}`, hostile, { command: [hostile] });
     for (const look of [UTF8, VT100])
       for (const [columns, rows] of [
@@ -216,7 +216,7 @@ describe("the list", () => {
       ] as const) {
         const { state } = pressAll(start(data([row], [ended(hostile)]), columns, rows), "c");
         for (const line of draw(state, look).lines.map(plain)) {
-          expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
+          expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u200d\u202a-\u202e\u2066-\u2069\ufe0f]/);
           if (look === VT100) expect(line).toMatch(/^[ -~]*$/);
         }
       }

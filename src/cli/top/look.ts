@@ -55,9 +55,12 @@ export function bar({ isUtf8 }: Look, share: number): string {
   return bars[Math.min(bars.length - 1, Math.max(0, level))]!;
 }
 
-/** A text from outside, safe to show, in characters that the terminal has. */
+/**
+ * A text from outside, safe to show, in characters that the terminal has. Without what joins emoji: terminals do not agree how wide
+ * those are together, and what they take less than we think would stay on the screen.
+ */
 export function showable(look: Look, text: string): string {
-  const safe = sanitize(text);
+  const safe = sanitize(text).replace(/[\u200d\ufe0f]/g, "");
   return look.isUtf8 ? safe : toAscii(safe);
 }
 
