@@ -146,6 +146,13 @@ chromium("the token leaves the address, and without it the page says where to ge
   await run(box, "first", "true");
   await page.see("All is well");
   await page.see("first\nrun 1");
+  // Nothing has failed, but that is not all that somebody must see.
+  await using gate = new Gate(box);
+  await box.json(["start", "--run-key", "hangs", "--stall-after", "1s", "--", "sh", "-c", gate.wait]);
+  await page.see("1 stalled");
+  await page.see("hangs\nrun 1");
+  await page.see("stalled", "td .under.slow");
+  expect(await page.text(".calm")).toStartWith("No run key has failed");
   expectQuiet(page, server);
   await page.send("Network.clearBrowserCookies");
   await page.go("#/jobs");

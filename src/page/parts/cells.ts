@@ -125,17 +125,17 @@ export const wordsColumn: Column<Row> = {
   name: "Message",
   kind: "wide",
   text: ({ job, lastLine }) =>
-    [reasonOf(job), job.last_line ?? lastLine, silence(job), job.orphan_pids.length]
+    [reasonOf(job), job.last_line ?? lastLine, quietOf(job), job.orphan_pids.length]
       .map((part) => part ?? "")
       .join("\n"),
   make: ({ job, lastLine }) => {
     const reason = reasonOf(job);
     const line = job.last_line ?? lastLine ?? "";
-    const silent = silence(job);
+    const quiet = quietOf(job);
     return [
       reason === "" ? null : jobText(reason),
       line === "" ? null : h("span", { class: "last-line" }, jobText(withoutColors(line))),
-      silent === "" ? null : h("span", { class: "under" }, silent),
+      quiet === "" ? null : h("span", { class: job.stalled_since === null ? "under" : "under slow" }, quiet),
       job.orphan_pids.length === 0
         ? null
         : h("span", { class: "under slow" }, `its command still runs: ${job.orphan_pids.join(", ")}`),
@@ -150,5 +150,8 @@ export function reasonOf(job: Job): string {
   return job.cancel_reason ?? "";
 }
 
-const silence = (job: Job) =>
-  job.quiet_seconds !== null && job.quiet_seconds >= 60 ? `silent for ${rough(job.quiet_seconds)}` : "";
+function quietOf({ quiet_seconds, stalled_since }: Job): string {
+  const quiet =
+    quiet_seconds !== null && quiet_seconds >= 60 ? `quiet for ${rough(quiet_seconds)}` : undefined;
+  return [stalled_since === null ? undefined : "stalled", quiet].filter(Boolean).join(", ");
+}

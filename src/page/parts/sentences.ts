@@ -15,7 +15,7 @@ export function sentenceOf(job: Job): string {
       ? "Accepted; its command does not run yet."
       : `Waits until ${full(at(job.retry_at))}.`;
   if (job.finished_at === null && !isActive(job.status))
-    return `Lost since it began ${moment(at(job.started_at), now())}: its worker is gone.`;
+    return `Lost: it began at ${moment(at(job.started_at), now())}, and its worker is gone.`;
   if (job.finished_at === null)
     return `Running for ${duration(seconds)}, since ${moment(at(job.started_at), now())}.`;
   const end = at(job.finished_at);
@@ -40,7 +40,7 @@ export function notesOf(job: Job): readonly HTMLElement[] {
   if (job.silent_seconds !== null)
     note(
       "odd",
-      `The member ${visible(job.member ?? "")} was not heard for ${rough(job.silent_seconds)}: this is the last that is known.`,
+      `The member ${visible(job.member ?? "")} has not been heard from for ${rough(job.silent_seconds)}: this is the last known state.`,
     );
   if (job.retried_by_job_id !== null)
     note(

@@ -124,7 +124,7 @@ export async function showFleet(into: HTMLElement, _: unknown, signal: AbortSign
     tile(
       "Without a lease",
       count(silent),
-      silent === 0 ? "all were heard in time" : "cut off, stopped or slow",
+      silent === 0 ? "all have reported in time" : "cut off, stopped or slow",
       silent > 0 ? "bad" : "",
     );
     tile(

@@ -124,7 +124,9 @@ export async function showOverview(into: HTMLElement, _: unknown, signal: AbortS
       calm.lastElementChild!,
       overview.active + last.ended + overview.usual_days === 0
         ? "No jobs in the last four weeks."
-        : "All is well: no run key has failed in the last 24 hours without a success since.",
+        : slow + overview.stalled > 0 || data.onlyNewest !== null
+          ? "No run key has failed in the last 24 hours without a success since."
+          : "All is well: no run key has failed in the last 24 hours without a success since.",
     );
     tile(
       "Running",
