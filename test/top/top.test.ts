@@ -60,7 +60,7 @@ testWith(
     await startTop(tmux);
     const list = await tmux.shows(/nightly +RUNNING .* ready/);
     expect(list[0]).toContain("2 active");
-    expect(list[1]).toMatch(/^ {2}RUN KEY +STATUS +TOOK +USUAL +95 % +SILENT +LAST LINE$/);
+    expect(list[1]).toMatch(/^ {2}RUN KEY +STATUS +TOOK +USUAL +95 % +QUIET +LAST LINE$/);
     // The oldest first. A fast key makes it late soon.
     expect(list[2]).toMatch(/^> nightly +RUNNING +\d+s( !)? +<?0\.\ds +<?0\.\ds +\d+s ready$/);
     expect(list[3]).toMatch(/^ {2}hostile· key +RUNNING .* red ·x$/);

@@ -189,7 +189,7 @@ describe("the list", () => {
     const failed = ended("import", { status: "FAILED", exitCode: 3 });
     expect(screen(start(data([stalled, running("backup", "17 of 20")], [failed, ended("check")])))).toEqual([
       " orchesjob top  2 active, 1 stalled  /state",
-      "  RUN KEY  STATUS        TOOK   USUAL    95 %  SILENT LAST LINE",
+      "  RUN KEY  STATUS        TOOK   USUAL    95 %   QUIET LAST LINE",
       "> quiet    STALLED     1m5s !     30s     40s      3s waits",
       "  backup   RUNNING     1m5s !     30s     40s      3s 17 of 20",
       "  RUN KEY  STATUS        TOOK   USUAL    95 %     AGO RESULT AND COMMAND",

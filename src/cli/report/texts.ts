@@ -62,14 +62,14 @@ export function overview({ period, before, active }: Report): TextTable {
 
 export function activeTable({ active, at }: Report): TextTable {
   return {
-    headings: ["Run key", "Host", "Status", "For", "Usual", "95 %", "Silent for", "Last line"],
+    headings: ["Run key", "Host", "Status", "For", "Usual", "95 %", "Quiet for", "Last line"],
     isNumber: [false, false, false, true, true, true, true, false],
     rows: active.map(({ job, last, usual }) => {
       const duration = Math.max(0, at - job.startedAt);
       const isStalled = job.status === "RUNNING" && job.stalledSince !== null;
       return [
         ...[job.runKey, hostOf(job), isStalled ? "STALLED" : job.status],
-        `${formatDuration(duration / 1000)}${isSlow(duration, usual) ? " (slow)" : ""}`,
+        `${formatDuration(duration / 1000)}${isSlow(duration, usual) ? " (longer than usual)" : ""}`,
         ...[formatMicros(usual?.median), formatMicros(usual?.p95)],
         ...[last === undefined ? NOTHING : formatDuration(last.quietMs), last?.lastLine ?? ""],
       ];

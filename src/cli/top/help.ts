@@ -14,8 +14,9 @@ export const HELP: readonly (readonly [keys: string, what: string])[] = [
   ["Ctrl-L  Ctrl-Z", "Draw again; suspend (fg comes back)"],
   ["q  Ctrl-C", "Leave; the jobs go on"],
   ["", ""],
-  ["TOOK !", "It takes longer than 95 % of the runs of its key"],
-  ["USUAL", "Median of the runs of the key that have ended"],
+  ["TOOK !", "Longer than usual: it takes longer than 95 %, of at least 5"],
+  ["USUAL", "Median of the newest runs of the key that SUCCEEDED"],
   ["95 %", "95 % of them took no longer"],
-  ["STALLED", "It has been silent longer than its --stall-after"],
+  ["QUIET", "How long ago its last output came"],
+  ["STALLED", "It has been quiet for longer than its --stall-after"],
 ];

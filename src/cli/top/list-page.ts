@@ -49,12 +49,12 @@ function fixedColumns(isInFleet: boolean): readonly Column[] {
     tookColumn,
     { heading: "USUAL", width: 7, isRight: true, text: ({ usual }) => formatMicros(usual?.median) },
     { heading: "95 %", width: 7, isRight: true, text: ({ usual }) => formatMicros(usual?.p95) },
-    { heading: "SILENT", ended: "AGO", width: 7, isRight: true, text: silenceOrAge },
+    { heading: "QUIET", ended: "AGO", width: 7, isRight: true, text: quietOrAge },
   ];
 }
 
 /** Headings of the columns that are dropped, in this order, if there is too little room. */
-const DISPENSABLE = ["95 %", "HOST", "USUAL", "SILENT", "LAST LINE", "TOOK", "STATUS"];
+const DISPENSABLE = ["95 %", "HOST", "USUAL", "QUIET", "LAST LINE", "TOOK", "STATUS"];
 
 export function styleOf(status: ReturnType<typeof stateOf>): Style {
   const styles: Record<ReturnType<typeof stateOf>, Style> = {
@@ -79,7 +79,7 @@ function isLate({ job, usual }: Row, at: Instant): boolean {
   return seconds !== null && isSlow(seconds * 1_000_000, usual);
 }
 
-function silenceOrAge({ job, last }: Row, at: Instant): string {
+function quietOrAge({ job, last }: Row, at: Instant): string {
   if (job.finishedAt !== null) return formatDuration(Math.max(0, at - job.finishedAt) / 1000);
   return last === undefined ? "-" : formatDuration(last.quietMs);
 }
