@@ -29,9 +29,13 @@ const LONGEST_URL = 8192;
 export function judgeRequest({ method, url, headers }: Head, rules: Rules): Verdict {
   const host = headers["host"];
   if (typeof host !== "string" || !isAllowedHost(host, rules.hosts))
-    return refuse(421, "host", "this server does not answer for that host: allow its name with --host NAME");
+    return refuse(
+      421,
+      "host",
+      "this server does not answer to that host name: allow it with orchesjob serve --host NAME",
+    );
   if (method !== "GET" && method !== "HEAD")
-    return refuse(405, "method", "this server only shows: GET and HEAD are all that it takes");
+    return refuse(405, "method", "this server is read-only: it answers GET and HEAD");
   if (url.length > LONGEST_URL) return refuse(414, "address", "the address is too long");
   const parsed = parseUrl(url);
   if (parsed === undefined) return refuse(400, "address", "the address is not valid");

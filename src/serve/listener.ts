@@ -68,7 +68,7 @@ function takeInherited(): number {
     throw new OrchesjobError(
       "usage",
       `systemd has passed ${LISTEN_FDS} sockets`,
-      "serve takes one: use one ListenStream=",
+      "serve takes one: leave one ListenStream= in the .socket unit",
     );
   return FIRST_INHERITED;
 }
@@ -97,7 +97,7 @@ async function openUnix(server: Server, path: string): Promise<Place> {
 /** Removes the socket that a killed process of ours has left. Throws `conflict` if it is anything else. */
 function removeDead(path: string, { kind, uid }: FileStat): void {
   if (kind !== "socket")
-    throw new OrchesjobError("conflict", `${path} is there, and is no socket`, "choose another path");
+    throw new OrchesjobError("conflict", `${path} exists and is not a socket`, "choose another path");
   if (uid !== libc.geteuid())
     throw new OrchesjobError("conflict", `${path} belongs to another user`, "choose another path");
   if (!isDeadSocket(path))
@@ -117,7 +117,9 @@ function listening(
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", (error: NodeJS.ErrnoException) => {
     const hint =
-      error.code === "EADDRINUSE" ? "another process listens there: choose another port" : undefined;
+      error.code === "EADDRINUSE"
+        ? "another process listens there: end it, or choose another port"
+        : undefined;
     reject(new OrchesjobError("general", `cannot listen on ${name}: ${error.code ?? error.message}`, hint));
   });
   server.listen(wanted, resolve);

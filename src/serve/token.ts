@@ -31,7 +31,8 @@ export function readToken(path: string): string {
   }
   try {
     const facts = statFd(fd);
-    if (facts?.kind !== "file") throw new OrchesjobError("usage", `--token-file ${path} is no file`);
+    if (facts?.kind !== "file")
+      throw new OrchesjobError("usage", `--token-file ${path} is not a regular file`);
     if (facts.uid !== libc.geteuid() && facts.uid !== 0)
       throw new OrchesjobError(
         "conflict",
@@ -51,7 +52,7 @@ export function readToken(path: string): string {
       return token;
     throw new OrchesjobError(
       "usage",
-      `the first line of the token file ${path} is no token: ${SHORTEST} to ${LONGEST} letters, digits or . _ ~ + / = -`,
+      `the first line of the token file ${path} is not a token of ${SHORTEST} to ${LONGEST} letters, digits or . _ ~ + / = -`,
       `make one: openssl rand -hex 32 > ${path}`,
     );
   } finally {

@@ -143,7 +143,7 @@ test("a Unix socket is its user's alone, and only a dead one of ours is replaced
   }
   await box.execute(["rm", "-f", path]);
   writeFileSync(path, "precious");
-  expectFailure(await failure(), 4, `${path} is there, and is no socket`);
+  expectFailure(await failure(), 4, `${path} exists and is not a socket`);
   expect(statSync(path).size).toBe(8);
   const token = `${box.directory}/token`;
   writeFileSync(token, "0123456789abcdef0123\nsecond line\n", { mode: 0o600 });
@@ -187,21 +187,25 @@ test("bad values are refused with the value and a way out", async () => {
   const withToken = (code: number, message: string) => fails(["--token-file", token], code, message);
   await withToken(2, `cannot open ${token}: no such file or directory; make one: openssl rand -hex 32`);
   writeFileSync(token, "short\n", { mode: 0o600 });
-  await withToken(2, `the first line of the token file ${token} is no token`);
+  await withToken(2, `the first line of the token file ${token} is not a token`);
   writeFileSync(token, `${"x y".repeat(20)}\n`);
-  await withToken(2, "is no token");
+  await withToken(2, "is not a token");
   writeFileSync(token, "x".repeat(600));
-  await withToken(2, "is no token");
+  await withToken(2, "is not a token");
   for (const mode of ["640", "602"]) {
     await box.execute(["chmod", mode, token]);
     await withToken(4, `may be read or changed by others (mode ${mode}); run: chmod 600 ${token}`);
   }
   await box.execute(["rm", token]);
   mkdirSync(token);
-  await withToken(2, "is no file");
+  await withToken(2, "is not a regular file");
 
   await using server = await Server.start(box);
-  await fails(["--listen", server.origin!.slice(7)], 1, "another process listens there: choose another port");
+  await fails(
+    ["--listen", server.origin!.slice(7)],
+    1,
+    "another process listens there: end it, or choose another port",
+  );
 });
 
 testWith(["root"], "a socket and a token file of another user are refused", async () => {

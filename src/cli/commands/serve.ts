@@ -21,7 +21,7 @@ export const serve = defineCommand({
     host: repeated(
       "--host",
       "NAME",
-      "A name under which browsers may ask, besides localhost and addresses: that of a proxy or of this host",
+      "A host name that browsers may use, besides localhost and IP addresses: that of a proxy or of this host",
       token("--host"),
     ),
     allowRemote: flag(
@@ -31,6 +31,7 @@ export const serve = defineCommand({
   },
   examples: [
     "orchesjob serve",
+    "ssh -t -L 8642:127.0.0.1:8642 web-1 orchesjob serve",
     "orchesjob serve --listen unix:$XDG_RUNTIME_DIR/orchesjob.sock",
     "orchesjob serve --listen 127.0.0.1:9000 --token-file ~/.config/orchesjob.token",
   ],
