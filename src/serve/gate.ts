@@ -36,6 +36,7 @@ export function judgeRequest({ method, url, headers }: Head, rules: Rules): Verd
     );
   if (method !== "GET" && method !== "HEAD")
     return refuse(405, "method", "this server is read-only: it answers GET and HEAD");
+  if (hasBody(headers)) return refuse(400, "body", "this server takes no body");
   if (url.length > LONGEST_URL) return refuse(414, "address", "the address is too long");
   const parsed = parseUrl(url);
   if (parsed === undefined) return refuse(400, "address", "the address is not valid");
@@ -55,6 +56,11 @@ export function judgeRequest({ method, url, headers }: Head, rules: Rules): Verd
   }
   const given = bearer(headers["authorization"]) ?? cookie(headers["cookie"], name);
   return given !== undefined && isToken(given, rules.token) ? { kind: "pass", path, query } : unknown();
+}
+
+/** Whether more than its head belongs to a request. */
+export function hasBody(headers: Head["headers"]): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 
 function unknown(): Verdict {

@@ -8,7 +8,7 @@ import type { Server as Listening, Socket } from "node:net";
 import { OrchesjobError } from "../job/errors.ts";
 import { SystemError } from "../linux/ffi/call.ts";
 import { debug } from "../state/debug.ts";
-import { judgeRequest, type Rules } from "./gate.ts";
+import { hasBody, judgeRequest, type Rules } from "./gate.ts";
 import { type Answerer, errorReply, type Listener, type Reply } from "./reply.ts";
 
 export interface Limits {
@@ -128,8 +128,9 @@ export class WebServer {
     });
     const { method = "", url = "", headers } = request;
     const verdict = judgeRequest({ method, url, headers }, this.rules);
-    // Nobody reads a body, so what follows it on the connection cannot be told apart from it.
-    if (method !== "GET" && method !== "HEAD") response.setHeader("Connection", "close");
+    // Nobody reads a body: it would wait in memory, and what follows it on the connection could not be told apart from it.
+    if ((method !== "GET" && method !== "HEAD") || hasBody(headers))
+      response.setHeader("Connection", "close");
     if (verdict.kind === "redirect") {
       const to = { Location: verdict.to, "Set-Cookie": verdict.cookie, "Cache-Control": "no-store" };
       return this.#write(request, response, { status: 303, headers: to, body: "" });

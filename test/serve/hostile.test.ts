@@ -161,6 +161,8 @@ test("what is no proper question gets a refusal, and never anything of a job or 
     ["a tunnel", `CONNECT localhost:22 HTTP/1.1\r\n${head}\r\n`, 0],
     ["all options", `OPTIONS * HTTP/1.1\r\n${head}\r\n`, 405],
     ["an unknown method", `STEAL /api/jobs HTTP/1.1\r\n${head}\r\n`, 400],
+    ["a body of GET", get("/api/events", "Content-Length: 99999999999\r\n"), 400],
+    ["a chunked body of GET", get("/api/events", "Transfer-Encoding: chunked\r\n"), 400],
     ["a body", `POST /api/jobs HTTP/1.1\r\n${head}Content-Length: 5\r\n\r\nhello`, 405],
     ["another method on top", get("/api/jobs", "X-HTTP-Method-Override: DELETE\r\n"), 200],
   ];
