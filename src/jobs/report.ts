@@ -81,7 +81,6 @@ type AnyRun = Run & { readonly job?: Job };
 
 /** Throws `not-found` if there is no store; with `fleet`, also as listFleet. */
 export async function makeReport(context: Context, since: Instant, fleet: boolean): Promise<Report> {
-  const at = now();
   const store = context.openStore();
   if (store === undefined)
     throw new OrchesjobError(
@@ -89,15 +88,20 @@ export async function makeReport(context: Context, since: Instant, fleet: boolea
       `there are no jobs in ${context.home.path}`,
       "were they started with the same ORCHESJOB_HOME?",
     );
-  const begin = since - (at - since);
   const here = await listActive(context);
+  // Not before: that look records the end of a job whose worker was killed, and the end belongs to this period.
+  const at = now();
+  const begin = since - (at - since);
   const figures = await store.figures();
   const own = await figures.runs({ from: begin, to: at, limit: MOST_RUNS });
   const there = fleet ? await readFleet(context, begin) : { active: [], runs: [], isCut: false };
   const runs: readonly AnyRun[] = [...own, ...there.runs].filter(
     ({ endedAt }) => endedAt !== null && endedAt < at,
   );
-  const active = [...here, ...there.active].sort((a, b) => a.startedAt - b.startedAt);
+  const ended = new Set(runs.map(({ jobId }) => jobId));
+  const active = [...here, ...there.active]
+    .filter(({ jobId }) => !ended.has(jobId))
+    .sort((a, b) => a.startedAt - b.startedAt);
   const isCut = own.length >= MOST_RUNS || there.isCut;
   const before = (all: readonly Run[]) => (isCut ? undefined : toPeriod(all.filter((run) => !isNow(run))));
   const isNow = ({ endedAt }: Run) => endedAt! >= since;

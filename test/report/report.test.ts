@@ -7,6 +7,7 @@ import { expectFailure } from "../support/expect.ts";
 import { Fleet, serverOfFile, WITH_SERVER } from "../support/fleet.ts";
 import { Gate, startWaiting } from "../support/gate.ts";
 import { testWith } from "../support/needs.ts";
+import { killWorker } from "../support/processes.ts";
 import { Sandbox, TIMEOUT_MS } from "../support/sandbox.ts";
 import { shell } from "../support/shell.ts";
 import { strike } from "../support/strace.ts";
@@ -165,6 +166,15 @@ test("the file is private at first, keeps its mode later, and a link stays one; 
     /cannot write no\/such\/x\.html: no such file/,
   );
   expectFailure(await box.run(["report", "--output", "."]), 1, /cannot write \.: it is a directory/);
+});
+
+test("a job whose worker was killed is lost in the first report that finds it", async () => {
+  await using box = new Sandbox();
+  await using gate = new Gate(box);
+  await killWorker(await startWaiting(box, "killed", gate));
+  const found = rows(await report(box));
+  expect(found.get("Active now")?.[0]).toBe("0");
+  expect(found.get("Lost")?.[0]).toBe("1");
 });
 
 testWith(["strace"], "a report that fails, or is killed, leaves the one before as it was", async () => {
