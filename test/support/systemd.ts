@@ -139,10 +139,14 @@ export class SystemdMachine implements AsyncDisposable {
     return (await this.must(["systemctl", ...scope, "show", "--value", "-p", name, unit], options)).trim();
   }
 
-  /** The messages of a unit in the journal, including what it has just written. */
-  async journal(unit: string): Promise<string> {
+  /**
+   * The messages of a unit in the journal, including what it has just written. Those of the manager may stand anywhere among
+   * them: `program` leaves only what a program of that name has written.
+   */
+  async journal(unit: string, program?: string): Promise<string> {
     await this.must(["journalctl", "--sync"]);
-    return await this.must(["journalctl", "-q", "-o", "cat", "--no-pager", "-u", unit]);
+    const only = program === undefined ? [] : ["-t", program];
+    return await this.must(["journalctl", "-q", "-o", "cat", "--no-pager", "-u", unit, ...only]);
   }
 
   /** Starts user@4242.service with lingering enabled, as on a server after `loginctl enable-linger`. */

@@ -71,7 +71,7 @@ describe("an asynchronous start", () => {
     expect(unit).toBe(`orchesjob-${job_id}.scope`);
     expect(await runningUnit("one")).toBe(unit);
     for (const pid of [worker_pid, target_pid]) expect(await groupOf(pid)).toBe(`/system.slice/${unit}`);
-    const answer = JSON.parse(/^\{$.*^\}$/ms.exec(await machine.journal("one.service"))![0]) as JobAnswer;
+    const answer = JSON.parse(await machine.journal("one.service", "orchesjob")) as JobAnswer;
     expect(answer).toMatchObject({ status: "RUNNING", unit, warnings: [] });
     expect(await machine.property(unit!, "Description")).toBe("orchesjob: one");
 
