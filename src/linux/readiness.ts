@@ -22,7 +22,8 @@ const SIGURG = 23;
 const readers = new Set<() => void>();
 
 function notifyReaders(): void {
-  for (const notify of readers) notify();
+  // A reader may be replaced by its own callback. The loop must not reach the new one: it would never end.
+  for (const notify of [...readers]) if (readers.has(notify)) notify();
 }
 
 /** Calls back when a FIFO, opened for reading without blocking, can be read: by a signal of its own, while it is asked for. */

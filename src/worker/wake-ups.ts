@@ -13,7 +13,8 @@ export class WakeUps {
   constructor() {
     onWritten(WORKER_LOCK_FD, () => {
       if (this.#listeners.size === 0) this.#missed = true;
-      for (const listener of this.#listeners) listener();
+      // A listener may put another one in its place, which this call is not for.
+      for (const listener of [...this.#listeners]) listener();
     });
   }
 
